@@ -1,0 +1,47 @@
+# `make study` and `make test` are all that a newcomer needs; both set up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+# Stages say `python`: it must be the one of the environment.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export MLFLOW_DISABLE_TELEMETRY := true
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: help study experiment test lint setup clean
+
+help:
+	@echo "make study   run the default study and print its comparison table"
+	@echo "make experiment NAME=nceas   run a study of experiments/"
+	@echo "make test    run every test"
+	@echo "make lint    ruff and mypy"
+	@echo "make clean   remove the environment"
+
+setup: .venv/.installed
+
+# TORCH_INDEX may name another index for torch, such as https://download.pytorch.org/whl/cpu
+.venv/.installed: constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is too old; set PYTHON to a Python of 3.11 or newer"; exit 1; }
+	@echo "Setting up .venv: a few minutes, once"
+	$(PYTHON) -m venv .venv
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --disable-pip-version-check -q --index-url $(TORCH_INDEX) $$(grep '^torch==' constraints.txt))
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+study: setup
+	@dvc repro
+	@python -m presence_only.stages.show
+
+# A study of experiments/, by name: make experiment NAME=nceas
+experiment: setup
+	@test -f experiments/$(NAME)/params.yaml || { echo "error: NAME=$(NAME) is no folder of experiments/; there are:" $$(cd experiments && echo */); exit 1; }
+	@cd experiments/$(NAME) && dvc repro && python -m presence_only.stages.show
+
+test: setup
+	@python -m pytest
+
+lint: setup
+	ruff check .
+	ruff format --check .
+	mypy
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,261 @@
+"""From the values per species and per site of every run to one table of means and intervals.
+
+Shape legend: V seeds, U units (the species or the sites that a metric has one value for), R resamples.
+
+The same data set, number of seeds, number of units and ``seed`` always give the same resamples. A row
+therefore does not depend on which other variants are compared, and two variants of a data set are
+resampled alike, so that their difference is paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# Resamples made at a time: 100 of 100,000 units are 80 MB.
+_BLOCK = 100
+_QUANTILES = (0.025, 0.975)
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What all seeds of one variant on one data set scored.
+
+    Args:
+        dataset: Name of the data set.
+        variant: Name of the variant.
+        seeds: Seed of every run, unique.
+        per_species: Metric name to values of shape (V, S), NaN where undefined.
+        per_site: Metric name to values of shape (V, M), NaN where undefined.
+        n_species: Number of species S.
+        n_sites: Number of survey sites M.
+
+    Raises:
+        ValueError: If there is no seed, a seed or metric occurs twice, or a shape disagrees.
+    """
+
+    dataset: str
+    variant: str
+    seeds: tuple[int, ...]
+    per_species: dict[str, NDArray[Any]]
+    per_site: dict[str, NDArray[Any]]
+    n_species: int
+    n_sites: int
+
+    def __post_init__(self) -> None:
+        where = f"{self.variant} on {self.dataset}"
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"{where} has seeds {self.seeds}: at least one is needed and none twice")
+        for unit, tables, size in (
+            ("species", self.per_species, self.n_species),
+            ("sites", self.per_site, self.n_sites),
+        ):
+            for metric, values_VU in tables.items():
+                if values_VU.shape != (len(self.seeds), size):
+                    raise ValueError(
+                        f"{where}: {metric} has shape {values_VU.shape}; "
+                        f"{len(self.seeds)} seeds x {size} {unit} expected"
+                    )
+        for metric in self.per_species.keys() & self.per_site.keys():
+            raise ValueError(f"{where}: {metric} is given per species and per site; it must be one of them")
+
+    def values(self, metric: str) -> NDArray[Any]:
+        """Values of one metric, shape (V, U).
+
+        Raises:
+            ValueError: If the cell does not have the metric.
+        """
+        tables = self.per_species | self.per_site
+        if metric not in tables:
+            raise ValueError(f"{self.variant} on {self.dataset} has no metric {metric!r}; known: {', '.join(tables)}")
+        return tables[metric]
+
+
+class Difference(NamedTuple):
+    """A paired difference and its 95 % bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def compare(cells: Sequence[CellResult], *, resamples: int = 1000, seed: int = 0) -> pl.DataFrame:
+    """Mean, spread and interval of every metric of every cell.
+
+    The mean of a metric is the mean over seeds of each seed's mean over the units where it is defined.
+    The interval is a percentile bootstrap: each resample draws seeds and, independently, units with
+    replacement, the same units for all seeds, for seeds are scored on the same species. It answers how
+    the mean would vary with other seeds and other species of the kind; with V seeds the seeds' part of
+    its variance is too small by (V - 1) / V, and with one seed it has no such part.
+
+    Source: resampling of crossed factors, Owen (2007), https://doi.org/10.1214/07-AOAS122
+
+    Args:
+        cells: One entry a data set and variant.
+        resamples: Number of bootstrap resamples, at least 1.
+        seed: Seed of the resamples, at least 0.
+
+    Returns:
+        One row a data set, metric and variant, in this order, variants by descending mean: dataset,
+        variant, metric, mean, sd (of the seeds' means, with divisor V - 1; NaN for one seed), low and
+        high (95 % interval), n_seeds, n_species and n_sites. The count of a metric's own unit is that
+        of the units where it is defined for at least one seed. Where it is defined for none, mean, sd,
+        low and high are NaN.
+
+    Raises:
+        ValueError: If there are no cells, a cell occurs twice, or an argument is out of range.
+    """
+    _check_bootstrap(resamples, seed)
+    if not cells:
+        raise ValueError("there are no cells to compare; at least one is needed")
+    seen: set[tuple[str, str]] = set()
+    for cell in cells:
+        if (cell.dataset, cell.variant) in seen:
+            raise ValueError(f"{cell.variant} on {cell.dataset} is given twice; every cell must be given once")
+        seen.add((cell.dataset, cell.variant))
+    rows = [_row(cell, metric, resamples, seed) for cell in cells for metric in (*cell.per_species, *cell.per_site)]
+    table = pl.DataFrame(rows, schema=_SCHEMA)
+    # NaN is the largest float to polars; filled with -inf it sorts behind every mean.
+    return table.sort(
+        "dataset",
+        "metric",
+        pl.col("mean").fill_nan(-np.inf),
+        "variant",
+        descending=[False, False, True, False],
+    )
+
+
+def paired_difference(a: CellResult, b: CellResult, metric: str, *, resamples: int = 1000, seed: int = 0) -> Difference:
+    """How much variant ``a`` is above variant ``b``, seed by seed and unit by unit.
+
+    Both are resampled by the same seeds and the same units, so what makes a species hard for both, or a
+    seed lucky for both, cancels. Units where either is undefined are left out.
+
+    Args:
+        a: The cell that a positive difference favours.
+        b: The cell it is compared with: same data set, same seeds.
+        metric: A metric of both.
+        resamples: Number of bootstrap resamples, at least 1.
+        seed: Seed of the resamples, at least 0.
+
+    Returns:
+        Mean of a - b and its 95 % interval; NaN where no unit is defined in both.
+
+    Raises:
+        ValueError: If the cells differ in data set, seeds or units, or an argument is out of range.
+    """
+    _check_bootstrap(resamples, seed)
+    if a.dataset != b.dataset or a.seeds != b.seeds:
+        raise ValueError(
+            f"{a.variant} on {a.dataset} with seeds {a.seeds} and {b.variant} on {b.dataset} with seeds {b.seeds}: "
+            "a paired difference needs one data set and the same seeds"
+        )
+    a_VU, b_VU = a.values(metric), b.values(metric)
+    if a_VU.shape != b_VU.shape:
+        raise ValueError(f"{metric} has shapes {a_VU.shape} and {b_VU.shape}: a paired difference needs the same units")
+    difference_VU = a_VU.astype(np.float64) - b_VU
+    low, high = _interval(difference_VU, resamples, seed)
+    return Difference(_mean(_seed_means(difference_VU)), low, high)
+
+
+_SCHEMA: dict[str, type[pl.DataType]] = {
+    "dataset": pl.String,
+    "variant": pl.String,
+    "metric": pl.String,
+    "mean": pl.Float64,
+    "sd": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "n_seeds": pl.Int64,
+    "n_species": pl.Int64,
+    "n_sites": pl.Int64,
+}
+
+
+def _row(cell: CellResult, metric: str, resamples: int, seed: int) -> dict[str, Any]:
+    """One row of the table."""
+    values_VU = cell.values(metric).astype(np.float64)
+    means_V = _seed_means(values_VU)
+    defined_V = means_V[~np.isnan(means_V)]
+    n_defined = int((~np.isnan(values_VU)).any(axis=0).sum())
+    low, high = _interval(values_VU, resamples, seed)
+    return {
+        "dataset": cell.dataset,
+        "variant": cell.variant,
+        "metric": metric,
+        "mean": _mean(means_V),
+        "sd": float(defined_V.std(ddof=1)) if len(defined_V) > 1 else float("nan"),
+        "low": low,
+        "high": high,
+        "n_seeds": len(cell.seeds),
+        "n_species": n_defined if metric in cell.per_species else cell.n_species,
+        "n_sites": n_defined if metric in cell.per_site else cell.n_sites,
+    }
+
+
+def _seed_means(values_VU: Floats) -> Floats:
+    """Mean over defined units, shape (V,); NaN where there is none."""
+    defined_VU = ~np.isnan(values_VU)
+    return _ratio(np.where(defined_VU, values_VU, 0.0).sum(axis=1), defined_VU.sum(axis=1))
+
+
+def _interval(values_VU: Floats, resamples: int, seed: int) -> tuple[float, float]:
+    """95 % percentile interval of the mean over resampled seeds and units; NaN without a defined value."""
+    values_VU = values_VU[:, ~np.isnan(values_VU).all(axis=0)]
+    n_seeds, n_units = values_VU.shape
+    if n_units == 0:
+        return float("nan"), float("nan")
+    defined_VU = ~np.isnan(values_VU)
+    filled_VU = np.where(defined_VU, values_VU, 0.0)
+    rng = np.random.default_rng(seed)
+    means = []
+    for start in range(0, resamples, _BLOCK):
+        size = min(_BLOCK, resamples - start)
+        # How often each seed and each unit is drawn is all that a mean needs.
+        times_RV, times_RU = _times_drawn(rng, size, n_seeds), _times_drawn(rng, size, n_units)
+        means_RV = _ratio(times_RU @ filled_VU.T, times_RU @ defined_VU.T)
+        known_RV = ~np.isnan(means_RV)
+        means.append(
+            _ratio((times_RV * np.where(known_RV, means_RV, 0.0)).sum(axis=1), (times_RV * known_RV).sum(axis=1))
+        )
+    means_R = np.concatenate(means)
+    means_R = means_R[~np.isnan(means_R)]
+    if not len(means_R):
+        return float("nan"), float("nan")
+    low, high = np.quantile(means_R, _QUANTILES)
+    return float(low), float(high)
+
+
+def _times_drawn(rng: np.random.Generator, n_resamples: int, n: int) -> Floats:
+    """How often each of n things is drawn in n draws with replacement, shape (n_resamples, n)."""
+    # Counting drawn indices is ten times faster than the generator's multinomial.
+    drawn = rng.integers(n, size=(n_resamples, n)) + n * np.arange(n_resamples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=n_resamples * n).reshape(n_resamples, n).astype(np.float64)
+
+
+def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
+    """Quotient; NaN where the denominator is 0."""
+    quotient: Floats = np.full(numerator.shape, np.nan)
+    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
+    return quotient
+
+
+def _mean(values: Floats) -> float:
+    """Mean of the values that are not NaN; NaN if there is none."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
+
+
+def _check_bootstrap(resamples: int, seed: int) -> None:
+    """Refuse a bootstrap that cannot be drawn."""
+    if resamples < 1:
+        raise ValueError(f"resamples = {resamples}: must be at least 1")
+    if seed < 0:
+        raise ValueError(f"seed = {seed}: must be at least 0")

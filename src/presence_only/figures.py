@@ -1,0 +1,92 @@
+"""Tables to figures; nothing here computes a result or reads a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import polars as pl
+from matplotlib.figure import Figure
+
+from presence_only.files import write_whole
+from presence_only.nouns import Dataset
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+LINE_STYLES = ("-", "--", ":", "-.")
+
+
+def comparison_figure(table: pl.DataFrame, metric: str, meaning: str) -> Figure:
+    """One dot with its 95 % interval per variant, best on top, for one data set and metric.
+
+    Args:
+        table: Rows of one data set of the comparison table.
+        metric: Name of the metric.
+        meaning: What it measures, for the axis.
+    """
+    rows = table.filter(pl.col("metric") == metric).sort("mean", "variant")
+    height = 1.3 + 0.28 * len(rows)
+    figure = Figure(figsize=(7.2, height), layout="constrained")
+    axes = figure.subplots()
+    y = np.arange(len(rows))
+    mean = rows["mean"].to_numpy()
+    axes.hlines(y, rows["low"].to_numpy(), rows["high"].to_numpy(), color=BLUE, lw=2)
+    axes.plot(mean, y, "o", color=BLUE, ms=6)
+    axes.set_yticks(y, rows["variant"].to_list())
+    axes.set_xlabel(f"{metric}: {meaning} (0 to 1)", fontsize=9)
+    dataset, n_seeds = rows["dataset"][0], rows["n_seeds"][0]
+    axes.set_title(
+        f"{dataset}: mean and 95 % interval over {n_seeds} seeds and {rows['n_species'][0]} species", fontsize=10
+    )
+    axes.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def training_figure(curves: dict[str, list[float]], dataset: str) -> Figure:
+    """Training loss per epoch of every variant, relative to its first epoch.
+
+    Losses have different units of weight, so that only their course can be compared.
+    """
+    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+    axes = figure.subplots()
+    colours = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
+    for i, (variant, losses) in enumerate(curves.items()):
+        style = LINE_STYLES[i // len(colours) % len(LINE_STYLES)]
+        values = np.array(losses) / abs(losses[0]) if losses and losses[0] else np.array(losses)
+        axes.plot(np.arange(1, len(losses) + 1), values, style, color=colours[i % len(colours)], label=variant, lw=1.5)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("training loss / its first epoch's (no unit)")
+    axes.set_title(f"{dataset}: mean training loss over seeds", fontsize=10)
+    axes.legend(fontsize=7, ncols=2, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def records_figure(dataset: Dataset, name: str) -> Figure:
+    """Where the records lie, and where the survey's sites are."""
+    records, survey = dataset.training.records, dataset.survey
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.scatter(survey.sites_M2[:, 0], survey.sites_M2[:, 1], s=2, color="#bbbbbb", lw=0, label="survey site")
+    density = axes.hexbin(
+        records.sites_N2[:, 0], records.sites_N2[:, 1], gridsize=120, bins="log", mincnt=1, cmap="viridis", linewidths=0
+    )
+    figure.colorbar(density, ax=axes, label="training rows per hexagon (log scale)", shrink=0.8)
+    axes.set_xlabel("longitude (degrees)")
+    axes.set_ylabel("latitude (degrees)")
+    latitude = float(np.mean(axes.get_ylim()))
+    axes.set_aspect(1.0 / max(np.cos(np.radians(latitude)), 0.2))
+    axes.set_title(
+        f"{name}: {len(records.species_P):,} records of {records.n_species:,} species; "
+        f"grey: {len(survey.sites_M2):,} survey sites",
+        fontsize=10,
+    )
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG, whole or not at all; the same figure gives the same bytes."""
+    with write_whole(path) as temporary, mpl.rc_context({"svg.hashsalt": "presence_only"}):
+        # Without matplotlib's version in the file, an upgrade alone changes nothing in git.
+        figure.savefig(temporary, dpi=110, metadata={"Software": None})

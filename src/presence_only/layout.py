@@ -1,0 +1,78 @@
+"""Where every file of a study lies, relative to the folder of its params.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+COMPARISON = Path("results/comparison.csv")
+FIGURES = Path("results/figures")
+REPORT = Path("results/report.html")
+
+
+@dataclass(frozen=True)
+class DatasetFiles:
+    """The files of one data set."""
+
+    name: str
+
+    @property
+    def training(self) -> Path:
+        """Presence records and background: all that training may open."""
+        return Path("data", self.name, "training")
+
+    @property
+    def survey(self) -> Path:
+        """The truth: only the evaluation opens it."""
+        return Path("data", self.name, "survey")
+
+    @property
+    def summary(self) -> Path:
+        """Counts, prevalence and settings."""
+        return Path("results/datasets", f"{self.name}.json")
+
+    @property
+    def map(self) -> Path:
+        """A map of the records."""
+        return Path("results/datasets", f"{self.name}.png")
+
+
+@dataclass(frozen=True)
+class CellFiles:
+    """The files of one cell: a data set under a variant."""
+
+    dataset: str
+    variant: str
+
+    @property
+    def runs(self) -> Path:
+        """One folder a seed; equal settings give equal bytes."""
+        return Path("runs", self.dataset, self.variant)
+
+    def encoder(self, seed: int) -> Path:
+        """Weights of one seed."""
+        return self.runs / f"seed_{seed}" / "encoder.pt"
+
+    def history(self, seed: int) -> Path:
+        """Loss per epoch of one seed."""
+        return self.runs / f"seed_{seed}" / "history.json"
+
+    @property
+    def timing(self) -> Path:
+        """Seconds per seed; apart from the runs, because no two runs take the same time."""
+        return Path("runs", self.dataset, f"{self.variant}_timing.json")
+
+    @property
+    def metrics(self) -> Path:
+        """Means over seeds, and the value of every seed."""
+        return Path("results/metrics", self.dataset, f"{self.variant}.json")
+
+    @property
+    def per_species(self) -> Path:
+        """One row a seed and species."""
+        return Path("results/per_species", self.dataset, f"{self.variant}.parquet")
+
+    @property
+    def per_site(self) -> Path:
+        """One row a seed and survey site."""
+        return Path("results/per_site", self.dataset, f"{self.variant}.parquet")

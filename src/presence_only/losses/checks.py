@@ -1,0 +1,157 @@
+"""Bad input stops here: one sentence with the argument, its value and the rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+import torch
+from torch import Tensor
+
+
+def check_number(name: str, value: object, low: float, high: float = math.inf, *, open_ends: str = "") -> float:
+    """Refuse anything but a finite real number between ``low`` and ``high``.
+
+    Args:
+        name: The argument, for the message.
+        value: What was given.
+        low: Smallest value allowed.
+        high: Largest value allowed.
+        open_ends: Ends that are themselves refused: ``""``, ``"low"``, ``"high"`` or ``"both"``.
+
+    Returns:
+        The value as a float.
+
+    Raises:
+        TypeError: If it is not a real number (a bool is not one).
+        ValueError: If it is NaN, infinite or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} = {value!r}: must be a real number, not {type(value).__name__}")
+    above = value > low if open_ends in ("low", "both") else value >= low
+    below = value < high if open_ends in ("high", "both") else value <= high
+    if not (math.isfinite(value) and above and below):
+        left, right = "(" if open_ends in ("low", "both") else "[", ")" if open_ends in ("high", "both") else "]"
+        if math.isinf(high):
+            rule = f"finite and {'>' if left == '(' else '>='} {low:g}"
+        else:
+            rule = f"in {left}{low:g}, {high:g}{right}"
+        raise ValueError(f"{name} = {value!r}: must be {rule}")
+    return float(value)
+
+
+def check_count(name: str, value: object) -> int:
+    """Refuse anything but an int >= 0.
+
+    Raises:
+        TypeError: If it is not an int (a bool is not one).
+        ValueError: If it is negative.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} = {value!r}: must be an int, not {type(value).__name__}")
+    if value < 0:
+        raise ValueError(f"{name} = {value!r}: must be >= 0")
+    return value
+
+
+def check_choice(name: str, value: object, known: Collection[str]) -> None:
+    """Refuse a name that is not among ``known``; the message lists what exists.
+
+    Raises:
+        ValueError: If ``value`` is unknown.
+    """
+    if value not in known:
+        raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
+
+
+def check_floating(name: str, value: object, ndim: int | None = None) -> None:
+    """Refuse what is not a floating-point tensor, or has the wrong number of dimensions.
+
+    Raises:
+        TypeError: If it is no tensor, or its dtype is not a real floating-point one.
+        ValueError: If it does not have ``ndim`` dimensions.
+    """
+    _check_tensor(name, value)
+    assert isinstance(value, Tensor)
+    if not value.is_floating_point():
+        raise TypeError(f"{name} has dtype {value.dtype}: must be a floating-point tensor")
+    if ndim is not None and value.ndim != ndim:
+        raise ValueError(f"{name} has shape {tuple(value.shape)}: must have {ndim} dimensions")
+
+
+def check_same_shape(name: str, value: object, other_name: str, other: Tensor) -> None:
+    """Refuse two tensors whose shapes differ: nothing broadcasts.
+
+    Raises:
+        TypeError: If ``value`` is no tensor.
+        ValueError: If the shapes differ.
+    """
+    _check_tensor(name, value)
+    assert isinstance(value, Tensor)
+    if value.shape != other.shape:
+        raise ValueError(
+            f"{name} has shape {tuple(value.shape)}: must equal the shape {tuple(other.shape)} of {other_name}"
+        )
+
+
+def check_shape(name: str, value: object, shape: tuple[int, ...]) -> None:
+    """Refuse a tensor of another shape.
+
+    Raises:
+        TypeError: If ``value`` is no tensor.
+        ValueError: If its shape is not ``shape``.
+    """
+    _check_tensor(name, value)
+    assert isinstance(value, Tensor)
+    if tuple(value.shape) != shape:
+        raise ValueError(f"{name} has shape {tuple(value.shape)}: must be {shape}")
+
+
+def check_unit_interval(name: str, value: Tensor) -> None:
+    """Refuse values outside [0, 1], NaN included.
+
+    Raises:
+        ValueError: If a value is outside; the message holds the extremes found.
+    """
+    if value.numel() == 0 or value.dtype == torch.bool:
+        return
+    low, high = (float(bound) for bound in value.detach().aminmax())  # no temporary of the tensor's size
+    if not (low >= 0.0 and high <= 1.0):
+        raise ValueError(f"{name} span [{low:g}, {high:g}]: must lie in [0, 1]")
+
+
+def check_indices(name: str, value: object, shape: tuple[int, ...], size: int) -> None:
+    """Refuse anything but an integer tensor of ``shape`` with values in 0..size-1.
+
+    Raises:
+        TypeError: If it is no integer tensor.
+        ValueError: If the shape or a value is wrong.
+    """
+    _check_tensor(name, value)
+    assert isinstance(value, Tensor)
+    if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+        raise TypeError(f"{name} has dtype {value.dtype}: must be an integer tensor")
+    check_shape(name, value, shape)
+    if value.numel():
+        low, high = (int(bound) for bound in value.aminmax())
+        if low < 0 or high >= size:
+            raise ValueError(f"{name} span [{low}, {high}]: must lie in 0..{size - 1}")
+
+
+def check_mask(name: str, value: object, shape: tuple[int, ...]) -> None:
+    """Refuse anything but a bool tensor of ``shape``.
+
+    Raises:
+        TypeError: If it is no bool tensor.
+        ValueError: If the shape is wrong.
+    """
+    _check_tensor(name, value)
+    assert isinstance(value, Tensor)
+    if value.dtype != torch.bool:
+        raise TypeError(f"{name} has dtype {value.dtype}: must be a bool tensor")
+    check_shape(name, value, shape)
+
+
+def _check_tensor(name: str, value: object) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} is a {type(value).__name__}: must be a torch.Tensor")

@@ -1,0 +1,196 @@
+"""Maxent as a neural loss: for every species a softmax over sites.
+
+Shape legend: B rows of a batch, S species, K background sites, P positives (records).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from presence_only.losses.batch import LossBatch, TrainingCounts
+from presence_only.losses.checks import check_floating, check_same_shape, check_shape
+from presence_only.losses.elementwise import softplus, widen
+from presence_only.losses.negatives import Positives, at_pairs, zero
+from presence_only.losses.variant import BatchLoss, LossSettings, check_background, empty_loss, open_batch
+
+
+def maxent(
+    logits_BS: Tensor,
+    targets_BS: Tensor,
+    background_KS: Tensor,
+    *,
+    background_mask_KS: Tensor | None = None,
+    include_presences: bool = False,
+    species_weights_S: Tensor | None = None,
+) -> Tensor:
+    """How surely each species' records are picked out among background sites.
+
+    For every species s: log sum over background sites of exp(x'_ks) - sum_i y_is x_is / n_s, n_s its
+    records in the batch; then the weighted mean over the species present in the batch. It is the
+    negative log-likelihood of Maxent, with logits in place of linear features; only differences of a
+    species' logits between sites matter, so it says nothing about how common a species is.
+
+    Target groups: pass sites that observers of the group visited as background, and where there are
+    several groups ``background_mask_KS`` tells which species a site counts for. A species that no
+    site counts for has no term.
+
+    Source: Phillips et al. (2006), https://doi.org/10.1016/j.ecolmodel.2005.03.026; as a neural loss
+    DeepMaxent, Ryckewaert et al. (2024), https://arxiv.org/abs/2412.19217; target groups Phillips et al.
+    (2009), https://doi.org/10.1890/07-2153.1
+
+    Args:
+        logits_BS: Logits at the recorded sites.
+        targets_BS: Exactly 0 or 1, the same shape; integers and bools are cast.
+        background_KS: Logits at background sites, at least one.
+        background_mask_KS: Which species a background site counts for, bool; None: all.
+        include_presences: Whether a species' own records join its sum over sites, as in Maxent, which
+            bounds the loss by 0 from below; else it falls without bound as records rise above the background.
+        species_weights_S: Weights of the mean over species, >= 0; None: all alike.
+
+    Returns:
+        Scalar loss in nats. A batch without records gives a 0 that back-propagates.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If shapes disagree, there is no background site, a target is neither 0 nor 1, or a
+            weight is negative, NaN or infinite.
+    """
+    check_floating("logits_BS", logits_BS, 2)
+    check_same_shape("targets_BS", targets_BS, "logits_BS", logits_BS)
+    check_floating("background_KS", background_KS, 2)
+    check_background(background_KS, background_mask_KS, logits_BS.shape[1])
+    weights_S = torch.ones(logits_BS.shape[1], device=logits_BS.device, dtype=widen(logits_BS[:0]).dtype)
+    if species_weights_S is not None:
+        check_shape("species_weights_S", species_weights_S, tuple(weights_S.shape))
+        if not bool((species_weights_S.isfinite() & (species_weights_S >= 0)).all()):
+            raise ValueError("species_weights_S hold a negative or non-finite value: must be finite and >= 0")
+        weights_S = species_weights_S.to(weights_S)
+    positives = Positives.from_targets(targets_BS)
+    if not bool((targets_BS[positives.row_P, positives.species_P] == 1).all()):
+        raise ValueError("targets_BS hold a value that is neither 0 nor 1: must be exactly 0 or 1")
+    if logits_BS.numel() == 0:
+        return zero(logits_BS, background_KS)
+    surprise_P, counted_P = record_surprise(
+        logits_BS, positives, background_KS, background_mask_KS, include_presences=include_presences
+    )
+    records_S = torch.bincount(positives.species_P[counted_P], minlength=len(weights_S))
+    total_weight = weights_S[records_S > 0].sum()
+    weight_P = (weights_S / records_S.clamp(min=1))[positives.species_P[counted_P]]
+    return (weight_P * surprise_P).sum() / torch.where(total_weight > 0, total_weight, 1.0)
+
+
+def record_surprise(
+    logits_BS: Tensor,
+    positives: Positives,
+    background_KS: Tensor,
+    mask_KS: Tensor | None,
+    *,
+    include_presences: bool,
+) -> tuple[Tensor, Tensor]:
+    """Log sum over sites of exp(x'_ks) - x_is for every record (i, s) whose species has a site.
+
+    Returns:
+        The values in nats, and which of the P records they belong to.
+
+    Raises:
+        ValueError: If there is no background site.
+    """
+    if len(background_KS) == 0:
+        raise ValueError(f"background_KS has shape {tuple(background_KS.shape)}: must have at least one row")
+    x_KS = widen(background_KS)
+    if mask_KS is not None:
+        x_KS = x_KS.masked_fill(~mask_KS, -torch.inf)
+    top_S, leader_S = x_KS.detach().max(dim=0)
+    usable_S = top_S != -torch.inf  # NaN is usable: it has to reach the result
+    counted_P = usable_S[positives.species_P]
+    species_P = positives.species_P[counted_P]
+    x_P = at_pairs(logits_BS, positives.row_P[counted_P], species_P)
+    if include_presences:
+        return _among_both(x_P, species_P, x_KS, torch.where(usable_S, top_S, 0.0)), counted_P
+    # Differences from the largest logit are exact where they matter, and log1p keeps the digits of
+    # the rest of the sum; expm1 of the largest one adds nothing but its slope.
+    d_KS = x_KS - torch.where(usable_S, top_S, 0.0)
+    d_top_S = torch.where(usable_S, d_KS.gather(0, leader_S[None])[0], 0.0)
+    rest_S = torch.exp(d_KS).scatter(0, leader_S[None], 0.0).sum(dim=0) + torch.expm1(d_top_S)
+    return torch.log1p(rest_S)[species_P] - (x_P - top_S[species_P]), counted_P
+
+
+def _among_both(x_P: Tensor, species_P: Tensor, x_KS: Tensor, top_background_S: Tensor) -> Tensor:
+    """The surprise of every record among the background and all records of its species.
+
+    log(Z) - x_i = softplus(log(Z - exp(x_i)) - x_i): written with the sum over all *other* sites it is
+    exact also where the record outweighs them all.
+    """
+    n_species = len(top_background_S)
+    top_S = top_background_S.scatter_reduce(0, species_P, x_P.detach(), "amax")
+    others_S = torch.exp(x_KS - top_S).sum(dim=0)
+    d_P = x_P - top_S[species_P]
+    e_P = torch.exp(d_P)
+    # One record per species may hold the largest logit; the sum of the others must not be a difference.
+    index_P = torch.arange(len(x_P), device=x_P.device)
+    at_top_P = d_P.detach() == 0
+    leader_S = index_P.new_full((n_species,), len(x_P)).scatter_reduce(
+        0, species_P[at_top_P], index_P[at_top_P], "amin"
+    )
+    leads_P = leader_S[species_P] == index_P
+    led_S = others_S.index_add(0, species_P, torch.where(leads_P, 0.0, e_P))
+    lead_S = torch.zeros_like(others_S).index_add(0, species_P, torch.where(leads_P, e_P, 0.0))
+    others_P = torch.where(leads_P, led_S[species_P], led_S[species_P] - e_P + lead_S[species_P])
+    alone_P = others_P <= 0  # all others underflow: nothing is left to be surprised by
+    return torch.where(alone_P, 0.0, softplus(torch.log(torch.where(alone_P, 1.0, others_P)) - d_P))
+
+
+@dataclass(frozen=True)
+class MaxentLoss:
+    """:func:`maxent` on the pairs of a batch, with weights of the whole training set.
+
+    (N / B) * sum over the batch's records of (w_s / n_s) * surprise / sum of w: with n_s and N of the
+    training set, the mean over equal batches is the loss of the whole set, and a species weighs w_s
+    however often it meets a batch.
+    """
+
+    record_weight_S: Tensor
+    include_presences: bool
+    needs_background: bool = True
+
+    def __call__(self, batch: LossBatch) -> Tensor:
+        """The loss of one batch: a scalar in nats."""
+        positives = open_batch(batch, self.needs_background)
+        assert batch.background_KS is not None  # open_batch saw to it
+        if batch.logits_BS.numel() == 0:
+            return empty_loss(batch)
+        surprise_P, counted_P = record_surprise(
+            batch.logits_BS,
+            positives,
+            batch.background_KS,
+            batch.background_mask_KS,
+            include_presences=self.include_presences,
+        )
+        weight_P = self.record_weight_S.to(surprise_P)[positives.species_P[counted_P]]
+        return (weight_P * surprise_P).sum() / len(batch.logits_BS)
+
+
+class MaxentSettings(LossSettings):
+    """:func:`maxent`.
+
+    Args:
+        include_presences: Whether a species' own records join its sum over sites.
+        weighting: Weight of a species with n records: ``uniform`` 1, ``sqrt`` sqrt(n), ``records`` n
+            (every record alike, so that abundant species rule).
+    """
+
+    loss: Literal["maxent"]
+    include_presences: bool = False
+    weighting: Literal["uniform", "sqrt", "records"] = "uniform"
+
+    def build(self, counts: TrainingCounts) -> BatchLoss:
+        """The loss with the weights of the training set."""
+        n_S = counts.records_per_species_S
+        weight_S = n_S ** {"uniform": 0.0, "sqrt": 0.5, "records": 1.0}[self.weighting]
+        weight_S = torch.where(n_S > 0, weight_S, 0.0)
+        record_weight_S = counts.n_rows * weight_S / n_S.clamp(min=1) / weight_S.sum()
+        return MaxentLoss(record_weight_S, self.include_presences)

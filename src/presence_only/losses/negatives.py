@@ -1,0 +1,263 @@
+"""Which (site, species) pairs count as negative, and with what weight.
+
+Shape legend: B rows of a batch, S species, P positives, M sampled negatives a row, K background sites,
+Q queries. A pair is *unobserved* if its species was not recorded at its row: presence-only data
+never say that it is absent, the choices below only assume it.
+
+* all: every unobserved pair (``unobserved_terms``);
+* M sampled: some unobserved species of every row, unbiased (``sampled_sum``);
+* SLDS: same location, different species (``draw_other_species``);
+* SSDL: same species, different location, from the batch (``draw_other_rows``) or from the
+  background (``draw_background_sites``);
+* background: all species at background sites, uniform or target-group (``background_mean``).
+
+Source: the names are those of Cole et al. (2023), https://arxiv.org/abs/2306.02564
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from presence_only.losses.elementwise import Penalty, widen
+
+_KEYS_AT_ONCE = 2**22  # random keys held at a time: 32 MiB
+_LARGEST = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Positives:
+    """The observed pairs of a batch, each once, sorted by row and then by species.
+
+    Args:
+        row_P: Row of every pair, int64.
+        species_P: Species of every pair, int64.
+        n_rows: B.
+        n_species: S.
+    """
+
+    row_P: Tensor
+    species_P: Tensor
+    n_rows: int
+    n_species: int
+
+    @classmethod
+    def from_pairs(cls, row_P: Tensor, species_P: Tensor, logits_BS: Tensor) -> Self:
+        """The pairs of a batch; a pair given twice counts once."""
+        n_rows, n_species = logits_BS.shape
+        key_P = torch.unique(row_P.long() * n_species + species_P.long())
+        if n_species == 0:
+            return cls(key_P, key_P, n_rows, n_species)
+        return cls(key_P // n_species, key_P % n_species, n_rows, n_species)
+
+    @classmethod
+    def from_targets(cls, targets_BS: Tensor) -> Self:
+        """The pairs whose target is not 0."""
+        row_P, species_P = targets_BS.nonzero(as_tuple=True)
+        return cls(row_P, species_P, *targets_BS.shape)
+
+    @classmethod
+    def from_species(cls, species_B: Tensor, n_species: int) -> Self:
+        """One species per row."""
+        row_B = torch.arange(len(species_B), device=species_B.device)
+        return cls(row_B, species_B.long(), len(species_B), n_species)
+
+    def unobserved_per_row_B(self) -> Tensor:
+        """Number of unobserved species n of every row, int64."""
+        return self.n_species - torch.bincount(self.row_P, minlength=self.n_rows)
+
+
+def zero(*logits: Tensor) -> Tensor:
+    """A 0 that back-propagates a gradient of 0, whatever the logits hold."""
+    nothing = [widen(tensor.reshape(-1)[:0]).sum() for tensor in logits]
+    return sum(nothing[1:], nothing[0])
+
+
+def at_pairs(logits_BS: Tensor, row_P: Tensor, species_P: Tensor) -> Tensor:
+    """The logits of some pairs, in the precision losses are computed in, shape (P,)."""
+    return widen(logits_BS[row_P, species_P])
+
+
+def unobserved_terms(penalty: Penalty, logits_BS: Tensor, positives: Positives) -> Tensor:
+    """The negative penalty of every unobserved pair and 0 at the observed ones, shape (B, S).
+
+    Observed pairs are overwritten, not subtracted from the sum: a large logit would take the digits
+    of all others with it.
+    """
+    terms_BS = penalty.negative(logits_BS)
+    # In place, on a tensor made just now: the formula needs no second one of this size.
+    return terms_BS.index_put_((positives.row_P, positives.species_P), terms_BS.new_zeros(()))
+
+
+def sampled_sum(
+    penalty: Penalty,
+    logits_BS: Tensor,
+    positives: Positives,
+    neg_samples: int,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Unbiased estimate of the sum of the negative penalty over all unobserved pairs.
+
+    Every row draws m = min(neg_samples, n) of its n unobserved species without replacement,
+    independently of the other rows, and its sum is scaled by n / m. With population variance s^2 of
+    a row's terms the estimate has variance n^2 s^2 / m * (n - m) / (n - 1).
+
+    Args:
+        penalty: How a negative is penalised.
+        logits_BS: Logits at the rows.
+        positives: The observed pairs.
+        neg_samples: M; 0 or at least the largest n: the exact sum.
+        generator: Source of the draws; None: the default one.
+
+    Returns:
+        A scalar in nats.
+    """
+    n_B = positives.unobserved_per_row_B()
+    if neg_samples == 0 or n_B.numel() == 0 or neg_samples >= int(n_B.max()):
+        return unobserved_terms(penalty, logits_BS, positives).sum()
+    rank_BM = draw_distinct(n_B, neg_samples, generator)
+    drawn_BM = torch.arange(neg_samples, device=n_B.device) < n_B[:, None]
+    row_BM = torch.arange(positives.n_rows, device=n_B.device)[:, None].expand_as(rank_BM)
+    species_BM = _around(rank_BM, row_BM, positives.row_P, positives.species_P, positives.n_species)
+    terms_BM = penalty.negative(logits_BS.gather(1, torch.where(drawn_BM, species_BM, 0)))
+    scale_B = n_B.to(terms_BM.dtype) / n_B.clamp(1, neg_samples)
+    return torch.where(drawn_BM, terms_BM * scale_B[:, None], 0.0).sum()
+
+
+def draw_other_species(positives: Positives, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """For every positive a species that was not recorded at its row, uniform (SLDS).
+
+    Returns:
+        Row and species, for those positives whose row has an unobserved species.
+    """
+    n_P = positives.unobserved_per_row_B()[positives.row_P]
+    row_P = positives.row_P[n_P > 0]
+    rank_P = _uniform(n_P[n_P > 0], generator)
+    return row_P, _around(rank_P, row_P, positives.row_P, positives.species_P, positives.n_species)
+
+
+def draw_other_rows(positives: Positives, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """For every positive a row of the batch without its species, uniform (SSDL within the batch).
+
+    Returns:
+        Row and species, for those positives whose species is missing from some row.
+    """
+    order_P = torch.argsort(positives.species_P, stable=True)  # by species, then by row
+    species_P, row_P = positives.species_P[order_P], positives.row_P[order_P]
+    n_S = positives.n_rows - torch.bincount(species_P, minlength=positives.n_species)
+    asked_P = species_P[n_S[species_P] > 0]
+    rank_P = _uniform(n_S[asked_P], generator)
+    return _around(rank_P, asked_P, species_P, row_P, positives.n_rows), asked_P
+
+
+def draw_background_sites(
+    species_P: Tensor, background_KS: Tensor, mask_KS: Tensor | None, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """For every positive a background site that counts for its species, uniform (SSDL).
+
+    Returns:
+        Site and species, for those positives whose species has a background site.
+    """
+    n_sites = len(background_KS)
+    if mask_KS is not None:
+        species_P = species_P[mask_KS.any(dim=0)[species_P]]
+    elif n_sites == 0:
+        species_P = species_P[:0]
+    site_P = torch.zeros_like(species_P)
+    todo = torch.arange(len(species_P), device=species_P.device)
+    while len(todo):
+        site_P[todo] = _uniform(torch.full_like(todo, n_sites), generator)
+        if mask_KS is None:
+            break
+        todo = todo[~mask_KS[site_P[todo], species_P[todo]]]  # redrawn until its site counts
+    return site_P, species_P
+
+
+def background_mean(penalty: Penalty, background_KS: Tensor, mask_KS: Tensor | None) -> Tensor:
+    """The negative penalty, averaged over each species' background sites, then over species.
+
+    Without a mask it is the mean over all elements. A species that no site counts for adds 0.
+
+    Returns:
+        A scalar in nats.
+    """
+    n_sites, n_species = background_KS.shape
+    terms_KS = penalty.negative(background_KS)
+    if mask_KS is None:
+        return terms_KS.sum() / max(n_sites * n_species, 1)
+    weight_S = n_species * mask_KS.sum(dim=0).clamp(min=1).to(terms_KS.dtype)
+    return (torch.where(mask_KS, terms_KS, 0.0).sum(dim=0) / weight_S).sum()
+
+
+def draw_distinct(n_B: Tensor, m: int, generator: torch.Generator | None) -> Tensor:
+    """For every row a uniform random subset of m of the numbers 0..n-1, shape (B, m).
+
+    Rows with n <= m hold 0..m-1 unchanged, of which the first n are meant.
+
+    Where m is small against n, numbers are drawn with replacement and the first m distinct ones
+    kept: memory of order B m. A row that got too few draws anew, which favours no number over
+    another. Else the m largest of n random keys are taken, in blocks of rows.
+    """
+    rank_BM = torch.arange(m, device=n_B.device).repeat(len(n_B), 1)
+    todo = (n_B > m).nonzero()[:, 0]
+    if len(todo) == 0 or m == 0:
+        return rank_BM
+    if 4 * m > int(n_B[todo].min()):
+        widest = int(n_B.max())
+        for rows in torch.split(todo, max(1, _KEYS_AT_ONCE // widest)):
+            keys = _integers((len(rows), widest), n_B.device, generator)
+            keys = torch.where(torch.arange(widest, device=n_B.device) < n_B[rows, None], keys, -1)
+            rank_BM[rows] = keys.topk(m, dim=1, sorted=False).indices
+        return rank_BM
+    width = m + m // 2 + 16
+    while len(todo):
+        draws = _uniform(n_B[todo, None].expand(-1, width), generator)
+        ascending, order = draws.sort(dim=1, stable=True)
+        first = torch.ones_like(draws, dtype=torch.bool)
+        first[:, 1:] = ascending[:, 1:] != ascending[:, :-1]
+        first = torch.zeros_like(first).scatter(1, order, first)  # back in the order of drawing
+        nth = first.cumsum(dim=1)
+        enough = nth[:, -1] >= m
+        kept = (first & (nth <= m))[enough]
+        rank_BM[todo[enough]] = draws[enough][kept].view(-1, m)
+        todo = todo[~enough]
+    return rank_BM
+
+
+def _around(rank_Q: Tensor, group_Q: Tensor, group_P: Tensor, member_P: Tensor, n_members: int) -> Tensor:
+    """The ``rank``-th member of each group that is not taken.
+
+    With the taken members c_0 < c_1 < ... of a group, c_j - j free ones lie below c_j, so the free
+    member of rank r stands behind all c_j with c_j - j <= r. One binary search finds their number.
+
+    Args:
+        rank_Q: Rank among the free members of the group, counted from 0.
+        group_Q: Group of every query.
+        group_P: Group of every taken member, ascending.
+        member_P: Taken members, ascending within a group.
+        n_members: Members of a group, taken or free.
+    """
+    if len(group_P) == 0:
+        return rank_Q
+    start_P = torch.searchsorted(group_P, group_P)
+    free_below_P = member_P - (torch.arange(len(group_P), device=group_P.device) - start_P)
+    wide = n_members + 1
+    behind_Q = torch.searchsorted(group_P * wide + free_below_P, group_Q * wide + rank_Q, right=True)
+    return rank_Q + behind_Q - torch.searchsorted(group_P, group_Q.contiguous())
+
+
+def _uniform(n_Q: Tensor, generator: torch.Generator | None) -> Tensor:
+    """An int64 uniform on 0..n-1 for every n.
+
+    The remainder of 63 random bits: its departure from uniform, n / 2^63, cannot be observed.
+    """
+    return _integers(tuple(n_Q.shape), n_Q.device, generator) % n_Q
+
+
+def _integers(shape: tuple[int, ...], device: torch.device, generator: torch.Generator | None) -> Tensor:
+    """Uniform random int64 of 63 bits, drawn where the generator lives."""
+    where = device if generator is None else generator.device
+    return torch.randint(_LARGEST, shape, generator=generator, device=where).to(device)

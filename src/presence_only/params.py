@@ -1,0 +1,166 @@
+"""params.yaml as a frozen, typed tree: the only reader of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import Field, field_validator, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from presence_only.datasets import parse_dataset
+from presence_only.losses.registry import LossSettings, parse_variant
+from presence_only.settings import Settings, SettingsError
+
+T = TypeVar("T")
+# DVC builds stage names and file paths from these names; a dot or a dash would break them.
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Seed = Annotated[int, Field(ge=0)]
+
+
+class StudySettings(Settings):
+    """What is run: every data set under every variant with every seed."""
+
+    name: Name
+    datasets: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
+    variants: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+
+    @field_validator("datasets", "variants", "seeds")
+    @classmethod
+    def _unique(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(values)) != len(values):
+            raise ValueError("a list without repeated entries")
+        return values
+
+
+class EncoderSettings(Settings):
+    """The location encoder: a residual network over coordinate and covariate features.
+
+    Args:
+        width: Units per layer, which is also the length of an embedding.
+        depth: Number of residual blocks of two layers each.
+        dropout: Share of units silenced inside every block while training.
+    """
+
+    width: Annotated[int, Field(ge=1)] = 256
+    depth: Annotated[int, Field(ge=0)] = 4
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
+
+
+class TrainingSettings(Settings):
+    """How the encoder is fitted.
+
+    Args:
+        epochs: Passes over the training rows; give either this or ``steps``.
+        steps: Optimizer steps, whatever the number of rows.
+        batch_size: Training rows a step.
+        background_batch_size: Background sites a step, for the losses that use any.
+        optimizer: ``adam`` or ``adamw``.
+        learning_rate: Step size at the start.
+        weight_decay: Decoupled for ``adamw``, L2 for ``adam``.
+        schedule: ``constant``, ``cosine`` (to 0 over the whole run) or ``exponential``
+            (SINR's: times ``decay`` after every epoch).
+        decay: Factor of the exponential schedule.
+        device: ``auto`` takes a GPU where there is one.
+        workers: Seeds trained side by side, one single-threaded process each; 0 means one per core.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    steps: Annotated[int, Field(ge=1)] | None = None
+    batch_size: Annotated[int, Field(ge=1)] = 2048
+    background_batch_size: Annotated[int, Field(ge=1)] = 2048
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0.0)] = 5e-4
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    schedule: Literal["constant", "cosine", "exponential"] = "constant"
+    decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.98
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("settings with either epochs or steps, and not both")
+        return self
+
+
+class _Tree(Settings):
+    """The top level of params.yaml, its open-ended parts still raw."""
+
+    study: StudySettings
+    datasets: dict[Name, dict[str, Any]]
+    encoder: EncoderSettings
+    training: TrainingSettings
+    variants: dict[Name, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Params:
+    """Every setting of one study.
+
+    ``datasets`` and ``variants`` may hold more than the study names; all of them are checked.
+    """
+
+    study: StudySettings
+    datasets: Mapping[str, Settings]
+    encoder: EncoderSettings
+    training: TrainingSettings
+    variants: Mapping[str, LossSettings]
+
+    @classmethod
+    def parse(cls, raw: Any, where: str = "params.yaml") -> Self:
+        """Check a whole settings tree.
+
+        Raises:
+            SettingsError: If a key is unknown or missing, a value breaks its rule, or the study
+                names something that is not defined.
+        """
+        if not isinstance(raw, dict):
+            raise SettingsError(f"{where} holds {raw!r}: must be a mapping of settings")
+        tree = _Tree.parse(raw, "")
+        datasets = {name: parse_dataset(item, f"datasets.{name}") for name, item in tree.datasets.items()}
+        variants = {name: parse_variant(item, f"variants.{name}") for name, item in tree.variants.items()}
+        for what, named, defined in (
+            ("datasets", tree.study.datasets, datasets),
+            ("variants", tree.study.variants, variants),
+        ):
+            for name in named:
+                if name not in defined:
+                    known = ", ".join(sorted(defined)) or "none"
+                    raise SettingsError(f"study.{what} names {name!r}, which {what} does not define; defined: {known}")
+        return cls(tree.study, datasets, tree.encoder, tree.training, variants)
+
+    def dataset(self, name: str) -> Settings:
+        """Settings of one data set of the study."""
+        return self._named("dataset", name, self.study.datasets, self.datasets)
+
+    def variant(self, name: str) -> LossSettings:
+        """Settings of one variant of the study."""
+        return self._named("variant", name, self.study.variants, self.variants)
+
+    @staticmethod
+    def _named(what: str, name: str, study: tuple[str, ...], defined: Mapping[str, T]) -> T:
+        if name not in study:
+            raise SettingsError(f"unknown {what} {name!r}; the study has: {', '.join(study)}")
+        return defined[name]
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check ``path``.
+
+    Raises:
+        SettingsError: If the file is missing, is not YAML, or holds a wrong setting.
+    """
+    try:
+        # YAML 1.2, as DVC reads it: 1e-4 is a number.
+        raw = YAML(typ="safe").load(path)
+    except FileNotFoundError:
+        raise SettingsError(f"no {path.name} in {path.resolve().parent}; run from a study's folder") from None
+    except YAMLError as error:
+        first = " ".join(str(error).split())
+        raise SettingsError(f"{path.name} is not valid YAML: {first}") from None
+    return Params.parse(raw, path.name)

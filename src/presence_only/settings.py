@@ -1,0 +1,66 @@
+"""The base of every settings class: frozen, strict, and clear about what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from presence_only.errors import UserError
+
+
+class SettingsError(UserError, ValueError):
+    """A setting is wrong; the message is one sentence with the key, the value and the rule."""
+
+
+class Settings(BaseModel):
+    """A frozen, strictly typed group of settings; an unknown key is an error.
+
+    Subclasses declare fields only. Read one with :meth:`parse`, which turns the first validation
+    error into a one-sentence :class:`SettingsError`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, raw: Any, where: str) -> Self:
+        """Check ``raw`` against this class.
+
+        Args:
+            raw: What the YAML file holds at ``where``.
+            where: The key of ``raw`` in the file, such as ``variants.asl_m005``.
+
+        Raises:
+            SettingsError: If a key is unknown or missing, or a value breaks its rule.
+        """
+        if not isinstance(raw, dict):
+            raise SettingsError(f"{where} = {raw!r}: must be a mapping of settings")
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise SettingsError(_sentence(error.errors()[0], cls, where)) from None
+
+
+def _sentence(error: ErrorDetails, owner: type[BaseModel], where: str) -> str:
+    """One sentence for the first validation error: the key, the value and the rule."""
+    path = [str(part) for part in error["loc"]]
+    key = ".".join([where, *path]) if where else ".".join(path)
+    if error["type"] == "extra_forbidden":
+        for part in path[:-1]:
+            owner = _field_type(owner, part)
+        known = ", ".join(sorted(owner.model_fields))
+        parent = ".".join(key.split(".")[:-1]) or "params.yaml"
+        return f"unknown key {path[-1]!r} in {parent}; known: {known}"
+    if error["type"] == "missing":
+        return f"missing key {key!r}; it has no default"
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{key} = {error['input']!r}: must be {message}"
+
+
+def _field_type(owner: type[BaseModel], name: str) -> type[BaseModel]:
+    """The settings class of one nested field."""
+    field = owner.model_fields.get(name)
+    candidates = [] if field is None else [field.annotation, *get_args(field.annotation)]
+    nested = (c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return next(nested, owner)

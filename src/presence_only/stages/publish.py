@@ -1,0 +1,81 @@
+"""Mirror the study's runs into MLflow, and mark the ones that stand in the results as current."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from presence_only.files import content_hash, read_json
+from presence_only.layout import CellFiles, DatasetFiles
+from presence_only.metrics import METRICS
+from presence_only.params import Params, load_params
+from presence_only.stages._cell import run_stage
+from presence_only.tracking import RunRecord, git_commit, publish, repository_root, store_uri
+
+
+def main() -> None:
+    """Publish every run of the study."""
+    params = load_params()
+    here = Path.cwd()
+    # `dvc exp run --temp` and `--queue` work in a copy below .dvc/tmp of the project that DVC_ROOT names.
+    project = Path(os.environ.get("DVC_ROOT", here)).resolve()
+    in_copy = project / ".dvc" / "tmp" in here.resolve().parents
+    root = repository_root(project)
+    commit = git_commit(here)
+    records = [
+        record
+        for dataset in params.study.datasets
+        for record in dataset_records(params, dataset, {"git_commit": commit, "study": params.study.name})
+    ]
+    logged, kept = publish(params.study.name, records, root, move_current=not in_copy)
+    print(f"MLflow: {logged} runs logged, {kept} already there, in {store_uri(root)}")
+
+
+def dataset_records(params: Params, dataset: str, tags: dict[str, str]) -> list[RunRecord]:
+    """The runs of one data set, read from the study's files."""
+    data_hash = content_hash(DatasetFiles(dataset).training, DatasetFiles(dataset).survey)
+    records = []
+    for variant in params.study.variants:
+        cell = CellFiles(dataset, variant)
+        metrics, timing = read_json(cell.metrics), read_json(cell.timing)["seconds"]
+        settings = run_settings(params, dataset, variant)
+        for seed in params.study.seeds:
+            history = read_json(cell.history(seed))
+            values = {name: metrics[f"seed_{seed}"][name] for name in METRICS}
+            run = settings | {"seed": str(seed), "data_hash": data_hash}
+            identity = [run, values, content_hash(cell.encoder(seed), cell.history(seed))]
+            records.append(
+                RunRecord(
+                    cell=f"{dataset}/{variant}/{seed}",
+                    fingerprint=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16],
+                    params=run,
+                    metrics={name: value for name, value in values.items() if value is not None}
+                    | {"training_seconds": timing[str(seed)]},
+                    curves={"training_loss": [value for value in history["loss"] if math.isfinite(value)]},
+                    tags=tags | {"dataset": dataset, "variant": variant, "seed": str(seed), "data_hash": data_hash},
+                    artifacts=[cell.encoder(seed), cell.history(seed)],
+                    seconds=timing[str(seed)],
+                    finished=cell.timing.stat().st_mtime,
+                )
+            )
+    return records
+
+
+def run_settings(params: Params, dataset: str, variant: str) -> dict[str, str]:
+    """Every setting that shaped a run, flat: ``loss``, ``encoder.width``, ``dataset.kind``."""
+    groups: dict[str, dict[str, Any]] = {
+        "": params.variants[variant].model_dump(),
+        "encoder.": params.encoder.model_dump(),
+        "training.": params.training.model_dump(),
+        "dataset.": params.datasets[dataset].model_dump(),
+    }
+    flat = {prefix + key: str(value) for prefix, group in groups.items() for key, value in group.items()}
+    return {"dataset": dataset, "variant": variant} | flat
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,58 @@
+"""Print the comparison table, and where everything is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from presence_only.layout import COMPARISON, FIGURES, REPORT
+from presence_only.stages._cell import run_stage
+from presence_only.tracking import repository_root, store_uri
+
+
+def main() -> None:
+    """Print one table a data set: variants by mAP, with AUC and sample mAP beside it."""
+    if not COMPARISON.exists():
+        raise FileNotFoundError(2, "no results yet", str(COMPARISON))
+    console = Console(width=110)
+    results = pl.read_csv(COMPARISON)
+    for dataset in results["dataset"].unique(maintain_order=True):
+        console.print(leaderboard(results.filter(pl.col("dataset") == dataset), dataset))
+    uri = store_uri(repository_root(Path.cwd()))
+    print(f"table    {COMPARISON.resolve()}")
+    print(f"report   {REPORT.resolve()}")
+    print(f"figures  {FIGURES.resolve()}")
+    print(f"runs     source .venv/bin/activate && mlflow ui --workers 1 --backend-store-uri {uri}")
+    print("         then open http://127.0.0.1:5000")
+
+
+def leaderboard(rows: pl.DataFrame, dataset: str) -> Table:
+    """The variants of one data set, best mAP on top."""
+    best = rows.filter(pl.col("metric") == "species_map").sort("mean", descending=True)
+    table = Table(
+        title=f"{dataset}: mean of {best['n_seeds'][0]} seeds, {best['n_species'][0]} species, "
+        f"{best['n_sites'][0]} sites (0 to 1, higher is better)"
+    )
+    table.add_column("variant")
+    for name in ("mAP", "95 % interval", "sd of seeds", "AUC-ROC", "sample mAP"):
+        table.add_column(name, justify="right")
+    others = {(r["variant"], r["metric"]): r["mean"] for r in rows.iter_rows(named=True)}
+    for row in best.iter_rows(named=True):
+        spread = "-" if row["sd"] is None else f"{row['sd']:.4f}"
+        name = row["variant"]
+        table.add_row(
+            name,
+            f"{row['mean']:.4f}",
+            f"{row['low']:.4f} to {row['high']:.4f}",
+            spread,
+            f"{others[name, 'auc_roc']:.4f}",
+            f"{others[name, 'sample_map']:.4f}",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    run_stage(main)

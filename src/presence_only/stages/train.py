@@ -1,0 +1,45 @@
+"""Train one data set under one variant: an encoder for every seed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+
+from presence_only.files import write_json
+from presence_only.layout import CellFiles, DatasetFiles
+from presence_only.nouns import TrainingData
+from presence_only.params import Params, load_params
+from presence_only.stages._cell import parse_arguments, run_stage
+from presence_only.training import History, Report, fit
+from presence_only.workers import run_side_by_side
+
+
+def main() -> None:
+    """Read one cell of params.yaml; write its encoders, their histories and the time they took."""
+    arguments = parse_arguments(__doc__, "dataset", "variant")
+    params = load_params()
+    params.dataset(arguments.dataset)
+    params.variant(arguments.variant)
+    cell = CellFiles(arguments.dataset, arguments.variant)
+    task = partial(train_seed, cell, params)
+    label = f"{cell.dataset} / {cell.variant}"
+    seconds = run_side_by_side(task, params.study.seeds, label, params.training.workers)
+    write_json(cell.timing, {"seconds": {str(seed): round(taken, 3) for seed, taken in seconds.items()}})
+
+
+def train_seed(cell: CellFiles, params: Params, seed: int, report: Report) -> float:
+    """Train and save one seed; returns the seconds it took."""
+    data = TrainingData.load(DatasetFiles(cell.dataset).training)
+    model, history = fit(data, params.variant(cell.variant), params.encoder, params.training, seed, report)
+    model.save(cell.encoder(seed))
+    write_json(cell.history(seed), _without_time(history))
+    return history.seconds
+
+
+def _without_time(history: History) -> dict[str, object]:
+    """The history's reproducible part."""
+    return {key: value for key, value in asdict(history).items() if key != "seconds"}
+
+
+if __name__ == "__main__":
+    run_stage(main)

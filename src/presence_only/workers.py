@@ -1,0 +1,126 @@
+"""Run tasks side by side in single-threaded processes, with their progress shown."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from presence_only.training import Report, TrainingError
+
+Result = TypeVar("Result")
+_updates: Any = None
+
+
+def run_side_by_side(
+    task: Callable[[int, Report], Result], seeds: Sequence[int], label: str, workers: int = 0
+) -> dict[int, Result]:
+    """Run ``task(seed, report)`` for every seed.
+
+    Two processes with one thread each beat one process with two, and one thread makes the sums,
+    and so the metrics, the same on machines with any number of cores.
+
+    Args:
+        task: A picklable function; it loads its own data, so that a process starts with little.
+        seeds: What the task is run for, one process a seed.
+        label: Shown before each seed, such as ``virtual / asl_m005``.
+        workers: Processes; 0 means one per core.
+
+    Returns:
+        The result of every seed.
+
+    Raises:
+        TrainingError: If a process dies (out of memory, say); an exception of a task is raised as it is.
+    """
+    # fork starts in milliseconds where importing torch again takes seconds; the parent has used
+    # no thread pool yet. Elsewhere (macOS, Windows) fork is not safe.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    updates = context.SimpleQueue()
+    count = min(workers or available_cores(), len(seeds))
+    results: dict[int, Result] = {}
+    with ProcessPoolExecutor(count, context, _start_worker, (updates,)) as pool:
+        futures = {pool.submit(_run, task, seed): seed for seed in seeds}
+        with _Shown(label, seeds, updates):
+            try:
+                for future in as_completed(futures):
+                    results[futures[future]] = future.result()
+            except BrokenProcessPool:
+                raise TrainingError(
+                    f"{label}: a training process was killed, most likely for memory; "
+                    "lower training.workers or training.batch_size"
+                ) from None
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    return {seed: results[seed] for seed in seeds}
+
+
+def available_cores() -> int:
+    """Cores that this process may use, which in a container are fewer than the machine's."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _start_worker(updates: Any) -> None:
+    """Give the process one thread and the way to report."""
+    global _updates
+    _updates = updates
+    torch.set_num_threads(1)
+
+
+def _run(task: Callable[[int, Report], Result], seed: int) -> Result:
+    """Run one task in a worker process."""
+
+    def report(done: int, total: int, loss: float) -> None:
+        _updates.put((seed, done, total, loss))
+
+    return task(seed, report)
+
+
+class _Shown:
+    """Draws one progress bar a seed while a block runs; in a log file, one line a finished seed."""
+
+    def __init__(self, label: str, seeds: Sequence[int], updates: Any) -> None:
+        self.label = label
+        self.updates = updates
+        self.console = Console()
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("epoch"),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.tasks: dict[int, TaskID] = {
+            seed: self.progress.add_task(f"{label} / seed {seed}", total=None, loss="-") for seed in seeds
+        }
+        self.thread = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self) -> None:
+        self.progress.start()
+        self.thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.updates.put(None)
+        self.thread.join()
+        self.progress.stop()
+
+    def _follow(self) -> None:
+        """Show updates until the closing None."""
+        while (update := self.updates.get()) is not None:
+            seed, done, total, loss = update
+            self.progress.update(self.tasks[seed], completed=done, total=total, loss=f"{loss:.5f}")
+            if done == total and not self.console.is_terminal:
+                print(f"{self.label} / seed {seed}: {total} epochs, loss {loss:.5f}", flush=True)

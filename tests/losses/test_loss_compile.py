@@ -1,0 +1,23 @@
+"""The public losses under torch.compile: graphs break at the checks of the data, values and slopes stay."""
+
+import pytest
+import torch
+
+from presence_only.losses import AssumeNegativeLoss, asymmetric_loss, focal_loss
+
+
+# The compiler warns about parts of torch that torch itself still uses.
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("loss", "backend"),
+    [(focal_loss, "inductor"), (asymmetric_loss, "aot_eager"), (AssumeNegativeLoss(2.0, 0), "aot_eager")],
+)
+def test_compiling_changes_nothing(loss, backend):
+    logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    targets = torch.eye(4, 3)
+    expected = loss(logits, targets)
+    (slope,) = torch.autograd.grad(expected, logits)
+    got = torch.compile(loss, backend=backend)(logits, targets)
+    (compiled_slope,) = torch.autograd.grad(got, logits)
+    torch.testing.assert_close(got, expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(compiled_slope, slope, rtol=1e-5, atol=1e-9)

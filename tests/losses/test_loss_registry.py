@@ -1,0 +1,91 @@
+"""Variants of params.yaml: what they may say, and what is said when they are wrong."""
+
+import pytest
+import torch
+
+from presence_only.losses.batch import TrainingCounts
+from presence_only.losses.elementwise import Asymmetric, Focal
+from presence_only.losses.registry import build_loss, loss_names, parse_variant
+from presence_only.settings import SettingsError
+
+COUNTS = TrainingCounts(10, torch.tensor([1.0, 4.0, 0.0], dtype=torch.float64))
+
+
+def test_every_family_is_registered():
+    assert loss_names() == (
+        "an_full",
+        "an_full_me",
+        "an_slds",
+        "an_slds_me",
+        "an_ssdl",
+        "an_ssdl_me",
+        "asl",
+        "assume_negative",
+        "bce",
+        "focal",
+        "full_weighted",
+        "maxent",
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"loss": "anfull"}, r"unknown loss 'anfull' in variants\.x; known: an_full, an_full_me, .*maxent"),
+        ({"loss": 3}, r"unknown loss 3 in variants\.x"),
+        ({"gamma": 2.0}, r"missing key 'variants\.x\.loss'"),
+        ("asl", r"variants\.x = 'asl': must be a mapping"),
+        (
+            {"loss": "asl", "margin": 0.05},
+            r"unknown key 'margin' in variants\.x; known: background_weight, clip, gamma_neg",
+        ),
+        ({"loss": "asl", "clip": 1.0}, r"variants\.x\.clip = 1\.0: must be less than 1"),
+        ({"loss": "focal", "gamma": -1}, r"variants\.x\.gamma = -1: must be greater than or equal to 0"),
+        ({"loss": "focal", "alpha": float("nan")}, r"variants\.x\.alpha = nan"),
+        ({"loss": "bce", "pos_weight": 1}, r"variants\.x\.pos_weight = 1: must be a valid boolean"),
+        ({"loss": "bce", "background_weight": -1.0}, r"variants\.x\.background_weight = -1\.0"),
+        ({"loss": "assume_negative", "neg_samples": 1.5}, r"variants\.x\.neg_samples = 1\.5"),
+        ({"loss": "assume_negative", "label_smoothing": 0.5}, r"variants\.x\.label_smoothing = 0\.5"),
+        ({"loss": "assume_negative", "spatial": "all"}, r"variants\.x\.spatial = 'all': must be 'none' or 'batch'"),
+        ({"loss": "an_full", "pos_lambda": 0.0}, r"variants\.x\.pos_lambda = 0\.0: must be greater than 0"),
+        ({"loss": "an_slds", "pos_lambda": 4.0}, r"unknown key 'pos_lambda'"),
+        ({"loss": "an_full", "clip": 0.1}, r"variants\.x\.clip = 0\.1: must be left out with penalty 'bce'"),
+        ({"loss": "an_full", "penalty": "asl", "gamma": 1.0}, r"gamma = 1\.0: must be left out .* penalty 'focal'"),
+        ({"loss": "full_weighted", "lambda2": 1.1}, r"variants\.x\.lambda2 = 1\.1"),
+        (
+            {"loss": "maxent", "weighting": "log"},
+            r"variants\.x\.weighting = 'log': must be 'uniform', 'sqrt' or 'records'",
+        ),
+    ],
+)
+def test_a_wrong_variant_is_refused_in_one_sentence(raw, message):
+    with pytest.raises(SettingsError, match=message):
+        parse_variant(raw, "variants.x")
+
+
+def test_any_penalty_goes_with_any_negatives():
+    settings = parse_variant({"loss": "an_full", "penalty": "asl", "gamma_neg": 4, "clip": 0.1}, "variants.x")
+    assert build_loss(settings, COUNTS).penalty == Asymmetric(0.0, 4.0, 0.1)
+    settings = parse_variant({"loss": "full_weighted", "penalty": "focal", "alpha": None}, "variants.x")
+    assert build_loss(settings, COUNTS).penalty == Focal(None, 2.0)
+
+
+def test_background_is_needed_where_it_is_weighed():
+    for variant, needed in (
+        ({"loss": "bce"}, False),
+        ({"loss": "bce", "background_weight": 0.1}, True),
+        ({"loss": "assume_negative"}, False),
+        ({"loss": "assume_negative", "background_weight": 1.0}, True),
+        ({"loss": "full_weighted", "lambda2": 1.0}, False),
+        ({"loss": "an_ssdl"}, True),
+        ({"loss": "an_slds"}, False),
+    ):
+        assert build_loss(parse_variant(variant, "variants.x"), COUNTS).needs_background is needed
+
+
+def test_a_species_without_records_has_no_infinite_weight():
+    for variant in ({"loss": "maxent"}, {"loss": "full_weighted"}):
+        loss = build_loss(parse_variant(variant, "variants.x"), COUNTS)
+        weights = [value for value in vars(loss).values() if isinstance(value, torch.Tensor)]
+        assert weights
+        assert all(weight.isfinite().all() for weight in weights)

@@ -1,0 +1,120 @@
+"""masked_mse and MultiTaskLoss."""
+
+import math
+
+import pytest
+import torch
+
+from presence_only.losses import AssumeNegativeLoss, MultiTaskLoss, asymmetric_loss, focal_loss, masked_mse
+
+SOURCE = torch.Generator().manual_seed(0)
+LOGITS = torch.randn(3, 5, generator=SOURCE, dtype=torch.float64)
+HABITAT = torch.randn(3, 5, generator=SOURCE, dtype=torch.float64)
+SPECIES = (torch.rand(3, 5, generator=SOURCE) < 0.4).int()
+ENV_PRED = torch.randn(3, 2, generator=SOURCE, dtype=torch.float64)
+ENV = torch.tensor([[1.0, math.nan], [2.0, 3.0], [math.nan, math.nan]])
+PREDICTIONS = {"species_logits": LOGITS, "env_pred": ENV_PRED, "habitat_logits": HABITAT}
+TARGETS = {"species": SPECIES, "env_features": ENV}
+BY_NAME = {
+    "bce": lambda x, y: torch.nn.functional.binary_cross_entropy_with_logits(x, y.double()),
+    "focal": lambda x, y: focal_loss(x, y, alpha=0.5),
+    "asl": lambda x, y: asymmetric_loss(x, y),
+    "an": lambda x, y: AssumeNegativeLoss()(x, y),
+}
+
+
+def test_masked_mse_is_the_mean_over_known_elements():
+    known = [(0, 0), (1, 0), (1, 1)]
+    expected = sum((float(ENV_PRED[i, j]) - float(ENV[i, j])) ** 2 for i, j in known) / 3
+    assert float(masked_mse(ENV_PRED, ENV)) == pytest.approx(expected, rel=1e-14)
+
+
+def test_masked_mse_clamps_runaway_predictions():
+    pred = torch.tensor([1e30, -math.inf, 1.0], requires_grad=True)
+    loss = masked_mse(pred, torch.tensor([0.0, 0.0, 0.0]))
+    loss.backward()
+    assert loss.item() == pytest.approx((2e8 + 1) / 3)
+    assert pred.grad.tolist() == [0.0, 0.0, pytest.approx(2 / 3)]
+
+
+def test_masked_mse_of_nothing_known_is_a_0_that_back_propagates():
+    pred = torch.tensor([[math.nan, 1.0]], requires_grad=True)
+    loss = masked_mse(pred, torch.full((1, 2), math.nan))
+    loss.backward()
+    assert loss == 0
+    assert pred.grad.tolist() == [[0.0, 0.0]]
+
+
+def test_masked_mse_ignores_unknown_predictions_but_not_known_nan():
+    pred = torch.tensor([math.nan, 2.0], requires_grad=True)
+    loss = masked_mse(pred, torch.tensor([math.nan, 0.0]))
+    loss.backward()
+    assert loss.item() == 4.0
+    assert pred.grad.tolist() == [0.0, 4.0]
+    assert masked_mse(torch.tensor([math.nan]), torch.tensor([0.0])).isnan()
+    assert masked_mse(torch.ones(2, dtype=torch.float16), torch.tensor([1, 3])).item() == 2.0
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_total_is_the_weighted_sum_of_unweighted_parts(name):
+    loss = MultiTaskLoss(2.0, 0.25, 0.5, species_loss=name)
+    parts = loss(PREDICTIONS, TARGETS)
+    assert set(parts) == {"species", "env", "habitat", "total"}
+    assert float(parts["species"]) == pytest.approx(float(BY_NAME[name](LOGITS, SPECIES)), rel=1e-13)
+    assert float(parts["habitat"]) == pytest.approx(float(BY_NAME[name](HABITAT, SPECIES)), rel=1e-13)
+    assert float(parts["env"]) == float(masked_mse(ENV_PRED, ENV))
+    expected = 2 * float(parts["species"]) + 0.25 * float(parts["env"]) + 0.5 * float(parts["habitat"])
+    assert float(parts["total"]) == pytest.approx(expected, rel=1e-14)
+
+
+def test_environment_is_left_out_on_request_and_habitat_without_weight():
+    assert set(MultiTaskLoss()(PREDICTIONS, TARGETS)) == {"species", "env", "total"}
+    assert set(MultiTaskLoss()(PREDICTIONS, TARGETS, compute_env_loss=False)) == {"species", "total"}
+    assert set(MultiTaskLoss()({"species_logits": LOGITS}, {"species": SPECIES}, False)) == {"species", "total"}
+
+
+def test_a_part_without_weight_cannot_reach_the_total():
+    broken = PREDICTIONS | {"env_pred": torch.full_like(ENV_PRED, math.nan)}
+    parts = MultiTaskLoss(env_weight=0.0)(broken, TARGETS)
+    assert parts["env"].isnan()
+    assert parts["total"] == parts["species"]
+
+
+def test_a_total_without_any_part_that_counts_is_0():
+    logits = LOGITS.clone().requires_grad_()
+    parts = MultiTaskLoss(0.0, 0.0)({"species_logits": logits}, {"species": SPECIES})
+    (slope,) = torch.autograd.grad(parts["total"], logits)
+    assert parts["total"] == 0
+    assert slope.eq(0).all()
+
+
+def test_pos_weight_weighs_positives_of_each_species():
+    weight = torch.tensor([1.0, 2.0, 3.0, 4.0, 0.0])
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(
+        LOGITS, SPECIES.double(), pos_weight=weight.double()
+    )
+    loss = MultiTaskLoss(pos_weight=weight)
+    assert float(loss(PREDICTIONS, TARGETS)["species"]) == pytest.approx(float(expected), rel=1e-13)
+    assert "pos_weight" in loss.state_dict()
+
+
+def test_reductions():
+    per_element = MultiTaskLoss(reduction="none")(PREDICTIONS, TARGETS, False)
+    assert per_element["species"].shape == per_element["total"].shape == (3, 5)
+    total = MultiTaskLoss(reduction="sum")(PREDICTIONS, TARGETS, False)["total"]
+    assert float(per_element["species"].sum()) == pytest.approx(float(total), rel=1e-14)
+
+
+def test_the_generator_reaches_the_sampler():
+    loss = MultiTaskLoss(species_loss="an", neg_samples=1)
+    values = {
+        seed: [float(loss(PREDICTIONS, TARGETS, generator=torch.Generator().manual_seed(seed))["total"]) for _ in "ab"]
+        for seed in (0, 1)
+    }
+    assert values[0][0] == values[0][1] != values[1][0]
+
+
+def test_both_default_alphas_are_meant():
+    focal = MultiTaskLoss(species_loss="focal")(PREDICTIONS, TARGETS, False)["species"]
+    assert float(focal) == pytest.approx(float(focal_loss(LOGITS, SPECIES, alpha=0.5)), rel=1e-14)
+    assert float(focal) != pytest.approx(float(focal_loss(LOGITS, SPECIES)), rel=1e-3)

@@ -1,0 +1,127 @@
+"""A second, slow implementation of the losses: 50 digits or plain loops, from their definitions alone.
+
+Nothing here is shared with the package: values come from the textbook formulas evaluated in mpmath,
+slopes from numerical differentiation at many more digits than are compared.
+"""
+
+import math
+
+import mpmath
+import torch
+from mpmath import mpf
+
+DIGITS = 50
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 5e-6}
+# The places where textbook code breaks: sigmoid rounding to 1 in bfloat16, float32 and float64, exp
+# underflowing in float32 and float64, and the far ends.
+BREAKPOINTS = (
+    0.0,
+    1e-8,
+    1e-3,
+    0.1,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    6.3,
+    11.1,
+    16.6,
+    17.5,
+    36.8,
+    50.0,
+    87.0,
+    104.0,
+    350.0,
+    746.0,
+    1e4,
+)
+LOGITS = sorted({sign * x for x in BREAKPOINTS for sign in (-1, 1)})
+
+
+def p_of(x):
+    return 1 / (1 + mpmath.exp(-mpf(x)))
+
+
+def log_p(x):
+    return -mpmath.log1p(mpmath.exp(-mpf(x)))
+
+
+def bce(x, y):
+    return -(mpf(y) * log_p(x) + (1 - mpf(y)) * log_p(-x))
+
+
+def focal(x, y, alpha, gamma):
+    x, y = mpf(x), mpf(y)
+    one_minus_pt = y * p_of(-x) + (1 - y) * p_of(x)
+    weight = 1 if alpha is None else mpf(alpha) * y + (1 - mpf(alpha)) * (1 - y)
+    return weight * one_minus_pt ** mpf(gamma) * bce(x, y)
+
+
+def asl(x, y, gamma_pos, gamma_neg, clip):
+    x, y, clip = mpf(x), mpf(y), mpf(clip)
+    p_m = p_of(x) - clip
+    absent = mpf(0)
+    if p_m > 0:
+        # 1 - p_m with q from its own formula: 1 - p would need thousands of digits
+        one_minus = p_of(-x) + clip
+        log_one_minus = mpmath.log1p(-p_m) if p_m < 0.5 else mpmath.log(one_minus)
+        absent = -(p_m ** mpf(gamma_neg)) * log_one_minus
+    return -y * p_of(-x) ** mpf(gamma_pos) * log_p(x) + (1 - y) * absent
+
+
+def entropy(x):
+    return -(p_of(x) * log_p(x) + p_of(-x) * log_p(-x))
+
+
+def slope(function, x):
+    """The derivative by central differences, with enough digits that 50 are left.
+
+    Where a probability has rounded to 1 the difference is exp(-|x|) of the value; beyond |x| = 800 that
+    is 0 in float64.
+    """
+    with mpmath.workdps(4 * DIGITS + int(min(abs(x), 800))):
+        step = mpf(10) ** -(DIGITS + 10)
+        return (function(mpf(x) + step) - function(mpf(x) - step)) / (2 * step)
+
+
+def truth(function, x):
+    """Value and slope at x, as mpf of 50 digits."""
+    with mpmath.workdps(2 * DIGITS + int(min(abs(x), 800))):
+        return function(mpf(x)), slope(function, x)
+
+
+def relative_error(got, expected, dtype):
+    """|got - expected| / |expected|; below the smallest normal number of the dtype a result may be anything small."""
+    tiny = mpf(torch.finfo(dtype).tiny)
+    if not math.isfinite(got):
+        return math.inf
+    return float(abs(mpf(got) - expected) / max(abs(expected), tiny * 1000))
+
+
+def worst_error(curve, function, logits, dtype):
+    """Largest relative error of value and slope of an elementwise curve over some logits.
+
+    Returns:
+        The error and what it belongs to, for a readable failure.
+    """
+    x = torch.tensor(logits, dtype=dtype, requires_grad=True)
+    values = curve(x)
+    (slopes,) = torch.autograd.grad(values.sum(), x)
+    assert values.dtype == slopes.dtype == dtype
+    worst = (0.0, "")
+    for at, value, gradient in zip(x.tolist(), values.tolist(), slopes.tolist(), strict=True):
+        true_value, true_slope = truth(function, at)
+        for kind, got, expected in (("value", value, true_value), ("slope", gradient, true_slope)):
+            error = relative_error(got, expected, dtype)
+            worst = max(worst, (error, f"{kind} at {at!r}: {got!r}, not {mpmath.nstr(expected, 20)}"))
+    return worst
+
+
+def loop_bce(x, y):
+    """Plain Python cross-entropy for moderate logits."""
+    return math.log1p(math.exp(-x)) if y == 1 else math.log1p(math.exp(x))
+
+
+def loop_entropy(x):
+    p = 1 / (1 + math.exp(-x))
+    return -p * math.log(p) - (1 - p) * math.log(1 - p)

@@ -1,0 +1,150 @@
+"""Who imports whom, and whether DVC knows it."""
+
+import ast
+import runpy
+from functools import cache
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src"
+PACKAGE = "presence_only"
+
+
+@cache
+def imports(module):
+    """Modules of the package that a module names at its top level."""
+    path = SOURCE.joinpath(*module.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        found |= {name for name in names if name.startswith(PACKAGE + ".") and is_module(name)}
+    return frozenset(found)
+
+
+def is_module(name):
+    path = SOURCE.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def closure(module, stop=()):
+    """Every module that importing ``module`` loads, not looking behind the modules of ``stop``."""
+    seen, todo = set(), [module]
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name not in stop:
+            todo += imports(name)
+    return seen
+
+
+MODULES = sorted(
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+    for path in (SOURCE / PACKAGE).rglob("*.py")
+)
+PIPELINES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("experiments/*/dvc.yaml"))]
+
+
+def stages():
+    for path in PIPELINES:
+        for name, stage in YAML(typ="safe").load(path)["stages"].items():
+            if "presence_only.stages." in stage["cmd"]:
+                yield pytest.param(path.parent, stage, id=f"{path.parent.name}-{name}")
+
+
+@pytest.mark.parametrize(("folder", "stage"), list(stages()))
+def test_a_stage_depends_on_every_module_that_it_imports(folder, stage):
+    module = stage["cmd"].split("python -m ")[1].split()[0]
+    # params.py checks every setting, and so knows every loss; a stage computes with what it is handed.
+    needed = closure(module, stop={f"{PACKAGE}.params"}) - {PACKAGE}
+    listed = [(folder / dep).resolve() for dep in stage["deps"]]
+    missing = []
+    for name in sorted(needed):
+        path = SOURCE.joinpath(*name.split("."))
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if not any(file == dep or dep in file.parents for dep in listed):
+            missing.append(str(file.relative_to(ROOT)))
+    assert not missing
+
+
+@pytest.mark.parametrize(("folder", "stage"), list(stages()))
+def test_a_stage_depends_on_files_that_exist(folder, stage):
+    for dep in stage["deps"]:
+        if "src/" in dep:
+            assert (folder / dep).exists(), dep
+
+
+@pytest.mark.parametrize("path", PIPELINES, ids=str)
+def test_training_never_depends_on_a_survey(path):
+    text = YAML(typ="safe").load(path)["stages"]
+    assert not [dep for dep in text["train"]["deps"] if "survey" in dep]
+    assert [dep for dep in text["evaluate"]["deps"] if "survey" in dep]
+
+
+LEAVES = {
+    "datasets": {"background", "datasets", "files", "nouns", "settings"},
+    "background": {"datasets", "nouns", "settings"},
+    "encoder": {"files", "nouns", "params"},
+    "losses": {"losses", "settings"},
+    "metrics": set(),
+    "comparison": {"metrics"},
+    "figures": {"files", "nouns"},
+    "report": set(),
+    "tracking": set(),
+    "nouns": {"files"},
+    "training": {"encoder", "losses", "nouns", "params", "seeds"},
+}
+
+
+def part(module):
+    return module.split(".")[1]
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m != PACKAGE and part(m) in LEAVES])
+def test_data_flows_one_way(module):
+    assert {part(name) for name in imports(module)} - {"errors"} <= LEAVES[part(module)] | {part(module)}
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if ".stages" not in m and m != PACKAGE])
+def test_nobody_imports_a_stage(module):
+    assert not [name for name in imports(module) if ".stages" in name]
+
+
+def test_only_tracking_imports_mlflow():
+    users = [
+        p.name
+        for p in (SOURCE / PACKAGE).rglob("*.py")
+        if "import mlflow" in p.read_text() or "from mlflow" in p.read_text()
+    ]
+    assert users == ["tracking.py"]
+
+
+def test_only_the_evaluation_and_the_generation_open_a_survey():
+    users = {p.stem for p in (SOURCE / PACKAGE / "stages").glob("*.py") if ".survey" in p.read_text()}
+    # publish hashes the files; it reads no value.
+    assert users == {"evaluate", "generate", "publish"}
+
+
+def test_the_pipeline_stays_small_enough_for_dvc():
+    """DVC's overhead grows with the square of the number of stages."""
+    for path in PIPELINES:
+        study = YAML(typ="safe").load(path.parent / "params.yaml")["study"]
+        cells = len(study["datasets"]) * len(study["variants"])
+        assert 2 * cells + len(study["datasets"]) + 4 <= 50, path
+
+
+def test_the_pipelines_of_the_studies_are_the_roots():
+    expected = runpy.run_path(str(ROOT / "tools/new_study.py"))["study_pipeline"]()
+    for path in PIPELINES[1:]:
+        assert path.read_text() == expected, f"{path}: run `python tools/new_study.py`"
+        for file in (".dvc/config", ".dvcignore"):
+            assert (path.parent / file).read_text() == (ROOT / file).read_text()

@@ -1,0 +1,238 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from presence_only.comparison import CellResult, Difference, compare, paired_difference
+
+
+def cell(values_VS, dataset="virtual", variant="an_full", sites_VM=None, seeds=None, metric="species_map"):
+    values_VS = np.asarray(values_VS, dtype=np.float64)
+    sites_VM = np.zeros((len(values_VS), 1)) if sites_VM is None else sites_VM
+    return CellResult(
+        dataset=dataset,
+        variant=variant,
+        seeds=tuple(range(len(values_VS))) if seeds is None else seeds,
+        per_species={metric: values_VS},
+        per_site={"sample_map": sites_VM},
+        n_species=values_VS.shape[1],
+        n_sites=sites_VM.shape[1],
+    )
+
+
+def row(table, **wanted):
+    return table.filter(**wanted).row(0, named=True)
+
+
+def slow_interval(values_VU, resamples, rng):
+    """The interval by three loops: seeds and units drawn one at a time."""
+    n_seeds, n_units = len(values_VU), len(values_VU[0])
+    means = []
+    for _ in range(resamples):
+        seeds = [int(rng.integers(n_seeds)) for _ in range(n_seeds)]
+        units = [int(rng.integers(n_units)) for _ in range(n_units)]
+        means.append(float(np.mean([values_VU[v][u] for v in seeds for u in units])))
+    return np.quantile(means, [0.025, 0.975])
+
+
+class TestCompare:
+    def test_columns_and_order(self):
+        rng = np.random.default_rng(0)
+        cells = [
+            cell(rng.random((2, 5)) + bonus, dataset, variant)
+            for dataset, variant, bonus in (
+                ("b", "low", 0.0),
+                ("b", "high", 1.0),
+                ("a", "mid", 0.5),
+                ("a", "none", np.nan),
+            )
+        ]
+        table = compare(cells, resamples=50)
+        assert table.columns == [
+            *("dataset", "variant", "metric", "mean", "sd"),
+            *("low", "high", "n_seeds", "n_species", "n_sites"),
+        ]
+        assert table.filter(metric="species_map").select("dataset", "variant").rows() == [
+            ("a", "mid"),
+            ("a", "none"),
+            ("b", "high"),
+            ("b", "low"),
+        ]
+        assert (
+            table["metric"].to_list()
+            == ["sample_map"] * 2 + ["species_map"] * 2 + ["sample_map"] * 2 + ["species_map"] * 2
+        )
+        assert compare(cells[::-1], resamples=50).equals(table)
+
+    def test_mean_and_sd_equal_a_loop(self):
+        rng = np.random.default_rng(1)
+        values_VS = rng.random((4, 9))
+        values_VS[:, 3] = np.nan
+        values_VS[1, 5] = np.nan
+        means = []
+        for values_S in values_VS.tolist():
+            defined = [value for value in values_S if value == value]
+            means.append(sum(defined) / len(defined))
+        mean = sum(means) / 4
+        sd = (sum((value - mean) ** 2 for value in means) / 3) ** 0.5
+        found = row(compare([cell(values_VS)]), metric="species_map")
+        assert found["mean"] == pytest.approx(mean, rel=1e-14)
+        assert found["sd"] == pytest.approx(sd, rel=1e-12)
+        assert found["low"] < mean < found["high"]
+
+    def test_undefined_species_are_left_out_and_counted(self):
+        rng = np.random.default_rng(2)
+        values_VS = rng.random((3, 8))
+        holes_VS = np.insert(values_VS, [0, 4, 8], np.nan, axis=1)
+        whole = row(compare([cell(values_VS)]), metric="species_map")
+        holes = row(compare([cell(holes_VS)]), metric="species_map")
+        assert (whole["n_species"], holes["n_species"]) == (8, 8)
+        assert {**whole, "n_species": 0} == {**holes, "n_species": 0}
+
+    def test_a_site_metric_resamples_sites_and_counts_them(self):
+        rng = np.random.default_rng(3)
+        sites_VM = rng.random((3, 40))
+        sites_VM[:, :7] = np.nan
+        table = compare([cell(rng.random((3, 5)), sites_VM=sites_VM)])
+        found, species = row(table, metric="sample_map"), row(table, metric="species_map")
+        assert (found["n_species"], found["n_sites"], found["n_seeds"]) == (5, 33, 3)
+        assert (species["n_species"], species["n_sites"]) == (5, 40)
+        as_species = row(compare([cell(sites_VM)]), metric="species_map")
+        assert (found["low"], found["high"]) == (as_species["low"], as_species["high"])
+
+    def test_interval_agrees_with_a_slow_bootstrap(self):
+        rng = np.random.default_rng(4)
+        values_VS = rng.random((3, 6)) + rng.random((3, 1)) + rng.random((1, 6))
+        found = row(compare([cell(values_VS)], resamples=20_000), metric="species_map")
+        slow = slow_interval(values_VS.tolist(), 4_000, np.random.default_rng(5))
+        width = slow[1] - slow[0]
+        np.testing.assert_allclose([found["low"], found["high"]], slow, rtol=0, atol=0.05 * width)
+
+    def test_interval_covers_the_true_mean(self):
+        rng = np.random.default_rng(6)
+        covered = 0
+        for _ in range(300):
+            species, seeds = rng.normal(0, 1, (1, 60)), rng.normal(0, 0.1, (10, 1))
+            found = row(
+                compare([cell(0.5 + species + seeds + rng.normal(0, 0.3, (10, 60)))], resamples=300),
+                metric="species_map",
+            )
+            covered += found["low"] <= 0.5 <= found["high"]
+        # 95 % of 300 is 285 with a standard deviation of 4; a percentile bootstrap of 60 falls a little short.
+        assert 270 <= covered <= 297
+
+    def test_one_seed_has_no_sd_and_an_interval_over_species(self):
+        values_VS = np.random.default_rng(7).normal(0, 1, (1, 400))
+        found = row(compare([cell(values_VS)], resamples=4000), metric="species_map")
+        assert np.isnan(found["sd"])
+        standard_error = values_VS.std() / 20
+        assert found["low"] == pytest.approx(values_VS.mean() - 1.96 * standard_error, abs=0.1 * standard_error)
+        assert found["high"] == pytest.approx(values_VS.mean() + 1.96 * standard_error, abs=0.1 * standard_error)
+
+    def test_a_metric_defined_nowhere_is_nan(self):
+        found = row(compare([cell(np.full((2, 3), np.nan))]), metric="species_map")
+        assert all(np.isnan(found[name]) for name in ("mean", "sd", "low", "high"))
+        assert found["n_species"] == 0
+
+    def test_a_seed_without_any_value_is_left_out(self):
+        values_VS = np.array([[0.2, 0.4, 0.9], [np.nan] * 3])
+        found = row(compare([cell(values_VS)], resamples=400), metric="species_map")
+        assert found["mean"] == pytest.approx(0.5)
+        assert np.isnan(found["sd"])
+        assert 0.2 <= found["low"] < 0.5 < found["high"] <= 0.9
+        nothing = compare([cell(np.array([[np.nan], [np.nan], [np.nan], [0.3]]))], resamples=1, seed=2)
+        assert row(nothing, metric="species_map")["mean"] == pytest.approx(0.3)
+
+    def test_a_constant_has_an_interval_of_no_width(self):
+        found = row(compare([cell(np.full((3, 4), 0.25))]), metric="species_map")
+        assert (found["mean"], found["sd"], found["low"], found["high"]) == (0.25, 0.0, 0.25, 0.25)
+
+    def test_other_variants_change_nothing(self):
+        rng = np.random.default_rng(8)
+        first, second = cell(rng.random((3, 9))), cell(rng.random((3, 9)), variant="asl")
+        alone, both = compare([first]), compare([second, first])
+        assert both.filter(variant="an_full").equals(alone)
+
+    def test_the_seed_decides_and_the_input_stays(self):
+        values_VS = np.random.default_rng(9).random((3, 9))
+        before = values_VS.copy()
+        first = compare([cell(values_VS)], seed=1)
+        assert compare([cell(values_VS)], seed=1).equals(first)
+        other = compare([cell(values_VS)], seed=2)
+        assert other["mean"].equals(first["mean"])
+        assert not other["low"].equals(first["low"])
+        np.testing.assert_array_equal(values_VS, before)
+
+    def test_wrong_input(self):
+        good = cell(np.zeros((1, 2)))
+        with pytest.raises(ValueError, match=r"^there are no cells to compare"):
+            compare([])
+        with pytest.raises(ValueError, match=r"^an_full on virtual is given twice"):
+            compare([good, good])
+        with pytest.raises(ValueError, match=r"^resamples = 0: must be at least 1"):
+            compare([good], resamples=0)
+        with pytest.raises(ValueError, match=r"^seed = -1: must be at least 0"):
+            compare([good], seed=-1)
+
+
+class TestCellResult:
+    def test_wrong_input(self):
+        with pytest.raises(ValueError, match=r"species_map has shape \(2, 3\); 1 seeds x 3 species expected"):
+            cell(np.zeros((2, 3)), seeds=(0,))
+        with pytest.raises(ValueError, match=r"has seeds \(4, 4\): at least one is needed and none twice"):
+            cell(np.zeros((2, 3)), seeds=(4, 4))
+        with pytest.raises(ValueError, match="sample_map is given per species and per site"):
+            cell(np.zeros((2, 3)), sites_VM=np.zeros((2, 3)), metric="sample_map")
+        with pytest.raises(ValueError, match="has no metric 'mAP'; known: species_map, sample_map"):
+            cell(np.zeros((2, 3))).values("mAP")
+
+
+class TestPairedDifference:
+    def test_a_constant_gain_has_no_width(self):
+        values_VS = np.random.default_rng(10).random((3, 9))
+        difference = paired_difference(cell(values_VS + 0.125), cell(values_VS, variant="asl"), "species_map")
+        assert isinstance(difference, Difference)
+        np.testing.assert_allclose(difference, 0.125, rtol=1e-12)
+
+    def test_is_antisymmetric_and_names_the_better(self):
+        rng = np.random.default_rng(11)
+        base_VS = rng.random((3, 50))
+        a, b = cell(base_VS + rng.normal(0.05, 0.02, (3, 50))), cell(base_VS, variant="asl")
+        there, back = paired_difference(a, b, "species_map"), paired_difference(b, a, "species_map")
+        assert 0 < there.low < there.mean < there.high
+        assert there.mean == pytest.approx(-back.mean, rel=1e-12)
+        assert (there.low, there.high) == pytest.approx((-back.high, -back.low), rel=1e-6)
+        table = compare([a, b])
+        means = {found["variant"]: found["mean"] for found in table.filter(metric="species_map").iter_rows(named=True)}
+        assert there.mean == pytest.approx(means["an_full"] - means["asl"], rel=1e-12)
+
+    def test_is_the_interval_of_the_difference(self):
+        rng = np.random.default_rng(12)
+        a_VS, b_VS = rng.random((3, 20)), rng.random((3, 20))
+        found = row(compare([cell(a_VS - b_VS)], seed=5), metric="species_map")
+        difference = paired_difference(cell(a_VS), cell(b_VS), "species_map", seed=5)
+        assert tuple(difference) == (found["mean"], found["low"], found["high"])
+
+    def test_units_undefined_in_either_are_left_out(self):
+        a_VS, b_VS = np.array([[1.0, np.nan, 3.0, 4.0]]), np.array([[0.0, 1.0, np.nan, 1.0]])
+        assert paired_difference(cell(a_VS), cell(b_VS), "species_map").mean == 2.0
+        nothing = paired_difference(cell(a_VS[:, 1:3]), cell(b_VS[:, 1:3]), "species_map")
+        assert np.isnan(nothing).all()
+
+    def test_wrong_input(self):
+        a = cell(np.zeros((2, 3)))
+        with pytest.raises(ValueError, match="needs one data set and the same seeds"):
+            paired_difference(a, cell(np.zeros((2, 3)), dataset="earth"), "species_map")
+        with pytest.raises(ValueError, match="needs one data set and the same seeds"):
+            paired_difference(a, cell(np.zeros((2, 3)), seeds=(0, 2)), "species_map")
+        with pytest.raises(ValueError, match=r"shapes \(2, 3\) and \(2, 4\): a paired difference needs the same units"):
+            paired_difference(a, cell(np.zeros((2, 4))), "species_map")
+        with pytest.raises(ValueError, match="has no metric 'mAP'"):
+            paired_difference(a, a, "mAP")
+        with pytest.raises(ValueError, match="resamples = 0"):
+            paired_difference(a, a, "species_map", resamples=0)
+
+
+def test_the_table_survives_csv(tmp_path):
+    table = compare([cell(np.array([[0.5, 0.75]]))], resamples=20)
+    table.write_csv(tmp_path / "comparison.csv")
+    assert pl.read_csv(tmp_path / "comparison.csv").equals(table)

@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+import tiny
+
+from presence_only.params import Params, load_params
+from presence_only.settings import SettingsError
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("path", sorted([ROOT / "params.yaml", *ROOT.glob("experiments/*/params.yaml")]), ids=str)
+def test_every_study_of_the_repository_reads(path):
+    params = load_params(path)
+    assert params.study.seeds
+    assert set(params.study.variants) <= set(params.variants)
+
+
+def test_numbers_keep_their_names():
+    params = Params.parse(tiny.params())
+    assert params.variant("an_full").pos_lambda == 16.0
+    assert params.dataset("virtual").species == 12
+    assert params.training.learning_rate == 1e-3
+
+
+def test_yaml_reads_exponents_as_numbers(tmp_path):
+    text = (ROOT / "params.yaml").read_text()
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace("learning_rate: 0.001", "learning_rate: 1e-4"))
+    assert "1e-4" in path.read_text()
+    assert load_params(path).training.learning_rate == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"trainng": {}}, "unknown key 'trainng' in params.yaml; known: datasets, encoder, study, training, variants"),
+        ({"variants__bce": {"loss": "bcee"}}, "unknown loss 'bcee' in variants.bce; known: "),
+        ({"variants__an_full": {"loss": "an_full", "lambda": 2}}, "unknown key 'lambda' in variants.an_full; known: "),
+        ({"variants__an_full": {"loss": "an_full", "pos_lambda": -1.0}}, "variants.an_full.pos_lambda = -1.0: must be"),
+        ({"datasets__virtual__kind": "virtul"}, "unknown dataset kind 'virtul' in datasets.virtual; known: "),
+        (
+            {"study__variants": ["bce", "asl"]},
+            "study.variants names 'asl', which variants does not define; defined: an_full, bce",
+        ),
+        ({"study__variants": ["bce", "bce"]}, "study.variants = ['bce', 'bce']: must be a list without repeated"),
+        ({"study__seeds": []}, "study.seeds"),
+        ({"study__datasets": ["nowhere"]}, "study.datasets names 'nowhere', which datasets does not define"),
+        ({"study__name": "a.b"}, "study.name = 'a.b': must be"),
+        ({"training__steps": 5}, "must be settings with either epochs or steps, and not both"),
+        ({"encoder__dropout": 1.0}, "encoder.dropout = 1.0: must be less than 1"),
+    ],
+)
+def test_a_mistake_is_one_sentence(change, sentence):
+    with pytest.raises(SettingsError) as caught:
+        Params.parse(tiny.params(**change))
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_names_the_folder(tmp_path):
+    with pytest.raises(SettingsError, match=r"no params.yaml in .*; run from a study's folder"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_broken_yaml_is_one_sentence(tmp_path):
+    (tmp_path / "params.yaml").write_text("study: [1, 2\nencoder: {")
+    with pytest.raises(SettingsError, match=r"params\.yaml is not valid YAML") as caught:
+        load_params(tmp_path / "params.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cell_that_the_study_lacks_is_refused():
+    params = Params.parse(tiny.params(study__variants=["bce"]))
+    with pytest.raises(SettingsError, match="unknown variant 'an_full'; the study has: bce"):
+        params.variant("an_full")
