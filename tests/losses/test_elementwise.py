@@ -174,11 +174,14 @@ def test_smoothing_moves_hard_labels_and_none_costs_nothing():
     assert smoothed(penalty, 0.0) is penalty
 
 
-def test_sigmoid_power_keeps_its_digits_where_exp_of_a_product_would_not():
-    x = torch.tensor([-11.2345], dtype=torch.float32)
-    truth = float(reference.p_of(float(x)) ** reference.mpf(7.3))
-    assert float(sigmoid_power(x, 7.3)) == pytest.approx(truth, rel=5e-6)
-    assert sigmoid_power(x, 0.0).tolist() == [1.0]
+@pytest.mark.parametrize("exponent", [0.1, 0.3, 2.7, 7.3])
+def test_a_power_of_sigmoid_keeps_its_digits_down_to_the_smallest_number(exponent):
+    """There exp(g * x) has lost most: to the rounding of g and of the product, and each is 3e-6."""
+    x = torch.linspace(-86 / exponent, -60 / exponent, 400, dtype=torch.float32)
+    truth = [reference.truth(lambda v: reference.p_of(v) ** reference.mpf(exponent), v)[0] for v in x.tolist()]
+    power = sigmoid_power(x, exponent).tolist()
+    assert max(reference.relative_error(p, t, torch.float32) for p, t in zip(power, truth, strict=True)) < 5e-6
+    assert sigmoid_power(x, 0.0).eq(1).all()
 
 
 def test_the_slope_of_sigmoid_survives_its_rounding_to_one():
