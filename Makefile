@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help study experiment test lint setup clean
+.PHONY: help study experiment test lint check-lock setup clean
 
 help:
 	@echo "make study   run the default study and print its comparison table"
@@ -22,8 +22,8 @@ setup: .venv/.installed
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is too old; set PYTHON to a Python of 3.11 or newer"; exit 1; }
 	@echo "Setting up .venv: a few minutes, once"
 	$(PYTHON) -m venv .venv
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --disable-pip-version-check -q --index-url $(TORCH_INDEX) $$(grep '^torch==' constraints.txt))
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -q -c constraints.txt -e '.[dev]'
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --disable-pip-version-check --no-compile -q --index-url $(TORCH_INDEX) $$(grep '^torch==' constraints.txt))
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -q -c constraints.txt -e '.[dev]'
 	@touch $@
 
 study: setup
@@ -42,6 +42,10 @@ lint: setup
 	ruff check .
 	ruff format --check .
 	mypy
+
+# Whether dvc.lock and the committed results belong to this code and these settings
+check-lock: setup
+	@python tools/check_lock.py
 
 clean:
 	rm -rf .venv

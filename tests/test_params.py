@@ -18,7 +18,7 @@ def test_every_study_of_the_repository_reads(path):
 
 def test_numbers_keep_their_names():
     params = Params.parse(tiny.params())
-    assert params.variant("an_full").pos_lambda == 16.0
+    assert params.variant("an_full").loss.pos_lambda == 16.0
     assert params.dataset("virtual").species == 12
     assert params.training.learning_rate == 1e-3
 
@@ -44,11 +44,25 @@ def test_yaml_reads_exponents_as_numbers(tmp_path):
             "study.variants names 'asl', which variants does not define; defined: an_full, bce",
         ),
         ({"study__variants": ["bce", "bce"]}, "study.variants = ['bce', 'bce']: must be a list without repeated"),
-        ({"study__seeds": []}, "study.seeds"),
+        ({"study__seeds": []}, "study.seeds = []: must be a list of at least 1"),
+        ({"study__datasets": "virtual"}, "study.datasets = 'virtual': must be a list"),
+        ({"study": None}, "study = None: must be a mapping of settings"),
+        ({"encoder": [1]}, "encoder = [1]: must be a mapping of settings"),
+        ({"training__optimizer": "sgd"}, "training.optimizer = 'sgd': must be one of 'adam' or 'adamw'"),
+        ({"variants__an-full": {"loss": "bce"}}, "variants has the name 'an-full': must be lower-case letters, digits"),
         ({"study__datasets": ["nowhere"]}, "study.datasets names 'nowhere', which datasets does not define"),
-        ({"study__name": "a.b"}, "study.name = 'a.b': must be"),
+        ({"study__name": "a.b"}, "study.name = 'a.b': must be lower-case letters, digits and underscores"),
         ({"training__steps": 5}, "must be settings with either epochs or steps, and not both"),
         ({"encoder__dropout": 1.0}, "encoder.dropout = 1.0: must be less than 1"),
+        ({"encoder__habitat_head": True}, "must be settings with environment_head: true"),
+        ({"encoder__environment_head": True}, "variants.bce: loss 'bce' with encoder.environment_head = True"),
+        ({"variants__bce": {"loss": "multitask"}}, "the head and loss 'multitask' need each other"),
+        (
+            {"variants__bce": {"loss": "multitask", "habitat_weight": 0.5, "encoder": {"environment_head": True}}},
+            "variants.bce.habitat_weight = 0.5: needs encoder.habitat_head: true",
+        ),
+        ({"variants__bce": {"loss": "bce", "encoder": {"widht": 2}}}, "unknown key 'widht' in variants.bce.encoder"),
+        ({"variants__bce": {"loss": "bce", "training": 3}}, "variants.bce.training = 3: must be a mapping"),
     ],
 )
 def test_a_mistake_is_one_sentence(change, sentence):
@@ -74,3 +88,14 @@ def test_a_cell_that_the_study_lacks_is_refused():
     params = Params.parse(tiny.params(study__variants=["bce"]))
     with pytest.raises(SettingsError, match="unknown variant 'an_full'; the study has: bce"):
         params.variant("an_full")
+
+
+def test_a_variant_may_replace_single_settings_of_encoder_and_training():
+    heads = {"environment_head": True}
+    variant = {"loss": "multitask", "encoder": heads, "training": {"epochs": None, "steps": 7}}
+    params = Params.parse(tiny.params(variants__bce=variant))
+    own, other = params.variant("bce"), params.variant("an_full")
+    assert (own.encoder.environment_head, own.encoder.width) == (True, 16)
+    assert (own.training.steps, own.training.batch_size) == (7, 128)
+    assert (other.encoder, other.training) == (params.encoder, params.training)
+    assert not other.encoder.environment_head

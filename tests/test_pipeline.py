@@ -32,7 +32,7 @@ class Project:
         shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         for name in ("dvc.yaml", ".dvcignore"):
             shutil.copy(ROOT / name, folder / name)
-        (folder / ".gitignore").write_text("mlflow.db*\nmlartifacts/\n")
+        (folder / ".gitignore").write_text("mlflow.db*\nmlartifacts/\ntiming/\n")
         self.run("git", "init", "-q")
         self.run("dvc", "init", "-q")
         self.edit()
@@ -123,7 +123,7 @@ def test_a_run_tells_what_made_it(project):
     assert run["params"]["pos_lambda"] == "16.0"
     assert run["params"]["encoder.width"] == "16"
     assert run["params"]["dataset.records"] == "600"
-    assert len(run["tags"]["git_commit"].removesuffix("-dirty")) == 40
+    assert len(run["tags"]["git_commit"]) == 40
     assert len(run["tags"]["data_hash"]) == 16
     assert {"species_map", "sample_map", "auc_roc", "training_loss"} <= set(run["metrics"])
 
@@ -149,7 +149,7 @@ def test_the_same_settings_give_the_same_bytes_without_dvc_too(project, tmp_path
     files = [p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file()]
     assert len(files) > 12
     for path in files:
-        if "timing" not in path.name:
+        if path.parts[0] != "timing":
             assert (tmp_path / path).read_bytes() == (project.folder / path).read_bytes(), path
 
 
@@ -209,7 +209,9 @@ def test_a_killed_training_is_redone_and_leaves_no_half_file(project):
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=6)
         os.killpg(process.pid, 9)
-    assert not (project.folder / "runs/virtual/bce_timing.json").exists()
+    assert not (project.folder / "runs/virtual/bce").exists() or not list(
+        project.folder.glob("runs/virtual/bce/*/history.json")
+    )
     project.edit()
     project.repro()
     assert project.current_cells() == CELLS

@@ -1,3 +1,4 @@
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -44,7 +45,7 @@ def current(root):
 def test_a_run_holds_what_was_measured(root):
     artifact = root / "encoder.pt"
     artifact.write_text("weights")
-    assert publish("tiny", [record(artifacts=[artifact])], root) == (1, 0)
+    assert publish("tiny", [record(artifacts=[artifact])], root)[:2] == (1, 0)
     (run,) = runs(root)
     assert run.info.status == "FINISHED"
     assert run.info.end_time - run.info.start_time == 2000
@@ -58,8 +59,8 @@ def test_a_run_holds_what_was_measured(root):
 
 def test_publishing_again_duplicates_nothing(root):
     both = [record(), record("virtual/bce/1")]
-    assert publish("tiny", both, root) == (2, 0)
-    assert publish("tiny", both, root) == (0, 2)
+    assert publish("tiny", both, root)[:2] == (2, 0)
+    assert publish("tiny", both, root)[:2] == (0, 2)
     assert len(runs(root)) == 2
     assert current(root) == ["virtual/bce/0 f0", "virtual/bce/1 f0"]
 
@@ -69,7 +70,7 @@ def test_exactly_one_run_of_a_cell_is_current_through_changes_and_back(root):
     publish("tiny", [record(fingerprint="f1")], root)
     assert current(root) == ["virtual/bce/0 f1"]
     # As after DVC restored the first results from its cache.
-    assert publish("tiny", [record()], root) == (0, 1)
+    assert publish("tiny", [record()], root)[:2] == (0, 1)
     assert current(root) == ["virtual/bce/0 f0"]
     assert len(runs(root)) == 2
 
@@ -82,7 +83,7 @@ def test_a_removed_variant_is_no_longer_current(root):
 
 def test_an_experiment_in_a_copy_moves_nothing(root):
     publish("tiny", [record()], root)
-    assert publish("tiny", [record(fingerprint="f1")], root, move_current=False) == (1, 0)
+    assert publish("tiny", [record(fingerprint="f1")], root, move_current=False)[:2] == (1, 0)
     assert current(root) == ["virtual/bce/0 f0"]
 
 
@@ -92,7 +93,7 @@ def test_a_run_cut_short_is_logged_anew(root, monkeypatch):
         patch.setattr(MlflowClient, "log_batch", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             publish("tiny", [record(fingerprint="f1")], root)
-    assert publish("tiny", [record(fingerprint="f1")], root) == (1, 0)
+    assert publish("tiny", [record(fingerprint="f1")], root)[:2] == (1, 0)
     assert current(root) == ["virtual/bce/0 f1"]
     assert len(runs(root)) == 2
 
@@ -116,5 +117,23 @@ def test_the_store_may_be_elsewhere(tmp_path, monkeypatch):
 
 def test_outside_git_there_is_no_commit(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert tracking.git_commit(tmp_path) == ""
+    assert tracking.git_commit(tmp_path, [tmp_path]) == ""
     assert tracking.repository_root(tmp_path) == tmp_path
+
+
+def test_a_commit_is_dirty_only_by_what_makes_results(tmp_path):
+    def git(*arguments):
+        subprocess.run(
+            ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments], cwd=tmp_path, check=True
+        )
+
+    git("init", "-q")
+    for name in ("params.yaml", "dvc.lock"):
+        (tmp_path / name).write_text("a")
+    git("add", ".")
+    git("commit", "-qm", "x")
+    (tmp_path / "dvc.lock").write_text("b")
+    clean = tracking.git_commit(tmp_path, [tmp_path / "params.yaml"])
+    assert len(clean) == 40
+    (tmp_path / "params.yaml").write_text("b")
+    assert tracking.git_commit(tmp_path, [tmp_path / "params.yaml"]) == f"{clean}-dirty"

@@ -124,3 +124,19 @@ def test_training_leaves_its_data_unmodified():
     train("an_full", data=data)
     np.testing.assert_array_equal(before[0], data.training.records.covariates_NC)
     np.testing.assert_array_equal(before[1], data.training.records.sites_N2)
+
+
+def test_heads_learn_the_environment_and_the_habitat():
+    data = tiny.dataset(rows=300, input="coordinates")
+    records = data.training.records
+    records.covariates_NC[:, 0] = records.sites_N2[:, 1] * 10 + 3
+    records.covariates_NC[:, 1] = np.nan
+    encoder = EncoderSettings(width=32, depth=1, dropout=0.0, environment_head=True, habitat_head=True)
+    loss = parse_variant({"loss": "multitask", "env_weight": 1.0, "habitat_weight": 1.0}, "variants.x")
+    model, _ = fit(data.training, loss, encoder, settings(epochs=80, learning_rate=0.01), 0)
+    out = model(model.features(records.sites_N2, records.covariates_NC))
+    wanted = model.features.environment(records.covariates_NC)[:, 0]
+    assert (out.environment_BC[:, 0] - wanted).square().mean().item() < 0.1 * wanted.var().item()
+    right = out.habitat_BS.argmax(dim=1).numpy() == records.species_P
+    assert right.mean() > 0.7
+    assert model.gate_S.detach().std() > 0

@@ -1,11 +1,20 @@
 import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
 import torch
 
+from presence_only.settings import SettingsError
 from presence_only.training import TrainingError
-from presence_only.workers import available_cores, run_side_by_side
+from presence_only.workers import run_side_by_side, worker_count
+
+
+@pytest.fixture(autouse=True)
+def _two_workers(monkeypatch):
+    monkeypatch.setenv("PRESENCE_ONLY_WORKERS", "2")
 
 
 def square(seed, report):
@@ -25,7 +34,7 @@ def die(seed, report):
 
 
 def test_results_come_by_seed_from_single_threaded_processes(capsys):
-    results = run_side_by_side(square, (3, 1, 2), "virtual / bce", workers=2)
+    results = run_side_by_side(square, (3, 1, 2), "virtual / bce")
     assert list(results) == [3, 1, 2]
     assert [value for value, _, _ in results.values()] == [9, 1, 4]
     assert all(threads == 1 and pid != os.getpid() for _, pid, threads in results.values())
@@ -35,13 +44,51 @@ def test_results_come_by_seed_from_single_threaded_processes(capsys):
 
 def test_a_failing_seed_raises_its_own_error():
     with pytest.raises(TrainingError, match="the training loss is nan"):
-        run_side_by_side(fail, (0, 1, 2), "virtual / bce", workers=2)
+        run_side_by_side(fail, (0, 1, 2), "virtual / bce")
 
 
 def test_a_killed_process_is_one_sentence():
     with pytest.raises(TrainingError, match="virtual / bce: a training process was killed"):
-        run_side_by_side(die, (0, 1), "virtual / bce", workers=2)
+        run_side_by_side(die, (0, 1), "virtual / bce")
 
 
-def test_cores_are_counted():
-    assert 1 <= available_cores() <= (os.cpu_count() or 1)
+def fail_beside_a_talker(seed, report):
+    if seed == 0:
+        raise TrainingError("seed 0 fails")
+    for step in range(100_000):  # more than a pipe holds
+        report(step, 100_000, 0.5)
+    time.sleep(60)
+
+
+def test_a_failure_ends_the_other_seeds_at_once():
+    began = time.monotonic()
+    with pytest.raises(TrainingError, match="seed 0 fails"):
+        run_side_by_side(fail_beside_a_talker, (0, 1, 2, 3), "virtual / bce")
+    assert time.monotonic() - began < 30
+
+
+def test_an_interrupt_ends_the_seeds_at_once():
+    code = (
+        "import signal, time; from presence_only.workers import run_side_by_side\n"
+        # A shell's background jobs are born with the signal ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "def task(seed, report): time.sleep(60)\n"
+        "print('ready', flush=True); run_side_by_side(task, (0, 1, 2, 3), 'x')"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        process.stdout.readline()
+        time.sleep(1)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=40) != 0
+    assert time.monotonic() - began < 30
+
+
+def test_workers_are_counted(monkeypatch):
+    assert worker_count() == 2
+    monkeypatch.delenv("PRESENCE_ONLY_WORKERS")
+    assert 1 <= worker_count() <= (os.cpu_count() or 1)
+    for wrong in ("0", "two", "-1", ""):
+        monkeypatch.setenv("PRESENCE_ONLY_WORKERS", wrong)
+        with pytest.raises(SettingsError, match="must be a positive whole number"):
+            worker_count()

@@ -1,7 +1,7 @@
 """Make or refresh the folder of a study below experiments/: its own pipeline, settings and results.
 
     python tools/new_study.py my_study     # a new one, with the settings of the default study
-    python tools/new_study.py              # bring every study's dvc.yaml up to date with the root's
+    python tools/new_study.py              # bring every study's pipeline up to date with the root's
 
 A study's folder is a DVC project of its own, so that its stages, lock and results leave the default
 study's alone. Its pipeline is the root's, with paths to the code that lead two folders up.
@@ -44,14 +44,15 @@ def main() -> None:
         sys.exit(f"error: names are lower-case letters, digits and underscores; usage:\n{__doc__}")
     for name in sys.argv[1:]:
         folder = ROOT / "experiments" / name
-        (folder / ".dvc").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "params.yaml").exists():
             text = (ROOT / "params.yaml").read_text()
             (folder / "params.yaml").write_text(text.replace("name: default", f"name: {name}"))
-        for file in (".dvc/config", ".dvc/.gitignore", ".dvcignore"):
-            shutil.copy(ROOT / file, folder / file)
     for study in sorted(ROOT.glob("experiments/*/params.yaml")):
         (study.parent / "dvc.yaml").write_text(study_pipeline())
+        (study.parent / ".dvc").mkdir(exist_ok=True)
+        for file in (".dvc/config", ".dvc/.gitignore", ".dvcignore"):
+            shutil.copy(ROOT / file, study.parent / file)
         print(f"experiments/{study.parent.name} is up to date; make experiment NAME={study.parent.name} runs it")
 
 

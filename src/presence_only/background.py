@@ -37,15 +37,16 @@ def uniform_sphere_sites(n: int, generator: np.random.Generator) -> NDArray[np.f
 def target_group_rows(
     n: int, records: PresenceRecords, generator: np.random.Generator
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Rows of the records, drawn as often as observers reported from them, and their taxon groups.
+    """Rows of the records' distinct sites, drawn alike, and the taxon groups reported there.
 
-    Where observers of a group have been, an unreported species of that group is likelier absent
-    than unseen, and the background shares the records' bias.
+    However many records a site has, it counts once a group: the effort of observers, not the
+    abundance of species, is what it stands for. Where observers of a group have been, an unreported
+    species of that group is likelier absent than unseen, and the background shares the records' bias.
 
     Source: Phillips et al. (2009), https://doi.org/10.1890/07-2153.1
 
     Args:
-        n: Number of draws, at least 1; drawn with replacement from the positives.
+        n: Number of draws, at least 1; with replacement from the distinct pairs of site and group.
         records: The records whose sites are drawn.
         generator: Source of the draws.
 
@@ -56,7 +57,10 @@ def target_group_rows(
         ValueError: If ``n`` is less than 1.
     """
     _check_number(n)
-    positive_K = generator.integers(0, len(records.row_P), n)
+    _, group_S = np.unique(records.groups, return_inverse=True)
+    site_and_group_P3 = np.column_stack([records.sites_N2[records.row_P], group_S[records.species_P]])
+    _, first_Q = np.unique(site_and_group_P3, axis=0, return_index=True)
+    positive_K = first_Q[generator.integers(0, len(first_Q), n)]
     groups = tuple(records.groups[species] for species in records.species_P[positive_K])
     return records.row_P[positive_K].astype(np.int64), groups
 

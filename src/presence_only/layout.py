@@ -59,8 +59,8 @@ class CellFiles:
 
     @property
     def timing(self) -> Path:
-        """Seconds per seed; apart from the runs, because no two runs take the same time."""
-        return Path("runs", self.dataset, f"{self.variant}_timing.json")
+        """Seconds per seed. No output of a stage, for no two runs take the same time and dvc.lock should."""
+        return Path("timing", self.dataset, f"{self.variant}.json")
 
     @property
     def metrics(self) -> Path:

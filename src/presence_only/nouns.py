@@ -127,7 +127,7 @@ class TrainingData:
     Args:
         input: What the encoder reads: ``coordinates``, ``covariates`` or ``both``.
         coordinates: ``sphere``: SINR's sines and cosines as they are; ``local``: the same,
-            standardised on the training rows, for a region too small to vary on the sphere.
+            standardised on training rows and background, for a region too small to vary on the sphere.
     """
 
     records: PresenceRecords

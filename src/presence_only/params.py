@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from presence_only.datasets import parse_dataset
+from presence_only.losses.multitask import MultiTaskSettings
 from presence_only.losses.registry import LossSettings, parse_variant
 from presence_only.settings import Settings, SettingsError
 
@@ -44,11 +45,22 @@ class EncoderSettings(Settings):
         width: Units per layer, which is also the length of an embedding.
         depth: Number of residual blocks of two layers each.
         dropout: Share of units silenced inside every block while training.
+        environment_head: Also predict the site's standardised covariates; for ``loss: multitask``.
+        habitat_head: Also predict species from the predicted environment, mixed with the direct
+            logits by a learned gate per species; for ``loss: multitask``.
     """
 
     width: Annotated[int, Field(ge=1)] = 256
     depth: Annotated[int, Field(ge=0)] = 4
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
+    environment_head: bool = False
+    habitat_head: bool = False
+
+    @model_validator(mode="after")
+    def _habitat_needs_environment(self) -> Self:
+        if self.habitat_head and not self.environment_head:
+            raise ValueError("settings with environment_head: true, from which the habitat head predicts")
+        return self
 
 
 class TrainingSettings(Settings):
@@ -66,7 +78,6 @@ class TrainingSettings(Settings):
             (SINR's: times ``decay`` after every epoch).
         decay: Factor of the exponential schedule.
         device: ``auto`` takes a GPU where there is one.
-        workers: Seeds trained side by side, one single-threaded process each; 0 means one per core.
     """
 
     epochs: Annotated[int, Field(ge=1)] | None = None
@@ -79,7 +90,6 @@ class TrainingSettings(Settings):
     schedule: Literal["constant", "cosine", "exponential"] = "constant"
     decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.98
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -99,6 +109,44 @@ class _Tree(Settings):
 
 
 @dataclass(frozen=True)
+class Variant:
+    """One named way to train: a loss, and the encoder and training it goes with.
+
+    In params.yaml a variant holds the loss and its parameters; its optional groups ``encoder`` and
+    ``training`` replace single settings of the study's, such as a learning rate tuned for the loss.
+    """
+
+    loss: LossSettings
+    encoder: EncoderSettings
+    training: TrainingSettings
+
+    @classmethod
+    def parse(cls, raw: dict[str, Any], where: str, encoder: EncoderSettings, training: TrainingSettings) -> Self:
+        """Check one variant against the study's encoder and training settings."""
+        groups = {"encoder", "training"}
+        loss = parse_variant({key: value for key, value in raw.items() if key not in groups}, where)
+        own_encoder = _replaced(encoder, raw.get("encoder", {}), f"{where}.encoder")
+        if own_encoder.environment_head != (loss.loss == "multitask"):
+            raise SettingsError(
+                f"{where}: loss {loss.loss!r} with encoder.environment_head = {own_encoder.environment_head}: "
+                "the head and loss 'multitask' need each other"
+            )
+        if isinstance(loss, MultiTaskSettings) and loss.habitat_weight > 0 and not own_encoder.habitat_head:
+            raise SettingsError(f"{where}.habitat_weight = {loss.habitat_weight}: needs encoder.habitat_head: true")
+        return cls(loss, own_encoder, _replaced(training, raw.get("training", {}), f"{where}.training"))
+
+
+G = TypeVar("G", bound=Settings)
+
+
+def _replaced(base: G, changes: Any, where: str) -> G:
+    """``base`` with some settings replaced, checked as a whole."""
+    if not isinstance(changes, dict):
+        raise SettingsError(f"{where} = {changes!r}: must be a mapping of settings")
+    return type(base).parse(base.model_dump() | changes, where)
+
+
+@dataclass(frozen=True)
 class Params:
     """Every setting of one study.
 
@@ -109,7 +157,7 @@ class Params:
     datasets: Mapping[str, Settings]
     encoder: EncoderSettings
     training: TrainingSettings
-    variants: Mapping[str, LossSettings]
+    variants: Mapping[str, Variant]
 
     @classmethod
     def parse(cls, raw: Any, where: str = "params.yaml") -> Self:
@@ -123,7 +171,10 @@ class Params:
             raise SettingsError(f"{where} holds {raw!r}: must be a mapping of settings")
         tree = _Tree.parse(raw, "")
         datasets = {name: parse_dataset(item, f"datasets.{name}") for name, item in tree.datasets.items()}
-        variants = {name: parse_variant(item, f"variants.{name}") for name, item in tree.variants.items()}
+        variants = {
+            name: Variant.parse(item, f"variants.{name}", tree.encoder, tree.training)
+            for name, item in tree.variants.items()
+        }
         for what, named, defined in (
             ("datasets", tree.study.datasets, datasets),
             ("variants", tree.study.variants, variants),
@@ -138,8 +189,8 @@ class Params:
         """Settings of one data set of the study."""
         return self._named("dataset", name, self.study.datasets, self.datasets)
 
-    def variant(self, name: str) -> LossSettings:
-        """Settings of one variant of the study."""
+    def variant(self, name: str) -> Variant:
+        """One variant of the study."""
         return self._named("variant", name, self.study.variants, self.variants)
 
     @staticmethod

@@ -54,8 +54,26 @@ def _sentence(error: ErrorDetails, owner: type[BaseModel], where: str) -> str:
         return f"unknown key {path[-1]!r} in {parent}; known: {known}"
     if error["type"] == "missing":
         return f"missing key {key!r}; it has no default"
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"{key} = {error['input']!r}: must be {message}"
+    if path and path[-1] == "[key]":
+        return f"{'.'.join([where, *path[:-2]]).strip('.')} has the name {path[-2]!r}: must be {_rule(error)}"
+    return f"{key} = {error['input']!r}: must be {_rule(error)}"
+
+
+def _rule(error: ErrorDetails) -> str:
+    """What the value must be, in words of the settings file and not of Python."""
+    bounds = error.get("ctx", {})
+    match error["type"]:
+        case "string_pattern_mismatch":
+            return f"lower-case letters, digits and underscores, as in {bounds['pattern']}"
+        case "tuple_type":
+            return "a list"
+        case "too_short":
+            return f"a list of at least {bounds['min_length']}"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return "a mapping of settings"
+        case "literal_error":
+            return f"one of {bounds['expected']}"
+    return error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
 
 
 def _field_type(owner: type[BaseModel], name: str) -> type[BaseModel]:

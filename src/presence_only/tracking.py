@@ -53,9 +53,10 @@ def repository_root(folder: Path) -> Path:
     return Path(top) if top else folder
 
 
-def git_commit(folder: Path) -> str:
-    """The checked-out commit, with ``-dirty`` where tracked files differ from it; empty outside git."""
-    return _git(folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+def git_commit(folder: Path, paths: Sequence[Path]) -> str:
+    """The checked-out commit, with ``-dirty`` where one of ``paths`` differs from it; empty outside git."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    return commit + "-dirty" * bool(_git(folder, "status", "--porcelain", "--", *map(str, paths)))
 
 
 def store_uri(root: Path) -> str:
@@ -63,7 +64,7 @@ def store_uri(root: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
 
 
-def publish(study: str, records: Sequence[RunRecord], root: Path, *, move_current: bool = True) -> tuple[int, int]:
+def publish(study: str, records: Sequence[RunRecord], root: Path, *, move_current: bool = True) -> tuple[int, int, str]:
     """Mirror the runs of a study into MLflow.
 
     A run that is there already, by its fingerprint, is not logged again. Afterwards exactly one
@@ -77,7 +78,7 @@ def publish(study: str, records: Sequence[RunRecord], root: Path, *, move_curren
             the project's own stay current.
 
     Returns:
-        Runs logged now, and runs found as they were.
+        Runs logged now, runs found as they were, and the id of the study's experiment.
     """
     client = MlflowClient(tracking_uri=store_uri(root))
     experiment = client.get_experiment_by_name(study)
@@ -112,7 +113,7 @@ def publish(study: str, records: Sequence[RunRecord], root: Path, *, move_curren
         for run in known.values():
             if run.info.run_id not in current and run.data.tags.get(CURRENT) == "true":
                 client.set_tag(run.info.run_id, CURRENT, "false")
-    return logged, len(records) - logged
+    return logged, len(records) - logged, experiment_id
 
 
 def _log(client: MlflowClient, experiment_id: str, record: RunRecord, current: bool) -> str:

@@ -108,6 +108,9 @@ def _fit(
     device = model.species_head.weight.device
     records, background = data.records, data.background
     features_NF = model.features(records.sites_N2, records.covariates_NC).to(device)
+    covariates_NC = None
+    if model.settings.environment_head:
+        covariates_NC = model.features.environment(records.covariates_NC).to(device)
     batches = RowBatches(records, settings.batch_size, stream(seed, "batches"))
     negatives = stream(seed, "negatives")
     if loss.needs_background:
@@ -132,11 +135,12 @@ def _fit(
             if loss.needs_background:
                 drawn_K = torch.randint(len(features_KF), (settings.background_batch_size,), generator=sites)
                 # One pass for both: the same layers, half the calls.
-                logits_AS = model(torch.cat([x_BF, features_KF[drawn_K.to(device)]]))
-                logits_BS, background_KS = logits_AS[: len(x_BF)], logits_AS[len(x_BF) :]
+                out = model(torch.cat([x_BF, features_KF[drawn_K.to(device)]]))
+                logits_BS, background_KS = out.logits_BS[: len(x_BF)], out.logits_BS[len(x_BF) :]
                 mask_of_batch_KS = None if mask_KS is None else mask_KS[drawn_K].to(device)
             else:
-                logits_BS = model(x_BF)
+                out = model(x_BF)
+                logits_BS = out.logits_BS
             batch = LossBatch(
                 logits_BS=logits_BS,
                 row_P=row_P.to(device),
@@ -144,6 +148,9 @@ def _fit(
                 generator=negatives,
                 background_KS=background_KS,
                 background_mask_KS=mask_of_batch_KS,
+                environment_BC=_rows(out.environment_BC, len(x_BF)),
+                habitat_BS=_rows(out.habitat_BS, len(x_BF)),
+                covariates_BC=None if covariates_NC is None else covariates_NC[index_B.to(device)],
             )
             value = loss(batch)
             optimizer.zero_grad(set_to_none=True)
@@ -162,6 +169,11 @@ def _fit(
         if report is not None:
             report(epoch + 1, epochs, mean)
     return history
+
+
+def _rows(values_AX: Tensor | None, n_rows: int) -> Tensor | None:
+    """The first rows of a head's output, where there is one."""
+    return None if values_AX is None else values_AX[:n_rows]
 
 
 class RowBatches:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -15,15 +16,15 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from presence_only.settings import SettingsError
 from presence_only.training import Report, TrainingError
 
+WORKERS_VARIABLE = "PRESENCE_ONLY_WORKERS"
 Result = TypeVar("Result")
 _updates: Any = None
 
 
-def run_side_by_side(
-    task: Callable[[int, Report], Result], seeds: Sequence[int], label: str, workers: int = 0
-) -> dict[int, Result]:
+def run_side_by_side(task: Callable[[int, Report], Result], seeds: Sequence[int], label: str) -> dict[int, Result]:
     """Run ``task(seed, report)`` for every seed.
 
     Two processes with one thread each beat one process with two, and one thread makes the sums,
@@ -33,7 +34,6 @@ def run_side_by_side(
         task: A picklable function; it loads its own data, so that a process starts with little.
         seeds: What the task is run for, one process a seed.
         label: Shown before each seed, such as ``virtual / asl_m005``.
-        workers: Processes; 0 means one per core.
 
     Returns:
         The result of every seed.
@@ -45,7 +45,7 @@ def run_side_by_side(
     # no thread pool yet. Elsewhere (macOS, Windows) fork is not safe.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     updates = context.SimpleQueue()
-    count = min(workers or available_cores(), len(seeds))
+    count = min(worker_count(), len(seeds))
     results: dict[int, Result] = {}
     with ProcessPoolExecutor(count, context, _start_worker, (updates,)) as pool:
         futures = {pool.submit(_run, task, seed): seed for seed in seeds}
@@ -56,24 +56,42 @@ def run_side_by_side(
             except BrokenProcessPool:
                 raise TrainingError(
                     f"{label}: a training process was killed, most likely for memory; "
-                    "lower training.workers or training.batch_size"
+                    f"lower training.batch_size, or set {WORKERS_VARIABLE}=1 to train one seed at a time"
                 ) from None
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                # The other seeds would train on for nothing, and the pool would wait for them.
+                for process in multiprocessing.active_children():
+                    process.terminate()
                 raise
     return {seed: results[seed] for seed in seeds}
 
 
-def available_cores() -> int:
-    """Cores that this process may use, which in a container are fewer than the machine's."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+def worker_count() -> int:
+    """Processes to start: ``PRESENCE_ONLY_WORKERS``, or one per core that this process may use.
+
+    No setting of params.yaml: it changes no result, and would make every cell look changed.
+
+    Raises:
+        SettingsError: If the variable is not a positive whole number.
+    """
+    asked = os.environ.get(WORKERS_VARIABLE)
+    if asked is None:
+        # In a container these are fewer than the machine's cores.
+        return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    if not asked.isdecimal() or int(asked) == 0:
+        raise SettingsError(f"{WORKERS_VARIABLE} = {asked!r}: must be a positive whole number")
+    return int(asked)
 
 
 def _start_worker(updates: Any) -> None:
     """Give the process one thread and the way to report."""
     global _updates
     _updates = updates
+    # Ctrl-C reaches the whole group; the parent alone decides, and ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    # Focusing powers of easy negatives underflow; arithmetic on such remnants is ten times slower.
+    torch.set_flush_denormal(True)
 
 
 def _run(task: Callable[[int, Report], Result], seed: int) -> Result:
@@ -112,9 +130,11 @@ class _Shown:
         self.progress.start()
         self.thread.start()
 
-    def __exit__(self, *_: object) -> None:
-        self.updates.put(None)
-        self.thread.join()
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.updates.put(None)
+            self.thread.join()
+        # After an error a dead worker may hold the queue's lock; the daemon thread is left to itself.
         self.progress.stop()
 
     def _follow(self) -> None:

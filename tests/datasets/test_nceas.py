@@ -349,7 +349,7 @@ class TestWrongInput:
         self.refused(tmp_path, "CAN", r"CANtest_env\.rds: its sites are not those of CANtest_pa\.rds")
 
     def test_settings(self):
-        with pytest.raises(SettingsError, match=r"datasets\.x\.region = 'USA': must be 'AWT', 'CAN'"):
+        with pytest.raises(SettingsError, match=r"datasets\.x\.region = 'USA': must be one of 'AWT', 'CAN'"):
             read("data", "USA")
         with pytest.raises(SettingsError, match=r"datasets\.x\.background = 'random'"):
             read("data", "CAN", background="random")

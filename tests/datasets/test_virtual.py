@@ -398,7 +398,10 @@ def test_defaults_are_the_default_study():
         ({"kind": "virtual", "bias": -1.0}, r"datasets\.x\.bias = -1\.0: must be greater than or equal to 0"),
         ({"kind": "virtual", "noise_km": float("nan")}, r"datasets\.x\.noise_km = nan: must be "),
         ({"kind": "virtual", "species": "5"}, r"datasets\.x\.species = '5': must be a valid integer"),
-        ({"kind": "virtual", "background": "sea"}, r"datasets\.x\.background = 'sea': must be 'uniform', 'land'"),
+        (
+            {"kind": "virtual", "background": "sea"},
+            r"datasets\.x\.background = 'sea': must be one of 'uniform', 'land'",
+        ),
         (
             {"kind": "virtual", "species": 20, "records": 19},
             r"datasets\.x\.records = 19: must be at least the number of species, 20",

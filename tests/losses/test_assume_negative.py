@@ -8,7 +8,9 @@ import torch
 from losses_reference import loop_bce
 
 from presence_only.losses import AssumeNegativeLoss, an_full
+from presence_only.losses.batch import LossBatch, TrainingCounts
 from presence_only.losses.elementwise import Asymmetric, CrossEntropy
+from presence_only.losses.registry import build_loss, parse_variant
 
 
 def generator(seed=0):
@@ -171,6 +173,32 @@ def test_the_background_makes_it_l_an_full(batch):
     loss = AssumeNegativeLoss(2048.0, 0)(logits, targets, background_logits=background)
     assert loss.item() == pytest.approx(expected, rel=1e-13)
     assert float(an_full(logits, species, background)) == pytest.approx(expected, rel=1e-13)
+
+
+@pytest.mark.parametrize("variant", [False, True])
+def test_smoothing_leaves_the_spatial_and_the_background_terms_alone(batch, variant):
+    logits, _ = batch
+    targets = torch.zeros(5, 12)
+    targets[:4, 2] = 1  # row 4 alone is without the species: the draw is certain
+    background = torch.randn(9, 12, generator=generator(6), dtype=torch.float64)
+    expected = loop_loss(logits, targets, 3.0, 0.2) + 4 * loop_bce(float(logits[4, 2]), 0) / 60
+    expected += sum(loop_bce(x, 0) for x in background.flatten().tolist()) / background.numel()
+    if variant:
+        raw = {
+            "pos_lambda": 3.0,
+            "neg_samples": 0,
+            "label_smoothing": 0.2,
+            "spatial": "batch",
+            "background_weight": 1.0,
+        }
+        settings = parse_variant({"loss": "assume_negative"} | raw, "variants.x")
+        pairs = targets.nonzero(as_tuple=True)
+        loss = build_loss(settings, TrainingCounts(5, targets.sum(dim=0)))(
+            LossBatch(logits, *pairs, generator(), background)
+        )
+    else:
+        loss = AssumeNegativeLoss(3.0, 0, 0.2, spatial="batch")(logits, targets, background_logits=background)
+    assert loss.item() == pytest.approx(expected, rel=1e-13)
 
 
 def test_another_penalty_takes_the_place_of_cross_entropy(batch):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,7 +16,9 @@ from presence_only.losses import (
     asymmetric_loss,
     compute_pos_weights,
     focal_loss,
+    full_weighted,
     masked_mse,
+    maxent,
 )
 from presence_only.losses.batch import LossBatch, TrainingCounts
 from presence_only.losses.registry import build_loss, parse_variant
@@ -187,6 +190,24 @@ def test_an_empty_batch_ends_the_sinr_losses_at_0():
     for value in (an_full(logits, none, X), an_slds(logits, none), an_ssdl(logits, none, X[:0])):
         assert value == 0
         assert torch.autograd.grad(value, logits)[0].shape == (0, 3)
+
+
+def test_numpy_numbers_are_numbers():
+    loss = AssumeNegativeLoss(np.float32(4.0), np.int64(3), np.float64(0.25))
+    assert (loss.pos_lambda, loss.neg_samples, loss.label_smoothing) == (4.0, 3, 0.25)
+    assert type(loss.neg_samples) is int
+    assert focal_loss(X, Y, np.float32(0.5), np.int64(2)).item() == focal_loss(X, Y, 0.5, 2).item()
+    for wrong in (np.True_, np.float64(2.0)):
+        with pytest.raises(TypeError, match=r"neg_samples = .*: must be an int"):
+            AssumeNegativeLoss(neg_samples=wrong)
+    with pytest.raises(TypeError, match=r"gamma = .*: must be a real number, not bool"):
+        focal_loss(X, Y, gamma=np.True_)
+
+
+@pytest.mark.parametrize("loss", [full_weighted, maxent])
+def test_a_target_between_0_and_1_is_named(loss):
+    with pytest.raises(ValueError, match=r"targets_BS hold 0\.25: must be exactly 0 or 1"):
+        loss(X, Y + 0.25, X)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from presence_only.losses.batch import LossBatch, TrainingCounts
+from presence_only.losses.multitask import MultiTaskBatchLoss
 from presence_only.losses.registry import build_loss, loss_names, parse_variant
 
 N_ROWS, N_SPECIES, N_SITES = 6, 5, 7
@@ -19,10 +20,15 @@ MORE_VARIANTS = (
     {"loss": "assume_negative", "penalty": "asl", "clip": 0.1, "pos_lambda": 16.0, "background_weight": 1.0},
     {"loss": "an_full", "penalty": "focal", "gamma": 1.0},
     {"loss": "an_slds", "penalty": "asl", "gamma_pos": 1.0},
+    {"loss": "full_weighted", "penalty": "entropy"},
     {"loss": "full_weighted", "lambda2": 1.0},
     {"loss": "full_weighted", "penalty": "focal", "lambda2": 0.0},
     {"loss": "maxent", "include_presences": True, "weighting": "sqrt"},
     {"loss": "maxent", "weighting": "records"},
+    {"loss": "multitask", "pos_weight": True, "habitat_weight": 0.3},
+    {"loss": "multitask", "species_loss": "an", "neg_samples": 2, "habitat_weight": 0.3},
+    {"loss": "multitask", "species_loss": "asl", "env_weight": 0.0},
+    {"loss": "multitask", "species_loss": "focal", "focal_alpha": None},
 )
 VARIANTS = tuple({"loss": name} for name in loss_names()) + MORE_VARIANTS
 COUNTS = TrainingCounts(20, torch.tensor([1.0, 3.0, 8.0, 12.0, 5.0], dtype=torch.float64))
@@ -47,6 +53,10 @@ def make_batch(loss, dtype=torch.float64, scale=3.0, n_rows=N_ROWS, masked=False
     mask = torch.rand(N_SITES, N_SPECIES, generator=source) < 0.7
     row_P, species_P = torch.tensor([0, 0, 1, 2, 3, 3, 3, 5]), torch.tensor([1, 4, 2, 1, 0, 2, 3, 3])
     kept = row_P < n_rows
+    environment, covariates = torch.randn(2, n_rows, 3, generator=source).to(dtype)
+    covariates[::2, 1] = math.nan
+    environment = environment.detach().requires_grad_()
+    habitat = (torch.randn(n_rows, N_SPECIES, generator=source) * scale).to(dtype).requires_grad_()
     return LossBatch(
         logits,
         row_P[kept],
@@ -54,11 +64,20 @@ def make_batch(loss, dtype=torch.float64, scale=3.0, n_rows=N_ROWS, masked=False
         torch.Generator().manual_seed(1),
         far if loss.needs_background else None,
         mask if loss.needs_background and masked else None,
+        environment,
+        habitat,
+        covariates,
     )
 
 
-def leaves(batch):
-    return [tensor for tensor in (batch.logits_BS, batch.background_KS) if tensor is not None]
+def leaves(loss, batch):
+    """The predictions that a loss pulls at."""
+    used = {"logits_BS": batch.logits_BS, "background_KS": batch.background_KS if loss.needs_background else None}
+    if isinstance(loss, MultiTaskBatchLoss):
+        weights = loss.criterion.env_weight, loss.criterion.habitat_weight
+        heads = ("environment_BC", "habitat_BS")
+        used |= {head: getattr(batch, head) for head, weight in zip(heads, weights, strict=True) if weight > 0}
+    return {name: tensor for name, tensor in used.items() if tensor is not None}
 
 
 def reseeded(batch, seed=1):
@@ -72,13 +91,13 @@ def test_a_finite_scalar_with_finite_gradients_and_untouched_inputs(variant, mas
     batch = make_batch(loss, masked=masked)
     before = {name: value.clone() for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
     value = loss(batch)
-    gradients = torch.autograd.grad(value, leaves(batch))
+    gradients = torch.autograd.grad(value, tuple(leaves(loss, batch).values()))
     assert value.shape == ()
     assert value.dtype == torch.float64
     assert value.isfinite()
     assert all(gradient.isfinite().all() and gradient.abs().sum() > 0 for gradient in gradients)
     for name, tensor in before.items():
-        assert torch.equal(getattr(batch, name), tensor)
+        torch.testing.assert_close(getattr(batch, name), tensor, rtol=0, atol=0, equal_nan=True)
 
 
 @every_loss
@@ -113,6 +132,9 @@ def test_the_order_of_rows_and_species_does_not_matter(variant):
         batch.generator,
         None if batch.background_KS is None else batch.background_KS[sites][:, species],
         None if batch.background_mask_KS is None else batch.background_mask_KS[sites][:, species],
+        batch.environment_BC[rows],
+        batch.habitat_BS[rows][:, species],
+        batch.covariates_BC[rows],
     )
     moved_loss = build(variant, TrainingCounts(20, COUNTS.records_per_species_S[species]))
     before = batch.generator.get_state()
@@ -136,7 +158,7 @@ def test_an_empty_batch_is_a_0_that_back_propagates(variant, n_rows):
     batch = make_batch(loss, n_rows=n_rows)
     none = torch.zeros(0, dtype=torch.long)
     value = loss(replace(batch, row_P=none, species_P=none))
-    gradients = torch.autograd.grad(value, leaves(batch))
+    gradients = torch.autograd.grad(value, tuple(leaves(loss, batch).values()))
     if n_rows == 0:
         assert value == 0
         assert all(gradient.eq(0).all() for gradient in gradients)
@@ -154,7 +176,7 @@ def test_extreme_logits_stay_finite_in_any_precision(variant, dtype):
         value = loss(batch)
         assert value.dtype == torch.float32
         assert value.isfinite()
-        for gradient in torch.autograd.grad(value, leaves(batch)):
+        for gradient in torch.autograd.grad(value, tuple(leaves(loss, batch).values())):
             assert gradient.isfinite().all()
             assert gradient.dtype == dtype
 
@@ -163,9 +185,8 @@ def test_extreme_logits_stay_finite_in_any_precision(variant, dtype):
 def test_float32_agrees_with_float64(variant):
     loss = build(variant)
     narrow = make_batch(loss, torch.float32)
-    wide = replace(make_batch(loss), logits_BS=narrow.logits_BS.double().detach())
-    if narrow.background_KS is not None:
-        wide = replace(wide, background_KS=narrow.background_KS.double().detach())
+    floats = {n: v.detach().double() for n, v in vars(narrow).items() if getattr(v, "dtype", None) == torch.float32}
+    wide = replace(make_batch(loss), **floats)
     torch.testing.assert_close(loss(narrow).double().detach(), loss(wide), rtol=5e-6, atol=0)
 
 
@@ -174,11 +195,13 @@ def test_the_first_two_derivatives(variant):
     loss = build(variant)
     batch = make_batch(loss, scale=1.0, masked=True)
 
-    def seeded(logits, background=None):
-        return loss(replace(reseeded(batch), logits_BS=logits, background_KS=background))
+    used = leaves(loss, batch)
 
-    assert torch.autograd.gradcheck(seeded, leaves(batch), fast_mode=True)
-    assert torch.autograd.gradgradcheck(seeded, leaves(batch), fast_mode=True)
+    def seeded(*predictions):
+        return loss(replace(reseeded(batch), **dict(zip(used, predictions, strict=True))))
+
+    assert torch.autograd.gradcheck(seeded, tuple(used.values()), fast_mode=True)
+    assert torch.autograd.gradgradcheck(seeded, tuple(used.values()), fast_mode=True)
 
 
 @every_loss
@@ -194,9 +217,18 @@ def test_nan_at_a_record_is_not_swallowed(variant):
 def test_it_runs_under_autocast(variant):
     loss = build(variant)
     batch = make_batch(loss, torch.float32)
+    used = leaves(loss, batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        value = loss(batch)
-    torch.testing.assert_close(value, loss(reseeded(batch)), rtol=0, atol=0)
+        layers = {name: torch.nn.Linear(tensor.shape[1], tensor.shape[1]) for name, tensor in used.items()}
+        narrow = {name: layers[name](tensor) for name, tensor in used.items()}
+        value = loss(replace(batch, **narrow))
+    assert {tensor.dtype for tensor in narrow.values()} == {torch.bfloat16}
+    value.backward()
+    assert all(layer.weight.grad.isfinite().all() for layer in layers.values())
+    wide = {name: tensor.float() for name, tensor in narrow.items()}
+    expected = loss(replace(reseeded(batch), **wide))
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value, expected, rtol=0, atol=0)
 
 
 @every_loss

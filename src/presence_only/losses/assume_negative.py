@@ -13,7 +13,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from presence_only.losses.batch import LossBatch, TrainingCounts
-from presence_only.losses.checks import check_choice, check_count, check_floating, check_number, check_same_shape
+from presence_only.losses.checks import (
+    check_background,
+    check_choice,
+    check_count,
+    check_floating,
+    check_number,
+    check_presences,
+    check_same_shape,
+)
 from presence_only.losses.elementwise import CrossEntropy, Penalty, smoothed
 from presence_only.losses.negatives import (
     Positives,
@@ -23,7 +31,7 @@ from presence_only.losses.negatives import (
     sampled_sum,
     zero,
 )
-from presence_only.losses.variant import BatchLoss, PenaltySettings, check_background, empty_loss, open_batch
+from presence_only.losses.variant import BatchLoss, PenaltySettings, empty_loss, open_batch
 
 SPATIAL = ("none", "batch")
 
@@ -37,13 +45,15 @@ def assume_negative(
     neg_samples: int,
     spatial: str,
     generator: torch.Generator | None,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Mean over rows of (1/S) [pos_lambda * positives + unobserved (+ one other row per positive)].
 
     The formula of :class:`AssumeNegativeLoss` on checked inputs, for any penalty.
     """
-    present_P = penalty.positive(at_pairs(logits_BS, positives.row_P, positives.species_P))
-    total = pos_lambda * present_P.sum() + sampled_sum(penalty, logits_BS, positives, neg_samples, generator)
+    soft = smoothed(penalty, label_smoothing)  # the labels of the rows; other sites have none to smooth
+    present_P = soft.positive(at_pairs(logits_BS, positives.row_P, positives.species_P))
+    total = pos_lambda * present_P.sum() + sampled_sum(soft, logits_BS, positives, neg_samples, generator)
     if spatial == "batch":
         total = total + penalty.negative(at_pairs(logits_BS, *draw_other_rows(positives, generator))).sum()
     return total / logits_BS.numel()
@@ -72,7 +82,8 @@ class AssumeNegativeLoss(nn.Module):
         pos_lambda: Weight of positives, finite and > 0. 4 is for whole species lists; with one record
             a row, one positive faces S - 1 negatives and 2048 is the published value.
         neg_samples: Negatives per row, an int >= 0; 0 or at least n: all of them.
-        label_smoothing: e in [0, 0.5): targets become e and 1 - e.
+        label_smoothing: e in [0, 0.5): targets of the rows become e and 1 - e. The terms of other
+            rows and of the background are not smoothed.
         spatial: ``none`` or ``batch``.
         penalty: What takes the place of BCE, such as ``Asymmetric()``; None: BCE.
 
@@ -96,7 +107,7 @@ class AssumeNegativeLoss(nn.Module):
         self.label_smoothing = check_number("label_smoothing", label_smoothing, 0.0, 0.5, open_ends="high")
         check_choice("spatial", spatial, SPATIAL)
         self.spatial = spatial
-        self.penalty = smoothed(CrossEntropy() if penalty is None else penalty, self.label_smoothing)
+        self.penalty: Penalty = CrossEntropy() if penalty is None else penalty
 
     def forward(
         self,
@@ -125,9 +136,7 @@ class AssumeNegativeLoss(nn.Module):
         check_same_shape("targets", targets, "logits", logits)
         check_background(background_logits, None, logits.shape[1], name="background_logits")
         positives = Positives.from_targets(targets)
-        found = targets.detach()[positives.row_P, positives.species_P]
-        if not bool((found == 1).all()):
-            raise ValueError(f"targets hold {float(found[found != 1][0]):g}: must be exactly 0 or 1")
+        check_presences("targets", targets[positives.row_P, positives.species_P])
         if logits.numel() == 0:
             return zero(logits) if background_logits is None else zero(logits, background_logits)
         loss = assume_negative(
@@ -138,6 +147,7 @@ class AssumeNegativeLoss(nn.Module):
             neg_samples=self.neg_samples,
             spatial=self.spatial,
             generator=generator,
+            label_smoothing=self.label_smoothing,
         )
         if background_logits is not None:
             loss = loss + background_mean(self.penalty, background_logits, None)
@@ -161,6 +171,7 @@ class AssumeNegativeBatchLoss:
         neg_samples: Negatives per row; 0: all.
         spatial: ``none`` or ``batch``.
         background_weight: Weight of the mean over background sites; 1 is L_AN-full.
+        label_smoothing: e in [0, 0.5): labels of the rows become e and 1 - e.
     """
 
     penalty: Penalty
@@ -168,6 +179,7 @@ class AssumeNegativeBatchLoss:
     neg_samples: int = 0
     spatial: str = "none"
     background_weight: float = 0.0
+    label_smoothing: float = 0.0
 
     @property
     def needs_background(self) -> bool:
@@ -187,6 +199,7 @@ class AssumeNegativeBatchLoss:
             neg_samples=self.neg_samples,
             spatial=self.spatial,
             generator=batch.generator,
+            label_smoothing=self.label_smoothing,
         )
         if batch.background_KS is not None:
             absent = background_mean(self.penalty, batch.background_KS, batch.background_mask_KS)
@@ -211,9 +224,10 @@ class AssumeNegativeSettings(PenaltySettings):
     def build(self, counts: TrainingCounts) -> BatchLoss:
         """The loss of these settings; the training counts do not matter."""
         return AssumeNegativeBatchLoss(
-            smoothed(self.build_penalty(), self.label_smoothing),
+            self.build_penalty(),
             self.pos_lambda,
             self.neg_samples,
             self.spatial,
             self.background_weight,
+            self.label_smoothing,
         )

@@ -1,6 +1,7 @@
 """What a loss is given for one training step, and what it may know of the training set.
 
-Shape legend: B rows of a batch, S species, K background sites, P positives (row, species).
+Shape legend: B rows of a batch, S species, K background sites, P positives (row, species),
+C covariates.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ class LossBatch:
         background_KS: Logits at background sites; given if and only if ``loss.needs_background``.
         background_mask_KS: Which species a background site counts for (target groups by taxon);
             None: every site for all.
+        environment_BC: Predicted standardised covariates, where the encoder has an environment head.
+        habitat_BS: Logits of the habitat head, where it has one.
+        covariates_BC: The standardised covariates themselves, NaN where unknown.
     """
 
     logits_BS: Tensor
@@ -31,6 +35,9 @@ class LossBatch:
     generator: torch.Generator
     background_KS: Tensor | None = None
     background_mask_KS: Tensor | None = None
+    environment_BC: Tensor | None = None
+    habitat_BS: Tensor | None = None
+    covariates_BC: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Collection
+from numbers import Integral, Real
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from presence_only.losses.batch import LossBatch
 
 
 def check_number(name: str, value: object, low: float, high: float = math.inf, *, open_ends: str = "") -> float:
@@ -26,32 +31,34 @@ def check_number(name: str, value: object, low: float, high: float = math.inf, *
         TypeError: If it is not a real number (a bool is not one).
         ValueError: If it is NaN, infinite or out of range.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} = {value!r}: must be a real number, not {type(value).__name__}")
-    above = value > low if open_ends in ("low", "both") else value >= low
-    below = value < high if open_ends in ("high", "both") else value <= high
-    if not (math.isfinite(value) and above and below):
+    number = float(value)
+    above = number > low if open_ends in ("low", "both") else number >= low
+    below = number < high if open_ends in ("high", "both") else number <= high
+    if not (math.isfinite(number) and above and below):
         left, right = "(" if open_ends in ("low", "both") else "[", ")" if open_ends in ("high", "both") else "]"
         if math.isinf(high):
             rule = f"finite and {'>' if left == '(' else '>='} {low:g}"
         else:
             rule = f"in {left}{low:g}, {high:g}{right}"
-        raise ValueError(f"{name} = {value!r}: must be {rule}")
-    return float(value)
+        raise ValueError(f"{name} = {number!r}: must be {rule}")
+    return number
 
 
 def check_count(name: str, value: object) -> int:
-    """Refuse anything but an int >= 0.
+    """Refuse anything but an int >= 0, Python's or NumPy's.
 
     Raises:
         TypeError: If it is not an int (a bool is not one).
         ValueError: If it is negative.
     """
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} = {value!r}: must be an int, not {type(value).__name__}")
-    if value < 0:
-        raise ValueError(f"{name} = {value!r}: must be >= 0")
-    return value
+    count = operator.index(value)
+    if count < 0:
+        raise ValueError(f"{name} = {count}: must be >= 0")
+    return count
 
 
 def check_choice(name: str, value: object, known: Collection[str]) -> None:
@@ -115,9 +122,24 @@ def check_unit_interval(name: str, value: Tensor) -> None:
     """
     if value.numel() == 0 or value.dtype == torch.bool:
         return
-    low, high = (float(bound) for bound in value.detach().aminmax())  # no temporary of the tensor's size
+    low, high = torch.stack(value.detach().aminmax()).tolist()  # no temporary of the tensor's size
     if not (low >= 0.0 and high <= 1.0):
         raise ValueError(f"{name} span [{low:g}, {high:g}]: must lie in [0, 1]")
+
+
+def check_presences(name: str, presences_P: Tensor) -> None:
+    """Refuse targets that are neither 0 nor 1, NaN included.
+
+    Args:
+        name: The argument, for the message.
+        presences_P: Those targets that are not 0.
+
+    Raises:
+        ValueError: If one is not 1 either; the message holds it.
+    """
+    wrong_P = presences_P[presences_P != 1]
+    if len(wrong_P):
+        raise ValueError(f"{name} hold {wrong_P[0].item():g}: must be exactly 0 or 1")
 
 
 def check_indices(name: str, value: object, shape: tuple[int, ...], size: int) -> None:
@@ -133,7 +155,7 @@ def check_indices(name: str, value: object, shape: tuple[int, ...], size: int) -
         raise TypeError(f"{name} has dtype {value.dtype}: must be an integer tensor")
     check_shape(name, value, shape)
     if value.numel():
-        low, high = (int(bound) for bound in value.aminmax())
+        low, high = torch.stack(value.aminmax()).tolist()
         if low < 0 or high >= size:
             raise ValueError(f"{name} span [{low}, {high}]: must lie in 0..{size - 1}")
 
@@ -150,6 +172,44 @@ def check_mask(name: str, value: object, shape: tuple[int, ...]) -> None:
     if value.dtype != torch.bool:
         raise TypeError(f"{name} has dtype {value.dtype}: must be a bool tensor")
     check_shape(name, value, shape)
+
+
+def check_batch(batch: LossBatch, needs_background: bool) -> None:
+    """Refuse a batch whose parts disagree.
+
+    Raises:
+        TypeError: If a part has the wrong type or dtype.
+        ValueError: If shapes or indices disagree, or background logits are missing or not asked for.
+    """
+    check_floating("logits_BS", batch.logits_BS, 2)
+    n_rows, n_species = batch.logits_BS.shape
+    check_indices("row_P", batch.row_P, (batch.row_P.numel(),), n_rows)
+    check_indices("species_P", batch.species_P, (batch.row_P.numel(),), n_species)
+    check_background(batch.background_KS, batch.background_mask_KS, n_species)
+    if (batch.background_KS is not None) != needs_background:
+        given = "missing" if needs_background else "given"
+        rule = "must be given" if needs_background else "must be None"
+        raise ValueError(f"background_KS is {given}: {rule}, for needs_background is {needs_background}")
+
+
+def check_background(background_KS: Any, mask_KS: Any, n_species: int, name: str = "background_KS") -> None:
+    """Refuse background logits or a mask that do not fit the species.
+
+    Raises:
+        TypeError: If one is no tensor of the right kind.
+        ValueError: If a shape is wrong, or a mask is given without logits.
+    """
+    if background_KS is None:
+        if mask_KS is not None:
+            raise ValueError("background_mask_KS is given without background logits: both or none")
+        return
+    check_floating(name, background_KS, 2)
+    if background_KS.shape[1] != n_species:
+        raise ValueError(
+            f"{name} has shape {tuple(background_KS.shape)}: must have the {n_species} species of the logits"
+        )
+    if mask_KS is not None:
+        check_mask("background_mask_KS", mask_KS, tuple(background_KS.shape))
 
 
 def _check_tensor(name: str, value: object) -> None:

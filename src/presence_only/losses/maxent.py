@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from presence_only.losses.batch import LossBatch, TrainingCounts
-from presence_only.losses.checks import check_floating, check_same_shape, check_shape
+from presence_only.losses.checks import check_background, check_floating, check_presences, check_same_shape, check_shape
 from presence_only.losses.elementwise import softplus, widen
 from presence_only.losses.negatives import Positives, at_pairs, zero
-from presence_only.losses.variant import BatchLoss, LossSettings, check_background, empty_loss, open_batch
+from presence_only.losses.variant import BatchLoss, LossSettings, empty_loss, open_batch
 
 
 def maxent(
@@ -70,8 +70,7 @@ def maxent(
             raise ValueError("species_weights_S hold a negative or non-finite value: must be finite and >= 0")
         weights_S = species_weights_S.to(weights_S)
     positives = Positives.from_targets(targets_BS)
-    if not bool((targets_BS[positives.row_P, positives.species_P] == 1).all()):
-        raise ValueError("targets_BS hold a value that is neither 0 nor 1: must be exactly 0 or 1")
+    check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
     if logits_BS.numel() == 0:
         return zero(logits_BS, background_KS)
     surprise_P, counted_P = record_surprise(

@@ -6,22 +6,32 @@ Shape legend: B rows of a batch, S species, C environmental covariates.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
 from presence_only.losses.assume_negative import AssumeNegativeLoss
-from presence_only.losses.checks import (
-    check_choice,
-    check_floating,
-    check_number,
-    check_same_shape,
-)
+from presence_only.losses.batch import LossBatch, TrainingCounts
+from presence_only.losses.checks import check_choice, check_floating, check_number, check_same_shape
 from presence_only.losses.elementwise import Asymmetric, CrossEntropy, Focal, Penalty, widen
 from presence_only.losses.negatives import zero
-from presence_only.losses.pointwise import REDUCTIONS, pointwise, weighted_cross_entropy
+from presence_only.losses.pointwise import REDUCTIONS, pointwise, pos_weights_from_counts, weighted_cross_entropy
+from presence_only.losses.variant import BatchLoss, LossSettings, empty_loss, open_batch
 
 SPECIES_LOSSES = ("bce", "focal", "asl", "an")
+_OWNERS = {
+    "focal_alpha": "focal",
+    "focal_gamma": "focal",
+    "pos_lambda": "an",
+    "neg_samples": "an",
+    "label_smoothing": "an",
+    "asl_gamma_pos": "asl",
+    "asl_gamma_neg": "asl",
+    "asl_clip": "asl",
+}
 _PRED_LIMIT = 1e4
 
 
@@ -168,7 +178,8 @@ class MultiTaskLoss(nn.Module):
             parts["species"] = self._criterion("species_logits", predictions, targets, generator)
         if compute_env_loss and _present(predictions, targets, "env_pred", "env_features", self.env_weight):
             parts["env"] = masked_mse(predictions["env_pred"], targets["env_features"])
-        if self.habitat_weight > 0 and _present(predictions, targets, "habitat_logits", "species", self.habitat_weight):
+        if self.habitat_weight > 0:
+            _present(predictions, targets, "habitat_logits", "species", self.habitat_weight)
             parts["habitat"] = self._criterion("habitat_logits", predictions, targets, generator)
         weights = {"species": self.species_weight, "env": self.env_weight, "habitat": self.habitat_weight}
         counted = [weights[name] * part for name, part in parts.items() if weights[name] > 0]
@@ -208,3 +219,77 @@ def _present(
                 raise ValueError(f"{name} has no key {key!r}: must be given, for its weight is {weight:g}")
             return False
     return True
+
+
+@dataclass(frozen=True)
+class MultiTaskBatchLoss:
+    """:class:`MultiTaskLoss` on a batch whose model has an environment head.
+
+    Args:
+        criterion: The weighted sum of the tasks.
+    """
+
+    criterion: MultiTaskLoss
+    needs_background: bool = False
+
+    def __call__(self, batch: LossBatch) -> Tensor:
+        """The total of one batch: a scalar in nats plus squared standard deviations."""
+        positives = open_batch(batch, self.needs_background)
+        if batch.logits_BS.numel() == 0:
+            return empty_loss(batch)
+        species_BS = torch.zeros_like(widen(batch.logits_BS))
+        species_BS[positives.row_P, positives.species_P] = 1.0
+        heads = {"env_pred": batch.environment_BC, "habitat_logits": batch.habitat_BS}
+        predictions = {"species_logits": batch.logits_BS} | {k: v for k, v in heads.items() if v is not None}
+        targets = {"species": species_BS}
+        if batch.covariates_BC is not None:
+            targets["env_features"] = batch.covariates_BC
+        total: Tensor = self.criterion(predictions, targets, generator=batch.generator)["total"]
+        return total
+
+
+class MultiTaskSettings(LossSettings):
+    """:class:`MultiTaskLoss`; its parameters are that class's.
+
+    Args:
+        pos_weight: Whether to weight positives by :func:`compute_pos_weights` of the training set, with ``bce``.
+    """
+
+    loss: Literal["multitask"]
+    species_weight: float = Field(default=1.0, ge=0)
+    env_weight: float = Field(default=0.5, ge=0)
+    habitat_weight: float = Field(default=0.0, ge=0)
+    species_loss: Literal["bce", "focal", "asl", "an"] = "bce"
+    pos_weight: bool = False
+    focal_alpha: float | None = Field(default=0.5, ge=0, le=1)
+    focal_gamma: float = Field(default=2.0, ge=0)
+    pos_lambda: float = Field(default=4.0, gt=0)
+    neg_samples: int = Field(default=1024, ge=0)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    asl_gamma_pos: float = Field(default=0.0, ge=0)
+    asl_gamma_neg: float = Field(default=2.0, ge=0)
+    asl_clip: float = Field(default=0.05, ge=0, lt=1)
+
+    @field_validator(*_OWNERS)
+    @classmethod
+    def _belongs_to_the_species_loss(cls, value: Any, info: ValidationInfo) -> Any:
+        """A parameter that would be ignored is a mistake of the one who wrote it."""
+        chosen, owner = info.data.get("species_loss"), _OWNERS[str(info.field_name)]
+        if chosen is not None and chosen != owner:
+            raise ValueError(f"left out with species_loss {chosen!r}; it belongs to species_loss {owner!r}")
+        return value
+
+    @field_validator("pos_weight")
+    @classmethod
+    def _only_bce_has_weights(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("species_loss") != "bce":
+            raise ValueError("false unless species_loss is 'bce'")
+        return value
+
+    def build(self, counts: TrainingCounts) -> BatchLoss:
+        """The weighted sum of the tasks."""
+        weight_S = None
+        if self.pos_weight:
+            weight_S = pos_weights_from_counts(counts.records_per_species_S, counts.n_rows, 1.0)
+        arguments = self.model_dump(exclude={"loss", "pos_weight"})
+        return MultiTaskBatchLoss(MultiTaskLoss(pos_weight=weight_S, **arguments))

@@ -20,7 +20,7 @@ from presence_only.losses.checks import (
     check_same_shape,
     check_unit_interval,
 )
-from presence_only.losses.elementwise import Asymmetric, CrossEntropy, Focal, Penalty, widen
+from presence_only.losses.elementwise import Asymmetric, CrossEntropy, Focal, Penalty, all_hard, choose, widen
 from presence_only.losses.negatives import at_pairs, unobserved_terms
 from presence_only.losses.variant import BatchLoss, LossSettings, empty_loss, open_batch
 
@@ -203,8 +203,10 @@ def weighted_cross_entropy(logits: Tensor, targets: Tensor, pos_weight_S: Tensor
     """W y softplus(-x) + (1 - y) softplus(x), w of every species, with the checks of every public loss."""
     check_floating("logits", logits)
     y = _targets_like(logits, targets, "logits")
-    curve = CrossEntropy()
-    return _reduce(pos_weight_S.to(y) * y * curve.positive(logits) + (1 - y) * curve.negative(logits), reduction)
+    weight_S, curve, present = pos_weight_S.to(y), CrossEntropy(), y == 1
+    if all_hard(y, present):
+        return _reduce(choose(curve, logits, present, weight_S.expand_as(logits)), reduction)
+    return _reduce(weight_S * y * curve.positive(logits) + (1 - y) * curve.negative(logits), reduction)
 
 
 def _targets_like(logits: Tensor, targets: Tensor, name: str) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from presence_only.losses.assume_negative import AssumeNegativeBatchLoss, assume_negative
 from presence_only.losses.batch import LossBatch, TrainingCounts
-from presence_only.losses.checks import check_floating, check_indices, check_number, check_same_shape
+from presence_only.losses.checks import check_background, check_floating, check_indices, check_number, check_same_shape
 from presence_only.losses.elementwise import CrossEntropy, MaximumEntropy, Penalty
 from presence_only.losses.negatives import (
     Positives,
@@ -36,7 +36,6 @@ from presence_only.losses.variant import (
     BatchLoss,
     LossSettings,
     PenaltySettings,
-    check_background,
     open_batch,
 )
 
@@ -274,6 +273,13 @@ def build_sinr(name: str, penalty: Penalty, pos_lambda: float) -> BatchLoss:
     raise ValueError(f"unknown negatives {name!r}; known: full, slds, ssdl")
 
 
+def _check_slds(name: str, counts: TrainingCounts) -> None:
+    """Refuse SLDS where no row has another species: positives alone would train without a word."""
+    n_species = len(counts.records_per_species_S)
+    if name.startswith("an_slds") and n_species < 2:
+        raise ValueError(f"loss {name!r} with {n_species} species: SLDS needs at least 2 species")
+
+
 class AnFullSettings(PenaltySettings):
     """:func:`an_full` with any penalty."""
 
@@ -303,6 +309,7 @@ class OneNegativeSettings(PenaltySettings):
 
     def build(self, counts: TrainingCounts) -> BatchLoss:
         """One assumed absence per record."""
+        _check_slds(self.loss, counts)
         return build_sinr(self.loss.removeprefix("an_"), self.build_penalty(), 1.0)
 
 
@@ -313,4 +320,5 @@ class OneNegativeMeSettings(LossSettings):
 
     def build(self, counts: TrainingCounts) -> BatchLoss:
         """The maximum-entropy form."""
+        _check_slds(self.loss, counts)
         return build_sinr(self.loss.removeprefix("an_").removesuffix("_me"), MaximumEntropy(), 1.0)

@@ -14,15 +14,17 @@ from torch import Tensor
 
 from presence_only.losses.batch import LossBatch, TrainingCounts
 from presence_only.losses.checks import (
+    check_background,
     check_count,
     check_floating,
     check_number,
+    check_presences,
     check_same_shape,
     check_shape,
 )
 from presence_only.losses.elementwise import CrossEntropy, Penalty, widen
 from presence_only.losses.negatives import Positives, at_pairs, background_mean, unobserved_terms, zero
-from presence_only.losses.variant import BatchLoss, PenaltySettings, check_background, empty_loss, open_batch
+from presence_only.losses.variant import BatchLoss, PenaltySettings, empty_loss, open_batch
 
 
 def full_weighted(
@@ -75,20 +77,19 @@ def full_weighted(
     if lambda2 < 1 and (background_KS is None or len(background_KS) == 0):
         raise ValueError(f"background_KS has no rows: lambda2 = {lambda2!r} < 1 needs at least one")
     positives = Positives.from_targets(targets_BS)
-    if not bool((targets_BS[positives.row_P, positives.species_P] == 1).all()):
-        raise ValueError("targets_BS hold a value that is neither 0 nor 1: must be exactly 0 or 1")
+    check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
     if logits_BS.numel() == 0:
         return zero(*(logits for logits in (logits_BS, background_KS) if logits is not None))
     if records_S is None or n_sites is None:
         records_S = torch.bincount(positives.species_P, minlength=logits_BS.shape[1])
         n_sites = len(logits_BS)
     else:
-        check_count("n_sites", n_sites)
+        n_sites = check_count("n_sites", n_sites)
         check_shape("records_S", records_S, (logits_BS.shape[1],))
         if bool((records_S[positives.species_P.to(records_S.device)] <= 0).any()):
             raise ValueError("records_S is 0 for a species present in targets_BS: must count all of its sites")
         if bool((records_S > n_sites).any()):
-            raise ValueError(f"records_S reach {float(records_S.max()):g}: must not exceed n_sites = {n_sites}")
+            raise ValueError(f"records_S reach {records_S.max().item():g}: must not exceed n_sites = {n_sites}")
     presence_S, absence_S = balance(records_S.to(logits_BS.device, widen(logits_BS).dtype), n_sites)
     loss = _near(CrossEntropy(), logits_BS, positives, lambda1 * presence_S, lambda2 * absence_S)
     if background_KS is not None and lambda2 < 1:

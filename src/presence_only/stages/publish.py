@@ -25,14 +25,15 @@ def main() -> None:
     project = Path(os.environ.get("DVC_ROOT", here)).resolve()
     in_copy = project / ".dvc" / "tmp" in here.resolve().parents
     root = repository_root(project)
-    commit = git_commit(here)
+    commit = git_commit(here, [repository_root(here) / "src", here / "params.yaml", here / "dvc.yaml"])
     records = [
         record
         for dataset in params.study.datasets
         for record in dataset_records(params, dataset, {"git_commit": commit, "study": params.study.name})
     ]
-    logged, kept = publish(params.study.name, records, root, move_current=not in_copy)
+    logged, kept, experiment = publish(params.study.name, records, root, move_current=not in_copy)
     print(f"MLflow: {logged} runs logged, {kept} already there, in {store_uri(root)}")
+    print(f"        with `mlflow ui --workers 1` at http://127.0.0.1:5000/#/experiments/{experiment}/runs")
 
 
 def dataset_records(params: Params, dataset: str, tags: dict[str, str]) -> list[RunRecord]:
@@ -41,7 +42,7 @@ def dataset_records(params: Params, dataset: str, tags: dict[str, str]) -> list[
     records = []
     for variant in params.study.variants:
         cell = CellFiles(dataset, variant)
-        metrics, timing = read_json(cell.metrics), read_json(cell.timing)["seconds"]
+        metrics, seconds = read_json(cell.metrics), training_seconds(cell)
         settings = run_settings(params, dataset, variant)
         for seed in params.study.seeds:
             history = read_json(cell.history(seed))
@@ -54,23 +55,33 @@ def dataset_records(params: Params, dataset: str, tags: dict[str, str]) -> list[
                     fingerprint=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16],
                     params=run,
                     metrics={name: value for name, value in values.items() if value is not None}
-                    | {"training_seconds": timing[str(seed)]},
+                    | ({"training_seconds": seconds[str(seed)]} if seconds else {}),
                     curves={"training_loss": [value for value in history["loss"] if math.isfinite(value)]},
                     tags=tags | {"dataset": dataset, "variant": variant, "seed": str(seed), "data_hash": data_hash},
                     artifacts=[cell.encoder(seed), cell.history(seed)],
-                    seconds=timing[str(seed)],
-                    finished=cell.timing.stat().st_mtime,
+                    seconds=seconds.get(str(seed), 0.0),
+                    finished=cell.encoder(seed).stat().st_mtime,
                 )
             )
     return records
 
 
+def training_seconds(cell: CellFiles) -> dict[str, float]:
+    """Seconds by seed, where the cell's present results were trained here and not restored."""
+    if not cell.timing.exists():
+        return {}
+    timing = read_json(cell.timing)
+    seconds: dict[str, float] = timing["seconds"] if timing["runs"] == content_hash(cell.runs) else {}
+    return seconds
+
+
 def run_settings(params: Params, dataset: str, variant: str) -> dict[str, str]:
     """Every setting that shaped a run, flat: ``loss``, ``encoder.width``, ``dataset.kind``."""
+    settings = params.variants[variant]
     groups: dict[str, dict[str, Any]] = {
-        "": params.variants[variant].model_dump(),
-        "encoder.": params.encoder.model_dump(),
-        "training.": params.training.model_dump(),
+        "": settings.loss.model_dump(),
+        "encoder.": settings.encoder.model_dump(),
+        "training.": settings.training.model_dump(),
         "dataset.": params.datasets[dataset].model_dump(),
     }
     flat = {prefix + key: str(value) for prefix, group in groups.items() for key, value in group.items()}

@@ -41,7 +41,7 @@ def leaderboard(rows: pl.DataFrame, dataset: str) -> Table:
         table.add_column(name, justify="right")
     others = {(r["variant"], r["metric"]): r["mean"] for r in rows.iter_rows(named=True)}
     for row in best.iter_rows(named=True):
-        spread = "-" if row["sd"] is None else f"{row['sd']:.4f}"
+        spread = "-" if row["n_seeds"] == 1 else f"{row['sd']:.4f}"
         name = row["variant"]
         table.add_row(
             name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from functools import partial
 
-from presence_only.files import write_json
+from presence_only.files import content_hash, write_json
 from presence_only.layout import CellFiles, DatasetFiles
 from presence_only.nouns import TrainingData
 from presence_only.params import Params, load_params
@@ -15,7 +15,7 @@ from presence_only.workers import run_side_by_side
 
 
 def main() -> None:
-    """Read one cell of params.yaml; write its encoders, their histories and the time they took."""
+    """Read one cell of params.yaml; write its encoders, their histories, and aside the time they took."""
     arguments = parse_arguments(__doc__, "dataset", "variant")
     params = load_params()
     params.dataset(arguments.dataset)
@@ -23,14 +23,17 @@ def main() -> None:
     cell = CellFiles(arguments.dataset, arguments.variant)
     task = partial(train_seed, cell, params)
     label = f"{cell.dataset} / {cell.variant}"
-    seconds = run_side_by_side(task, params.study.seeds, label, params.training.workers)
-    write_json(cell.timing, {"seconds": {str(seed): round(taken, 3) for seed, taken in seconds.items()}})
+    seconds = run_side_by_side(task, params.study.seeds, label)
+    # The hash tells these seconds from those of other results that DVC may restore later.
+    rounded = {str(seed): round(taken, 3) for seed, taken in seconds.items()}
+    write_json(cell.timing, {"runs": content_hash(cell.runs), "seconds": rounded})
 
 
 def train_seed(cell: CellFiles, params: Params, seed: int, report: Report) -> float:
     """Train and save one seed; returns the seconds it took."""
     data = TrainingData.load(DatasetFiles(cell.dataset).training)
-    model, history = fit(data, params.variant(cell.variant), params.encoder, params.training, seed, report)
+    variant = params.variant(cell.variant)
+    model, history = fit(data, variant.loss, variant.encoder, variant.training, seed, report)
     model.save(cell.encoder(seed))
     write_json(cell.history(seed), _without_time(history))
     return history.seconds
