@@ -26,7 +26,7 @@ def test_numbers_keep_their_names():
 def test_yaml_reads_exponents_as_numbers(tmp_path):
     text = (ROOT / "params.yaml").read_text()
     path = tmp_path / "params.yaml"
-    path.write_text(text.replace("learning_rate: 0.001", "learning_rate: 1e-4"))
+    path.write_text(text.replace("learning_rate: 0.005", "learning_rate: 1e-4"))
     assert "1e-4" in path.read_text()
     assert load_params(path).training.learning_rate == 1e-4
 
