@@ -12,6 +12,8 @@ mismatches = runpy.run_path(str(Path(__file__).parents[1] / "tools/check_lock.py
         ({}, []),
         ({"publish": ["always changed"]}, []),
         ({"train@a": [{"changed deps": {"data/a": "deleted"}}, {"changed outs": {"runs/a": "deleted"}}]}, []),
+        ({"train@a": [{"changed outs": {"runs/a": "not in cache"}}]}, []),
+        ({"compare": [{"changed deps": {"runs": "modified"}}]}, []),
         (
             {"train@a": [{"changed deps": {"src/x.py": "modified"}}]},
             ["train@a: changed deps: src/x.py is modified"],
@@ -36,4 +38,4 @@ mismatches = runpy.run_path(str(Path(__file__).parents[1] / "tools/check_lock.py
     ],
 )
 def test_only_what_was_changed_is_a_mismatch(status, found):
-    assert mismatches(status, lambda path: path.startswith(("src", "results"))) == found
+    assert mismatches(status, lambda path: path.startswith(("src", "results", "params.yaml"))) == found

@@ -22,11 +22,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def mismatches(status: dict[str, list[Any]], in_git: Callable[[str], bool]) -> list[str]:
-    """What a `dvc status --json` says was changed, other than absent files that git does not hold.
+    """What a `dvc status --json` says was changed of the files and settings that git holds.
+
+    What DVC alone holds, such as encoders, is absent from a clean checkout; folders of it then look changed.
 
     Args:
         status: Changes of every stage; a stage that always runs has a plain string among them.
-        in_git: Whether git tracks a path, or anything below it.
+        in_git: Whether git holds a path, or a file below it.
     """
     found = []
     for stage, changes in status.items():
@@ -40,7 +42,7 @@ def mismatches(status: dict[str, list[Any]], in_git: Callable[[str], bool]) -> l
                     found.append(f"{stage}: {what} {files}")
                     continue
                 for path, state in _leaves(files):
-                    if state != "deleted" or in_git(path):
+                    if in_git(path.split(" ")[0]):
                         found.append(f"{stage}: {what}: {path} is {state}")
     return found
 
@@ -57,8 +59,9 @@ def _leaves(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 
 def _in_git(study: Path, path: str) -> bool:
-    """Whether git tracks a path of a study, or anything below it."""
-    return bool(_git(study, "ls-files", "--", path))
+    """Whether git holds a path of a study, or a file below it other than the lists of what it ignores."""
+    files = _git(study, "ls-files", "--", path).splitlines()
+    return any(not file.endswith(".gitignore") for file in files)
 
 
 def _orphans(study: Path) -> list[str]:
