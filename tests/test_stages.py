@@ -6,6 +6,7 @@ import tiny
 
 from presence_only.nouns import DataError
 from presence_only.settings import SettingsError
+from presence_only.stages import show
 from presence_only.stages._cell import run_stage
 from presence_only.stages.evaluate import summarise
 from presence_only.stages.generate import summarise as summarise_dataset
@@ -62,3 +63,11 @@ def test_a_data_set_is_summed_up():
     assert summary["surveyed_share"] == pytest.approx((40 * 5 + 10) / 250)
     assert summary["species_without_presences"] == 1
     assert summary["prevalence_min"] == 0
+
+
+def test_an_empty_table_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/comparison.csv").touch()
+    with pytest.raises(DataError, match=r"results/comparison\.csv is empty; run `dvc repro`, which writes it anew"):
+        show.main()

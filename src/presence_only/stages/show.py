@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from presence_only.layout import COMPARISON, FIGURES, REPORT
+from presence_only.nouns import DataError
 from presence_only.stages._cell import run_stage
 from presence_only.tracking import repository_root, store_uri
 
@@ -18,7 +19,10 @@ def main() -> None:
     if not COMPARISON.exists():
         raise FileNotFoundError(2, "no results yet", str(COMPARISON))
     console = Console(width=110)
-    results = pl.read_csv(COMPARISON)
+    try:
+        results = pl.read_csv(COMPARISON)
+    except pl.exceptions.NoDataError:
+        raise DataError(f"{COMPARISON} is empty; run `dvc repro`, which writes it anew") from None
     for dataset in results["dataset"].unique(maintain_order=True):
         console.print(leaderboard(results.filter(pl.col("dataset") == dataset), dataset))
     uri = store_uri(repository_root(Path.cwd()))
