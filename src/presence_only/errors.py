@@ -3,3 +3,11 @@
 
 class UserError(Exception):
     """Something outside the code is wrong; the message is one sentence that says what, and the rule."""
+
+
+class TrainingError(UserError, RuntimeError):
+    """Training went wrong; the message is one sentence with what was seen and what helps."""
+
+
+class DataError(UserError, ValueError):
+    """A data set is wrong; the message is one sentence with what was found and the rule."""

@@ -11,7 +11,8 @@ import pyreadr
 import pytest
 
 from presence_only.datasets.nceas import DatasetSettings, build
-from presence_only.nouns import DataError, TrainingData
+from presence_only.errors import DataError
+from presence_only.nouns import TrainingData
 from presence_only.settings import SettingsError
 
 REAL = Path(os.environ.get("PRESENCE_ONLY_NCEAS", "")).expanduser()

@@ -9,8 +9,8 @@ from threadpoolctl import threadpool_limits
 from presence_only import datasets
 from presence_only.datasets import virtual
 from presence_only.datasets.earth import EARTH_RADIUS_KM, Earth, unit_vectors
-from presence_only.nouns import ABSENT, PRESENT
 from presence_only.settings import Settings, SettingsError
+from presence_only.truth import ABSENT, PRESENT
 
 # Resolution 2 has about 1,600 survey sites, a seventh of the default's.
 SMALL = {"kind": "virtual", "species": 80, "records": 4000, "background_sites": 300, "survey_resolution": 2}
@@ -421,3 +421,21 @@ def test_wrong_settings_are_one_sentence(raw, sentence):
 def test_building_from_foreign_settings_is_refused():
     with pytest.raises(ValueError, match="settings of kind None are not those of a data set; known: "):
         datasets.build_dataset(Settings())
+
+
+def test_a_cap_keeps_a_random_part_of_the_abundant_species_and_all_of_the_rare():
+    species_N = np.repeat([0, 1, 2], [2, 500, 40])
+    kept = [virtual.capped(species_N, 10, np.random.default_rng(seed)) for seed in range(400)]
+    assert all(np.bincount(species_N[k]).tolist() == [2, 10, 10] for k in kept)
+    # Every record of a species is as likely to stay: 10 of 500, within 5 standard errors over 400 draws.
+    share = np.mean(kept, axis=0)[species_N == 1]
+    assert np.abs(share - 0.02).max() < 5 * (0.02 * 0.98 / 400) ** 0.5
+    assert share.mean() == pytest.approx(0.02)
+
+
+def test_a_cap_thins_the_records_of_the_same_world():
+    base = {"kind": "virtual", "species": 12, "records": 600, "background_sites": 50, "survey_resolution": 1}
+    whole = virtual.build(virtual.DatasetSettings.parse(base, "")).training.records
+    thinned = virtual.build(virtual.DatasetSettings.parse(base | {"cap": 20}, "")).training.records
+    np.testing.assert_array_equal(thinned.records_per_species(), np.minimum(whole.records_per_species(), 20))
+    assert {tuple(site) for site in thinned.sites_N2} <= {tuple(site) for site in whole.sites_N2}

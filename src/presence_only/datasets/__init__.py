@@ -1,7 +1,8 @@
 """Data sets, one module a kind: the kind ``virtual`` is the module ``presence_only.datasets.virtual``.
 
 A kind's module defines ``DatasetSettings``, a :class:`~presence_only.settings.Settings` with a field
-``kind``, and ``build(settings) -> Dataset``. A module without the first is a helper, not a kind. A new
+``kind``, and ``build(settings) -> Dataset``; if its covariates are known everywhere, also
+``covariate_source(settings)``, for maps. A module without the first is a helper, not a kind. A new
 kind needs its module and its test; nothing here.
 """
 
@@ -9,12 +10,14 @@ from __future__ import annotations
 
 import ast
 import pkgutil
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from presence_only.nouns import Dataset
+from presence_only.errors import DataError
+from presence_only.nouns import Dataset, Floats
 from presence_only.settings import Settings, SettingsError
 
 
@@ -66,6 +69,24 @@ def build_dataset(settings: Settings) -> Dataset:
         raise ValueError(f"settings of kind {kind!r} are not those of a data set; known: {', '.join(kinds())}")
     dataset: Dataset = _module(kind).build(settings)
     return dataset
+
+
+def covariate_source(settings: Settings) -> Callable[[Floats], Floats]:
+    """The function from sites (M, 2) to covariates (M, C) of the data set that ``settings`` describes.
+
+    A kind whose environment is known everywhere defines ``covariate_source(settings)`` in its module.
+
+    Raises:
+        DataError: If the kind has covariates at its own sites only.
+    """
+    kind = getattr(settings, "kind", None)
+    source = getattr(_module(str(kind)), "covariate_source", None)
+    if source is None:
+        raise DataError(
+            f"a data set of kind {kind!r} has covariates at its own sites only; none can be sampled elsewhere"
+        )
+    function: Callable[[Floats], Floats] = source(settings)
+    return function
 
 
 def _module(kind: str) -> ModuleType:

@@ -30,19 +30,10 @@ import pyreadr
 from numpy.typing import NDArray
 from pyreadr.custom_errors import LibrdataError, PyreadrError
 
-from presence_only.nouns import (
-    NOT_SURVEYED,
-    Background,
-    DataError,
-    Dataset,
-    Floats,
-    Input,
-    Ints,
-    PresenceRecords,
-    Survey,
-    TrainingData,
-)
+from presence_only.errors import DataError
+from presence_only.nouns import Background, Dataset, Floats, Input, Ints, PresenceRecords, Survey, TrainingData
 from presence_only.settings import Settings
+from presence_only.truth import NOT_SURVEYED
 
 
 class DatasetSettings(Settings):

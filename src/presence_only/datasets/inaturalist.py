@@ -1,0 +1,170 @@
+"""iNaturalist's open data: observations and taxa, tab-separated and unquoted, as .csv.gz or unpacked.
+
+Source: https://github.com/inaturalist/inaturalist-open-data/tree/main/Metadata
+
+An observation is of a taxon of any rank. Subspecies, varieties and forms count for the species in their
+ancestry; observations of higher ranks are dropped and counted. Observations that linger on inactive
+taxa have no current name and are dropped and counted too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Literal
+
+import polars as pl
+from pydantic import Field
+
+from presence_only.datasets.assemble import RecordsSettings, assemble
+from presence_only.datasets.cleaning import CleaningSettings, ReaderRules, Rule, clean
+from presence_only.datasets.occurrences import Occurrences
+from presence_only.datasets.packed import LIMITS, Limits
+from presence_only.datasets.tables import Columns, read_table
+from presence_only.errors import DataError
+from presence_only.nouns import Dataset
+
+SPECIES_LEVEL = 10.0
+_OBSERVATIONS = Columns(
+    required=("latitude", "longitude", "taxon_id", "quality_grade"), optional=("positional_accuracy", "observed_on")
+)
+_TAXA = Columns(required=("taxon_id", "ancestry", "rank_level", "rank", "name"), optional=("active",))
+# Where a species is in no taxon of the wanted rank.
+_HIGHER = ("phylum", "kingdom")
+
+
+class DatasetSettings(RecordsSettings, CleaningSettings):
+    """A download of iNaturalist's open data, and which of its observations to use.
+
+    Args:
+        root: Folder of ``observations.csv.gz`` and ``taxa.csv.gz``, or of the same without .gz; ``~`` is
+            the home folder.
+        quality_grades: The grades that are kept: ``research``, ``needs_id``, ``casual``.
+        group: The rank of the ancestor that is a species' group; a species without one has the group
+            of its phylum or kingdom.
+        inactive_taxa: What becomes of observations of taxa that iNaturalist has retired.
+        default_uncertainties_m: None by default: iNaturalist's observers place their own.
+    """
+
+    kind: Literal["inaturalist"]
+    root: str
+    quality_grades: Annotated[
+        tuple[Literal["research", "needs_id", "casual"], ...], Field(strict=False, min_length=1)
+    ] = ("research",)
+    group: Literal["family", "order", "class", "phylum", "kingdom"] = "class"
+    inactive_taxa: Literal["drop", "keep"] = "drop"
+    default_uncertainties_m: Annotated[tuple[float, ...], Field(strict=False)] = ()
+
+
+def build(settings: DatasetSettings) -> Dataset:
+    """Read, clean and assemble a download.
+
+    Raises:
+        DataError: If a file is missing, damaged or no such table, or no observation is left.
+    """
+    return assemble(read_occurrences(settings), settings)
+
+
+def read_occurrences(settings: DatasetSettings, limits: Limits = LIMITS) -> Occurrences:
+    """Read and clean a download.
+
+    Args:
+        settings: The folder and the rules.
+        limits: How much a packed file may unpack to.
+    """
+    root = Path(settings.root).expanduser()
+    path, taxa_path = _file(root, "observations"), _file(root, "taxa")
+    taxa = _read_taxa(taxa_path, settings.group, limits)
+    with closing(read_table(path, _OBSERVATIONS, limits)) as batches:
+        return clean(_standard(batches, taxa), settings, _rules(settings), settings.weeks, str(path))
+
+
+def _file(root: Path, name: str) -> Path:
+    """A table of the download, packed or not."""
+    if not root.is_dir():
+        raise DataError(f"root = {str(root)!r}: there is no such folder; it must hold {name}.csv.gz")
+    for path in (root / f"{name}.csv.gz", root / f"{name}.csv"):
+        if path.is_file():
+            return path
+    raise DataError(f"{root}: there is no {name}.csv.gz nor {name}.csv in this folder")
+
+
+def _standard(batches: Iterator[pl.DataFrame], taxa: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Observations with the columns of cleaning."""
+    for batch in batches:
+        columns = [
+            pl.col("longitude").cast(pl.Float64, strict=False),
+            pl.col("latitude").cast(pl.Float64, strict=False),
+            pl.col("taxon_id").cast(pl.Int64, strict=False).alias("taxon"),
+            pl.col("quality_grade").str.strip_chars().str.to_lowercase().str.replace(" ", "_", literal=True),
+        ]
+        if "positional_accuracy" in batch.columns:
+            columns.append(pl.col("positional_accuracy").cast(pl.Float64, strict=False).alias("uncertainty_m"))
+        if "observed_on" in batch.columns:
+            date = pl.col("observed_on").cast(pl.String).str.extract_groups(r"^(\d{4})-(\d{2})-(\d{2})")
+            columns += [
+                date.struct.field(str(i)).cast(pl.Int32, strict=False).alias(name)
+                for i, name in enumerate(("year", "month", "day"), 1)
+            ]
+        yield batch.select(columns).join(taxa, on="taxon", how="left", maintain_order="left")
+
+
+def _rules(settings: DatasetSettings) -> ReaderRules:
+    """The rules on iNaturalist's own columns."""
+    grades = ", ".join(settings.quality_grades)
+    grade = Rule(
+        f"quality_grade is {grades}", pl.col("quality_grade").is_in(list(settings.quality_grades)), "quality_grade"
+    )
+    taxon = [Rule("taxon is in taxa", pl.col("active").is_not_null(), "active")]
+    if settings.inactive_taxa == "drop":
+        taxon.append(Rule("taxon is active", pl.col("active"), "active"))
+    return ReaderRules(basis=(grade,), taxon=tuple(taxon))
+
+
+def _read_taxa(path: Path, group: str, limits: Limits) -> pl.DataFrame:
+    """Every ``taxon`` with its ``species``, ``key`` and ``group``, null where it is of no species, and ``active``."""
+    with closing(read_table(path, _TAXA, limits)) as batches:
+        raw = pl.concat(batches)
+    active = pl.col("active").str.to_lowercase().is_in(["true", "t", "1"]) if "active" in raw.columns else pl.lit(True)
+    taxa = raw.select(
+        pl.col("taxon_id").cast(pl.Int64, strict=False).alias("taxon"),
+        pl.col("ancestry").fill_null("").str.replace_all("\\", "/", literal=True),
+        pl.col("rank_level").cast(pl.Float64, strict=False).alias("level"),
+        "rank",
+        "name",
+        active.alias("active"),
+    )
+    twice = taxa.filter(pl.col("taxon").is_duplicated())
+    if len(twice) or taxa["taxon"].null_count():
+        raise DataError(f"{path}: taxon_id must be a number and unique; {twice['taxon'].first()!r} is not")
+    # The tree is a million taxa, of which those above the species are a tenth.
+    above = {
+        rank: dict(taxa.filter(pl.col("rank") == rank).select(pl.col("taxon").cast(pl.String), "name").iter_rows())
+        for rank in (group, *_HIGHER)
+    }
+    species = taxa.filter((pl.col("rank") == "species") & pl.col("name").is_not_null())
+    groups = [_group(ancestry, above) for ancestry in species["ancestry"]]
+    species = species.select(
+        pl.col("taxon").cast(pl.String).alias("key"), pl.col("name").alias("species"), pl.Series("group", groups)
+    )
+    keys = set(species["key"])
+    below = taxa.filter((pl.col("level") < SPECIES_LEVEL) & (pl.col("rank") != "species"))
+    parents = [next((part for part in ancestry.split("/") if part in keys), None) for ancestry in below["ancestry"]]
+    of = pl.concat(
+        [
+            species.select(pl.col("key").cast(pl.Int64).alias("taxon"), "key"),
+            pl.DataFrame({"taxon": below["taxon"], "key": pl.Series(parents, dtype=pl.String)}),
+        ]
+    )
+    return taxa.select("taxon", "active").join(of, on="taxon", how="left").join(species, on="key", how="left")
+
+
+def _group(ancestry: str, above: dict[str, dict[str, str]]) -> str:
+    """The name of the lowest wanted ancestor."""
+    parts = ancestry.split("/")
+    for names in above.values():
+        for part in parts:
+            if part in names:
+                return names[part]
+    return "unknown"

@@ -1,0 +1,82 @@
+"""What a model is scored by beside the survey, one module a kind: ``survey`` is ``presence_only.evaluations.survey``.
+
+A kind's module defines a class with the attributes of :class:`Task`, and names it ``TASK``. A data set
+module hands such objects over in ``Dataset.further``. A new kind needs its module and its test; nothing
+here.
+
+Shape legend: S species of the model's vocabulary.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from presence_only.errors import DataError
+from presence_only.nouns import FURTHER
+
+if TYPE_CHECKING:
+    # Data set modules make tasks, and have no need of torch.
+    from presence_only.scores import ScoredModel
+
+Floats = NDArray[np.floating[Any]]
+
+
+class Task(Protocol):
+    """One further evaluation.
+
+    Attributes:
+        kind: Name of its module.
+    """
+
+    kind: ClassVar[str]
+
+    def save(self, folder: Path) -> None:
+        """Write everything that scoring needs into ``folder``, whole or not at all."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what ``save`` wrote."""
+        ...
+
+    def score(self, model: ScoredModel, species: tuple[str, ...]) -> Mapping[str, float | Floats]:
+        """Numbers of one run, by name.
+
+        Args:
+            model: A trained model, in evaluation mode.
+            species: Its vocabulary: the S names in the order of its logits.
+
+        Returns:
+            A float is one number of the run, NaN where undefined; it is compared over seeds alone. An
+            array of shape (S,) is one value a species, NaN where undefined; its mean is the number, and
+            it is compared over seeds and species. A name that begins with ``n_`` is a count, which is
+            written down and not compared.
+        """
+        ...
+
+
+def kinds() -> tuple[str, ...]:
+    """Every known kind of further evaluation, sorted."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def load_further(survey_folder: Path) -> dict[str, Task]:
+    """The further evaluations that a data set saved with its survey, by name.
+
+    Raises:
+        DataError: If one is of a kind that is not known.
+    """
+    tasks = {}
+    for folder in sorted(survey_folder.glob(f"{FURTHER}/*/*")):
+        kind = folder.name
+        if kind not in kinds():
+            raise DataError(f"{folder}: unknown kind of evaluation {kind!r}; known: {', '.join(kinds())}")
+        task: type[Task] = import_module(f"{__name__}.{kind}").TASK
+        tasks[folder.parent.name] = task.load(folder)
+    return tasks

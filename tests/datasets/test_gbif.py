@@ -1,0 +1,377 @@
+"""GBIF's formats with the same records, written out here with what each does to them."""
+
+import gzip
+import zipfile
+
+import polars as pl
+import pytest
+
+from presence_only.datasets import build_dataset, parse_dataset
+from presence_only.datasets.gbif import DatasetSettings, read_occurrences
+from presence_only.errors import DataError
+from presence_only.settings import SettingsError
+
+COLUMNS = [
+    "gbifID",
+    "datasetKey",
+    "kingdom",
+    "phylum",
+    "class",
+    "order",
+    "genus",
+    "species",
+    "infraspecificEpithet",
+    "taxonRank",
+    "locality",
+    "occurrenceStatus",
+    "individualCount",
+    "decimalLatitude",
+    "decimalLongitude",
+    "coordinateUncertaintyInMeters",
+    "eventDate",
+    "day",
+    "month",
+    "year",
+    "taxonKey",
+    "speciesKey",
+    "basisOfRecord",
+    "mediaType",
+    "issue",
+]
+GOOD = {
+    "datasetKey": "50c9509d",
+    "kingdom": "Animalia",
+    "phylum": "Chordata",
+    "class": "Aves",
+    "order": "Passeriformes",
+    "genus": "Parus",
+    "species": "Parus major",
+    "taxonRank": "SPECIES",
+    "occurrenceStatus": "PRESENT",
+    "decimalLatitude": "51.34",
+    "decimalLongitude": "12.37",
+    "coordinateUncertaintyInMeters": "25.0",
+    "eventDate": "2019-05-03T10:11",
+    "day": "3",
+    "month": "5",
+    "year": "2019",
+    "taxonKey": "9705453",
+    "speciesKey": "9705453",
+    "basisOfRecord": "HUMAN_OBSERVATION",
+    "mediaType": "StillImage;StillImage",
+    "issue": "CONTINENT_DERIVED_FROM_COORDINATES;GEODETIC_DATUM_ASSUMED_WGS84",
+}
+# What differs from a good record, and whether it is kept by default.
+RECORDS = [
+    ({}, True),
+    ({"locality": 'near "Old Mill'}, False),  # The same species, site and date.
+    ({"decimalLatitude": "51.34001", "locality": '"Göttingen'}, True),
+    ({"eventDate": "", "day": "", "month": "", "year": ""}, True),
+    ({"species": "Rana temporaria", "speciesKey": "2426805", "class": "Amphibia"}, True),
+    ({"taxonRank": "SUBSPECIES", "infraspecificEpithet": "minor", "taxonKey": "6", "decimalLongitude": "1"}, True),
+    ({"taxonRank": "GENUS", "species": "", "speciesKey": "", "decimalLongitude": "2"}, False),
+    ({"decimalLatitude": "", "decimalLongitude": ""}, False),
+    ({"decimalLatitude": "0.0", "decimalLongitude": "0.0"}, False),
+    ({"decimalLongitude": "3", "issue": "COUNTRY_COORDINATE_MISMATCH"}, False),
+    ({"decimalLongitude": "4", "issue": "A;ZERO_COORDINATE;B"}, False),
+    ({"decimalLongitude": "5", "issue": "NOT_ZERO_COORDINATE"}, True),
+    ({"decimalLongitude": "6", "coordinateUncertaintyInMeters": "10001"}, False),
+    ({"decimalLongitude": "7", "coordinateUncertaintyInMeters": "301.0"}, False),
+    ({"decimalLongitude": "8", "coordinateUncertaintyInMeters": ""}, True),
+    ({"decimalLongitude": "9", "basisOfRecord": "FOSSIL_SPECIMEN"}, False),
+    ({"decimalLongitude": "10", "basisOfRecord": "PRESERVED_SPECIMEN"}, True),
+    ({"decimalLongitude": "11", "occurrenceStatus": "ABSENT"}, False),
+    ({"decimalLongitude": "12", "individualCount": "0"}, False),
+    ({"decimalLongitude": "13", "individualCount": "7", "occurrenceStatus": ""}, True),
+    ({"decimalLongitude": "14", "year": "1899", "eventDate": "1899-05-03"}, False),
+    # Written by hand: the span is of days, so there is no day, but there is a year.
+    ({"decimalLongitude": "15", "eventDate": "1850-01-01/1850-01-09", "year": "", "month": "", "day": ""}, False),
+    ({"species": "Salmo trutta", "speciesKey": "8215487", "class": "", "decimalLongitude": "16"}, True),
+]
+FUNNEL = (
+    ("read", 23),
+    ("coordinates given and possible", 22),
+    ("coordinates not 0, 0", 21),
+    ("issue is no geospatial one", 19),
+    ("distanceFromCentroidInMeters at least 2000 - not in the file", 19),
+    ("coordinate uncertainty at most 10000 m", 18),
+    ("coordinate uncertainty not that of a centroid (301, 999, 3036, 9999 m)", 17),
+    ("basisOfRecord is allowed", 16),
+    ("occurrenceStatus is PRESENT", 15),
+    ("individualCount is not 0", 14),
+    ("year 1900..", 12),
+    ("of a species", 11),
+    ("duplicates of species, site and date", 10),
+)
+SPECIES = ("Parus major", "Rana temporaria", "Salmo trutta")
+GROUPS = ("Aves", "Amphibia", "Chordata")
+KEPT_SPECIES = [0, 0, 0, 1, 0, 0, 0, 0, 0, 2]
+KEPT_SITES = [
+    [12.37, 51.34],
+    [12.37, 51.34001],
+    [12.37, 51.34],
+    [12.37, 51.34],
+    [1.0, 51.34],
+    [5.0, 51.34],
+    [8.0, 51.34],
+    [10.0, 51.34],
+    [13.0, 51.34],
+    [16.0, 51.34],
+]
+
+
+def simple_csv(records=RECORDS, columns=COLUMNS):
+    lines = ["\t".join(columns)]
+    for number, (changes, _) in enumerate(records):
+        row = GOOD | {"gbifID": str(number)} | changes
+        lines.append("\t".join(row.get(name, "") for name in columns))
+    return "\n".join(lines) + "\n"
+
+
+def settings(path, **given):
+    raw = {"kind": "gbif", "path": str(path), "min_records": 1, **given}
+    return DatasetSettings.parse(raw, "datasets.x")
+
+
+def read(path, **given):
+    return read_occurrences(settings(path, **given))
+
+
+def parquet(lists=None):
+    """The records as a snapshot has them: lower-case names, numbers, nulls, and issues in a list."""
+    table = pl.read_csv(
+        simple_csv().encode(), separator="\t", quote_char=None, infer_schema=False, null_values=[""]
+    ).rename(str.lower)
+    numbers = dict.fromkeys(("decimallatitude", "decimallongitude", "coordinateuncertaintyinmeters"), pl.Float64)
+    numbers |= dict.fromkeys(("year", "month", "day", "taxonkey", "specieskey", "individualcount"), pl.Int32)
+    issue = pl.col("issue").str.split(";")
+    if lists == "of structs":
+        issue = issue.list.eval(pl.struct(array_element=pl.element()))
+    elif lists == "in a struct":
+        issue = pl.struct(array=issue)
+    return table.cast(numbers).with_columns(issue.alias("issue"))
+
+
+def write(path, form):
+    if form == "csv":
+        path.write_text(simple_csv(), encoding="utf-8")
+    elif form == "gz":
+        path.write_bytes(gzip.compress(simple_csv().encode()))
+    elif form == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("0000123-200613084148143.csv", simple_csv())
+    elif form == "archive":
+        terms = "http://rs.tdwg.org/dwc/terms/"
+        fields = "".join(f'<field index="{i}" term="{terms}{name}"/>' for i, name in enumerate(COLUMNS))
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("occurrence.txt", simple_csv())
+            archive.writestr("verbatim.txt", "gbifID\n1\n")
+            archive.writestr(
+                "meta.xml",
+                '<archive xmlns="http://rs.tdwg.org/dwc/text/"><core encoding="UTF-8" fieldsTerminatedBy="\\t" '
+                f'fieldsEnclosedBy="" ignoreHeaderLines="1" rowType="{terms}Occurrence"><files>'
+                f'<location>occurrence.txt</location></files><id index="0"/>{fields}</core></archive>',
+            )
+    elif form == "parquet":
+        parquet().write_parquet(path)
+    elif form == "parquet of structs":
+        parquet("of structs").write_parquet(path)
+    elif form == "parquet in a struct":
+        parquet("in a struct").write_parquet(path)
+    elif form == "snapshot":
+        path.mkdir()
+        table = parquet()
+        table[:9].write_parquet(path / "000000")
+        table[9:].write_parquet(path / "000001")
+    return path
+
+
+FORMS = (
+    "csv",
+    "gz",
+    "zip",
+    "archive",
+    "parquet",
+    "parquet of structs",
+    "parquet in a struct",
+    "snapshot",
+)
+
+
+class TestForms:
+    @pytest.mark.parametrize("form", FORMS)
+    def test_all_give_the_same_records(self, tmp_path, form):
+        found = read(write(tmp_path / "download", form))
+        assert found.filters == FUNNEL
+        assert (found.species, found.groups) == (SPECIES, GROUPS)
+        assert found.species_N.tolist() == KEPT_SPECIES
+        assert found.sites_N2.tolist() == KEPT_SITES
+        assert found.week_N is None
+
+    def test_the_table_of_records_agrees_with_what_is_said_of_them(self):
+        assert len(KEPT_SITES) == sum(kept for _, kept in RECORDS)
+
+    def test_weeks(self, tmp_path):
+        path = tmp_path / "a.csv"
+        changes = [
+            {},
+            {"day": "", "month": "", "year": "", "eventDate": "2018-12-31T00:00:00", "decimalLongitude": "1"},
+            {"day": "", "month": "", "year": "", "eventDate": "2018-12", "decimalLongitude": "2"},
+            {"day": "", "month": "", "year": "", "eventDate": "2018-12-01/2018-12-02", "decimalLongitude": "3"},
+        ]
+        path.write_text(simple_csv([(change, True) for change in changes]))
+        found = read(path, weeks=True)
+        # 3 May is in the first week of the fifth month, 31 December in the last of all.
+        assert found.week_N.tolist() == [17, 48]
+        assert ("date known to the day", 2) in found.filters
+
+    def test_distance_from_centroid(self, tmp_path):
+        columns = [*COLUMNS, "distanceFromCentroidInMeters"]
+        changes = [
+            {"distanceFromCentroidInMeters": distance, "decimalLongitude": str(i)}
+            for i, distance in enumerate(["1999.9", "2000", "", "0.0"])
+        ]
+        path = tmp_path / "a.csv"
+        path.write_text(simple_csv([(change, True) for change in changes], columns))
+        assert read(path).sites_N2[:, 0].tolist() == [1.0, 2.0]
+        assert read(path, centroid_distance_m=0.0).sites_N2[:, 0].tolist() == [0.0, 1.0, 2.0, 3.0]
+
+    def test_publishers_own_archive(self, tmp_path):
+        """No species but genus and epithet, words in their own case, no key, no status."""
+        path = tmp_path / "a.tsv"
+        path.write_text(
+            "genus\tspecificEpithet\ttaxonRank\tdecimalLatitude\tdecimalLongitude\tbasisOfRecord\tkingdom\n"
+            "Parus\tmajor\tspecies\t51\t12\tHumanObservation\tAnimalia\n"
+            "Parus\t\tgenus\t51\t12\tHumanObservation\tAnimalia\n"
+            "Pica\tpica\tspecies\t51\t12\tFossilSpecimen\tAnimalia\n"
+            "Pica\tpica\tspecies\t51\t12\tpreserved specimen\tAnimalia\n"
+        )
+        found = read(path)
+        assert (found.species, found.groups) == (("Parus major", "Pica pica"), ("Animalia", "Animalia"))
+        assert len(found.sites_N2) == 2
+
+    def test_tables_that_went_through_a_spreadsheet(self, tmp_path):
+        """Commas, quotes, a byte order mark, carriage returns, and whole numbers with decimals."""
+        path = tmp_path / "a.csv"
+        path.write_text(
+            "\ufeffspecies,decimalLatitude,decimalLongitude,year,month,day,locality\r\n"
+            '"Pica pica",51.5,12.25,2019.0,5.0,3.0,"a, b"\r\n',
+            encoding="utf-8",
+            newline="",
+        )
+        found = read(path, weeks=True, min_year=2019)
+        assert (found.species, found.sites_N2.tolist(), found.week_N.tolist()) == (
+            ("Pica pica",),
+            [[12.25, 51.5]],
+            [17],
+        )
+
+    def test_flags_are_words_and_not_patterns(self, tmp_path):
+        assert len(read(write(tmp_path / "a", "csv"), issues=["A(B", ".*"]).sites_N2) == 12
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("given", "rows"),
+        [
+            ({"issues": []}, 12),
+            ({"basis_of_record": []}, 11),
+            ({"basis_of_record": ["PRESERVED_SPECIMEN"]}, 1),
+            ({"absences": "keep"}, 12),
+            ({"infraspecific": "drop"}, 9),
+            ({"drop_duplicates": False}, 11),
+            ({"min_year": None}, 12),
+            ({"unknown_year": "drop"}, 9),
+            ({"max_uncertainty_m": None}, 11),
+            ({"min_records": 2}, 8),
+            ({"max_per_species": 3}, 5),
+        ],
+    )
+    def test_each_rule_can_be_changed(self, tmp_path, given, rows):
+        assert len(read(write(tmp_path / "a", "csv"), **given).sites_N2) == rows
+
+    @pytest.mark.parametrize(
+        ("rank", "groups"),
+        [
+            ("order", ("Passeriformes", "Passeriformes", "Passeriformes")),
+            ("phylum", ("Chordata", "Chordata", "Chordata")),
+            ("kingdom", ("Animalia", "Animalia", "Animalia")),
+        ],
+    )
+    def test_groups(self, tmp_path, rank, groups):
+        assert read(write(tmp_path / "a", "csv"), group=rank).groups == groups
+
+    def test_an_unknown_key_is_an_error(self):
+        with pytest.raises(SettingsError, match=r"unknown key 'max_uncertainty' in datasets\.x; known: absences, "):
+            settings("x", max_uncertainty=5)
+
+    def test_a_path_is_needed(self):
+        with pytest.raises(SettingsError, match=r"missing key 'datasets\.x\.path'"):
+            DatasetSettings.parse({"kind": "gbif"}, "datasets.x")
+
+
+class TestBadFiles:
+    def failure(self, path, **given):
+        with pytest.raises(DataError) as error:
+            read(path, **given)
+        assert "\n" not in str(error.value)
+        return str(error.value).removeprefix(str(path))
+
+    def test_missing(self, tmp_path):
+        assert self.failure(tmp_path / "a.csv") == ": there is no such file"
+
+    def test_species_list_instead_of_records(self, tmp_path):
+        path = tmp_path / "a.csv"
+        path.write_text("taxonKey\tscientificName\tnumberOfOccurrences\n1\tx\t2\n")
+        assert self.failure(path).startswith(": no column 'decimalLongitude', 'decimalLatitude'; ")
+
+    def test_no_species(self, tmp_path):
+        path = tmp_path / "a.csv"
+        path.write_text("decimalLatitude\tdecimalLongitude\n1\t2\n")
+        assert self.failure(path) == (
+            ": no column 'species', nor 'genus' and 'specificEpithet'; one of both is needed to name a species"
+        )
+
+    def test_longitudes_from_greenwich(self, tmp_path):
+        path = tmp_path / "a.csv"
+        path.write_text(simple_csv([({"decimalLongitude": text}, True) for text in ("1", "200", "359.5")]))
+        assert "set longitudes: 0..360 to have them converted" in self.failure(path)
+        assert read(path, longitudes="0..360").sites_N2[:, 0].tolist() == [1.0, -160.0, -0.5]
+
+    def test_spreadsheet_with_decimal_commas(self, tmp_path):
+        path = tmp_path / "a.csv"
+        path.write_text("species;decimalLatitude;decimalLongitude\nPica pica;51,3;12,4\n")
+        assert "coordinates given and possible: 0" in self.failure(path)
+
+    def test_two_downloads_in_a_zip(self, tmp_path):
+        path = tmp_path / "a.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a.csv", simple_csv())
+            archive.writestr("b.csv", simple_csv())
+        assert self.failure(path).startswith(": holds 2 tables (a.csv, b.csv)")
+
+
+def test_a_download_becomes_a_data_set(tmp_path):
+    """Six species in two clusters, from the settings to training data and survey."""
+    records = []
+    for i in range(240):
+        records.append(
+            (
+                {
+                    "species": f"Genus s{i % 6}",
+                    "speciesKey": str(i % 6),
+                    "class": "Aves" if i % 2 else "Mammalia",
+                    "decimalLongitude": str(5 + (i % 40) * 0.5),
+                    "decimalLatitude": str(45 + (i // 40) * 1.5),
+                },
+                True,
+            )
+        )
+    path = tmp_path / "a.csv"
+    path.write_text(simple_csv(records))
+    raw = {"kind": "gbif", "path": str(path), "background_sites": 50, "weeks": True}
+    dataset = build_dataset(parse_dataset(raw, "datasets.mine"))
+    assert dataset.filters[0] == ("read", 240)
+    assert dataset.training.records.n_species <= 6
+    assert set(dataset.training.records.week_N.tolist()) == {17}
+    assert dataset.survey.species == dataset.training.records.species
