@@ -3,71 +3,24 @@ import pytest
 import tiny
 import torch
 
-from presence_only.encoder import ByteDropout, Features, RangeModel, coordinate_features
-from presence_only.nouns import DataError
+from presence_only.encoder import Blend, ByteDropout, RangeModel, load_model
+from presence_only.errors import DataError
+from presence_only.features import Features
 from presence_only.params import EncoderSettings
 
 
-def test_coordinates_close_at_the_date_line_and_hold_the_poles_apart():
-    west, east = coordinate_features(np.array([[-180.0, 10.0], [180.0, 10.0]]))
-    np.testing.assert_allclose(west, east, atol=1e-12)
-    # SINR: longitude and latitude are scaled to -1..1 and multiplied by pi.
-    np.testing.assert_allclose(coordinate_features(np.array([[90.0, 45.0]])), [[1, 0, 1, 0]], atol=1e-12)
-
-
-def test_features_are_standardised_on_training_data_alone():
-    data = tiny.dataset(rows=200)
-    data.training.records.covariates_NC[:, 0] = data.training.records.covariates_NC[:, 0] * 100 + 7
-    features = Features("covariates", "sphere", 2).fit(data.training)
-    records, background = data.training.records, data.training.background
-    both = torch.cat(
-        [
-            features(records.sites_N2, records.covariates_NC),
-            features(background.sites_K2, background.covariates_KC),
-        ]
-    )
-    torch.testing.assert_close(both.mean(0), torch.zeros(2), atol=1e-5, rtol=0)
-    torch.testing.assert_close(both.std(0, correction=0), torch.ones(2), atol=1e-5, rtol=0)
-    before = records.covariates_NC.copy()
-    features(records.sites_N2, records.covariates_NC)
-    np.testing.assert_array_equal(before, records.covariates_NC)
-
-
-def test_an_unknown_covariate_is_the_mean_and_a_constant_one_is_harmless():
-    data = tiny.dataset()
-    for covariates in (data.training.records.covariates_NC, data.training.background.covariates_KC):
-        covariates[:, 1] = 3.0
-        covariates[0, 0] = np.nan
-    features = Features("covariates", "sphere", 2).fit(data.training)
-    out = features(np.zeros((2, 2)), np.array([[np.nan, 3.0], [0.0, np.nan]]))
-    assert torch.isfinite(out).all()
-    assert out[0].tolist() == [0.0, 0.0]
-
-
-def test_local_coordinates_vary_where_the_sphere_does_not():
-    rng = np.random.default_rng(0)
-    data = tiny.dataset(input="coordinates")
-    data.training.records.sites_N2[:] = [8.0, 47.0] + rng.normal(size=(60, 2)) * 0.01
-    data.training.background.sites_K2[:] = [8.0, 47.0] + rng.normal(size=(40, 2)) * 0.01
-    spread = {}
-    for scale in ("sphere", "local"):
-        features = Features("coordinates", scale, 2).fit(data.training)
-        spread[scale] = float(features(data.training.records.sites_N2, np.zeros((60, 2))).std(0).min())
-    assert spread["sphere"] < 1e-3
-    assert 0.5 < spread["local"] < 2.0
-
-
-def make(seed=0, dropout=0.5, **heads):
+def make(seed=0, dropout=0.5, weeks=False, **settings):
     torch.manual_seed(seed)
     data = tiny.dataset()
-    features = Features("both", "sphere", 2).fit(data.training)
-    return RangeModel(features, 5, EncoderSettings(width=8, depth=2, dropout=dropout, **heads)), data
+    expansion = settings.get("expansion", "none")
+    features = Features("both", "sphere", 2, weeks=weeks, expansion=expansion).fit(data.training)
+    return RangeModel(features, 5, EncoderSettings(width=8, depth=2, dropout=dropout, **settings)), data
 
 
 def test_predict_equals_a_plain_numpy_forward():
     model, data = make()
     survey = data.survey
-    logits = model.predict(survey.sites_M2, survey.covariates_MC, chunk=7)
+    logits = model.predict(survey.sites_M2, survey.covariates_MC)
     state = {name: value.numpy() for name, value in model.state_dict().items()}
     x = model.features(survey.sites_M2, survey.covariates_MC).numpy()
     x = np.maximum(x @ state["encoder.0.weight"].T + state["encoder.0.bias"], 0)
@@ -89,13 +42,13 @@ def test_dropout_is_off_when_predicting_and_on_again_after():
 HEADS = {"environment_head": True, "habitat_head": True}
 
 
-@pytest.mark.parametrize("heads", [{}, HEADS])
+@pytest.mark.parametrize("heads", [{}, HEADS, {"weeks": True}, {"weeks": True, "week": "film"}])
 def test_save_and_load(tmp_path, heads):
     model, data = make(**heads)
     model.save(tmp_path / "encoder.pt")
     model.save(tmp_path / "again.pt")
     assert (tmp_path / "encoder.pt").read_bytes() == (tmp_path / "again.pt").read_bytes()
-    again = RangeModel.load(tmp_path / "encoder.pt")
+    again = load_model(tmp_path / "encoder.pt")
     survey = data.survey
     np.testing.assert_array_equal(
         model.predict(survey.sites_M2, survey.covariates_MC), again.predict(survey.sites_M2, survey.covariates_MC)
@@ -131,16 +84,6 @@ def test_species_do_not_bend_the_predicted_environment():
     assert model.habitat_head[0].weight.grad.abs().sum() > 0
 
 
-def test_the_environment_is_standardised_and_keeps_what_is_unknown():
-    data = tiny.dataset()
-    data.training.records.covariates_NC[0, 0] = np.nan
-    features = Features("coordinates", "sphere", 2).fit(data.training)
-    environment = features.environment(data.training.records.covariates_NC)
-    assert environment[0, 0].isnan()
-    assert environment.isnan().sum() == 1
-    assert features(data.training.records.sites_N2, data.training.records.covariates_NC).shape == (60, 4)
-
-
 def test_an_environment_head_needs_covariates():
     features = Features("coordinates", "sphere", 0)
     with pytest.raises(DataError, match="the data set has no covariates to predict"):
@@ -174,3 +117,68 @@ def test_dropout_draws_anew_and_by_the_seed():
     torch.manual_seed(1)
     assert torch.equal(first, dropout(x))
     assert not torch.equal(first, second)
+
+
+def test_the_week_modulates_every_block_and_does_nothing_at_the_start():
+    model, data = make(dropout=0.0, weeks=True, week="film")
+    survey = data.survey
+    winter, summer = (np.full(len(survey.sites_M2), week) for week in (1, 25))
+    first = model.predict(survey.sites_M2, survey.covariates_MC, winter)
+    np.testing.assert_array_equal(first, model.predict(survey.sites_M2, survey.covariates_MC, summer))
+    weight, bias = torch.randn(2, 16, 4, generator=torch.Generator().manual_seed(0)), torch.full((2, 16), 0.3)
+    with torch.no_grad():
+        for i, modulation in enumerate(model.modulations):
+            modulation.linear.weight.copy_(weight[i])
+            modulation.linear.bias.copy_(bias[i])
+    x = model.features(survey.sites_M2, survey.covariates_MC, summer)
+    state = {name: value.double() for name, value in model.state_dict().items()}
+    place, week = x[:, :-4].double(), x[:, -4:].double()
+    h = (place @ state["encoder.0.weight"].T + state["encoder.0.bias"]).clamp(min=0)
+    for i, block in enumerate(("encoder.2", "encoder.3")):
+        both = week @ weight[i].double().T + bias[i].double()
+        h = h * (1 + both[:, :8]) + both[:, 8:]
+        inner = (h @ state[f"{block}.first.weight"].T + state[f"{block}.first.bias"]).clamp(min=0)
+        h = h + (inner @ state[f"{block}.second.weight"].T + state[f"{block}.second.bias"]).clamp(min=0)
+    expected = (h @ state["species_head.weight"].T).numpy()
+    np.testing.assert_allclose(model.predict(survey.sites_M2, survey.covariates_MC, summer), expected, atol=1e-4)
+
+
+def test_embedded_sites_times_the_species_matrix_are_the_logits():
+    model, data = make()
+    survey = data.survey
+    location_MD = model.embed_sites(survey.sites_M2, survey.covariates_MC, chunk=7)
+    expected = model.predict(survey.sites_M2, survey.covariates_MC)
+    species_SD = model.species_head.weight.detach().numpy()
+    np.testing.assert_allclose(location_MD @ species_SD.T, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_blend_is_the_mean_of_its_members_logits(tmp_path):
+    members = [make(seed=0)[0], make(seed=1, **HEADS)[0], make(seed=2, kind="additive", expansion="hinge")[0]]
+    with torch.no_grad():
+        members[2].species_head.weight.normal_()
+    blend, survey = Blend([member.eval() for member in members]), tiny.dataset().survey
+    expected = np.mean([m.predict(survey.sites_M2, survey.covariates_MC) for m in members], axis=0)
+    np.testing.assert_allclose(blend.predict(survey.sites_M2, survey.covariates_MC), expected, rtol=1e-5, atol=1e-6)
+    blend.save(tmp_path / "encoder.pt")
+    again = load_model(tmp_path / "encoder.pt")
+    np.testing.assert_allclose(again.predict(survey.sites_M2, survey.covariates_MC), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_additive_encoder_is_linear_in_its_features_and_starts_at_zero():
+    model, data = make(kind="additive", expansion="hinge")
+    survey = data.survey
+    assert not model.predict(survey.sites_M2, survey.covariates_MC).any()
+    with torch.no_grad():
+        model.species_head.weight.normal_()
+    x = model.features(survey.sites_M2, survey.covariates_MC).numpy()
+    expected = x @ model.species_head.weight.detach().numpy().T
+    np.testing.assert_allclose(model.predict(survey.sites_M2, survey.covariates_MC), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_dropout_of_features_only_while_training():
+    model, data = make(dropout=0.0, input_dropout=0.5)
+    x = model.features(data.survey.sites_M2, data.survey.covariates_MC)
+    model.train()
+    assert not torch.equal(model(x).logits_BS, model(x).logits_BS)
+    model.eval()
+    assert torch.equal(model(x).logits_BS, model(x).logits_BS)

@@ -63,6 +63,11 @@ def test_yaml_reads_exponents_as_numbers(tmp_path):
         ),
         ({"variants__bce": {"loss": "bce", "encoder": {"widht": 2}}}, "unknown key 'widht' in variants.bce.encoder"),
         ({"variants__bce": {"loss": "bce", "training": 3}}, "variants.bce.training = 3: must be a mapping"),
+        ({"variants__bce": {"loss": "bce", "members": [{}]}}, "variants.bce.members = [{}]: must be a list of two"),
+        (
+            {"variants__bce": {"loss": "bce", "members": [{}, {"encoder": {"widht": 2}}]}},
+            "unknown key 'widht' in variants.bce.members[1].encoder",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(change, sentence):
@@ -99,3 +104,13 @@ def test_a_variant_may_replace_single_settings_of_encoder_and_training():
     assert (own.training.steps, own.training.batch_size) == (7, 128)
     assert (other.encoder, other.training) == (params.encoder, params.training)
     assert not other.encoder.environment_head
+
+
+def test_members_of_a_blend_inherit_the_variant_and_replace_some_of_it():
+    members = [{"encoder": {"width": 4}}, {"loss": "focal", "training": {"learning_rate": 0.5}}]
+    variant = {"loss": "bce", "encoder": {"depth": 3}, "members": members}
+    parsed = Params.parse(tiny.params(variants__bce=variant)).variant("bce")
+    first, second = parsed.members
+    assert (first.loss.loss, first.encoder.width, first.encoder.depth) == ("bce", 4, 3)
+    assert (second.loss.loss, second.encoder.width, second.encoder.depth) == ("focal", 16, 3)
+    assert (first.training.learning_rate, second.training.learning_rate) == (1e-3, 0.5)

@@ -1,24 +1,40 @@
+import re
+
 import numpy as np
 import pytest
 import tiny
 import torch
 
-from presence_only import training
-from presence_only.losses.registry import parse_variant
+from presence_only import heads, training
+from presence_only.errors import TrainingError
+from presence_only.losses.batch import TrainingCounts
+from presence_only.losses.fused import is_dense
+from presence_only.losses.registry import build_loss, loss_names, parse_variant
 from presence_only.metrics import evaluate
 from presence_only.params import EncoderSettings, TrainingSettings
-from presence_only.training import RowBatches, TrainingError, fit, group_mask
+from presence_only.probe import Probe
+from presence_only.settings import SettingsError
+from presence_only.training import GroupMask, RowBatches, fit
 
 ENCODER = EncoderSettings(width=16, depth=1, dropout=0.1)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Small tensors: threads that wait for each other would cost ten times the work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def settings(**changes):
     return TrainingSettings(**{"epochs": 3, "batch_size": 16, "background_batch_size": 16, "device": "cpu"} | changes)
 
 
-def train(loss="bce", seed=0, data=None, **changes):
+def train(loss="bce", seed=0, data=None, encoder=ENCODER, **changes):
     data = data or tiny.dataset()
-    return fit(data.training, parse_variant({"loss": loss}, "variants.x"), ENCODER, settings(**changes), seed)
+    return fit(data.training, parse_variant({"loss": loss}, "variants.x"), encoder, settings(**changes), seed)
 
 
 @pytest.mark.parametrize("loss", ["bce", "an_full", "an_ssdl", "assume_negative"])
@@ -84,6 +100,104 @@ def test_steps_count_as_asked_and_epochs_report():
     assert [report[2] for report in reports] == history.loss
 
 
+HEADED = (
+    {"loss": "bce", "pos_weight": True},
+    {"loss": "focal", "background_weight": 1.0},
+    {"loss": "asl"},
+    {"loss": "an_full"},
+    {"loss": "an_full_me"},
+    {"loss": "full_weighted"},
+    {"loss": "assume_negative", "neg_samples": 0},
+)
+
+
+@pytest.mark.parametrize("variant", HEADED, ids=lambda v: v["loss"])
+def test_plain_and_fused_heads_train_the_same_model(variant):
+    groups = ("bird", "plant", "bird", "plant", "plant")
+    data = tiny.dataset(rows=100, per_row=2, groups=groups)
+    data.training.background.__dict__["groups_K"] = ("bird", "plant") * 20
+    (plain, before), (fused, after) = (
+        fit(data.training, parse_variant(variant, "v"), ENCODER, settings(head=head), 0) for head in ("plain", "fused")
+    )
+    np.testing.assert_allclose(after.loss, before.loss, rtol=1e-5)
+    for name, weight in plain.state_dict().items():
+        torch.testing.assert_close(fused.state_dict()[name], weight, rtol=1e-3, atol=1e-5)
+
+
+def test_the_sampled_head_with_all_species_trains_the_same_model_again():
+    data = tiny.dataset(rows=100)
+    plain, sampled = (
+        fit(data.training, parse_variant({"loss": "an_full"}, "v"), ENCODER, settings(**changes), 0)[0]
+        for changes in ({"head": "plain"}, {"head": "sampled", "sampled_species": 5})
+    )
+    for name, weight in plain.state_dict().items():
+        torch.testing.assert_close(sampled.state_dict()[name], weight, rtol=1e-3, atol=1e-5)
+
+
+def test_the_sampled_head_learns_and_is_fixed_by_its_seed():
+    data = tiny.dataset(rows=400, species=8, input="coordinates")
+    own = {"data": data, "head": "sampled", "sampled_species": 2, "learning_rate": 0.01, "batch_size": 8}
+    assert train("an_full", **own)[1].loss == train("an_full", **own)[1].loss
+    model, _ = train("an_full", epochs=15, **own)
+    result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth_MS)
+    assert result.summary["species_map"] > 0.6
+
+
+@pytest.mark.parametrize("head", ["fused", "sampled"])
+@pytest.mark.parametrize(
+    "variant",
+    [{"loss": "maxent"}, {"loss": "an_slds"}, {"loss": "assume_negative", "neg_samples": 2}],
+    ids=lambda v: v["loss"],
+)
+def test_a_loss_without_the_form_says_which_losses_have_it(head, variant):
+    wanted = settings(head=head, **({"sampled_species": 2} if head == "sampled" else {}))
+    message = f"training.head = '{head}' with loss '{variant['loss']}': only sums over all pairs"
+    with pytest.raises(TrainingError, match=message):
+        fit(tiny.dataset().training, parse_variant(variant, "v"), ENCODER, wanted, 0)
+
+
+def test_the_sentence_names_exactly_the_losses_that_have_the_form():
+    counts = TrainingCounts(10, torch.ones(3, dtype=torch.float64))
+    dense = {
+        name
+        for name in loss_names()
+        if is_dense(
+            build_loss(
+                parse_variant({"loss": name} | ({"neg_samples": 0} if name == "assume_negative" else {}), "v"), counts
+            )
+        )
+    }
+    assert set(re.findall(r"'(\w+)'", heads.DENSE_LOSSES)) - {"none"} == dense
+
+
+def test_the_automatic_head_is_the_fused_one_where_it_pays():
+    counts = TrainingCounts(10, torch.ones(3, dtype=torch.float64))
+    bce, maxent = (build_loss(parse_variant({"loss": name}, "v"), counts) for name in ("bce", "maxent"))
+    cpu, gpu, many = torch.device("cpu"), torch.device("cuda"), 10 * heads.FUSED_PAYS
+    habitat = EncoderSettings(environment_head=True, habitat_head=True)
+    assert heads.choose_head("auto", bce, "bce", ENCODER, many, cpu) == "fused"
+    assert heads.choose_head("auto", bce, "bce", ENCODER, heads.FUSED_PAYS - 1, cpu) == "plain"
+    assert heads.choose_head("auto", bce, "bce", ENCODER, many, gpu) == "plain"
+    assert heads.choose_head("auto", bce, "bce", habitat, many, cpu) == "plain"
+    assert heads.choose_head("auto", maxent, "maxent", ENCODER, many, cpu) == "plain"
+    assert heads.choose_head("plain", bce, "bce", ENCODER, many, cpu) == "plain"
+    assert heads.choose_head("fused", bce, "bce", ENCODER, 2, gpu) == "fused"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"head": "sampled"}, "sampled_species if and only if head is 'sampled'"),
+        ({"sampled_species": 5}, "sampled_species if and only if head is 'sampled'"),
+        ({"head": "sampled", "sampled_species": 5, "weight_decay": 0.1}, "species_l1 0 if head is 'sampled'"),
+        ({"head": "quick"}, "head = 'quick': must be one of 'auto', 'plain', 'fused' or 'sampled'"),
+    ],
+)
+def test_settings_of_a_head_that_cannot_be(changes, message):
+    with pytest.raises(SettingsError, match=message):
+        TrainingSettings.parse({"epochs": 1} | changes, "training")
+
+
 def test_learning_rate_schedules():
     rate = training._learning_rate
     assert rate(settings(learning_rate=0.1), 5, 10, 2) == 0.1
@@ -93,10 +207,41 @@ def test_learning_rate_schedules():
 
 
 def test_group_mask_keeps_a_site_to_its_observers():
-    mask = group_mask(("bird", "plant", ""), ("plant", "bird"))
-    assert mask.tolist() == [[False, True], [True, False], [True, True]]
-    assert group_mask(None, ("plant",)) is None
-    assert group_mask(("plant", "plant"), ("plant",)) is None
+    mask = GroupMask.of(("bird", "plant", "", "fungus"), ("plant", "bird"))
+    expected = [[False, True], [True, False], [True, True], [False, False]]
+    assert mask.rows(torch.arange(4)).tolist() == expected
+    assert mask.rows(torch.tensor([2, 0])).tolist() == [expected[2], expected[0]]
+    assert GroupMask.of(None, ("plant",)) is None
+    assert GroupMask.of(("plant", "plant"), ("plant",)) is None
+
+
+def test_a_run_is_probed_after_every_epoch():
+    data = tiny.dataset(rows=100)
+    model, history = train("bce", data=data, epochs=3, batch_size=30)
+    assert set(history.probes) == {
+        "observed_score",
+        "unobserved_score",
+        "unobserved_below_0.05",
+        "unobserved_below_0.2",
+    }
+    assert all(len(values) == 3 for values in history.probes.values())
+    records = data.training.records
+    probe = Probe(
+        model.features(records.sites_N2, records.covariates_NC),
+        torch.from_numpy(records.row_P),
+        torch.from_numpy(records.species_P),
+    )
+    # With fewer rows than are probed, the probe is all of them, after the last step.
+    for name, value in probe.measure(model).items():
+        assert history.probes[name][-1] == pytest.approx(value, abs=1e-6)
+
+
+def test_a_penalty_on_the_species_head_empties_it():
+    data = tiny.dataset(rows=100)
+    settings = {"data": data, "epochs": 30, "encoder": EncoderSettings(kind="additive", expansion="hinge")}
+    free, _ = train("bce", **settings)
+    held, _ = train("bce", **settings, species_l1=10.0)
+    assert held.species_head.weight.abs().sum() < 0.2 * free.species_head.weight.abs().sum()
 
 
 def test_a_loss_that_explodes_is_one_sentence():

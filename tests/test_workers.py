@@ -7,8 +7,8 @@ import time
 import pytest
 import torch
 
+from presence_only.errors import TrainingError
 from presence_only.settings import SettingsError
-from presence_only.training import TrainingError
 from presence_only.workers import run_side_by_side, worker_count
 
 

@@ -1,128 +1,27 @@
-"""The location encoder: sites and covariates -> features -> embedding -> one logit per species.
+"""The location encoder: features of a site -> embedding -> one logit per species.
 
 Shape legend: B sites, F features, C covariates, D embedding, S species.
 """
 
 from __future__ import annotations
 
-import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-from presence_only.files import write_whole
-from presence_only.nouns import CoordinateScale, DataError, Floats, Input, TrainingData
+from presence_only.errors import DataError
+from presence_only.features import WEEK_FEATURES, Features
+from presence_only.nouns import Floats, Ints
 from presence_only.params import EncoderSettings
+from presence_only.scores import ScoredModel
 
 # Before the sigmoid: the direct logits' share at the start is 0.95.
 GATE_START = 3.0
-
-
-def coordinate_features(sites_B2: Floats) -> Floats:
-    """Sines and cosines of longitude and latitude, which make the date line vanish.
-
-    Source: Mac Aodha et al. (2019), https://arxiv.org/abs/1906.05272, as used by SINR.
-
-    Args:
-        sites_B2: Longitude, latitude in degrees.
-
-    Returns:
-        (B, 4): sin, cos of pi * longitude / 180; sin, cos of pi * latitude / 90.
-    """
-    angles_B2 = np.pi * sites_B2 / np.array([180.0, 90.0])
-    return np.stack(
-        [
-            np.sin(angles_B2[:, 0]),
-            np.cos(angles_B2[:, 0]),
-            np.sin(angles_B2[:, 1]),
-            np.cos(angles_B2[:, 1]),
-        ],
-        axis=1,
-    )
-
-
-class Features(nn.Module):
-    """Turns sites and covariates into the encoder's input, by what was seen in training.
-
-    Covariates are standardised with the mean and deviation over training rows and background
-    sites; an unknown covariate (NaN) becomes the mean. Coordinates stay as they are on the
-    ``sphere`` and are standardised the same way in a ``local`` region.
-    """
-
-    mean_4: Tensor
-    scale_4: Tensor
-    mean_C: Tensor
-    scale_C: Tensor
-
-    def __init__(self, input: Input, coordinates: CoordinateScale, n_covariates: int) -> None:
-        super().__init__()
-        self.input = input
-        self.coordinates = coordinates
-        self.n_covariates = n_covariates
-        # float64: a region of a few kilometres leaves few digits of a cosine.
-        for name, size in (("4", 4), ("C", n_covariates)):
-            self.register_buffer(f"mean_{name}", torch.zeros(size, dtype=torch.float64))
-            self.register_buffer(f"scale_{name}", torch.ones(size, dtype=torch.float64))
-
-    @property
-    def size(self) -> int:
-        """Number of features F."""
-        return 4 * (self.input != "covariates") + self.n_covariates * (self.input != "coordinates")
-
-    def fit(self, data: TrainingData) -> Self:
-        """Measure mean and deviation on the training rows and the background sites."""
-        covariates = np.concatenate([data.records.covariates_NC, data.background.covariates_KC])
-        _measure(covariates.astype(np.float64), self.mean_C, self.scale_C)
-        if self.coordinates == "local":
-            sites = np.concatenate([data.records.sites_N2, data.background.sites_K2])
-            _measure(coordinate_features(sites), self.mean_4, self.scale_4)
-        return self
-
-    def forward(self, sites_B2: Floats, covariates_BC: Floats) -> Tensor:
-        """Features of shape (B, F), float32, on the CPU.
-
-        Raises:
-            ValueError: If the number of covariates is not the one seen in training.
-        """
-        parts = []
-        if self.input != "covariates":
-            parts.append(_standardise(coordinate_features(sites_B2.astype(np.float64)), self.mean_4, self.scale_4))
-        standard_BC = self.environment(covariates_BC)
-        if self.input != "coordinates":
-            parts.append(torch.nan_to_num(standard_BC, nan=0.0))
-        return torch.cat(parts, dim=1)
-
-    def environment(self, covariates_BC: Floats) -> Tensor:
-        """Standardised covariates of shape (B, C), float32, on the CPU, NaN where unknown.
-
-        Raises:
-            ValueError: If the number of covariates is not the one seen in training.
-        """
-        if covariates_BC.shape[1] != self.n_covariates:
-            raise ValueError(
-                f"covariates_BC has {covariates_BC.shape[1]} columns; the encoder was made for {self.n_covariates}"
-            )
-        return _standardise(covariates_BC.astype(np.float64), self.mean_C, self.scale_C)
-
-
-def _measure(values: Floats, mean: Tensor, scale: Tensor) -> None:
-    """Store mean and deviation of every column's known values; a constant column keeps its scale."""
-    known = ~np.isnan(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    centre = np.where(known, values, 0.0).sum(axis=0) / count
-    deviation = np.sqrt(np.where(known, (values - centre) ** 2, 0.0).sum(axis=0) / count)
-    deviation[deviation < 1e-12] = 1.0
-    mean.copy_(torch.from_numpy(centre))
-    scale.copy_(torch.from_numpy(deviation))
-
-
-def _standardise(values: Floats, mean: Tensor, scale: Tensor) -> Tensor:
-    """``(values - mean) / scale`` in float64, given as float32."""
-    return torch.from_numpy(((values - mean.cpu().numpy()) / scale.cpu().numpy()).astype(np.float32))
 
 
 class ByteDropout(nn.Module):
@@ -159,8 +58,38 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x_BD: Tensor) -> Tensor:
         """``x + relu(second(dropout(relu(first(x)))))``."""
-        hidden_BD = self.dropout(torch.relu(self.first(x_BD)))
-        return x_BD + torch.relu(self.second(hidden_BD))
+        # In place: a fresh output of this size costs as much in page faults as the operation itself.
+        hidden_BD = self.dropout(torch.relu_(self.first(x_BD)))
+        return x_BD + torch.relu_(self.second(hidden_BD))
+
+
+class WeekModulation(nn.Module):
+    """Scales and shifts what enters a residual block by the week; without effect at the start.
+
+    Source: FiLM, Perez et al. (2018), https://arxiv.org/abs/1709.07871
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(WEEK_FEATURES, 2 * width)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x_BD: Tensor, week_BW: Tensor) -> Tensor:
+        """``x * (1 + scale) + shift``."""
+        scale_shift_B2D: Tensor = self.linear(week_BW)
+        scale_BD, shift_BD = scale_shift_B2D.chunk(2, dim=1)
+        return x_BD * (1 + scale_BD) + shift_BD
+
+
+def _residual_network(n_features: int, settings: EncoderSettings) -> nn.Sequential:
+    """Features to embedding; dropout of features, where asked for, comes first."""
+    return nn.Sequential(
+        *([ByteDropout(settings.input_dropout)] * (settings.input_dropout > 0)),
+        nn.Linear(n_features, settings.width),
+        nn.ReLU(),
+        *(ResidualBlock(settings.width, settings.dropout) for _ in range(settings.depth)),
+    )
 
 
 @dataclass(frozen=True)
@@ -178,12 +107,15 @@ class Outputs:
     habitat_BS: Tensor | None = None
 
 
-class RangeModel(nn.Module):
+class RangeModel(ScoredModel):
     """Location encoder and species head: where -> how suitable for each species.
 
     The environment head predicts the site's standardised covariates from the embedding. The habitat
     head goes from that prediction, detached so that species do not bend it, to species logits; a
     learned gate per species mixes them with the direct ones and starts at sigmoid(3) = 0.95 for these.
+
+    An ``additive`` encoder is the features themselves: with hinges, every species is a sum of smooth
+    responses to one column each, as Maxent without products.
 
     Source: SINR, Cole et al. (2023), https://arxiv.org/abs/2306.02564: residual network over
     coordinate features, linear species head without bias. The two further heads are those of the
@@ -197,12 +129,18 @@ class RangeModel(nn.Module):
             raise DataError("encoder.environment_head = true: the data set has no covariates to predict")
         self.features = features
         self.settings = settings
-        self.encoder = nn.Sequential(
-            nn.Linear(features.size, width),
-            nn.ReLU(),
-            *(ResidualBlock(width, settings.dropout) for _ in range(settings.depth)),
-        )
+        self.n_species = n_species
+        self.n_hidden = 1 + settings.habitat_head
+        self.weeks = features.weeks
+        modulated = self.weeks and settings.week == "film"
+        if settings.kind == "additive":
+            self.encoder, width = nn.Sequential(), features.size
+        else:
+            self.encoder = _residual_network(features.size - WEEK_FEATURES * modulated, settings)
+        self.modulations = nn.ModuleList(WeekModulation(width) for _ in range(settings.depth * modulated))
         self.species_head = nn.Linear(width, n_species, bias=False)
+        if settings.kind == "additive":
+            nn.init.zeros_(self.species_head.weight)  # the penalty on its size would have to undo a random start
         if settings.environment_head:
             self.environment_head = nn.Linear(width, n_covariates)
         if settings.habitat_head:
@@ -211,9 +149,21 @@ class RangeModel(nn.Module):
             )
             self.gate_S = nn.Parameter(torch.full((n_species,), GATE_START))
 
+    def embed(self, features_BF: Tensor) -> Tensor:
+        """Location embedding (B, D)."""
+        if not self.modulations:
+            location_BD: Tensor = self.encoder(features_BF)
+            return location_BD
+        place_BF, week_BW = features_BF[:, :-WEEK_FEATURES], features_BF[:, -WEEK_FEATURES:]
+        depth = len(self.modulations)
+        x_BD: Tensor = self.encoder[:-depth](place_BF)
+        for modulation, block in zip(self.modulations, list(self.encoder)[-depth:], strict=True):
+            x_BD = block(modulation(x_BD, week_BW))
+        return x_BD
+
     def forward(self, features_BF: Tensor) -> Outputs:
         """Everything the heads say about some sites."""
-        location_BD = self.encoder(features_BF)
+        location_BD = self.embed(features_BF)
         direct_BS = self.species_head(location_BD)
         if not self.settings.environment_head:
             return Outputs(direct_BS)
@@ -225,45 +175,97 @@ class RangeModel(nn.Module):
         return Outputs(share_S * direct_BS + (1 - share_S) * habitat_BS, environment_BC, habitat_BS)
 
     @torch.no_grad()
-    def predict(self, sites_B2: Floats, covariates_BC: Floats, *, chunk: int = 8192) -> np.ndarray[Any, Any]:
-        """Logits (B, S) in float32 at sites given in degrees, dropout off.
-
-        Their sigmoid is relative suitability, not a probability of presence.
-        """
+    def hidden(self, sites_B2: Floats, covariates_BC: Floats, week_B: Ints | None = None) -> tuple[Tensor, ...]:
+        """Everything about some sites that the species' logits are linear in: one tensor a species head."""
         device = self.species_head.weight.device
-        training = self.training
-        self.eval()
-        features_BF = self.features(sites_B2, covariates_BC)
-        out = np.empty((len(features_BF), self.species_head.out_features), dtype=np.float32)
-        for start in range(0, len(features_BF), chunk):
-            rows = slice(start, start + chunk)
-            out[rows] = self(features_BF[rows].to(device)).logits_BS.cpu().numpy()
-        self.train(training)
-        return out
+        location_BD = self.embed(self.features(sites_B2, covariates_BC, week_B).to(device))
+        if not self.settings.habitat_head:
+            return (location_BD,)
+        return location_BD, self.habitat_head[:2](self.environment_head(location_BD))
 
-    def save(self, path: Path) -> None:
-        """Write weights and shape to ``path``, whole or not at all; equal models give equal bytes."""
-        # Through memory: torch.save writes the file's name into the file, here a temporary one.
-        buffer = io.BytesIO()
-        torch.save(
-            {
-                "input": self.features.input,
-                "coordinates": self.features.coordinates,
-                "n_covariates": self.features.n_covariates,
-                "n_species": self.species_head.out_features,
-                "settings": self.settings.model_dump(),
-                "state": {name: tensor.cpu() for name, tensor in self.state_dict().items()},
-            },
-            buffer,
+    @torch.no_grad()
+    def species_logits(self, hidden: tuple[Tensor, ...], species: slice) -> Tensor:
+        """Logits (B, s) of some species, from what :meth:`hidden` returned."""
+        direct_Bs = linear(hidden[0], self.species_head.weight[species])
+        if not self.settings.habitat_head:
+            return direct_Bs
+        share_s = torch.sigmoid(self.gate_S[species])
+        return share_s * direct_Bs + (1 - share_s) * linear(
+            hidden[1], self.habitat_head.get_parameter("2.weight")[species]
         )
-        with write_whole(path) as temporary:
-            temporary.write_bytes(buffer.getvalue())
+
+    def content(self) -> dict[str, Any]:
+        """All that makes the model again; see :meth:`of`."""
+        return {
+            "input": self.features.input,
+            "coordinates": self.features.coordinates,
+            "n_covariates": self.features.n_covariates,
+            "weeks": self.weeks,
+            "n_species": self.n_species,
+            "settings": self.settings.model_dump(),
+            "state": {name: tensor.cpu() for name, tensor in self.state_dict().items()},
+        }
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` wrote, onto the CPU."""
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        features = Features(saved["input"], saved["coordinates"], saved["n_covariates"])
-        model = cls(features, saved["n_species"], EncoderSettings.model_validate(saved["settings"]))
-        model.load_state_dict(saved["state"])
+    def of(cls, content: dict[str, Any]) -> Self:
+        """The model that :meth:`content` describes, on the CPU, in evaluation mode."""
+        settings = EncoderSettings.model_validate(content["settings"])
+        features = Features(
+            content["input"],
+            content["coordinates"],
+            content["n_covariates"],
+            weeks=content["weeks"],
+            expansion=settings.expansion,
+        )
+        model = cls(features, content["n_species"], settings)
+        model.load_state_dict(content["state"])
         return model.eval()
+
+
+class Blend(ScoredModel):
+    """The mean of the logits of models that were trained apart: members of a variant, or its seeds.
+
+    Args:
+        members: At least one, all for the same species and data.
+    """
+
+    def __init__(self, members: Sequence[ScoredModel]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.features = members[0].features
+        self.n_species = members[0].n_species
+        self.weeks = members[0].weeks
+        self.n_hidden = sum(member.n_hidden for member in members)
+
+    def hidden(self, sites_B2: Floats, covariates_BC: Floats, week_B: Ints | None = None) -> tuple[Tensor, ...]:
+        """What the members' logits are made from, one member after the other."""
+        return tuple(tensor for member in self._members() for tensor in member.hidden(sites_B2, covariates_BC, week_B))
+
+    def species_logits(self, hidden: tuple[Tensor, ...], species: slice) -> Tensor:
+        """Logits (B, s) of some species, averaged over the members."""
+        parts, first = [], 0
+        for member in self._members():
+            parts.append(member.species_logits(hidden[first : first + member.n_hidden], species))
+            first += member.n_hidden
+        return torch.stack(parts).mean(dim=0)
+
+    def content(self) -> dict[str, Any]:
+        """All that makes the blend again."""
+        return {"members": [member.content() for member in self._members()]}
+
+    @classmethod
+    def of(cls, content: dict[str, Any]) -> Self:
+        """The blend that :meth:`content` describes, on the CPU, in evaluation mode."""
+        return cls([_model_of(member) for member in content["members"]]).eval()
+
+    def _members(self) -> list[ScoredModel]:
+        return [member for member in self.members if isinstance(member, ScoredModel)]
+
+
+def load_model(path: Path) -> RangeModel | Blend:
+    """Read what ``save`` wrote, onto the CPU, in evaluation mode."""
+    return _model_of(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def _model_of(content: dict[str, Any]) -> RangeModel | Blend:
+    return Blend.of(content) if "members" in content else RangeModel.of(content)

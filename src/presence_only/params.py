@@ -42,19 +42,30 @@ class EncoderSettings(Settings):
     """The location encoder: a residual network over coordinate and covariate features.
 
     Args:
+        kind: ``residual``, or ``additive``: no network, species are linear in the features; with
+            ``expansion: hinge`` a smooth additive response.
+        expansion: How columns enter: ``none`` as they are, standardised; ``rank`` covariates by their rank;
+            ``hinge`` coordinates and covariates with squares and ramps.
+        input_dropout: Share of features silenced while training a ``residual`` encoder.
         width: Units per layer, which is also the length of an embedding.
         depth: Number of residual blocks of two layers each.
         dropout: Share of units silenced inside every block while training.
         environment_head: Also predict the site's standardised covariates; for ``loss: multitask``.
         habitat_head: Also predict species from the predicted environment, mixed with the direct
             logits by a learned gate per species; for ``loss: multitask``.
+        week: How the week of the year enters where the data set has weeks: ``features`` beside the
+            coordinates, or ``film``, which scales and shifts the units of every block.
     """
 
+    kind: Literal["residual", "additive"] = "residual"
+    expansion: Literal["none", "rank", "hinge"] = "none"
+    input_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     width: Annotated[int, Field(ge=1)] = 256
     depth: Annotated[int, Field(ge=0)] = 4
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
     environment_head: bool = False
     habitat_head: bool = False
+    week: Literal["features", "film"] = "features"
 
     @model_validator(mode="after")
     def _habitat_needs_environment(self) -> Self:
@@ -78,6 +89,11 @@ class TrainingSettings(Settings):
             (SINR's: times ``decay`` after every epoch).
         decay: Factor of the exponential schedule.
         device: ``auto`` takes a GPU where there is one.
+        head: How loss and gradients are computed: ``plain`` from the logits of all pairs; ``fused``
+            the same, in chunks of species; ``auto`` the faster of the two; ``sampled`` an unbiased
+            estimate from the species of the batch and ``sampled_species`` others.
+        sampled_species: Species drawn a step; with ``head: sampled`` only.
+        species_l1: Weight of the mean over species of the sum of its head's absolute weights.
     """
 
     epochs: Annotated[int, Field(ge=1)] | None = None
@@ -90,11 +106,24 @@ class TrainingSettings(Settings):
     schedule: Literal["constant", "cosine", "exponential"] = "constant"
     decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.98
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    head: Literal["auto", "plain", "fused", "sampled"] = "auto"
+    sampled_species: Annotated[int, Field(ge=1)] | None = None
+    species_l1: Annotated[float, Field(ge=0.0)] = 0.0
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("settings with either epochs or steps, and not both")
+        return self
+
+    @model_validator(mode="after")
+    def _sampled_fits(self) -> Self:
+        if (self.head == "sampled") != (self.sampled_species is not None):
+            raise ValueError("settings with sampled_species if and only if head is 'sampled'")
+        if self.head == "sampled" and (self.weight_decay > 0 or self.species_l1 > 0):
+            raise ValueError(
+                "settings with weight_decay and species_l1 0 if head is 'sampled', which leaves most rows alone"
+            )
         return self
 
 
@@ -113,17 +142,20 @@ class Variant:
     """One named way to train: a loss, and the encoder and training it goes with.
 
     In params.yaml a variant holds the loss and its parameters; its optional groups ``encoder`` and
-    ``training`` replace single settings of the study's, such as a learning rate tuned for the loss.
+    ``training`` replace single settings of the study's, such as a learning rate tuned for the loss. With
+    a list ``members``, whose entries replace settings of the variant in turn, every member is trained
+    apart and the model is the mean of their logits; the variant's own groups are then those of all.
     """
 
     loss: LossSettings
     encoder: EncoderSettings
     training: TrainingSettings
+    members: tuple[Self, ...] = ()
 
     @classmethod
     def parse(cls, raw: dict[str, Any], where: str, encoder: EncoderSettings, training: TrainingSettings) -> Self:
         """Check one variant against the study's encoder and training settings."""
-        groups = {"encoder", "training"}
+        groups = {"encoder", "training", "members"}
         loss = parse_variant({key: value for key, value in raw.items() if key not in groups}, where)
         own_encoder = _replaced(encoder, raw.get("encoder", {}), f"{where}.encoder")
         if own_encoder.environment_head != (loss.loss == "multitask"):
@@ -133,7 +165,16 @@ class Variant:
             )
         if isinstance(loss, MultiTaskSettings) and loss.habitat_weight > 0 and not own_encoder.habitat_head:
             raise SettingsError(f"{where}.habitat_weight = {loss.habitat_weight}: needs encoder.habitat_head: true")
-        return cls(loss, own_encoder, _replaced(training, raw.get("training", {}), f"{where}.training"))
+        own_training = _replaced(training, raw.get("training", {}), f"{where}.training")
+        listed = raw.get("members", [])
+        if not isinstance(listed, list) or len(listed) == 1 or not all(isinstance(item, dict) for item in listed):
+            raise SettingsError(f"{where}.members = {listed!r}: must be a list of two or more groups of settings")
+        shared = {key: value for key, value in raw.items() if key not in groups}
+        members = tuple(
+            cls.parse(shared | item, f"{where}.members[{i}]", own_encoder, own_training)
+            for i, item in enumerate(listed)
+        )
+        return cls(loss, own_encoder, own_training, members)
 
 
 G = TypeVar("G", bound=Settings)

@@ -9,24 +9,26 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
-from presence_only.encoder import Features, RangeModel
-from presence_only.errors import UserError
-from presence_only.losses.batch import LossBatch, TrainingCounts
+from presence_only.encoder import Blend, RangeModel
+from presence_only.errors import TrainingError
+from presence_only.features import Features
+from presence_only.heads import Batch, PlainHead, choose_head, make_head
+from presence_only.losses.batch import TrainingCounts
 from presence_only.losses.registry import BatchLoss, LossSettings, build_loss
 from presence_only.nouns import PresenceRecords, TrainingData
-from presence_only.params import EncoderSettings, TrainingSettings
+from presence_only.params import EncoderSettings, TrainingSettings, Variant
+from presence_only.probe import Probe
 from presence_only.seeds import stream, stream_seed
 
 Report = Callable[[int, int, float], None]
-
-
-class TrainingError(UserError, RuntimeError):
-    """Training went wrong; the message is one sentence with what was seen and what helps."""
 
 
 @dataclass
@@ -35,11 +37,14 @@ class History:
 
     Args:
         loss: Mean training loss in nats, one per epoch.
+        probes: What the encoder says after every epoch about observed and unobserved pairs, by name; see
+            :class:`~presence_only.probe.Probe`.
         seconds: Wall-clock time of the fit.
         steps: Optimizer steps taken.
     """
 
     loss: list[float] = field(default_factory=list)
+    probes: dict[str, list[float]] = field(default_factory=dict)
     seconds: float = 0.0
     steps: int = 0
 
@@ -67,21 +72,50 @@ def fit(
         The model in evaluation mode, on the CPU, and the history.
 
     Raises:
-        TrainingError: If the loss is not finite.
+        TrainingError: If the loss is not finite, or has no head of the kind asked for.
     """
     began = time.perf_counter()
     device = choose_device(settings.device)
     records = data.records
-    features = Features(data.input, data.coordinates, len(records.covariate_names)).fit(data)
+    weeks = records.week_N is not None
+    n_covariates, expansion = len(records.covariate_names), encoder_settings.expansion
+    features = Features(data.input, data.coordinates, n_covariates, weeks=weeks, expansion=expansion).fit(data)
     counts = torch.from_numpy(records.records_per_species()).double()
     loss = build_loss(loss_settings, TrainingCounts(records.n_rows, counts))
+    head_name = choose_head(settings.head, loss, loss_settings.loss, encoder_settings, records.n_species, device)
     # Weights and dropout draw from torch's global stream; it is put back afterwards.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(stream_seed(seed, "weights and dropout"))
         model = RangeModel(features, records.n_species, encoder_settings).to(device)
-        history = _fit(model, data, loss, settings, seed, report)
+        head = make_head(head_name, model, loss, settings, seed)
+        steps = take_steps(model, data, loss, head, settings, seed)
+        history = _record(steps, model, make_probe(model, records, seed), settings, report)
     history.seconds = time.perf_counter() - began
     return model.cpu().eval(), history
+
+
+def fit_variant(
+    data: TrainingData, variant: Variant, seed: int, report: Report | None = None
+) -> tuple[RangeModel | Blend, list[History]]:
+    """Train what a variant describes: one encoder, or every member of a blend apart from the others.
+
+    Args:
+        data: All that training may see.
+        variant: Loss, encoder and training, or members of them.
+        seed: Of the run; every member draws from streams of its own.
+        report: Called after every epoch of every member.
+
+    Returns:
+        The model, and the history of every member.
+    """
+    if not variant.members:
+        model, history = fit(data, variant.loss, variant.encoder, variant.training, seed, report)
+        return model, [history]
+    fitted = [
+        fit(data, member.loss, member.encoder, member.training, stream_seed(seed, f"member {i}"), report)
+        for i, member in enumerate(variant.members)
+    ]
+    return Blend([model for model, _ in fitted]).eval(), [history for _, history in fitted]
 
 
 def choose_device(name: str) -> torch.device:
@@ -96,84 +130,114 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def _fit(
-    model: RangeModel,
-    data: TrainingData,
-    loss: BatchLoss,
-    settings: TrainingSettings,
-    seed: int,
-    report: Report | None,
-) -> History:
-    """The training loop."""
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step that was taken.
+
+    Args:
+        epoch: Counted from 0.
+        epochs: In all.
+        loss: Before the step, in nats.
+        n_rows: Training rows it saw.
+        ends_epoch: Whether it was the last one of its epoch.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    n_rows: int
+    ends_epoch: bool
+
+
+def take_steps(
+    model: RangeModel, data: TrainingData, loss: BatchLoss, head: PlainHead, settings: TrainingSettings, seed: int
+) -> Iterator[Step]:
+    """Train, one step for every element that is asked for."""
     device = model.species_head.weight.device
     records, background = data.records, data.background
-    features_NF = model.features(records.sites_N2, records.covariates_NC).to(device)
+    features_NF = model.features(records.sites_N2, records.covariates_NC, records.week_N).to(device)
     covariates_NC = None
     if model.settings.environment_head:
         covariates_NC = model.features.environment(records.covariates_NC).to(device)
     batches = RowBatches(records, settings.batch_size, stream(seed, "batches"))
-    negatives = stream(seed, "negatives")
     if loss.needs_background:
-        features_KF = model.features(background.sites_K2, background.covariates_KC).to(device)
-        mask_KS = group_mask(background.groups_K, records.groups)
+        features_KF = model.features(background.sites_K2, background.covariates_KC, background.week_K).to(device)
+        mask = GroupMask.of(background.groups_K, records.groups)
         sites = stream(seed, "background")
-
-    epochs = settings.epochs or math.ceil((settings.steps or 0) / batches.per_epoch)
+    epochs = n_epochs(settings, records.n_rows)
     last_step = settings.steps or epochs * batches.per_epoch
-    optimizer = _optimizer(model, settings)
-    history = History()
+    optimizer = _optimizer(head.parameters(), settings)
     model.train()
-    for epoch in range(epochs):
-        total, rows = 0.0, 0
-        for index_B, row_P, species_P in batches:
-            if history.steps == last_step:
-                break
-            for group in optimizer.param_groups:
-                group["lr"] = _learning_rate(settings, history.steps, last_step, epoch)
-            x_BF = features_NF[index_B.to(device)]
-            background_KS = mask_of_batch_KS = None
-            if loss.needs_background:
-                drawn_K = torch.randint(len(features_KF), (settings.background_batch_size,), generator=sites)
-                # One pass for both: the same layers, half the calls.
-                out = model(torch.cat([x_BF, features_KF[drawn_K.to(device)]]))
-                logits_BS, background_KS = out.logits_BS[: len(x_BF)], out.logits_BS[len(x_BF) :]
-                mask_of_batch_KS = None if mask_KS is None else mask_KS[drawn_K].to(device)
-            else:
-                out = model(x_BF)
-                logits_BS = out.logits_BS
-            batch = LossBatch(
-                logits_BS=logits_BS,
-                row_P=row_P.to(device),
-                species_P=species_P.to(device),
-                generator=negatives,
-                background_KS=background_KS,
-                background_mask_KS=mask_of_batch_KS,
-                environment_BC=_rows(out.environment_BC, len(x_BF)),
-                habitat_BS=_rows(out.habitat_BS, len(x_BF)),
-                covariates_BC=None if covariates_NC is None else covariates_NC[index_B.to(device)],
-            )
-            value = loss(batch)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            history.steps += 1
-            total += float(value.detach()) * len(x_BF)
-            rows += len(x_BF)
-        mean = total / max(rows, 1)
+    in_order = ((epoch, batch) for epoch in range(epochs) for batch in batches)
+    for step, (epoch, (index_B, row_P, species_P)) in enumerate(islice(in_order, last_step)):
+        learning_rate = _learning_rate(settings, step, last_step, epoch)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        background_KF = mask_KS = None
+        if loss.needs_background:
+            drawn_K = torch.randint(len(features_KF), (settings.background_batch_size,), generator=sites)
+            background_KF = features_KF[drawn_K.to(device)]
+            mask_KS = None if mask is None else mask.rows(drawn_K).to(device)
+        batch = Batch(
+            features_NF[index_B.to(device)],
+            row_P.to(device),
+            species_P.to(device),
+            None if covariates_NC is None else covariates_NC[index_B.to(device)],
+            background_KF,
+            mask_KS,
+        )
+        value = head.value(batch)
+        if settings.species_l1:
+            species_SD = model.species_head.weight
+            value = value + settings.species_l1 * species_SD.abs().sum() / len(species_SD)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        head.step(learning_rate)
+        ends_epoch = (step + 1) % batches.per_epoch == 0 or step + 1 == last_step
+        yield Step(epoch, epochs, float(value.detach()), len(index_B), ends_epoch)
+
+
+def n_epochs(settings: TrainingSettings, n_rows: int) -> int:
+    """Passes over the training rows, the last of which may be cut short."""
+    per_epoch = math.ceil(n_rows / min(settings.batch_size, n_rows))
+    return settings.epochs or math.ceil((settings.steps or 0) / per_epoch)
+
+
+def make_probe(model: RangeModel, records: PresenceRecords, seed: int) -> Probe:
+    """Draw the rows at which a run is watched."""
+    n_rows = Probe.size(records.n_rows, records.n_species)
+    row_B, row_P, species_P = next(iter(RowBatches(records, n_rows, stream(seed, "probe"))))
+    week_B = None if records.week_N is None else records.week_N[row_B.numpy()]
+    features_BF = model.features(records.sites_N2[row_B.numpy()], records.covariates_NC[row_B.numpy()], week_B)
+    device = model.species_head.weight.device
+    return Probe(features_BF.to(device), row_P.to(device), species_P.to(device))
+
+
+def _record(
+    steps: Iterator[Step], model: RangeModel, probe: Probe, settings: TrainingSettings, report: Report | None
+) -> History:
+    """Take all steps, with a mean loss and a probe for every epoch."""
+    history = History()
+    total, rows = 0.0, 0
+    for step in steps:
+        total += step.loss * step.n_rows
+        rows += step.n_rows
+        history.steps += 1
+        if not step.ends_epoch:
+            continue
+        mean, total, rows = total / rows, 0.0, 0
         if not math.isfinite(mean):
             raise TrainingError(
-                f"the training loss is {mean} in epoch {epoch + 1} of {epochs}: "
+                f"the training loss is {mean} in epoch {step.epoch + 1} of {step.epochs}: "
                 f"lower training.learning_rate, which is {settings.learning_rate:g}"
             )
         history.loss.append(mean)
+        for name, value in probe.measure(model).items():
+            history.probes.setdefault(name, []).append(value)
         if report is not None:
-            report(epoch + 1, epochs, mean)
+            report(step.epoch + 1, step.epochs, mean)
     return history
-
-
-def _rows(values_AX: Tensor | None, n_rows: int) -> Tensor | None:
-    """The first rows of a head's output, where there is one."""
-    return None if values_AX is None else values_AX[:n_rows]
 
 
 class RowBatches:
@@ -206,23 +270,40 @@ class RowBatches:
             yield index_B, row_P, self.species_P[self.first_N[index_B][row_P] + within_P]
 
 
-def group_mask(groups_K: tuple[str, ...] | None, groups_S: tuple[str, ...]) -> Tensor | None:
+class GroupMask:
     """Which species a background site counts for: those of the taxon group that was looked for there.
 
-    Returns:
-        Bool (K, S), or None where every site counts for every species.
+    Kept as one number a site and a species; all sites x all species would not fit at 50,000 species.
+
+    Args:
+        groups_K: Group of every background site; the empty string counts for every group.
+        groups_S: Group of every species.
     """
-    if groups_K is None or len({*groups_K, *groups_S}) == 1:
-        return None
-    sites, species = np.array(groups_K), np.array(groups_S)
-    return torch.from_numpy((sites[:, None] == species[None, :]) | (sites == "")[:, None])
+
+    def __init__(self, groups_K: tuple[str, ...], groups_S: tuple[str, ...]) -> None:
+        names, code_X = np.unique(np.array([*groups_K, *groups_S]), return_inverse=True)
+        self.code_K = torch.from_numpy(code_X[: len(groups_K)])
+        self.code_S = torch.from_numpy(code_X[len(groups_K) :])
+        self.every = int(np.flatnonzero(names == "")[0]) if "" in names else -1
+
+    @classmethod
+    def of(cls, groups_K: tuple[str, ...] | None, groups_S: tuple[str, ...]) -> Self | None:
+        """The mask, or None where every site counts for every species."""
+        if groups_K is None or len({*groups_K, *groups_S}) == 1:
+            return None
+        return cls(groups_K, groups_S)
+
+    def rows(self, drawn_B: Tensor) -> Tensor:
+        """Bool (B, S) of some background sites."""
+        code_B = self.code_K[drawn_B]
+        return (code_B[:, None] == self.code_S[None, :]) | (code_B == self.every)[:, None]
 
 
-def _optimizer(model: RangeModel, settings: TrainingSettings) -> torch.optim.Optimizer:
+def _optimizer(parameters: list[Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
     """Adam or AdamW in one fused kernel per step."""
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
     optimizer: torch.optim.Optimizer = kind(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
     return optimizer
 

@@ -16,8 +16,9 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from presence_only.errors import TrainingError
 from presence_only.settings import SettingsError
-from presence_only.training import Report, TrainingError
+from presence_only.training import Report
 
 WORKERS_VARIABLE = "PRESENCE_ONLY_WORKERS"
 Result = TypeVar("Result")

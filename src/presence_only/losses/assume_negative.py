@@ -23,6 +23,7 @@ from presence_only.losses.checks import (
     check_same_shape,
 )
 from presence_only.losses.elementwise import CrossEntropy, Penalty, smoothed
+from presence_only.losses.fused import PairWeights, background_pair_weight
 from presence_only.losses.negatives import (
     Positives,
     at_pairs,
@@ -185,6 +186,22 @@ class AssumeNegativeBatchLoss:
     def needs_background(self) -> bool:
         """Whether background sites are assumed empty."""
         return self.background_weight > 0
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether nothing is drawn: all unobserved pairs of a row are its negatives, and no others."""
+        return self.neg_samples == 0 and self.spatial == "none"
+
+    def pair_weights(self, n_rows: int, n_species: int, n_sites: int, mask_KS: Tensor | None) -> PairWeights:
+        """The means as a sum over pairs; see :class:`~presence_only.losses.fused.PairWeights`."""
+        share = 1 / (n_rows * n_species)
+        return PairWeights(
+            smoothed(self.penalty, self.label_smoothing),
+            self.penalty,
+            share * self.pos_lambda,
+            share,
+            background_pair_weight(n_sites, n_species, mask_KS, self.background_weight),
+        )
 
     def __call__(self, batch: LossBatch) -> Tensor:
         """The loss of one batch: a scalar in nats."""

@@ -75,8 +75,8 @@ def sigmoid_power(x: Tensor, exponent: float) -> Tensor:
     part of log-sigmoid leaves one rounding of ``g * x``, the least that float32 allows. A whole
     exponent is a few products.
     """
-    if exponent in _WHOLE:
-        return _power(sigmoid(x), exponent)
+    if exponent in WHOLE:
+        return power_of(sigmoid(x), exponent)
     scaled = exponent * (2.0**29 + 1)
     head = scaled - (scaled - exponent)  # the exponent in 24 bits (Veltkamp), exact in float32
     if x.dtype == torch.float64:
@@ -371,7 +371,7 @@ def _factor(z: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
     of the dtype once multiplied by p^gamma or its like. A second slope needs that of p.
     """
     p = sigmoid(z) if torch.is_grad_enabled() else torch.sigmoid(z)
-    return p, _power(p, gamma) if gamma in _WHOLE else sigmoid_power(z, gamma)
+    return p, power_of(p, gamma) if gamma in WHOLE else sigmoid_power(z, gamma)
 
 
 class _Forgiving(torch.autograd.Function):
@@ -388,7 +388,7 @@ class _Forgiving(torch.autograd.Function):
         _, p_m, odds = _margined(x_A, margin, bound)
         cost_A = torch.log1p(odds)
         if gamma != 0:
-            cost_A = _power(p_m, gamma) * cost_A
+            cost_A = power_of(p_m, gamma) * cost_A
         return torch.zeros_like(x).masked_scatter_(active, cost_A)
 
     @staticmethod
@@ -403,7 +403,7 @@ class _Forgiving(torch.autograd.Function):
         active, x_A, bound = _above(x, ctx.margin)
         p_q, p_m, odds = _margined(x_A, ctx.margin, bound)
         growth = odds if ctx.gamma == 0 else ctx.gamma * torch.log1p(odds) + odds
-        slope_A = p_q * (_power(p_m, ctx.gamma - 1) * growth)
+        slope_A = p_q * (power_of(p_m, ctx.gamma - 1) * growth)
         return gradient * torch.zeros_like(x).masked_scatter(active, slope_A), None, None
 
 
@@ -426,12 +426,12 @@ def _margined(x_A: Tensor, margin: float, bound: tuple[float, float]) -> tuple[T
     return p * q, p_m, p_m / (q + margin)
 
 
-_WHOLE = frozenset(range(17))
+WHOLE = frozenset(range(17))
 
 
-def _power(base: Tensor, exponent: float) -> Tensor:
+def power_of(base: Tensor, exponent: float) -> Tensor:
     """``base ** exponent``, a small whole exponent by squaring: each product is 30 times faster than a power."""
-    if exponent not in _WHOLE:
+    if exponent not in WHOLE:
         return base**exponent
     result, left = None, int(exponent)
     while left:

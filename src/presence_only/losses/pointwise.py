@@ -21,6 +21,7 @@ from presence_only.losses.checks import (
     check_unit_interval,
 )
 from presence_only.losses.elementwise import Asymmetric, CrossEntropy, Focal, Penalty, all_hard, choose, widen
+from presence_only.losses.fused import PairWeights
 from presence_only.losses.negatives import at_pairs, unobserved_terms
 from presence_only.losses.variant import BatchLoss, LossSettings, empty_loss, open_batch
 
@@ -246,6 +247,18 @@ class DenseLoss:
     def needs_background(self) -> bool:
         """Whether background rows join."""
         return self.background_weight > 0
+
+    @property
+    def is_dense(self) -> bool:
+        """Always: the loss is a sum over all pairs."""
+        return True
+
+    def pair_weights(self, n_rows: int, n_species: int, n_sites: int, mask_KS: Tensor | None) -> PairWeights:
+        """The mean as a sum over pairs; see :class:`~presence_only.losses.fused.PairWeights`."""
+        far_pairs = n_sites * n_species if mask_KS is None else int(mask_KS.sum())
+        share = 1 / (n_rows * n_species + self.background_weight * far_pairs)
+        positive = share if self.pos_weight_S is None else share * self.pos_weight_S
+        return PairWeights(self.penalty, self.penalty, positive, share, share * self.background_weight)
 
     def __call__(self, batch: LossBatch) -> Tensor:
         """The loss of one batch: a scalar in nats."""

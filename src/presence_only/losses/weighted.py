@@ -23,6 +23,7 @@ from presence_only.losses.checks import (
     check_shape,
 )
 from presence_only.losses.elementwise import CrossEntropy, Penalty, widen
+from presence_only.losses.fused import PairWeights, background_pair_weight
 from presence_only.losses.negatives import Positives, at_pairs, background_mean, unobserved_terms, zero
 from presence_only.losses.variant import BatchLoss, PenaltySettings, empty_loss, open_batch
 
@@ -129,6 +130,17 @@ class FullWeightedLoss:
     def needs_background(self) -> bool:
         """Whether background sites are assumed empty."""
         return self.background_weight > 0
+
+    @property
+    def is_dense(self) -> bool:
+        """Always: the loss is a sum over all pairs."""
+        return True
+
+    def pair_weights(self, n_rows: int, n_species: int, n_sites: int, mask_KS: Tensor | None) -> PairWeights:
+        """The means as a sum over pairs; see :class:`~presence_only.losses.fused.PairWeights`."""
+        share = 1 / (n_rows * n_species)
+        far = background_pair_weight(n_sites, n_species, mask_KS, self.background_weight)
+        return PairWeights(self.penalty, self.penalty, share * self.presence_S, share * self.absence_S, far)
 
     def __call__(self, batch: LossBatch) -> Tensor:
         """The loss of one batch: a scalar in nats."""

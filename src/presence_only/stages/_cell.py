@@ -25,7 +25,9 @@ def run_stage(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except FileNotFoundError as error:
-        print(f"error: {error.filename} is missing; run `dvc repro`, which makes what is absent", file=sys.stderr)
+        # polars gives no file name, but tells it in the text.
+        what = f"{error.filename} is missing" if error.filename else str(error)
+        print(f"error: {what}; run `dvc repro`, which makes what is absent", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on with this stage", file=sys.stderr)

@@ -10,7 +10,7 @@ from presence_only.layout import CellFiles, DatasetFiles
 from presence_only.nouns import TrainingData
 from presence_only.params import Params, load_params
 from presence_only.stages._cell import parse_arguments, run_stage
-from presence_only.training import History, Report, fit
+from presence_only.training import History, Report, fit_variant
 from presence_only.workers import run_side_by_side
 
 
@@ -32,16 +32,16 @@ def main() -> None:
 def train_seed(cell: CellFiles, params: Params, seed: int, report: Report) -> float:
     """Train and save one seed; returns the seconds it took."""
     data = TrainingData.load(DatasetFiles(cell.dataset).training)
-    variant = params.variant(cell.variant)
-    model, history = fit(data, variant.loss, variant.encoder, variant.training, seed, report)
+    model, histories = fit_variant(data, params.variant(cell.variant), seed, report)
     model.save(cell.encoder(seed))
-    write_json(cell.history(seed), _without_time(history))
-    return history.seconds
+    write_json(cell.history(seed), _reproducible(histories))
+    return sum(history.seconds for history in histories)
 
 
-def _without_time(history: History) -> dict[str, object]:
-    """The history's reproducible part."""
-    return {key: value for key, value in asdict(history).items() if key != "seconds"}
+def _reproducible(histories: list[History]) -> dict[str, object]:
+    """The history without its time; that of a blend's first member, with the others listed."""
+    first, *others = ({k: v for k, v in asdict(history).items() if k != "seconds"} for history in histories)
+    return first | ({"other_members": others} if others else {})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,142 @@
+"""The sampled head: a step that knows only some rows of the species matrix, whatever their number.
+
+A step takes the species observed in its batch and M others, drawn uniformly without replacement and
+shared by all rows. The negatives of the drawn species stand for those of all others and weigh
+accordingly; positives, and the negatives of the observed species, are exact. Given the batch, loss and
+gradients are unbiased. Time and traffic per step depend on M and the batch alone: the optimizer, too,
+touches only the rows that were taken.
+
+Source: Adam, Kingma and Ba (2015), https://arxiv.org/abs/1412.6980
+
+Shape legend: B rows of a batch, K background sites, S species, D embedding, P positives, J species taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from presence_only.losses.fused import DensePairs, weighted_pairs
+from presence_only.losses.negatives import draw_distinct, zero
+
+
+@dataclass(frozen=True)
+class SpeciesSample:
+    """The species of one step.
+
+    Args:
+        species_J: Their indices, ascending.
+        factor_J: How many species each one's negatives stand for.
+    """
+
+    species_J: Tensor
+    factor_J: Tensor
+
+    @classmethod
+    def draw(cls, species_P: Tensor, n_species: int, n_sampled: int, generator: torch.Generator) -> Self:
+        """The observed species and ``n_sampled`` of the others; all of them if there are no more."""
+        observed_U = torch.unique(species_P)
+        n_others = n_species - len(observed_U)
+        n_drawn = min(n_sampled, n_others)
+        rank_M = draw_distinct(torch.tensor([n_others], device=species_P.device), n_drawn, generator)[0]
+        # Below the u-th observed species lie (its index - u) others: a rank stands behind all with fewer.
+        others_below_U = observed_U - torch.arange(len(observed_U), device=species_P.device)
+        drawn_M = rank_M + torch.searchsorted(others_below_U, rank_M, right=True)
+        species_J, order_J = torch.cat([observed_U, drawn_M]).sort()
+        factor_J = torch.ones(len(species_J), dtype=torch.float64, device=species_P.device)
+        factor_J[len(observed_U) :] = n_others / max(n_drawn, 1)
+        return cls(species_J, factor_J[order_J])
+
+
+def sampled_loss(
+    loss: DensePairs,
+    sample: SpeciesSample,
+    n_species: int,
+    location_BD: Tensor,
+    species_JD: Tensor,
+    row_P: Tensor,
+    species_P: Tensor,
+    *,
+    background_KD: Tensor | None = None,
+    background_mask_KS: Tensor | None = None,
+) -> Tensor:
+    """Unbiased estimate of :func:`~presence_only.losses.fused.fused_loss` from the rows of some species.
+
+    Args:
+        loss: A loss with ``is_dense``.
+        sample: The species taken; all of ``species_P`` are among them.
+        n_species: S.
+        location_BD: Embedding of the training rows.
+        species_JD: Rows of the species matrix, those of ``sample``.
+        row_P: Row of every positive.
+        species_P: Species of every positive, in 0..S-1.
+        background_KD: Embedding of background sites; given if and only if ``loss.needs_background``.
+        background_mask_KS: Which species a background site counts for; None: every site for all.
+
+    Returns:
+        Scalar in nats with gradients for the three matrices.
+    """
+    if len(location_BD) == 0:
+        return zero(*(matrix for matrix in (location_BD, species_JD, background_KD) if matrix is not None))
+    n_sites = 0 if background_KD is None else len(background_KD)
+    weights = loss.pair_weights(len(location_BD), n_species, n_sites, background_mask_KS)
+
+    def taken(weight: float | Tensor) -> float | Tensor:
+        return weight.to(sample.species_J.device)[sample.species_J] if isinstance(weight, Tensor) else weight
+
+    estimate = replace(
+        weights,
+        positive=taken(weights.positive),
+        unobserved=sample.factor_J * taken(weights.unobserved),
+        background=sample.factor_J * taken(weights.background),
+    )
+    mask_KJ = None if background_mask_KS is None else background_mask_KS[:, sample.species_J]
+    index_P = torch.searchsorted(sample.species_J, species_P)
+    return weighted_pairs(estimate, location_BD, species_JD, row_P, index_P, background_KD, mask_KJ)
+
+
+class RowAdam:
+    """Adam that updates some rows of a matrix and does not touch the others.
+
+    A row's moments and its bias correction count the steps that took it. Where every step takes every
+    row this is Adam; a row left out neither moves nor forgets.
+
+    Args:
+        weight_SD: The matrix, updated in place.
+        betas: Decay of the first and of the second moment.
+        eps: Added to the root of the second moment.
+    """
+
+    def __init__(self, weight_SD: Tensor, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> None:
+        self.weight_SD = weight_SD.detach()
+        self.betas = betas
+        self.eps = eps
+        self.moments_2SD = torch.zeros((2, *weight_SD.shape), dtype=weight_SD.dtype, device=weight_SD.device)
+        self.steps_S = torch.zeros(len(weight_SD), dtype=torch.int64, device=weight_SD.device)
+
+    def rows(self, species_J: Tensor) -> Tensor:
+        """A copy of some rows that asks for a gradient."""
+        return self.weight_SD.index_select(0, species_J).requires_grad_()
+
+    def step(self, species_J: Tensor, gradient_JD: Tensor, learning_rate: float) -> None:
+        """Move those rows by Adam's rule.
+
+        Args:
+            species_J: The rows, each once.
+            gradient_JD: Their gradient.
+            learning_rate: Step size.
+        """
+        self.steps_S[species_J] += 1
+        steps_J1 = self.steps_S[species_J, None].to(gradient_JD)
+        (first, second), (mean_SD, square_SD) = self.betas, self.moments_2SD
+        mean_JD = mean_SD.index_select(0, species_J).lerp_(gradient_JD, 1 - first)
+        square_JD = square_SD.index_select(0, species_J).mul_(second)
+        square_JD.addcmul_(gradient_JD, gradient_JD, value=1 - second)
+        mean_SD.index_copy_(0, species_J, mean_JD)
+        square_SD.index_copy_(0, species_J, square_JD)
+        root_JD = square_JD.div_(1 - second**steps_J1).sqrt_().add_(self.eps)
+        move_JD = mean_JD.div_(1 - first**steps_J1).div_(root_JD)
+        self.weight_SD.index_add_(0, species_J, move_JD, alpha=-learning_rate)

@@ -1,0 +1,206 @@
+"""The negative curve of a penalty on a tile of logits: sums a species, and slopes, in buffers at hand.
+
+The formulas are those of ``elementwise.py``, written for speed: one exponential a logit, whole powers
+by products, and for cross-entropy one logarithm for up to 64 logits. A penalty without a formula here
+is evaluated by its own ``negative`` and automatic differentiation.
+
+Shape legend: R rows of a tile, C species of a chunk, P observed pairs in it.
+
+Notation: e = exp(x), p = e / (1 + e), q = 1 / (1 + e), l = log(1 + e) = -log q.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from presence_only.losses.elementwise import WHOLE, Asymmetric, CrossEntropy, Focal, MaximumEntropy, Penalty, power_of
+
+# What observed pairs are overwritten with: a logit at which the curves below are 0, and their slopes too.
+ABSENT = -1e4
+# Above this l is x and p is 1, to the last digit.
+_FLAT = {torch.float32: 20.0, torch.float64: 40.0}
+# Above this exp(x) would overflow.
+_HIGHEST = {torch.float32: 80.0, torch.float64: 700.0}
+# Powers of 2 that a product of (1 + e) may reach.
+_ROOM = {torch.float32: 120.0, torch.float64: 1000.0}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Logits of a chunk of species, and room to work in. All of it is overwritten.
+
+    Args:
+        logits_RC: Logits, float32 or float64, contiguous.
+        mask_RC: Which pairs count; None: all.
+        taken_P: Observed pairs as indices into the flat tile; they hold ``ABSENT`` and cost nothing.
+        spare_RC: A buffer of the tile's shape.
+        other_RC: Another.
+        wants_slope: Whether slopes are asked for.
+    """
+
+    logits_RC: Tensor
+    mask_RC: Tensor | None
+    taken_P: Tensor | None
+    spare_RC: Tensor
+    other_RC: Tensor
+    wants_slope: bool
+
+
+Curve = Callable[[Tile], tuple[Tensor, Tensor | None]]
+
+
+def tile_curve(penalty: Penalty) -> Curve:
+    """The fastest way to a penalty's negative curve: sums a species (C,), and slopes (R, C) if wanted."""
+    match penalty:
+        case CrossEntropy():
+            return _cross_entropy
+        case MaximumEntropy():
+            return _entropy
+        case Focal(alpha=alpha, gamma=gamma) if gamma in WHOLE:
+            return _scaled(_focused_curve(gamma), 1.0 if alpha is None else 1 - alpha)
+        case Asymmetric(gamma_neg=gamma, clip=0.0) if gamma in WHOLE:
+            return _focused_curve(gamma)
+        # A margin near 0 has digits that p - m would lose.
+        case Asymmetric(gamma_neg=gamma, clip=margin) if gamma in WHOLE and gamma > 0 and margin > 1e-4:
+            return partial(_forgiving, gamma=gamma, margin=margin)
+    return partial(_any, penalty=penalty)
+
+
+def _focused_curve(gamma: float) -> Curve:
+    return _cross_entropy if gamma == 0 else partial(_focused, gamma=gamma)
+
+
+def _scaled(curve: Curve, factor: float) -> Curve:
+    """A curve times a number."""
+
+    def scaled(tile: Tile) -> tuple[Tensor, Tensor | None]:
+        value_C, slope_RC = curve(tile)
+        return factor * value_C, None if slope_RC is None else slope_RC.mul_(factor)
+
+    return curve if factor == 1 else scaled
+
+
+def _cross_entropy(tile: Tile) -> tuple[Tensor, Tensor | None]:
+    """l, with slope p."""
+    top, e_RC, beyond_RC = _exponential(tile)
+    slope_RC = None
+    if tile.wants_slope:
+        slope_RC = torch.add(e_RC, 1, out=tile.spare_RC)
+        torch.div(e_RC, slope_RC, out=slope_RC)
+    value_C = _sum_log1p(e_RC, top)
+    return value_C if beyond_RC is None else value_C + beyond_RC.sum(dim=0), slope_RC
+
+
+def _focused(tile: Tile, gamma: float) -> tuple[Tensor, Tensor | None]:
+    """p^gamma l, with slope p^gamma [p + gamma (1 - p) l]."""
+    _, e_RC, beyond_RC = _exponential(tile)
+    p_RC = torch.add(e_RC, 1, out=tile.spare_RC)
+    torch.div(e_RC, p_RC, out=p_RC)
+    log_RC = e_RC.log1p_()
+    if beyond_RC is not None:
+        log_RC += beyond_RC
+    power_RC = power_of(p_RC, gamma)
+    value_C = torch.mul(power_RC, log_RC, out=tile.other_RC).sum(dim=0)
+    if not tile.wants_slope:
+        return value_C, None
+    # p + gamma (l - p l): beside p the difference may lose its last digits.
+    log_RC.addcmul_(p_RC, log_RC, value=-1)
+    slope_RC = p_RC.add(log_RC, alpha=gamma) if power_RC is p_RC else p_RC.add_(log_RC, alpha=gamma)
+    return value_C, slope_RC.mul_(power_RC)
+
+
+def _forgiving(tile: Tile, gamma: float, margin: float) -> tuple[Tensor, Tensor | None]:
+    """p_m^gamma log(1 + r) with p_m = max(p - m, 0) and r = p_m / (q + m), by a whole gamma >= 1.
+
+    Its slope is p q p_m^(gamma - 1) [gamma log(1 + r) + r].
+    """
+    e_RC = tile.logits_RC.clamp_(max=_HIGHEST[tile.logits_RC.dtype]).exp_()
+    if tile.mask_RC is not None:
+        e_RC *= tile.mask_RC
+    q_RC = torch.add(e_RC, 1, out=tile.spare_RC).reciprocal_()
+    p_RC = e_RC.mul_(q_RC)
+    above_RC = torch.sub(p_RC, margin, out=tile.other_RC).clamp_min_(0)
+    product_RC = p_RC.mul_(q_RC)
+    odds_RC = torch.div(above_RC, q_RC.add_(margin), out=q_RC)
+    log_RC = odds_RC.log1p()
+    lower_RC = power_of(above_RC, gamma - 1)
+    value_C = (lower_RC * above_RC).mul_(log_RC).sum(dim=0)
+    if not tile.wants_slope:
+        return value_C, None
+    return value_C, odds_RC.add_(log_RC, alpha=gamma).mul_(product_RC).mul_(lower_RC)
+
+
+def _entropy(tile: Tile) -> tuple[Tensor, Tensor | None]:
+    """-(log(1 + e) + |x| e / (1 + e)) with e = exp(-|x|), and slope x e / (1 + e)^2."""
+    x_RC = tile.logits_RC
+    size_RC = torch.abs(x_RC, out=tile.spare_RC)
+    e_RC = torch.neg(size_RC, out=tile.other_RC).exp_()
+    share_RC = e_RC / (1 + e_RC)
+    slope_RC = None
+    if tile.wants_slope:
+        slope_RC = x_RC.mul_(share_RC).div_(1 + e_RC)
+    terms_RC = size_RC.mul_(share_RC).add_(e_RC.log1p_()).neg_()
+    if tile.mask_RC is not None:
+        terms_RC *= tile.mask_RC
+        if slope_RC is not None:
+            slope_RC *= tile.mask_RC
+    return terms_RC.sum(dim=0), slope_RC
+
+
+def _any(tile: Tile, penalty: Penalty) -> tuple[Tensor, Tensor | None]:
+    """Whatever the penalty says."""
+    with torch.set_grad_enabled(tile.wants_slope):
+        x_RC = tile.logits_RC.detach().requires_grad_(tile.wants_slope)
+        terms_RC = penalty.negative(x_RC)
+        slope_RC = torch.autograd.grad(terms_RC.sum(), x_RC)[0] if tile.wants_slope else None
+    terms_RC = terms_RC.detach()
+    for tensor_RC in (terms_RC, slope_RC):
+        if tensor_RC is None:
+            continue
+        if tile.mask_RC is not None:
+            tensor_RC.masked_fill_(~tile.mask_RC, 0.0)
+        if tile.taken_P is not None:
+            tensor_RC.view(-1)[tile.taken_P] = 0.0
+    return terms_RC.sum(dim=0), slope_RC
+
+
+def _exponential(tile: Tile) -> tuple[float, Tensor, Tensor | None]:
+    """The largest logit, e with 0 at masked pairs, and what logits have beyond the point where l is x."""
+    x_RC, beyond_RC = tile.logits_RC, None
+    flat = _FLAT[x_RC.dtype]
+    top = float(x_RC.max())
+    if not top <= flat:  # NaN comes here too
+        beyond_RC = (x_RC - flat).clamp_min_(0)
+        if tile.mask_RC is not None:
+            beyond_RC *= tile.mask_RC
+        x_RC.clamp_(max=flat)
+        top = flat
+    e_RC = x_RC.exp_()
+    if tile.mask_RC is not None:
+        e_RC *= tile.mask_RC
+    return top, e_RC, beyond_RC
+
+
+def _sum_log1p(e_RC: Tensor, top: float) -> Tensor:
+    """Sum of log(1 + e) over rows, e being overwritten.
+
+    A logarithm costs as much as ten products: rows are multiplied before it is taken, as many as the
+    exponent's range allows. With (1 + a) (1 + b) = 1 + (a + b + a b) the digits of small e stay.
+    """
+    levels = int(math.log2(_ROOM[e_RC.dtype] / math.log2(1 + math.exp(max(top, 0.0)))))
+    value_C = e_RC.new_zeros(e_RC.shape[1])
+    for _ in range(min(levels, 6)):
+        half, odd = divmod(len(e_RC), 2)
+        if half == 0:
+            break
+        if odd:
+            value_C += e_RC[-1].log1p()
+        a_RC, b_RC = e_RC[:half], e_RC[half : 2 * half]
+        e_RC = a_RC.addcmul_(a_RC, b_RC).add_(b_RC)
+    return value_C + e_RC.log1p_().sum(dim=0)
