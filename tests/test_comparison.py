@@ -1,7 +1,11 @@
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
+from presence_only import comparison
 from presence_only.comparison import CellResult, Difference, compare, paired_difference
 
 
@@ -174,13 +178,69 @@ class TestCompare:
             compare([good], seed=-1)
 
 
+class TestPerSeed:
+    def further(self, values_V, **counts):
+        values_VS = np.random.default_rng(13).random((len(values_V), 6))
+        return replace(cell(values_VS), per_seed={"geo_gain": np.array(values_V)}, **counts)
+
+    def test_a_number_of_the_run_has_an_interval_over_seeds_and_no_units(self):
+        values = [0.1, 0.2, 0.6]
+        found = row(compare([self.further(values)], resamples=4000), metric="geo_gain")
+        assert found["mean"] == pytest.approx(0.3)
+        assert found["sd"] == pytest.approx(np.std(values, ddof=1))
+        slow = slow_interval([[value] for value in values], 4000, np.random.default_rng(0))
+        np.testing.assert_allclose([found["low"], found["high"]], slow, atol=0.05)
+        assert (found["n_seeds"], found["n_species"], found["n_sites"]) == (3, None, None)
+
+    def test_one_seed_has_no_interval(self):
+        found = row(compare([self.further([0.1])]), metric="geo_gain")
+        assert found["mean"] == 0.1
+        assert np.isnan([found["sd"], found["low"], found["high"]]).all()
+        undefined = row(compare([self.further([np.nan, 0.2])]), metric="geo_gain")
+        assert np.isnan([undefined["low"], undefined["high"]]).all()
+
+    def test_the_other_rows_stay_and_another_survey_counts_its_own_sites(self):
+        plain, further = cell(np.random.default_rng(13).random((2, 6))), self.further([0.1, 0.2])
+        table = compare([further]).filter(pl.col("metric") != "geo_gain")
+        assert table.equals(compare([plain]))
+        counted = compare([replace(further, n_sites_of={"species_map": 77})])
+        assert row(counted, metric="species_map")["n_sites"] == 77
+        assert row(counted, metric="sample_map")["n_sites"] == 1
+        assert paired_difference(further, further, "geo_gain").mean == 0
+
+    def test_wrong_input(self):
+        with pytest.raises(ValueError, match=r"geo_gain has shape \(3,\); 2 seeds expected"):
+            replace(cell(np.zeros((2, 3))), per_seed={"geo_gain": np.zeros(3)})
+        with pytest.raises(ValueError, match="species_map is given twice"):
+            replace(cell(np.zeros((2, 3))), per_seed={"species_map": np.zeros(2)})
+
+
+def test_many_species_are_resampled_in_little_memory():
+    values_VS = np.random.default_rng(14).random((4, 50_000))
+    tracemalloc.start()
+    low, high = paired_difference(cell(values_VS), cell(np.zeros_like(values_VS)), "species_map", resamples=120)[1:]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # 100 resamples of 50,000 species would be 40 MB of numbers drawn, and as many of counts.
+    assert peak < 90e6
+    assert 0.49 < low < 0.5 < high < 0.51
+
+
+def test_parts_of_a_block_draw_the_same(monkeypatch):
+    values_VS = np.random.default_rng(15).random((3, 500))
+    whole = row(compare([cell(values_VS)]), metric="species_map")
+    monkeypatch.setattr(comparison, "_DRAWN", 1700)
+    parts = row(compare([cell(values_VS)]), metric="species_map")
+    assert (parts["low"], parts["high"]) == pytest.approx((whole["low"], whole["high"]), rel=1e-12)
+
+
 class TestCellResult:
     def test_wrong_input(self):
         with pytest.raises(ValueError, match=r"species_map has shape \(2, 3\); 1 seeds x 3 species expected"):
             cell(np.zeros((2, 3)), seeds=(0,))
         with pytest.raises(ValueError, match=r"has seeds \(4, 4\): at least one is needed and none twice"):
             cell(np.zeros((2, 3)), seeds=(4, 4))
-        with pytest.raises(ValueError, match="sample_map is given per species and per site"):
+        with pytest.raises(ValueError, match="sample_map is given twice"):
             cell(np.zeros((2, 3)), sites_VM=np.zeros((2, 3)), metric="sample_map")
         with pytest.raises(ValueError, match="has no metric 'mAP'; known: species_map, sample_map"):
             cell(np.zeros((2, 3))).values("mAP")

@@ -1,9 +1,12 @@
+import os
+import tracemalloc
 import warnings
 
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from presence_only import metrics
 from presence_only.metrics import METRICS, auc_roc, average_precision, evaluate, sample_average_precision
 
 REFERENCES = {"ap": average_precision_score, "auc_roc": roc_auc_score}
@@ -220,3 +223,123 @@ class TestEvaluate:
         evaluation = evaluate(np.zeros((3, 2)), np.zeros((3, 2), dtype=np.int8))
         with pytest.raises(ValueError, match=r"^unknown metric 'mAP'; known: species_map, sample_map, auc_roc$"):
             evaluation.values("mAP")
+
+
+class Parts:
+    """A matrix that is made part by part: what a part holds depends on its place alone."""
+
+    def __init__(self, shape, make, seed=0):
+        self.shape, self.make = shape, make
+        self.asked = []
+
+    def columns(self, species):
+        species = range(*species.indices(self.shape[1]))
+        self.asked.append(len(species) * self.shape[0])
+        return self.make(np.arange(self.shape[0])[:, None], np.array(species, dtype=np.int64)[None, :])
+
+    def rows(self, sites):
+        sites = range(*sites.indices(self.shape[0]))
+        self.asked.append(len(sites) * self.shape[1])
+        return self.make(np.array(sites, dtype=np.int64)[:, None], np.arange(self.shape[1])[None, :])
+
+
+class TruthParts(Parts):
+    def whole(self):
+        return self.columns(slice(None))
+
+    def presences_per_species(self):
+        return np.array([np.count_nonzero(self.columns(slice(s, s + 1)) == 1) for s in range(self.shape[1])])
+
+    def surveyed_per_species(self):
+        return np.array([np.count_nonzero(self.columns(slice(s, s + 1)) >= 0) for s in range(self.shape[1])])
+
+
+def made_scores(sites, species):
+    """Something without order."""
+    return ((sites * 7919 + species * 104729 + sites * species) % 1000).astype(np.float32)
+
+
+def made_truth(sites, species):
+    """About 2 % present, and every seventh species surveyed at every other site."""
+    present = ((sites * 31 + species * 17 + sites * species * 3) % 47 == 0).astype(np.int8)
+    return np.where((species % 7 == 3) & (sites % 2 == 0), np.int8(-1), present)
+
+
+class TestParts:
+    def test_equals_arrays_bit_by_bit(self, monkeypatch):
+        scores, truth = Parts((90, 150), made_scores), TruthParts((90, 150), made_truth)
+        expected = evaluate(made_scores(*np.indices((90, 150))), truth.whole())
+        for whole in (0, 2**24):
+            monkeypatch.setattr(metrics, "_WHOLE_SCORES", whole or 1)
+            found = evaluate(scores, truth)
+            assert found.summary == expected.summary
+            for table in ("per_species", "per_site"):
+                for name, values in getattr(expected, table).items():
+                    np.testing.assert_array_equal(getattr(found, table)[name], values)
+        for metric in METRICS.values():
+            np.testing.assert_array_equal(
+                metric.function(scores, truth), metric.function(scores.columns(slice(None)), truth.whole())
+            )
+
+    def test_chunks_shrink_with_the_number_of_sites(self, monkeypatch):
+        scores, truth = Parts((90, 150), made_scores), TruthParts((90, 150), made_truth)
+        expected = average_precision(scores, truth)
+        assert max(scores.asked) == 90 * 64
+        monkeypatch.setattr(metrics, "_CHUNK_SCORES", 300)
+        scores.asked.clear()
+        np.testing.assert_array_equal(average_precision(scores, truth), expected)
+        assert max(scores.asked) <= 300
+
+    def test_memory_stays_far_below_the_matrix(self):
+        """20,000 sites x 2,000 species are 160 MB of scores and 40 MB of truth."""
+        shape = 20_000, 2_000
+        rng = np.random.default_rng(0)
+        scores_M = rng.standard_normal((20_000, 1), dtype=np.float32)
+        offset_S = rng.standard_normal((1, 2_000), dtype=np.float32)
+        scores = Parts(shape, lambda sites, species: scores_M[sites[:, 0]] * offset_S[:, species[0]])
+        truth = TruthParts(shape, lambda sites, species: (((sites & 63) == 5) & (species % 2 == 0)).view(np.int8))
+        counts = np.where(np.arange(2_000) % 2 == 0, np.count_nonzero((np.arange(20_000) & 63) == 5), 0)
+        truth.presences_per_species = lambda: counts
+        truth.surveyed_per_species = lambda: np.full(2_000, 20_000)
+        tracemalloc.start()
+        evaluation = evaluate(scores, truth)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert np.count_nonzero(np.isnan(evaluation.values("species_map"))) == 1_000
+        assert max(scores.asked) <= 64 * 20_000
+        # Per thread a chunk of 5 MB and its copy.
+        assert peak < 0.3 * 4 * shape[0] * shape[1] * min(os.cpu_count(), 4) / 2
+
+    def test_a_grid_of_the_world_has_no_metric_per_site(self, monkeypatch):
+        scores_MS, truth_MS = example(np.random.default_rng(15), 40, 12)
+        monkeypatch.setattr(metrics, "SITES_LIMIT", 39)
+        limited = evaluate(scores_MS, truth_MS)
+        monkeypatch.setattr(metrics, "SITES_LIMIT", 40)
+        whole = evaluate(scores_MS, truth_MS)
+        assert np.isnan(limited.summary["sample_map"])
+        assert limited.per_site["ap"].shape == (40,)
+        assert np.isnan(limited.per_site["ap"]).all()
+        assert limited.summary["species_map"] == whole.summary["species_map"]
+        assert whole.summary["sample_map"] > 0
+
+    def test_a_broken_part_stops_the_evaluation(self):
+        def broken(sites, species):
+            raise RuntimeError("no logits")
+
+        with pytest.raises(RuntimeError, match="no logits"):
+            average_precision(Parts((30, 300), broken), TruthParts((30, 300), made_truth))
+
+
+@pytest.mark.parametrize("advantage", [0.0, 2.0, 6.0])
+@pytest.mark.parametrize("prevalence", [0.002, 0.05, 0.6])
+@pytest.mark.parametrize("unsurveyed", [0.0, 0.4])
+def test_how_good_scores_are_changes_nothing_of_the_value(advantage, prevalence, unsurveyed):
+    """What scores below all presences is not sorted: few, most or none of the sites."""
+    rng = np.random.default_rng(16)
+    truth_MS = (rng.random((3000, 5)) < prevalence).astype(np.int8)
+    truth_MS[7] = 1
+    scores_MS = (rng.standard_normal((3000, 5)) + advantage * truth_MS).round(2).astype(np.float32)
+    truth_MS[rng.random(truth_MS.shape) < unsurveyed] = -1
+    for metric in ("species_map", "auc_roc"):
+        values = METRICS[metric].function(scores_MS, truth_MS)
+        np.testing.assert_allclose(values, reference(metric, scores_MS, truth_MS), rtol=0, atol=1e-12)

@@ -10,7 +10,7 @@ resampled alike, so that their difference is paired.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# Resamples made at a time: 100 of 100,000 units are 80 MB.
-_BLOCK = 100
+# Resamples made at a time, and how often units are drawn for them at once: 16 MB of counts.
+_BLOCK, _DRAWN = 100, 2**21
 _QUANTILES = (0.025, 0.975)
 
 
@@ -36,6 +36,9 @@ class CellResult:
         per_site: Metric name to values of shape (V, M), NaN where undefined.
         n_species: Number of species S.
         n_sites: Number of survey sites M.
+        per_seed: Metric name to values of shape (V,), of metrics that have no value a species or site.
+        n_sites_of: Number of sites of the metrics per species that come from another survey; None
+            where it has none.
 
     Raises:
         ValueError: If there is no seed, a seed or metric occurs twice, or a shape disagrees.
@@ -48,6 +51,8 @@ class CellResult:
     per_site: dict[str, NDArray[Any]]
     n_species: int
     n_sites: int
+    per_seed: dict[str, NDArray[Any]] = field(default_factory=dict)
+    n_sites_of: dict[str, int | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         where = f"{self.variant} on {self.dataset}"
@@ -63,16 +68,26 @@ class CellResult:
                         f"{where}: {metric} has shape {values_VU.shape}; "
                         f"{len(self.seeds)} seeds x {size} {unit} expected"
                     )
-        for metric in self.per_species.keys() & self.per_site.keys():
-            raise ValueError(f"{where}: {metric} is given per species and per site; it must be one of them")
+        for metric, values_V in self.per_seed.items():
+            if values_V.shape != (len(self.seeds),):
+                raise ValueError(f"{where}: {metric} has shape {values_V.shape}; {len(self.seeds)} seeds expected")
+        names = [*self.per_species, *self.per_site, *self.per_seed]
+        for metric in names:
+            if names.count(metric) > 1:
+                raise ValueError(f"{where}: {metric} is given twice; it must be per species, per site or per seed")
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of all metrics."""
+        return (*self.per_species, *self.per_site, *self.per_seed)
 
     def values(self, metric: str) -> NDArray[Any]:
-        """Values of one metric, shape (V, U).
+        """Values of one metric, shape (V, U); U is 1 where a seed has only one.
 
         Raises:
             ValueError: If the cell does not have the metric.
         """
-        tables = self.per_species | self.per_site
+        tables = self.per_species | self.per_site | {n: v[:, None] for n, v in self.per_seed.items()}
         if metric not in tables:
             raise ValueError(f"{self.variant} on {self.dataset} has no metric {metric!r}; known: {', '.join(tables)}")
         return tables[metric]
@@ -93,7 +108,8 @@ def compare(cells: Sequence[CellResult], *, resamples: int = 1000, seed: int = 0
     The interval is a percentile bootstrap: each resample draws seeds and, independently, units with
     replacement, the same units for all seeds, for seeds are scored on the same species. It answers how
     the mean would vary with other seeds and other species of the kind; with V seeds the seeds' part of
-    its variance is too small by (V - 1) / V, and with one seed it has no such part.
+    its variance is too small by (V - 1) / V, and with one seed it has no such part. A metric without
+    values per species or site is resampled over seeds alone, and has no interval with one seed.
 
     Source: resampling of crossed factors, Owen (2007), https://doi.org/10.1214/07-AOAS122
 
@@ -106,8 +122,8 @@ def compare(cells: Sequence[CellResult], *, resamples: int = 1000, seed: int = 0
         One row a data set, metric and variant, in this order, variants by descending mean: dataset,
         variant, metric, mean, sd (of the seeds' means, with divisor V - 1; NaN for one seed), low and
         high (95 % interval), n_seeds, n_species and n_sites. The count of a metric's own unit is that
-        of the units where it is defined for at least one seed. Where it is defined for none, mean, sd,
-        low and high are NaN.
+        of the units where it is defined for at least one seed; a metric without units has no counts.
+        Where it is defined for none, mean, sd, low and high are NaN.
 
     Raises:
         ValueError: If there are no cells, a cell occurs twice, or an argument is out of range.
@@ -120,7 +136,7 @@ def compare(cells: Sequence[CellResult], *, resamples: int = 1000, seed: int = 0
         if (cell.dataset, cell.variant) in seen:
             raise ValueError(f"{cell.variant} on {cell.dataset} is given twice; every cell must be given once")
         seen.add((cell.dataset, cell.variant))
-    rows = [_row(cell, metric, resamples, seed) for cell in cells for metric in (*cell.per_species, *cell.per_site)]
+    rows = [_row(cell, metric, resamples, seed) for cell in cells for metric in cell.metrics]
     table = pl.DataFrame(rows, schema=_SCHEMA)
     # NaN is the largest float to polars; filled with -inf it sorts behind every mean.
     return table.sort(
@@ -185,7 +201,9 @@ def _row(cell: CellResult, metric: str, resamples: int, seed: int) -> dict[str, 
     means_V = _seed_means(values_VU)
     defined_V = means_V[~np.isnan(means_V)]
     n_defined = int((~np.isnan(values_VU)).any(axis=0).sum())
-    low, high = _interval(values_VU, resamples, seed)
+    alone = metric in cell.per_seed
+    low, high = (np.nan, np.nan) if alone and len(defined_V) < 2 else _interval(values_VU, resamples, seed)
+    n_sites = cell.n_sites_of.get(metric, cell.n_sites)
     return {
         "dataset": cell.dataset,
         "variant": cell.variant,
@@ -195,8 +213,8 @@ def _row(cell: CellResult, metric: str, resamples: int, seed: int) -> dict[str, 
         "low": low,
         "high": high,
         "n_seeds": len(cell.seeds),
-        "n_species": n_defined if metric in cell.per_species else cell.n_species,
-        "n_sites": n_defined if metric in cell.per_site else cell.n_sites,
+        "n_species": None if alone else n_defined if metric in cell.per_species else cell.n_species,
+        "n_sites": None if alone else n_defined if metric in cell.per_site else n_sites,
     }
 
 
@@ -219,8 +237,9 @@ def _interval(values_VU: Floats, resamples: int, seed: int) -> tuple[float, floa
     for start in range(0, resamples, _BLOCK):
         size = min(_BLOCK, resamples - start)
         # How often each seed and each unit is drawn is all that a mean needs.
-        times_RV, times_RU = _times_drawn(rng, size, n_seeds), _times_drawn(rng, size, n_units)
-        means_RV = _ratio(times_RU @ filled_VU.T, times_RU @ defined_VU.T)
+        times_RV = _times_drawn(rng, size, n_seeds)
+        sums_RV, counts_RV = _sums_drawn(rng, size, filled_VU, defined_VU)
+        means_RV = _ratio(sums_RV, counts_RV)
         known_RV = ~np.isnan(means_RV)
         means.append(
             _ratio((times_RV * np.where(known_RV, means_RV, 0.0)).sum(axis=1), (times_RV * known_RV).sum(axis=1))
@@ -231,6 +250,20 @@ def _interval(values_VU: Floats, resamples: int, seed: int) -> tuple[float, floa
         return float("nan"), float("nan")
     low, high = np.quantile(means_R, _QUANTILES)
     return float(low), float(high)
+
+
+def _sums_drawn(
+    rng: np.random.Generator, n_resamples: int, filled_VU: Floats, defined_VU: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """Sums and counts of the defined values over units drawn with replacement, each (n_resamples, V)."""
+    n_units = filled_VU.shape[1]
+    rows = max(1, _DRAWN // n_units)
+    parts = []
+    for start in range(0, n_resamples, rows):
+        times_RU = _times_drawn(rng, min(rows, n_resamples - start), n_units)
+        parts.append((times_RU @ filled_VU.T, times_RU @ defined_VU.T))
+    sums, counts = zip(*parts, strict=True)
+    return np.concatenate(sums), np.concatenate(counts)
 
 
 def _times_drawn(rng: np.random.Generator, n_resamples: int, n: int) -> Floats:

@@ -1,21 +1,26 @@
 """How well scores rank the sites where a species is above those where it is not.
 
-Shape legend: M survey sites, S species, P presences of one species. Scores and truth are (M, S);
-truth is 1 present, 0 absent, -1 not surveyed, and what was not surveyed has no influence.
+Shape legend: M survey sites, S species, U units (species or sites), N what a unit is ranked over,
+P presences of one unit. Scores and truth are (M, S); truth is 1 present, 0 absent, -1 not surveyed,
+and what was not surveyed has no influence.
 
 All metrics see the order of the scores alone, so logits and probabilities serve equally; none of
 them says whether a score is a calibrated probability. They are exact with ties: sites of equal
 score form one threshold, as in scikit-learn.
+
+Scores and truth may be arrays, or a :class:`Matrix` that makes a part when asked for it; the whole of
+neither is ever held.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from threading import Lock
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +30,50 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Unit = Literal["species", "site"]
 
-# 64 columns fill a few cache lines of every row; a tile of 256 rows of them fits the first cache.
+# 64 columns fill a few cache lines of every row; a tile of 512 rows of them and its copy fit the second cache.
 _CHUNK = 64
-_TILE = 256
+_TILE = 512
+# Picking the scores above the lowest presence pays where less than about this share of them is above,
+# which is judged by so many of them.
+_FEW, _SAMPLE = 0.6, 128
+# Scores that a thread holds at a time: 256 MB of float32.
+_CHUNK_SCORES = 2**26
+# Scores that are asked for at once and kept for all metrics: 64 MB of float32.
+_WHOLE_SCORES = 2**24
+# More sites than this get no value each; see evaluate.
+SITES_LIMIT = 200_000
 
 
-def average_precision(scores_MS: Array, truth_MS: Array) -> Floats:
+class Matrix(Protocol):
+    """Scores or truth (M, S) that are made a part at a time."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(M, S)."""
+        ...
+
+    def columns(self, species: slice, /) -> Array:
+        """The part (M, s) of some species at all sites."""
+        ...
+
+    def rows(self, sites: slice, /) -> Array:
+        """The part (m, S) of all species at some sites."""
+        ...
+
+
+class Truth(Matrix, Protocol):
+    """A truth that also knows how often each species was found, such as ``presence_only.nouns.ListedTruth``."""
+
+    def presences_per_species(self) -> Ints:
+        """Number of sites where each species is present, shape (S,)."""
+        ...
+
+    def surveyed_per_species(self) -> Ints:
+        """Number of sites where each species was surveyed, shape (S,)."""
+        ...
+
+
+def average_precision(scores_MS: Array | Matrix, truth_MS: Array | Matrix) -> Floats:
     """Average precision over the surveyed sites, for every species.
 
     The mean, over a species' presences, of the precision among all sites that score at least as
@@ -48,10 +91,10 @@ def average_precision(scores_MS: Array, truth_MS: Array) -> Floats:
     Raises:
         ValueError: If the shapes disagree, truth holds another value, or a surveyed score is NaN.
     """
-    return _per_unit("species", scores_MS, truth_MS, _average_precision)
+    return _per_unit("species", *_matrices(scores_MS, truth_MS), [_average_precision])[0]
 
 
-def auc_roc(scores_MS: Array, truth_MS: Array) -> Floats:
+def auc_roc(scores_MS: Array | Matrix, truth_MS: Array | Matrix) -> Floats:
     """Area under the ROC curve over the surveyed sites, for every species.
 
     The probability that a presence scores above an absence, ties counting one half.
@@ -68,13 +111,15 @@ def auc_roc(scores_MS: Array, truth_MS: Array) -> Floats:
     Raises:
         ValueError: If the shapes disagree, truth holds another value, or a surveyed score is NaN.
     """
-    return _per_unit("species", scores_MS, truth_MS, _auc_roc)
+    return _per_unit("species", *_matrices(scores_MS, truth_MS), [_auc_roc])[0]
 
 
-def sample_average_precision(scores_MS: Array, truth_MS: Array) -> Floats:
+def sample_average_precision(scores_MS: Array | Matrix, truth_MS: Array | Matrix) -> Floats:
     """Average precision over the surveyed species, for every site.
 
-    It compares the scores of different species, so it also asks whether they share one scale.
+    It compares the scores of different species, so it also asks whether they share one scale. Where all
+    surveyed species are present it is 1 whatever the scores, so that a survey of few species a site
+    is lenient: compare models by it, not surveys.
 
     Args:
         scores_MS: Score of every species at every site, the higher the more likely; infinite is allowed.
@@ -86,7 +131,7 @@ def sample_average_precision(scores_MS: Array, truth_MS: Array) -> Floats:
     Raises:
         ValueError: If the shapes disagree, truth holds another value, or a surveyed score is NaN.
     """
-    return _per_unit("site", scores_MS, truth_MS, _average_precision)
+    return _per_unit("site", *_matrices(scores_MS, truth_MS), [_average_precision])[0]
 
 
 @dataclass(frozen=True)
@@ -94,23 +139,89 @@ class Metric:
     """A number per species or per site, and its mean over those where it is defined.
 
     Args:
-        unit: What the function returns one value for.
+        unit: What has one value each.
         column: Name of those values in a table of species or of sites.
         meaning: One line for tables and figures.
-        function: (scores_MS, truth_MS) to one value a unit, NaN where undefined.
+        of_ranks: From where the presences of some units stand to one value a unit, NaN where undefined.
     """
 
     unit: Unit
     column: str
     meaning: str
-    function: Callable[[Array, Array], Floats]
+    of_ranks: Callable[[Ranks], Floats]
+
+    def function(self, scores_MS: Array | Matrix, truth_MS: Array | Matrix) -> Floats:
+        """One value a unit, NaN where undefined."""
+        values: Floats = _per_unit(self.unit, *_matrices(scores_MS, truth_MS), [self.of_ranks])[0]
+        return values
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Where the presences of some units stand among what was surveyed; units without presences are left out.
+
+    Args:
+        n_surveyed_U: Number of surveyed scores of every unit.
+        start_U1: The presences of unit u are those from ``start_U1[u]`` to ``start_U1[u + 1]``.
+        presences_P: Scores of the presences, ascending within a unit.
+        below_P: Number of surveyed scores of the unit that are less than each presence's.
+        near: For every unit the surveyed scores from its lowest presence on, or more, ascending.
+    """
+
+    n_surveyed_U: Ints
+    start_U1: Ints
+    presences_P: Array
+    below_P: Ints
+    near: list[Array]
+
+    def up_to(self) -> Ints:
+        """Number of surveyed scores of the unit that are at most each presence's, shape (P,)."""
+        up_to_P = np.empty(len(self.presences_P), dtype=np.int64)
+        for near_N, n_surveyed, (first, last) in zip(
+            self.near, self.n_surveyed_U.tolist(), pairwise(self.start_U1.tolist()), strict=True
+        ):
+            found_P = near_N.searchsorted(self.presences_P[first:last], side="right")
+            up_to_P[first:last] = found_P + (n_surveyed - len(near_N))
+        return up_to_P
+
+    def first_tie(self) -> Ints:
+        """For every presence the place of the first presence of its unit with the same score, shape (P,)."""
+        place_P = np.arange(len(self.presences_P))
+        tied_P = self.presences_P[1:] == self.presences_P[:-1]
+        tied_P[self.start_U1[1:-1] - 1] = False
+        place_P[1:][tied_P] = 0
+        return np.maximum.accumulate(place_P)
+
+
+def _average_precision(ranks: Ranks) -> Floats:
+    """Average precision; every presence contributes the precision at its threshold."""
+    length_U = np.diff(ranks.start_U1)
+    found_P = np.repeat(ranks.start_U1[1:], length_U) - ranks.first_tie()
+    precision_P = found_P / (np.repeat(ranks.n_surveyed_U, length_U) - ranks.below_P)
+    bounds = pairwise(ranks.start_U1.tolist())
+    return np.array([float(precision_P[first:last].sum()) / (last - first) for first, last in bounds])
+
+
+def _auc_roc(ranks: Ranks) -> Floats:
+    """Area under the ROC curve; NaN without absences."""
+    length_U = np.diff(ranks.start_U1)
+    first_P = ranks.first_tie()
+    # Presences of equal score have one first place; counting it gives the number of ties.
+    n_ties_P = np.bincount(first_P, minlength=len(first_P))[first_P]
+    below_first_P = first_P - np.repeat(ranks.start_U1[:-1], length_U)
+    # Absences strictly below count twice and equal ones once, so that all sums stay exact integers.
+    twice_P = ranks.below_P + ranks.up_to() - 2 * below_first_P - n_ties_P
+    twice_u_U = np.add.reduceat(twice_P, ranks.start_U1[:-1])
+    n_pairs_U = length_U * (ranks.n_surveyed_U - length_U)
+    auc_U: Floats = np.full(len(length_U), np.nan)
+    return np.divide(twice_u_U, 2 * n_pairs_U, out=auc_U, where=n_pairs_U > 0)
 
 
 # Adding a metric is one line here; the evaluation, the tables and the contract test find it.
 METRICS: dict[str, Metric] = {
-    "species_map": Metric("species", "ap", "mean over species of average precision over sites", average_precision),
-    "sample_map": Metric("site", "ap", "mean over sites of average precision over species", sample_average_precision),
-    "auc_roc": Metric("species", "auc_roc", "mean over species of the area under the ROC curve over sites", auc_roc),
+    "species_map": Metric("species", "ap", "mean over species of average precision over sites", _average_precision),
+    "sample_map": Metric("site", "ap", "mean over sites of average precision over species", _average_precision),
+    "auc_roc": Metric("species", "auc_roc", "mean over species of the area under the ROC curve over sites", _auc_roc),
 }
 
 
@@ -136,8 +247,11 @@ class Evaluation:
         return table[METRICS[metric].column]
 
 
-def evaluate(scores_MS: Array, truth_MS: Array) -> Evaluation:
+def evaluate(scores_MS: Array | Matrix, truth_MS: Array | Truth) -> Evaluation:
     """Score every species and every site by every metric.
+
+    Metrics of sites are left undefined where there are more than ``SITES_LIMIT`` sites, as in a grid
+    of the world: so many values a run are more than any table or bootstrap is to hold.
 
     Args:
         scores_MS: Score of every species at every site, the higher the more likely.
@@ -149,147 +263,175 @@ def evaluate(scores_MS: Array, truth_MS: Array) -> Evaluation:
     Raises:
         ValueError: If the shapes disagree, truth holds another value, or a surveyed score is NaN.
     """
-    values = {name: metric.function(scores_MS, truth_MS) for name, metric in METRICS.items()}
-    n_sites, n_species = truth_MS.shape
-    n_presences = np.count_nonzero(truth_MS == 1, axis=0)
-    n_surveyed = np.count_nonzero(truth_MS >= 0, axis=0)
+    scores, truth = _matrices(scores_MS, truth_MS)
+    n_sites, n_species = truth.shape
+    n_presences, n_surveyed = truth.presences_per_species(), truth.surveyed_per_species()
     prevalence = np.divide(n_presences, n_surveyed, out=np.full(n_species, np.nan), where=n_surveyed > 0)
 
-    def columns(unit: Unit) -> dict[str, Array]:
-        return {metric.column: values[name] for name, metric in METRICS.items() if metric.unit == unit}
+    if not isinstance(scores, _Dense) and n_sites * n_species <= _WHOLE_SCORES:
+        scores, truth = _Dense(scores.columns(slice(None))), _Dense(truth.columns(slice(None)))
 
-    return Evaluation(
-        summary={name: _mean_where_defined(value) for name, value in values.items()}
-        | {
-            "n_species": float(n_species),
-            "n_species_without_presences": float(np.count_nonzero(n_presences == 0)),
-            "n_sites": float(n_sites),
-        },
+    def columns(unit: Unit) -> dict[str, Array]:
+        metrics = [metric for metric in METRICS.values() if metric.unit == unit]
+        if unit == "site" and n_sites > SITES_LIMIT:
+            return {metric.column: np.full(n_sites, np.nan) for metric in metrics}
+        found = _per_unit(unit, scores, truth, [metric.of_ranks for metric in metrics])
+        return {metric.column: values for metric, values in zip(metrics, found, strict=True)}
+
+    result = Evaluation(
+        summary={},
         per_species=columns("species")
         | {"n_presences": n_presences, "n_surveyed": n_surveyed, "prevalence": prevalence},
         per_site=columns("site"),
     )
+    summary = {name: mean_where_defined(result.values(name)) for name in METRICS} | {
+        "n_species": float(n_species),
+        "n_species_without_presences": float(np.count_nonzero(n_presences == 0)),
+        "n_sites": float(n_sites),
+    }
+    return replace(result, summary=summary)
 
 
-class _Ranks(NamedTuple):
-    """Where the presences of one column stand among its surveyed sites.
+class _Dense:
+    """A matrix that is an array."""
 
-    Args:
-        ranked_N: All surveyed scores, ascending.
-        presences_P: The presences' scores, ascending.
-        below_P: Number of surveyed sites that score less than each presence.
-        presences_below_P: Number of presences that score less than each presence.
-    """
+    def __init__(self, whole_MS: Array) -> None:
+        self._whole_MS = whole_MS
 
-    ranked_N: Array
-    presences_P: Array
-    below_P: Ints
-    presences_below_P: Ints
+    @property
+    def shape(self) -> tuple[int, int]:
+        n_sites, n_species = self._whole_MS.shape
+        return n_sites, n_species
 
+    def columns(self, species: slice) -> Array:
+        return self._whole_MS[:, species]
 
-def _average_precision(ranks: _Ranks) -> float:
-    """Average precision of one column; every presence contributes the precision at its threshold."""
-    precision_P = (len(ranks.presences_P) - ranks.presences_below_P) / (len(ranks.ranked_N) - ranks.below_P)
-    return float(precision_P.sum()) / len(precision_P)
+    def rows(self, sites: slice) -> Array:
+        return self._whole_MS[sites]
 
+    def presences_per_species(self) -> Ints:
+        return self._count(lambda truth_mS: truth_mS == 1)
 
-def _auc_roc(ranks: _Ranks) -> float:
-    """Area under the ROC curve of one column; NaN without absences."""
-    n_presences = len(ranks.presences_P)
-    n_pairs = n_presences * (len(ranks.ranked_N) - n_presences)
-    if n_pairs == 0:
-        return float("nan")
-    up_to_P = np.searchsorted(ranks.ranked_N, ranks.presences_P, side="right")
-    presences_up_to_P = np.searchsorted(ranks.presences_P, ranks.presences_P, side="right")
-    # Absences strictly below count twice and equal ones once, so that all sums stay exact integers.
-    twice_u = (ranks.below_P + up_to_P - ranks.presences_below_P - presences_up_to_P).sum()
-    return float(twice_u) / (2 * n_pairs)
+    def surveyed_per_species(self) -> Ints:
+        return self._count(lambda truth_mS: truth_mS >= 0)
+
+    def _count(self, counts: Callable[[Array], Array]) -> Ints:
+        """Number of rows that count, of every column; in parts, for a whole array of comparisons is large."""
+        n_rows, n_columns = self.shape
+        count_S = np.zeros(n_columns, dtype=np.int64)
+        step = max(1, _WHOLE_SCORES // max(1, n_columns))
+        for start in range(0, n_rows, step):
+            count_S += np.count_nonzero(counts(self._whole_MS[start : start + step]), axis=0)
+        return count_S
 
 
-def _per_unit(unit: Unit, scores_MS: Array, truth_MS: Array, function: Callable[[_Ranks], float]) -> Floats:
-    """``function`` of the ranks of every species or every site; NaN for one without presences."""
-    if scores_MS.ndim != 2 or scores_MS.shape != truth_MS.shape:
+def _matrices(scores_MS: Array | Matrix, truth_MS: Array | Matrix) -> tuple[Any, Any]:
+    """Both as matrices that give parts, after a check of their shapes and of what truth is made of."""
+    if len(scores_MS.shape) != 2 or scores_MS.shape != truth_MS.shape:
         raise ValueError(
             f"scores have shape {scores_MS.shape} and truth {truth_MS.shape}: both must be (sites, species)"
         )
-    if truth_MS.dtype != np.bool_ and not np.issubdtype(truth_MS.dtype, np.integer):
-        raise ValueError(f"truth has dtype {truth_MS.dtype}: it must hold the integers 1, 0 and -1")
-    if unit == "site":
-        scores_MS, truth_MS = scores_MS.T, truth_MS.T
-    values_S = np.full(truth_MS.shape[1], np.nan)
-    if not truth_MS.size:
-        return values_S
+    if isinstance(truth_MS, np.ndarray):
+        if truth_MS.dtype != np.bool_ and not np.issubdtype(truth_MS.dtype, np.integer):
+            raise ValueError(f"truth has dtype {truth_MS.dtype}: it must hold the integers 1, 0 and -1")
+        truth_MS = _Dense(truth_MS)
+    return _Dense(scores_MS) if isinstance(scores_MS, np.ndarray) else scores_MS, truth_MS
 
-    def fill(start: int) -> None:
-        chunk = slice(start, start + _CHUNK)
-        for column, ranks in _ranked_columns(unit, scores_MS[:, chunk], truth_MS[:, chunk], start):
-            values_S[column] = function(ranks)
 
-    # NumPy sorts without the interpreter's lock, so threads share the work; columns are independent,
+def _per_unit(unit: Unit, scores: Matrix, truth: Matrix, functions: list[Callable[[Ranks], Floats]]) -> list[Floats]:
+    """Each function of the ranks of every species or every site; NaN for one without presences."""
+    n_sites, n_species = truth.shape
+    n_units, n_ranked = (n_species, n_sites) if unit == "species" else (n_sites, n_species)
+    values = [np.full(n_units, np.nan) for _ in functions]
+    if not n_units or not n_ranked:
+        return values
+    width = max(1, min(_CHUNK, _CHUNK_SCORES // n_ranked))
+    starts = iter(range(0, n_units, width))
+    lock = Lock()
+
+    def work(_: int) -> None:
+        while True:
+            # A matrix that is made part by part makes one at a time.
+            with lock:
+                start = next(starts, None)
+                if start is None:
+                    return
+                part = slice(start, start + width)
+                if unit == "species":
+                    scores_UN, truth_UN = scores.columns(part).T, truth.columns(part).T
+                else:
+                    scores_UN, truth_UN = scores.rows(part), truth.rows(part)
+            units, ranks = _rank(unit, scores_UN, truth_UN, start)
+            for value, function in zip(values, functions, strict=True):
+                value[units] = function(ranks)
+
+    # NumPy sorts without the interpreter's lock, so threads share the work; units are independent,
     # and the result is the same for any number of threads.
-    starts = range(0, len(values_S), _CHUNK)
-    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, len(starts))) as pool:
-        for _ in pool.map(fill, starts):
+    n_threads = min(os.cpu_count() or 1, -(-n_units // width))
+    with ThreadPoolExecutor(max_workers=n_threads) as pool:
+        for _ in pool.map(work, range(n_threads)):
             pass
-    return values_S
+    return values
 
 
-def _ranked_columns(unit: Unit, scores_MS: Array, truth_MS: Array, start: int) -> Iterator[tuple[int, _Ranks]]:
-    """Check, sort and yield every column that has presences, numbered from ``start``.
+def _rank(unit: Unit, scores_UN: Array, truth_UN: Array, start: int) -> tuple[Ints, Ranks]:
+    """Check and rank some units; returns the numbers of those with presences, counted from ``start``.
 
-    Only the presences need a rank, so each column is sorted by value, which is several times
-    faster than sorting indices, and its presences are then found by bisection.
+    Only the presences need a rank, so each unit is sorted by value, which is several times faster
+    than sorting indices, and its presences are then found by bisection. What scores less than all
+    presences is counted and not sorted, which spares most of the work where scores are good.
     """
-    scores_SM, truth_SM = _as_float(_transposed(scores_MS)), _transposed(truth_MS)
-    lowest, highest = truth_SM.min(), truth_SM.max()
+    scores_UN, truth_UN = _as_float(_copied(scores_UN)), _copied(truth_UN)
+    n_units, n_ranked = truth_UN.shape
+    lowest, highest = truth_UN.min(), truth_UN.max()
     if lowest < -1 or highest > 1:
         found = lowest if lowest < -1 else highest
         raise ValueError(f"truth holds {found}: it must be 1 present, 0 absent or -1 not surveyed")
-    wrong_SM = np.isnan(scores_SM)
+    wrong_UN = np.isnan(scores_UN)
+    n_surveyed_U = np.full(n_units, n_ranked)
+    surveyed_UN = None
     if lowest < 0:
-        wrong_SM &= truth_SM >= 0
-    if wrong_SM.any():
-        column = start + int(np.flatnonzero(wrong_SM.any(axis=1))[0])
-        raise ValueError(f"scores hold NaN at {unit} {column}: every surveyed score must be a number")
+        surveyed_UN = truth_UN >= 0
+        wrong_UN &= surveyed_UN
+        n_surveyed_U = np.array([np.count_nonzero(surveyed_N) for surveyed_N in surveyed_UN])
+    if wrong_UN.any():
+        number = start + int(np.flatnonzero(wrong_UN.any(axis=1))[0])
+        raise ValueError(f"scores hold NaN at {unit} {number}: every surveyed score must be a number")
 
-    present = np.flatnonzero(truth_SM == 1)
-    presences = scores_SM.ravel()[present]
-    ends = np.searchsorted(present, np.arange(len(scores_SM) + 1) * len(truth_MS))
-    n_surveyed_S = np.full(len(scores_SM), len(truth_MS))
-    if lowest < 0:
-        # NaN sorts behind every number, so what was not surveyed falls off the end.
-        np.copyto(scores_SM, np.nan, where=truth_SM < 0)
-        n_surveyed_S = np.count_nonzero(truth_SM >= 0, axis=1)
-    scores_SM.sort(axis=1)
-    for column, (first, last) in enumerate(pairwise(ends)):
-        if first == last:
-            continue
-        presences_P = np.sort(presences[first:last])
-        ranked_N = scores_SM[column, : n_surveyed_S[column]]
-        yield (
-            start + column,
-            _Ranks(
-                ranked_N,
-                presences_P,
-                below_P=np.searchsorted(ranked_N, presences_P, side="left"),
-                presences_below_P=_first_of_ties(presences_P),
-            ),
-        )
-
-
-def _first_of_ties(ascending_P: Array) -> Ints:
-    """For each of ascending values, the index of the first value equal to it."""
-    index_P = np.arange(len(ascending_P))
-    index_P[1:][ascending_P[1:] == ascending_P[:-1]] = 0
-    return np.maximum.accumulate(index_P)
+    place_P = np.flatnonzero(truth_UN == 1)
+    presences_P = scores_UN.ravel()[place_P]
+    start_U1 = np.searchsorted(place_P, np.arange(n_units + 1) * n_ranked)
+    units = np.flatnonzero(np.diff(start_U1))
+    start_U1 = np.append(start_U1[units], len(presences_P))
+    bounds = list(pairwise(start_U1.tolist()))
+    for first, last in bounds:
+        presences_P[first:last].sort()
+    sample_UN = scores_UN[units, :: max(1, n_ranked // _SAMPLE)]
+    above_U = np.count_nonzero(sample_UN >= presences_P[start_U1[:-1], None], axis=1)
+    few_U = (above_U < _FEW * sample_UN.shape[1]).tolist()
+    n_surveyed_U = n_surveyed_U[units]
+    below_P = np.empty(len(presences_P), dtype=np.int64)
+    nears = []
+    for u, few, n_surveyed, (first, last) in zip(units.tolist(), few_U, n_surveyed_U.tolist(), bounds, strict=True):
+        near_N, presences = scores_UN[u], presences_P[first:last]
+        if surveyed_UN is not None:
+            near_N = near_N.compress(surveyed_UN[u] & (near_N >= presences[0]))
+        elif few:
+            near_N = near_N.compress(near_N >= presences[0])
+        near_N.sort()
+        below_P[first:last] = near_N.searchsorted(presences) + (n_surveyed - len(near_N))
+        nears.append(near_N)
+    return start + units, Ranks(n_surveyed_U, start_U1, presences_P, below_P, nears)
 
 
-def _transposed(chunk_MS: Array) -> Array:
-    """A contiguous copy of the transpose, made in tiles that fit the cache: four times faster than whole."""
-    copy_SM = np.empty(chunk_MS.shape[::-1], chunk_MS.dtype)
-    for start in range(0, len(chunk_MS), _TILE):
-        copy_SM[:, start : start + _TILE] = chunk_MS[start : start + _TILE].T
-    return copy_SM
+def _copied(chunk_UN: Array) -> Array:
+    """A contiguous copy; a transpose is copied in tiles that fit the cache, four times faster than whole."""
+    if abs(chunk_UN.strides[1]) <= abs(chunk_UN.strides[0]):
+        return chunk_UN.copy()
+    copy_UN = np.empty(chunk_UN.shape, chunk_UN.dtype)
+    for start in range(0, chunk_UN.shape[1], _TILE):
+        copy_UN[:, start : start + _TILE] = chunk_UN[:, start : start + _TILE]
+    return copy_UN
 
 
 def _as_float(scores: Array) -> Array:
@@ -299,7 +441,7 @@ def _as_float(scores: Array) -> Array:
     return scores.astype(np.float32 if scores.dtype == np.float16 else np.float64)
 
 
-def _mean_where_defined(values: Array) -> float:
+def mean_where_defined(values: Array) -> float:
     """Mean of the values that are not NaN; NaN if there is none."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else float("nan")

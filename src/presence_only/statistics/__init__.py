@@ -1,0 +1,207 @@
+"""Which variants differ, by how much, and what may be said of it.
+
+Shape legend: K variants, V seeds, U units (the species or the sites that a metric has one value for),
+R resamples.
+
+All variants are scored on the same units with the same seeds, so every comparison is paired: what makes
+a species hard for all variants, or a seed lucky for all, cancels. Units that are undefined for any run
+are left out of all comparisons, so that every pair is judged on the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from presence_only.statistics.paired import (
+    bootstrap_means,
+    complete,
+    crossed_test,
+    holm,
+    rank_biserial,
+    signed_rank_test,
+)
+
+Family = Literal["best", "all"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One variant against another that has a lower mean, or the same.
+
+    Args:
+        first: The variant with the higher mean.
+        second: The other.
+        difference: Mean over seeds and units of first - second, in the metric's unit.
+        low: Lower end of the interval of the difference, by hierarchical bootstrap.
+        high: Upper end.
+        p_seeds: That a difference so large comes about by the choice of seeds and units; see
+            :func:`~presence_only.statistics.paired.crossed_test`.
+        p_units: Wilcoxon's signed-rank test over units, each the mean of its seeds.
+        holm_units: ``p_units`` corrected for all pairs of the family.
+        rank_biserial: -1..1; the share of the rank sum where ``first`` is higher minus that where it is
+            lower: 0 for no tendency, 1 if every unit favours ``first``.
+        share_higher: Share of units where ``first`` is higher, equal ones counting one half.
+        shown: Whether ``first`` may be called better; see :func:`compare_pairs`.
+        verdict: One sentence that says so, or that no difference is shown.
+    """
+
+    first: str
+    second: str
+    difference: float
+    low: float
+    high: float
+    p_seeds: float
+    p_units: float
+    holm_units: float
+    rank_biserial: float
+    share_higher: float
+    shown: bool
+    verdict: str
+
+
+def compare_pairs(
+    values: Mapping[str, NDArray[Any]],
+    *,
+    family: Family = "best",
+    unit: str = "species",
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[Pair, ...]:
+    """Compare variants pair by pair.
+
+    A difference is *shown* if the bootstrap interval excludes 0, the test over seeds and units and
+    Holm's corrected Wilcoxon test both have p at most 1 - level, and mean and ranks point the same way.
+    All are asked for, as each is blind to something: the interval is a little narrow with few seeds;
+    the test over seeds trusts the mean, which a few species can rule, and is for this one pair;
+    Wilcoxon's is corrected for the number of pairs, but takes the seeds that happened to be run for
+    granted. With one seed nothing is known of how much another training would change, and the verdict
+    says so.
+
+    Source: Demsar (2006), https://jmlr.org/papers/v7/demsar06a.html, for Wilcoxon's test over many
+    tasks; Holm (1979) for the correction; Kerby (2014), https://doi.org/10.2466/11.IT.3.1, for the
+    matched-pairs rank-biserial correlation.
+
+    Args:
+        values: Variant to values (V, U), NaN where undefined; higher is better.
+        family: ``best``: the variant with the highest mean against every other; ``all``: all pairs. It
+            is also the family that p values are corrected for.
+        unit: What a unit is, for the verdict.
+        level: Level of the intervals, within 0..1.
+        resamples: Number of bootstrap resamples, at least 1.
+        seed: Seed of the resamples, at least 0.
+
+    Returns:
+        Pairs in the order of the means: best against second, best against third, and so on.
+
+    Raises:
+        ValueError: If there are fewer than two variants, shapes differ, no unit is defined for all, or an
+            argument is out of range.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level = {level}: must lie within 0..1, both excluded")
+    if resamples < 1 or seed < 0:
+        raise ValueError(f"resamples = {resamples}, seed = {seed}: must be at least 1 and at least 0")
+    names, values_KVU = complete(values)
+    mean_K = values_KVU.mean(axis=(1, 2))
+    order = sorted(range(len(names)), key=lambda k: (-mean_K[k], names[k]))
+    pairs = list(combinations(order, 2))
+    if family == "best":
+        pairs = pairs[: len(names) - 1]
+    mean_RK = bootstrap_means(values_KVU, resamples, np.random.default_rng(seed))
+    tail = (1 - level) / 2
+    differences = [values_KVU[a] - values_KVU[b] for a, b in pairs]
+    p_seeds = [crossed_test(difference_VU) for difference_VU in differences]
+    p_units = [signed_rank_test(difference_VU.mean(axis=0)) for difference_VU in differences]
+    holm_units = holm(p_units)
+    found = []
+    for i, ((a, b), difference_VU) in enumerate(zip(pairs, differences, strict=True)):
+        low, high = np.quantile(mean_RK[:, a] - mean_RK[:, b], [tail, 1 - tail])
+        difference_U = difference_VU.mean(axis=0)
+        effect = rank_biserial(difference_U)
+        shown = bool(low > 0 and effect > 0 and max(p_seeds[i], holm_units[i]) <= 1 - level)
+        pair = Pair(
+            first=names[a],
+            second=names[b],
+            difference=float(difference_U.mean()),
+            low=float(low),
+            high=float(high),
+            p_seeds=p_seeds[i],
+            p_units=p_units[i],
+            holm_units=holm_units[i],
+            rank_biserial=effect,
+            share_higher=float(np.mean((difference_U > 0) + 0.5 * (difference_U == 0))),
+            shown=shown,
+            verdict="",
+        )
+        found.append(_judged(pair, unit, level, values_KVU.shape[1], len(difference_U)))
+    return tuple(found)
+
+
+def pairs_table(pairs: Sequence[Pair]) -> pl.DataFrame:
+    """One row a pair, the fields of :class:`Pair` as columns."""
+    return pl.DataFrame([vars(pair) for pair in pairs])
+
+
+def study_verdict(pairs: Sequence[Pair], *, unit: str = "species") -> str:
+    """What a study shows of its best variant, in one or two sentences.
+
+    Args:
+        pairs: What :func:`compare_pairs` returned; of all pairs those with the best are looked at.
+        unit: What a unit is.
+
+    Raises:
+        ValueError: If there are no pairs.
+    """
+    if not pairs:
+        raise ValueError("there are no pairs to judge; at least one is needed")
+    best = pairs[0].first
+    own = [pair for pair in pairs if pair.first == best]
+    beaten = [pair for pair in own if pair.shown]
+    open_ones = [pair.second for pair in own if not pair.shown]
+    if not beaten:
+        return (
+            f"No difference shown: {best} has the highest mean, but none of the other {len(own)} "
+            f"{'variant is' if len(own) == 1 else 'variants is'} shown to be below it."
+        )
+    nearest = min(beaten, key=lambda pair: pair.difference)
+    margin = (
+        f"the smallest of these differences is {points(nearest.difference)} points ({nearest.second}, "
+        f"interval {points(nearest.low)} to {points(nearest.high)})"
+    )
+    if not open_ones:
+        return f"{best} is above every other variant over these {unit} and seeds; {margin}."
+    return (
+        f"{best} has the highest mean and is shown to be above {len(beaten)} of {len(own)} others; {margin}. "
+        f"No difference shown from {', '.join(open_ones)}."
+    )
+
+
+def points(value: float) -> str:
+    """A difference of a metric of 0..1 in points, hundredths of its range, with its sign."""
+    return f"{100 * value:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _judged(pair: Pair, unit: str, level: float, n_seeds: int, n_units: int) -> Pair:
+    """The pair with its sentence."""
+    size = (
+        f"{points(pair.difference)} points ({100 * level:g} % interval {points(pair.low)} to {points(pair.high)}; "
+        f"{n_units:,} {unit}, {n_seeds} {'seed' if n_seeds == 1 else 'seeds'})"
+    )
+    if not pair.shown:
+        verdict = f"No difference shown between {pair.first} and {pair.second}: {size}."
+    elif n_seeds == 1:
+        verdict = (
+            f"{pair.first} is above {pair.second} in this one run each: {size}; "
+            "how much another seed would change is not known."
+        )
+    else:
+        verdict = f"{pair.first} is above {pair.second}: {size}."
+    return Pair(**{**vars(pair), "verdict": verdict})

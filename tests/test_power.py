@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from presence_only.statistics.paired import crossed_test
+from presence_only.statistics.power import Components, components, detectable, power, seeds_needed, units_needed
+
+
+def draw(parts, n_seeds, n_units, mean, rng):
+    return (
+        mean
+        + rng.normal(0, parts.seeds**0.5, (n_seeds, 1))
+        + rng.normal(0, parts.units**0.5, (1, n_units))
+        + rng.normal(0, parts.rest**0.5, (n_seeds, n_units))
+    )
+
+
+def test_components_are_found_again():
+    rng = np.random.default_rng(0)
+    parts = Components(0.04, 0.09, 0.25)
+    found = [components(draw(parts, 30, 40, 0.3, rng)) for _ in range(40)]
+    for name in ("seeds", "units", "rest"):
+        assert np.mean([getattr(c, name) for c in found]) == pytest.approx(getattr(parts, name), rel=0.15)
+
+
+def test_components_leave_out_undefined_units_and_know_no_negative_variance():
+    x = np.array([[1.0, -1.0, np.nan], [-1.0, 1.0, 0.0]])
+    found = components(x)
+    assert (found.seeds, found.units) == (0.0, 0.0)
+    assert found.rest == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(
+    ("parts", "n_seeds", "n_units", "difference"),
+    [
+        (Components(0.0, 0.01, 0.01), 4, 300, 0.018),
+        (Components(2e-5, 0.002, 0.01), 4, 500, 0.012),
+        (Components(1e-3, 0.01, 0.01), 6, 200, 0.05),
+        (Components(1e-3, 0.0, 0.0001), 5, 100, 0.04),
+    ],
+)
+def test_power_by_simulation(parts, n_seeds, n_units, difference):
+    rng = np.random.default_rng(1)
+    n = 500
+    found = 0
+    for _ in range(n):
+        x = draw(parts, n_seeds, n_units, difference, rng)
+        found += crossed_test(x) <= 0.05 and x.mean() > 0
+    # The formula takes expected mean squares for the drawn ones; 0.02 is the standard deviation of n draws.
+    assert power(parts, n_seeds, n_units, difference) == pytest.approx(found / n, abs=0.09)
+
+
+def test_power_grows_and_needs_fit_it():
+    parts = Components(2e-5, 0.002, 0.01)
+    curve = [power(parts, n, 500, 0.005) for n in (2, 4, 8, 16, 32)]
+    assert curve == sorted(curve)
+    units = units_needed(parts, 12, 0.005)
+    assert power(parts, 12, units, 0.005) >= 0.8 > power(parts, 12, units - 1, 0.005)
+    seeds = seeds_needed(parts, 3000, 0.005)
+    assert power(parts, seeds, 3000, 0.005) >= 0.8 > power(parts, seeds - 1, 3000, 0.005)
+    smallest = detectable(parts, 4, 500)
+    assert power(parts, 4, 500, smallest) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_what_no_number_can_tell():
+    # 0.5 points against a spread of 10 points between species: more seeds do not help, more species do.
+    parts = Components(0.0, 0.01, 0.001)
+    assert seeds_needed(parts, 100, 0.005) is None
+    assert units_needed(parts, 4, 0.005) is not None
+    assert units_needed(Components(0.01, 0.0, 0.0), 4, 0.005) is None
+
+
+def test_without_variance_every_difference_is_found():
+    none = Components(0.0, 0.0, 0.0)
+    assert power(none, 2, 2, 0.1) == 1.0
+    assert power(none, 2, 2, 0.0) == 0.0
+    assert detectable(none, 2, 2) == 0.0
+
+
+def test_wrong_input():
+    parts = Components(0.1, 0.1, 0.1)
+    with pytest.raises(ValueError, match="seeds = -1: a variance must be at least 0"):
+        Components(-1, 0.0, 0.0)
+    with pytest.raises(ValueError, match="1 seeds x 3 units: variance components need"):
+        components(np.zeros((1, 3)))
+    with pytest.raises(ValueError, match="1 seeds x 5 units: power needs"):
+        power(parts, 1, 5, 0.1)
+    with pytest.raises(ValueError, match="alpha = 0: must lie"):
+        power(parts, 2, 5, 0.1, alpha=0)
+    with pytest.raises(ValueError, match=r"wanted = 0.01: must lie between alpha = 0.05 and 1"):
+        detectable(parts, 2, 5, wanted=0.01)
