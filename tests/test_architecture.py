@@ -93,7 +93,10 @@ def test_training_never_depends_on_a_survey(path):
 LEAVES = {
     "datasets": {"background", "datasets", "files", "nouns", "settings"},
     "background": {"datasets", "nouns", "settings"},
-    "encoder": {"files", "nouns", "params"},
+    "features": {"nouns"},
+    "scores": {"nouns"},
+    "encoder": {"features", "files", "nouns", "params", "scores"},
+    "evaluations": {"encoder", "metrics", "nouns", "files", "scores"},
     "losses": {"losses", "settings"},
     "metrics": set(),
     "comparison": {"metrics"},
@@ -101,7 +104,7 @@ LEAVES = {
     "report": set(),
     "tracking": set(),
     "nouns": {"files"},
-    "training": {"encoder", "losses", "nouns", "params", "seeds"},
+    "training": {"encoder", "features", "losses", "nouns", "params", "seeds"},
 }
 
 

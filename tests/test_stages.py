@@ -1,16 +1,31 @@
 """What every stage does with a mistake, and the small computations of the stages."""
 
+from dataclasses import replace
+
 import numpy as np
+import polars as pl
 import pytest
 import tiny
+import torch
+from rich.console import Console
+from ruamel.yaml import YAML
 
-from presence_only.nouns import DataError
+from presence_only import comparison, metrics
+from presence_only.encoder import RangeModel
+from presence_only.errors import DataError, TrainingError
+from presence_only.evaluations.survey import evaluate_survey
+from presence_only.features import Features
+from presence_only.files import read_json, write_json
+from presence_only.layout import CellFiles, DatasetFiles
+from presence_only.params import EncoderSettings, load_params
+from presence_only.report import render_report
 from presence_only.settings import SettingsError
-from presence_only.stages import show
+from presence_only.stages import compare, evaluate, show
 from presence_only.stages._cell import run_stage
-from presence_only.stages.evaluate import summarise
+from presence_only.stages.evaluate import score_further, summarise
+from presence_only.stages.generate import explain, funnel
 from presence_only.stages.generate import summarise as summarise_dataset
-from presence_only.training import TrainingError
+from presence_only.truth import ListedTruth
 
 
 @pytest.mark.parametrize(
@@ -22,6 +37,10 @@ from presence_only.training import TrainingError
         (
             FileNotFoundError(2, "no such file", "data/x"),
             "error: data/x is missing; run `dvc repro`, which makes what is absent\n",
+        ),
+        (
+            FileNotFoundError("No such file (os error 2): x.parquet"),
+            "error: No such file (os error 2): x.parquet; run `dvc repro`, which makes what is absent\n",
         ),
     ],
 )
@@ -51,6 +70,118 @@ def test_metrics_are_means_over_seeds_and_keep_every_seed():
     assert summary["species_map"] == pytest.approx(0.3)
     assert summary["n_species"] == 5
     assert summary["seed_8"] == {"species_map": 0.4, "sample_map": 0.5, "auc_roc": 0.8}
+
+
+def test_further_numbers_are_named_after_their_evaluation():
+    class Task:
+        def score(self, model, species):
+            by_species = np.array([0.5, np.nan, 0.1])
+            return {
+                "species_map": by_species,
+                "gain": 0.25,
+                "n_sites": 9,
+                "r2": float("nan"),
+                "none": by_species * np.nan,
+            }
+
+    numbers, by_species = score_further(None, ("a", "b", "c"), {"iucn": Task()})
+    assert list(by_species) == ["iucn_species_map", "iucn_none"]
+    assert numbers["iucn_species_map"] == pytest.approx(0.3)
+    assert (numbers["iucn_gain"], numbers["n_iucn_sites"]) == (0.25, 9)
+    assert np.isnan([numbers["iucn_r2"], numbers["iucn_none"]]).all()
+    summary = summarise([{"species_map": 0.2, "n_sites": 3} | numbers] * 2, (7, 8))
+    assert summary["n_iucn_sites"] == 9
+    assert set(summary["seed_7"]) == {"species_map", "iucn_species_map", "iucn_gain", "iucn_r2", "iucn_none"}
+
+
+def further_study(folder, monkeypatch):
+    """One trained cell of a data set with further evaluations: a survey of two species, and one number."""
+    monkeypatch.chdir(folder)
+    YAML().dump(tiny.params(study__variants=["bce"]), folder / "params.yaml")
+    dataset = tiny.dataset(species=5)
+    listed = ListedTruth.of_presences(50, 2, {0: np.arange(20), 1: np.arange(10, 40)})
+    iucn = replace(dataset.survey, species=("species_4", "species_1"), truth_MS=listed)
+    replace(dataset, further={"iucn": iucn}).save_survey(DatasetFiles("virtual").survey)
+    cell = CellFiles("virtual", "bce")
+    model = RangeModel(Features("both", "sphere", 2).fit(dataset.training), 5, EncoderSettings(width=8, depth=1))
+    for seed in (0, 1):
+        with torch.no_grad():
+            model.species_head.weight += 0.3
+        model.save(cell.encoder(seed))
+        write_json(cell.history(seed), {"loss": [0.5, 0.25]})
+    return dataset, cell
+
+
+def test_further_evaluations_go_from_the_data_set_to_the_comparison(tmp_path, monkeypatch):
+    dataset, cell = further_study(tmp_path, monkeypatch)
+    monkeypatch.setattr("sys.argv", ["evaluate", "--dataset", "virtual", "--variant", "bce"])
+    evaluate.main()
+    metrics = read_json(cell.metrics)
+    assert (metrics["n_iucn_sites"], metrics["n_iucn_species"], metrics["n_species"]) == (50, 2, 5)
+    assert 0 < metrics["seed_0"]["iucn_species_map"] <= 1
+    result = compare.read_cell(cell, (0, 1))
+    assert result.per_species["iucn_species_map"].shape == (2, 5)
+    assert np.isnan(result.per_species["iucn_species_map"][:, [0, 2, 3]]).all()
+    assert result.per_species["iucn_species_map"][0, [1, 4]].mean() == metrics["seed_0"]["iucn_species_map"]
+    assert list(result.per_seed) == ["iucn_sample_map"]
+    table = comparison.compare([replace(result, n_sites_of=result.n_sites_of | {"iucn_auc_roc": 7})], resamples=20)
+    rows = {row["metric"]: row for row in table.iter_rows(named=True)}
+    assert (rows["iucn_species_map"]["n_species"], rows["iucn_species_map"]["n_sites"]) == (2, 50)
+    assert rows["iucn_auc_roc"]["n_sites"] == 7
+    assert rows["species_map"]["n_species"] == 5
+
+    captions = compare.draw(load_params(), table)
+    assert {"species_map_virtual.png", "iucn_species_map_virtual.png"} <= set(captions)
+    html = render_report("tiny", table, [], {"virtual": summarise_dataset(dataset)}, {})
+    assert "iucn_sample_map" in html
+    assert "None" not in html
+
+
+def test_the_funnel_and_what_to_know_are_printed_and_written_only_where_there_are_any(capsys):
+    plain = tiny.dataset()
+    assert explain(plain) == {}
+    filters = (("read", 1000), ("coordinates, uncertainty", 900), ("nothing", 900))
+    full = replace(plain, filters=filters, notes=("Spatial blocks are no survey.",), facts={"coverage": 0.5})
+    told = explain(replace(full, further={"iucn": plain.survey}))
+    assert told["filters"][1] == {"rule": "coordinates, uncertainty", "rows_left": 900}
+    assert (told["facts"], told["further"]) == ({"coverage": 0.5}, {"iucn": "survey"})
+    Console(width=100).print(funnel(filters, "virtual"))
+    printed = capsys.readouterr().out
+    for text in ("1,000", "coordinates, uncertainty", "900", "100", "10.00", "0.00"):
+        assert text in printed
+    html = render_report(
+        "tiny",
+        pl.DataFrame(schema={"dataset": pl.String, "metric": pl.String, "mean": pl.Float64}),
+        [],
+        {"virtual": summarise_dataset(plain), "gbif": summarise_dataset(full) | told},
+        {},
+    )
+    for text in ("coordinates, uncertainty", "1,000", "Spatial blocks are no survey.", "<td>coverage</td>"):
+        assert text in html
+
+
+def test_a_survey_of_lists_is_summed_up_like_its_matrix():
+    dataset = tiny.dataset(species=5)
+    truth_MS = dataset.survey.truth_MS
+    truth_MS[:, 3] = -1
+    presences = {s: np.flatnonzero(truth_MS[:, s] == 1) for s in (0, 1, 2, 4)}
+    listed = replace(dataset.survey, truth_MS=ListedTruth.of_presences(50, 5, presences))
+    assert summarise_dataset(replace(dataset, survey=listed)) == summarise_dataset(dataset)
+
+
+def test_species_that_were_surveyed_nowhere_are_undefined_and_change_no_other():
+    dataset = tiny.dataset(species=5)
+    survey = dataset.survey
+    truth_MS = survey.truth_MS.copy()
+    truth_MS[:, [0, 3]] = -1
+    model = RangeModel(Features("both", "sphere", 2).fit(dataset.training), 5, EncoderSettings(width=8, depth=1)).eval()
+    some = evaluate_survey(model, replace(survey, truth_MS=truth_MS), survey.species)
+    whole = metrics.evaluate(model.predict(survey.sites_M2, survey.covariates_MC), truth_MS)
+    assert some.summary == pytest.approx(whole.summary, rel=1e-6)
+    assert list(some.per_species) == list(whole.per_species)
+    for name, values in whole.per_species.items():
+        assert some.per_species[name].dtype == values.dtype
+        np.testing.assert_allclose(some.per_species[name], values, rtol=1e-6)
 
 
 def test_a_data_set_is_summed_up():

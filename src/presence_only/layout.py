@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 COMPARISON = Path("results/comparison.csv")
+PAIRS = Path("results/pairs.csv")
 FIGURES = Path("results/figures")
 REPORT = Path("results/report.html")
 
@@ -76,3 +77,8 @@ class CellFiles:
     def per_site(self) -> Path:
         """One row a seed and survey site."""
         return Path("results/per_site", self.dataset, f"{self.variant}.parquet")
+
+    @property
+    def curves(self) -> Path:
+        """Precision against recall, and share present against score: one row a seed and point."""
+        return Path("results/curves", self.dataset, f"{self.variant}.parquet")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+import re
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -38,14 +40,20 @@ def main() -> None:
 def read_cell(cell: CellFiles, seeds: tuple[int, ...]) -> CellResult:
     """What the evaluation wrote for one cell, as arrays with one row per seed."""
     species, sites = pl.read_parquet(cell.per_species), pl.read_parquet(cell.per_site)
+    metrics = read_json(cell.metrics)
+    further = [name for name in metrics[f"seed_{seeds[0]}"] if name not in METRICS]
+    by_species = [name for name in further if name in species.columns]
     return CellResult(
         dataset=cell.dataset,
         variant=cell.variant,
         seeds=seeds,
-        per_species={n: _by_seed(species, m.column, seeds) for n, m in METRICS.items() if m.unit == "species"},
+        per_species={n: _by_seed(species, m.column, seeds) for n, m in METRICS.items() if m.unit == "species"}
+        | {name: _by_seed(species, name, seeds) for name in by_species},
         per_site={n: _by_seed(sites, m.column, seeds) for n, m in METRICS.items() if m.unit == "site"},
         n_species=len(species) // len(seeds),
         n_sites=len(sites) // len(seeds),
+        per_seed={name: _of_seeds(metrics, name, seeds) for name in further if name not in by_species},
+        n_sites_of={name: _sites_of(metrics, name) for name in by_species},
     )
 
 
@@ -56,12 +64,12 @@ def draw(params: Params, table: pl.DataFrame) -> dict[str, str]:
     with write_folder(FIGURES) as folder:
         for dataset in study.datasets:
             rows = table.filter(pl.col("dataset") == dataset)
-            for metric, definition in METRICS.items():
+            for metric, meaning in _drawn(rows):
                 name = f"{metric}_{dataset}.png"
-                save_figure(comparison_figure(rows, metric, definition.meaning), folder / name)
+                save_figure(comparison_figure(rows, metric, meaning), folder / name)
                 best = rows.filter(pl.col("metric") == metric).sort("mean", descending=True)
                 captions[name] = (
-                    f"{metric} ({definition.meaning}), {dataset}: from {best['mean'][0]:.3f} ({best['variant'][0]}) "
+                    f"{metric} ({meaning}), {dataset}: from {best['mean'][0]:.3f} ({best['variant'][0]}) "
                     f"down to {best['mean'][-1]:.3f} ({best['variant'][-1]})."
                 )
             name = f"training_loss_{dataset}.png"
@@ -69,6 +77,25 @@ def draw(params: Params, table: pl.DataFrame) -> dict[str, str]:
             save_figure(training_figure(curves, dataset), folder / name)
             captions[name] = f"Training loss per epoch of every variant on {dataset}, relative to its first epoch."
     return captions
+
+
+def _drawn(rows: pl.DataFrame) -> list[tuple[str, str]]:
+    """The metrics of a figure each, with their meaning: those of the survey, and the same of further surveys."""
+    names = rows["metric"].unique(maintain_order=True).to_list()
+    further = [(name, METRICS[m].meaning) for name in names for m in METRICS if name.endswith(f"_{m}")]
+    return [(name, metric.meaning) for name, metric in METRICS.items()] + further
+
+
+def _of_seeds(metrics: dict[str, Any], name: str, seeds: tuple[int, ...]) -> np.ndarray:
+    """One number of every seed, shape (seeds,); NaN where it was undefined."""
+    return np.array([metrics[f"seed_{seed}"][name] for seed in seeds], dtype=np.float64)
+
+
+def _sites_of(metrics: dict[str, Any], name: str) -> int | None:
+    """Number of sites of the further evaluation that a metric comes from, where it counted any."""
+    tasks = [key.removeprefix("n_").removesuffix("sites") for key in metrics if re.fullmatch("n_.+_sites", key)]
+    task = max((task for task in tasks if name.startswith(task)), key=len, default=None)
+    return None if task is None else int(metrics[f"n_{task}sites"])
 
 
 def _by_seed(table: pl.DataFrame, column: str, seeds: tuple[int, ...]) -> np.ndarray:

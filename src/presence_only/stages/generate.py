@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 from presence_only.datasets import build_dataset
 from presence_only.figures import records_figure, save_figure
 from presence_only.files import write_json
 from presence_only.layout import DatasetFiles
-from presence_only.nouns import PRESENT, Dataset
+from presence_only.nouns import Dataset
 from presence_only.params import load_params
 from presence_only.stages._cell import parse_arguments, run_stage
 
@@ -24,10 +26,14 @@ def main() -> None:
     dataset = build_dataset(settings)
     files = DatasetFiles(arguments.dataset)
     dataset.training.save(files.training)
-    dataset.survey.save(files.survey)
+    dataset.save_survey(files.survey)
     save_figure(records_figure(dataset, arguments.dataset), files.map)
     counts = summarise(dataset)
-    write_json(files.summary, counts)
+    write_json(files.summary, counts | explain(dataset))
+    if dataset.filters:
+        Console(width=100).print(funnel(dataset.filters, arguments.dataset))
+    for note in dataset.notes:
+        print(f"note: {note}")
     print(
         f"{arguments.dataset}: {counts['records']:,} records of {counts['species']:,} species, "
         f"{counts['survey_sites']:,} survey sites in {time.perf_counter() - began:.1f} s",
@@ -37,11 +43,11 @@ def main() -> None:
 
 def summarise(dataset: Dataset) -> dict[str, int | float]:
     """Counts of a data set, and the spread of records and prevalence over species."""
-    records, truth_MS = dataset.training.records, dataset.survey.truth_MS
-    present_S = (truth_MS == PRESENT).sum(axis=0)
-    surveyed_S = (truth_MS >= 0).sum(axis=0)
+    records, survey = dataset.training.records, dataset.survey
+    present_S, surveyed_S = survey.presences_per_species(), survey.surveyed_per_species()
     prevalence_S = present_S / np.maximum(surveyed_S, 1)
     per_species_S = records.records_per_species()
+    n_sites, n_species = survey.truth_MS.shape
     return {
         "species": records.n_species,
         "groups": len(set(records.groups)),
@@ -52,13 +58,39 @@ def summarise(dataset: Dataset) -> dict[str, int | float]:
         "records_per_species_max": int(per_species_S.max()),
         "covariates": len(records.covariate_names),
         "background_sites": len(dataset.training.background.sites_K2),
-        "survey_sites": len(dataset.survey.sites_M2),
-        "surveyed_share": round(float((truth_MS >= 0).mean()), 6),
+        "survey_sites": n_sites,
+        "surveyed_share": round(int(surveyed_S.sum()) / (n_sites * n_species), 6),
         "species_without_presences": int((present_S == 0).sum()),
         "prevalence_min": round(float(prevalence_S.min()), 6),
         "prevalence_median": round(float(np.median(prevalence_S)), 6),
         "prevalence_max": round(float(prevalence_S.max()), 6),
     }
+
+
+def explain(dataset: Dataset) -> dict[str, object]:
+    """What was filtered out, and what the reader of the results must know; nothing where there is nothing to say."""
+    parts: dict[str, object] = {
+        "filters": [{"rule": rule, "rows_left": left} for rule, left in dataset.filters],
+        "notes": dataset.notes,
+        "facts": dict(dataset.facts),
+        "further": {name: task.kind for name, task in dataset.further.items()},
+    }
+    return {name: part for name, part in parts.items() if part}
+
+
+def funnel(filters: tuple[tuple[str, int], ...], name: str) -> Table:
+    """What each rule of the cleaning left and dropped; percentages are of the rows before the rule."""
+    table = Table(title=f"{name}: rows left by each rule")
+    table.add_column("rule")
+    for heading in ("rows left", "dropped", "dropped, %"):
+        table.add_column(heading, justify="right")
+    before = None
+    for rule, left in filters:
+        dropped = 0 if before is None else before - left
+        share = f"{100 * dropped / before:.2f}" if before else "-"
+        table.add_row(rule, f"{left:,}", "-" if before is None else f"{dropped:,}", share)
+        before = left
+    return table
 
 
 if __name__ == "__main__":

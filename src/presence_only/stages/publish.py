@@ -11,7 +11,6 @@ from typing import Any
 
 from presence_only.files import content_hash, read_json
 from presence_only.layout import CellFiles, DatasetFiles
-from presence_only.metrics import METRICS
 from presence_only.params import Params, load_params
 from presence_only.stages._cell import run_stage
 from presence_only.tracking import RunRecord, git_commit, publish, repository_root, store_uri
@@ -46,7 +45,7 @@ def dataset_records(params: Params, dataset: str, tags: dict[str, str]) -> list[
         settings = run_settings(params, dataset, variant)
         for seed in params.study.seeds:
             history = read_json(cell.history(seed))
-            values = {name: metrics[f"seed_{seed}"][name] for name in METRICS}
+            values = metrics[f"seed_{seed}"]
             run = settings | {"seed": str(seed), "data_hash": data_hash}
             identity = [run, values, content_hash(cell.encoder(seed), cell.history(seed))]
             records.append(

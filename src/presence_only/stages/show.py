@@ -8,8 +8,8 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from presence_only.errors import DataError
 from presence_only.layout import COMPARISON, FIGURES, REPORT
-from presence_only.nouns import DataError
 from presence_only.stages._cell import run_stage
 from presence_only.tracking import repository_root, store_uri
 

@@ -85,6 +85,38 @@ def records_figure(dataset: Dataset, name: str) -> Figure:
     return figure
 
 
+def range_figure(
+    score_HW: np.ndarray,
+    extent: tuple[float, float, float, float],
+    sites_P2: np.ndarray,
+    land_share: np.ndarray,
+    title: str,
+) -> Figure:
+    """Relative suitability of one species over a box, with its training records.
+
+    Args:
+        score_HW: Within 0..1, northern row first; NaN where unknown.
+        extent: West, east, south, north in degrees.
+        sites_P2: The species' training records, longitude, latitude in degrees.
+        land_share: Share of land of every cell of 1 degree, (180, 360) from the south-west; its coasts
+            are rough, but show where one is.
+        title: Species and run.
+    """
+    west, east, south, north = extent
+    figure = Figure(figsize=(8.0, 5.0), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(score_HW, extent=(west, east, south, north), vmin=0.0, vmax=1.0, cmap="viridis")
+    figure.colorbar(image, ax=axes, label="relative suitability (0 to 1, no probability)", shrink=0.8)
+    axes.plot(*sites_P2.T, "o", ms=3, mfc="none", mec=ORANGE, mew=0.8, label=f"{len(sites_P2):,} training records")
+    longitude, latitude = np.arange(360) - 179.5, np.arange(180) - 89.5
+    axes.contour(longitude, latitude, land_share, levels=[0.5], colors="white", linewidths=0.7)
+    axes.set(xlim=(west, east), ylim=(south, north), xlabel="longitude (degrees)", ylabel="latitude (degrees)")
+    axes.set_aspect(1.0 / max(np.cos(np.radians((south + north) / 2)), 0.2))
+    axes.set_title(title, fontsize=10)
+    axes.legend(fontsize=8, loc="lower left")
+    return figure
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG, whole or not at all; the same figure gives the same bytes."""
     with write_whole(path) as temporary, mpl.rc_context({"svg.hashsalt": "presence_only"}):

@@ -1,0 +1,242 @@
+"""CPU time to equal mAP: the sampled head against the exact one, on virtual species.
+
+Both train the same encoder with L_AN-full on the same records, one thread each. At growing amounts of CPU time,
+which neither checks nor the first step count towards, a run is scored by the mAP of the survey (over at most 1,000
+species) and by the exact loss of 2,000 records that training never saw. The learning rate of a head is the one
+whose held-out loss is lowest at the end; the survey chooses nothing.
+
+    python benchmarks/head_to_head.py --species 5000 --records 200000 --seconds 40
+    python benchmarks/head_to_head.py --species 20000 --records 600000 --seconds 60 --sampled 256 1024 4096
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import process_time
+
+import numpy as np
+import torch
+
+from presence_only.datasets.virtual import DatasetSettings, build
+from presence_only.encoder import RangeModel
+from presence_only.features import Features
+from presence_only.losses.batch import TrainingCounts
+from presence_only.losses.fused import fused_loss
+from presence_only.losses.registry import build_loss, parse_variant
+from presence_only.metrics import average_precision
+from presence_only.nouns import Dataset, PresenceRecords, Survey, TrainingData
+from presence_only.params import EncoderSettings, TrainingSettings
+from presence_only.training import make_head, take_steps
+from results import write_results
+
+HELD_OUT, JUDGED = 2000, 1000
+LOSS = parse_variant({"loss": "an_full"}, "loss")
+
+
+@dataclass(frozen=True)
+class Check:
+    """How a run stands after some CPU seconds and steps."""
+
+    seconds: float
+    steps: int
+    species_map: float
+    held_out: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--species", type=int, default=5000)
+    parser.add_argument("--records", type=int, default=200_000)
+    parser.add_argument("--seconds", type=float, default=40.0, help="CPU seconds of a run")
+    parser.add_argument("--rates", type=float, nargs="+", default=[3e-3, 1e-2, 3e-2])
+    parser.add_argument("--sampled", type=int, nargs="+", default=[1024], help="species drawn a step")
+    parser.add_argument("--batch", type=int, default=512)
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--depth", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data", type=Path, help="folder to keep the virtual species in, for the next run")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    training, held_out, survey = make_data(arguments)
+    heads: list[int | None] = [None, *arguments.sampled]
+    lines = [
+        f"{arguments.species:,} virtual species, {arguments.records:,} records; `an_full`, batch {arguments.batch} + "
+        f"{arguments.batch}, width {arguments.width}, depth {arguments.depth}, constant learning rate, "
+        f"{arguments.seconds:g} CPU seconds a run, one thread, seed {arguments.seed}.",
+        "",
+        "| head | learning rate | steps | held-out loss | mAP |",
+        "|:--|---:|---:|---:|---:|",
+    ]
+    best: dict[int | None, list[Check]] = {}
+    for head in heads:
+        for rate in arguments.rates:
+            checks = run(training, held_out, survey, head, rate, arguments)
+            last = checks[-1]
+            line = f"| {name(head)} | {rate:g} | {last.steps:,} | {last.held_out:.5f} | {last.species_map:.4f} |"
+            print(line, flush=True)
+            lines.append(line)
+            if head not in best or last.held_out < best[head][-1].held_out:
+                best[head] = checks
+    lines += ["", *compare(best)]
+    print(write_results(Path(__file__), lines, name=f"head_to_head_{arguments.species}").read_text())
+
+
+def make_data(arguments: argparse.Namespace) -> tuple[TrainingData, tuple[np.ndarray, np.ndarray], Survey]:
+    """Training data, held-out records and the survey of at most ``JUDGED`` species."""
+    settings = DatasetSettings(
+        kind="virtual",
+        species=arguments.species,
+        records=arguments.records,
+        background_sites=100_000,
+        survey_resolution=2,
+        seed=arguments.seed,
+    )
+    folder = arguments.data
+    if folder is not None and (folder / "survey").exists():
+        data = Dataset(TrainingData.load(folder / "training"), Survey.load(folder / "survey"))
+    else:
+        data = build(settings)
+        if folder is not None:
+            data.training.save(folder / "training")
+            data.survey.save(folder / "survey")
+    records = data.training.records
+    rng = np.random.default_rng(arguments.seed)
+    # Every species keeps its first record for training.
+    _, first_S = np.unique(records.species_P, return_index=True)
+    spare = np.setdiff1d(np.arange(records.n_rows), first_S)
+    out = np.zeros(records.n_rows, dtype=bool)
+    out[rng.choice(spare, HELD_OUT, replace=False)] = True
+    kept = part(records, ~out)
+    held_out = (records.sites_N2[out], records.species_P[out])
+    return replace(data.training, records=kept), held_out, data.survey
+
+
+def part(records: PresenceRecords, rows: np.ndarray) -> PresenceRecords:
+    """Some rows, each with one record."""
+    return replace(
+        records,
+        sites_N2=records.sites_N2[rows],
+        covariates_NC=records.covariates_NC[rows],
+        row_P=np.arange(rows.sum()),
+        species_P=records.species_P[rows],
+    )
+
+
+def run(
+    data: TrainingData,
+    held_out: tuple[np.ndarray, np.ndarray],
+    survey: Survey,
+    head: int | None,
+    rate: float,
+    arguments: argparse.Namespace,
+) -> list[Check]:
+    """Train for some CPU seconds, with ten checks at growing distances."""
+    settings = TrainingSettings(
+        steps=10**7,
+        batch_size=arguments.batch,
+        background_batch_size=arguments.batch,
+        learning_rate=rate,
+        device="cpu",
+        head="fused" if head is None else "sampled",
+        sampled_species=head,
+    )
+    records = data.records
+    counts = TrainingCounts(records.n_rows, torch.from_numpy(records.records_per_species()).double())
+    loss = build_loss(LOSS, counts)
+    torch.manual_seed(arguments.seed)
+    features = Features("coordinates", "sphere", len(records.covariate_names)).fit(data)
+    encoder = EncoderSettings(width=arguments.width, depth=arguments.depth, dropout=0.1)
+    model = RangeModel(features, records.n_species, encoder)
+    steps = take_steps(model, data, loss, make_head(settings.head, model, loss, settings, arguments.seed), settings, 0)
+    due = list(arguments.seconds * 0.75 ** np.arange(11.0)[::-1])
+    next(steps)  # the first one also prepares the features of all records
+    checks, spent, taken = [], 0.0, 1
+    while due:
+        start = process_time()
+        next(steps)
+        spent += process_time() - start
+        taken += 1
+        if spent >= due[0]:
+            checks.append(check(model, data, held_out, survey, loss, spent, taken))
+            due = [moment for moment in due if moment > spent]
+    return checks
+
+
+@torch.no_grad()
+def check(
+    model: RangeModel,
+    data: TrainingData,
+    held_out: tuple[np.ndarray, np.ndarray],
+    survey: Survey,
+    loss: object,
+    seconds: float,
+    steps: int,
+) -> Check:
+    """MAP of the survey and exact loss of the held-out records; the model goes back to training."""
+    model.eval()
+    every = max(1, len(survey.species) // JUDGED)
+    nothing = np.zeros((len(survey.sites_M2), model.features.n_covariates))
+    location_MD = model.embed(model.features(survey.sites_M2, nothing))
+    scores_MS = (location_MD @ model.species_head.weight[::every].T).numpy()
+    precision_S = average_precision(scores_MS, survey.truth_MS[:, ::every])
+    sites_H2, species_H = held_out
+    far_K2 = data.background.sites_K2[: len(sites_H2)]
+    near_HD, far_KD = (
+        model.embed(model.features(sites_N2, np.zeros((len(sites_N2), model.features.n_covariates))))
+        for sites_N2 in (sites_H2, far_K2)
+    )
+    species_H = torch.from_numpy(species_H)
+    value = fused_loss(
+        loss, near_HD, model.species_head.weight, torch.arange(len(species_H)), species_H, background_KD=far_KD
+    )
+    model.train()
+    return Check(seconds, steps, float(np.nanmean(precision_S)), value.item())
+
+
+def compare(best: dict[int | None, list[Check]]) -> list[str]:
+    """When each head, at its best learning rate, first reached shares of the lower of the final mAPs."""
+    goal = min(max(check.species_map for check in checks) for checks in best.values())
+    lines = [
+        "CPU seconds until a head, at the learning rate with its lowest held-out loss, reached a mAP:",
+        "",
+        f"| mAP | {' | '.join(name(head) for head in best)} |",
+        f"|---:|{'---:|' * len(best)}",
+    ]
+    for share in (0.5, 0.7, 0.8, 0.9, 0.95, 1.0):
+        cells = [f"{moment(checks, share * goal):.1f}" for checks in best.values()]
+        lines.append(f"| {share * goal:.3f} | {' | '.join(cells)} |")
+    lines += ["", "mAP at the same CPU seconds:", ""]
+    lines += [f"| seconds | {' | '.join(name(head) for head in best)} |", f"|---:|{'---:|' * len(best)}"]
+    longest = min(checks[-1].seconds for checks in best.values())
+    for seconds in longest * 0.5 ** np.arange(4.0)[::-1]:
+        cells = [f"{level(checks, seconds):.3f}" for checks in best.values()]
+        lines.append(f"| {seconds:.1f} | {' | '.join(cells)} |")
+    return lines
+
+
+def moment(checks: list[Check], goal: float) -> float:
+    """CPU seconds at which a mAP was first reached, linear between checks."""
+    before = Check(0.0, 0, 0.0, 0.0)
+    for check in checks:
+        if check.species_map >= goal:
+            share = (goal - before.species_map) / max(check.species_map - before.species_map, 1e-12)
+            return before.seconds + share * (check.seconds - before.seconds)
+        before = check
+    return float("nan")
+
+
+def level(checks: list[Check], seconds: float) -> float:
+    """The mAP at some CPU seconds, linear between checks."""
+    return float(np.interp(seconds, [check.seconds for check in checks], [check.species_map for check in checks]))
+
+
+def name(head: int | None) -> str:
+    """What a head is called in the tables."""
+    return "exact" if head is None else f"sampled, {head}"
+
+
+if __name__ == "__main__":
+    main()

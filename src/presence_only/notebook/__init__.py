@@ -1,0 +1,1 @@
+"""What the notebooks read, say and show, and how the pipeline executes them."""

@@ -1,0 +1,141 @@
+import sys
+
+import matplotlib.image
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+from ruamel.yaml import YAML
+
+from presence_only import predict
+from presence_only.datasets import build_dataset, parse_dataset
+from presence_only.datasets.earth import Earth
+from presence_only.layout import CellFiles, DatasetFiles
+from presence_only.params import Params
+from presence_only.range_map import Grid, MapError, suitability
+from presence_only.training import fit
+
+
+@pytest.fixture(scope="module", params=["coordinates", "covariates"])
+def study(request, tmp_path_factory):
+    """A trained cell of two seeds in a folder of its own."""
+    folder = tmp_path_factory.mktemp(request.param)
+    raw = tiny.params(datasets__virtual__input=request.param)
+    YAML(typ="safe").dump(raw, folder / "params.yaml")
+    params = Params.parse(raw)
+    data = build_dataset(parse_dataset(raw["datasets"]["virtual"], "")).training
+    data.save(folder / DatasetFiles("virtual").training)
+    variant = params.variant("an_full")
+    for seed in (0, 1):
+        model, _ = fit(data, variant.loss, variant.encoder, variant.training, seed)
+        model.save(folder / CellFiles("virtual", "an_full").encoder(seed))
+    return folder, data
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["predict", *map(str, arguments)])
+    predict.main()
+
+
+def test_the_table_of_a_map_is_the_mean_sigmoid_over_seeds(study, monkeypatch, tmp_path):
+    folder, data = study
+    cell, out = folder / "runs/virtual/an_full", tmp_path / "map.csv"
+    species = data.records.species[3]
+    run(
+        monkeypatch,
+        "--run",
+        cell,
+        "--species",
+        species.upper(),
+        "--out",
+        out,
+        "--box",
+        -10,
+        40,
+        10,
+        50,
+        "--resolution",
+        5,
+    )
+    table = pl.read_csv(out)
+    assert table["longitude"].to_list() == [-7.5, -2.5, 2.5, 7.5] * 2
+    assert table["latitude"].to_list() == [47.5] * 4 + [42.5] * 4
+    models = predict.load_run(cell).models
+    sites = table.select("longitude", "latitude").to_numpy()
+    covariates = Earth.load().sample(sites)
+    p = np.mean([1 / (1 + np.exp(-m.predict(sites, covariates)[:, 3].astype(float))) for m in models], axis=0)
+    if models[0].features.input == "covariates":
+        p[np.isnan(covariates[:, -1])] = np.nan  # at sea
+        assert np.isnan(p).sum() == table["suitability"].null_count() > 0
+    np.testing.assert_allclose(table["suitability"].cast(float).to_numpy(), p, atol=2e-6)
+
+
+def test_a_map_as_a_figure_and_as_a_geotiff(study, monkeypatch, tmp_path):
+    folder, data = study
+    cell, species = folder / "runs/virtual/an_full/seed_1", data.records.species[0]
+    run(monkeypatch, "--run", cell, "--species", species, "--out", tmp_path / "map.png")
+    assert matplotlib.image.imread(tmp_path / "map.png").std() > 0.01
+    rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
+    run(monkeypatch, "--run", cell, "--species", species, "--out", tmp_path / "map.tif", "--box", -10, 40, 10, 50)
+    run(monkeypatch, "--run", cell, "--species", species, "--out", tmp_path / "map.csv", "--box", -10, 40, 10, 50)
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert tuple(file.bounds) == (-10, 40, 10, 50)
+        assert file.crs.to_epsg() == 4326
+        scores, (longitude, latitude) = file.read(1), file.xy(0, 1)
+    table = pl.read_csv(tmp_path / "map.csv")
+    assert (table["longitude"][1], table["latitude"][1]) == pytest.approx((longitude, latitude))
+    np.testing.assert_allclose(scores.ravel(), table["suitability"].to_numpy(), atol=1e-6)
+
+
+def test_the_species_of_a_place_are_listed_from_the_likeliest_down(study, monkeypatch, capsys):
+    folder, data = study
+    cell = folder / "runs/virtual/an_full"
+    run(monkeypatch, "--run", cell, "--at", -1.5, 48.5, "--top", 4)
+    listed = [line.split("│")[2].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    models, site = predict.load_run(cell).models, np.array([[-1.5, 48.5]])
+    score = np.mean([1 / (1 + np.exp(-m.predict(site, Earth.load().sample(site))[0])) for m in models], axis=0)
+    assert listed == [data.records.species[i] for i in np.argsort(-score)[:4]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--at", 200, 0], "--at 200 0: must be longitude -180..180"),
+        (["--species", "species 99x", "--out", "map.png"], "the run knows no such species; it knows '"),
+        (["--species", "SPECIES", "--out", "map.jpg"], "--out map.jpg: must end in one of .png, .tif, .csv"),
+        (["--at", 8, 47, "--week", 3], "week = 3: the run was trained without weeks"),
+    ],
+)
+def test_a_wrong_question_is_answered_by_one_sentence(study, monkeypatch, arguments, sentence):
+    folder, _ = study
+    with pytest.raises(MapError) as error:
+        run(monkeypatch, "--run", folder / "runs/virtual/an_full", *arguments)
+    assert sentence in str(error.value)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(MapError, match="holds no encoder; give a folder runs/<dataset>/<variant>"):
+        predict.load_run(tmp_path)
+
+
+def test_the_sea_is_unknown_to_a_run_that_reads_the_environment(study):
+    folder, _ = study
+    trained = predict.load_run(folder / "runs/virtual/an_full")
+    scores = suitability(trained.models, np.array([[-30.0, 30.0], [2.0, 47.0]]), trained.sample, slice(None), None)
+    reads_environment = trained.models[0].features.input == "covariates"
+    assert np.isnan(scores[0]).all() == reads_environment
+    assert np.isfinite(scores[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("edges", "sentence"),
+    [
+        ((10, 0, -10, 5, 1), "must be west south east north"),
+        ((0, 0, 10, 95, 1), "must be west south east north"),
+        ((0, 0, 10, 10, 0), "resolution = 0: must be within 0..90"),
+        ((-180, -90, 180, 90, 0.01), "makes 648,000,000 cells"),
+    ],
+)
+def test_an_impossible_grid_is_refused(edges, sentence):
+    with pytest.raises(MapError, match=sentence):
+        Grid(*edges)
