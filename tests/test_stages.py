@@ -11,14 +11,13 @@ from rich.console import Console
 from ruamel.yaml import YAML
 
 from presence_only import comparison, metrics
-from presence_only.encoder import RangeModel
+from presence_only.encoder import RangeModel, load_model
 from presence_only.errors import DataError, TrainingError
 from presence_only.evaluations.survey import evaluate_survey
 from presence_only.features import Features
 from presence_only.files import read_json, write_json
-from presence_only.layout import CellFiles, DatasetFiles
+from presence_only.layout import FIGURES, CellFiles, DatasetFiles
 from presence_only.params import EncoderSettings, load_params
-from presence_only.report import render_report
 from presence_only.settings import SettingsError
 from presence_only.stages import compare, evaluate, show
 from presence_only.stages._cell import run_stage
@@ -102,6 +101,7 @@ def further_study(folder, monkeypatch):
     listed = ListedTruth.of_presences(50, 2, {0: np.arange(20), 1: np.arange(10, 40)})
     iucn = replace(dataset.survey, species=("species_4", "species_1"), truth_MS=listed)
     replace(dataset, further={"iucn": iucn}).save_survey(DatasetFiles("virtual").survey)
+    dataset.training.save(DatasetFiles("virtual").training)
     cell = CellFiles("virtual", "bce")
     model = RangeModel(Features("both", "sphere", 2).fit(dataset.training), 5, EncoderSettings(width=8, depth=1))
     for seed in (0, 1):
@@ -113,7 +113,7 @@ def further_study(folder, monkeypatch):
 
 
 def test_further_evaluations_go_from_the_data_set_to_the_comparison(tmp_path, monkeypatch):
-    dataset, cell = further_study(tmp_path, monkeypatch)
+    _, cell = further_study(tmp_path, monkeypatch)
     monkeypatch.setattr("sys.argv", ["evaluate", "--dataset", "virtual", "--variant", "bce"])
     evaluate.main()
     metrics = read_json(cell.metrics)
@@ -123,18 +123,42 @@ def test_further_evaluations_go_from_the_data_set_to_the_comparison(tmp_path, mo
     assert result.per_species["iucn_species_map"].shape == (2, 5)
     assert np.isnan(result.per_species["iucn_species_map"][:, [0, 2, 3]]).all()
     assert result.per_species["iucn_species_map"][0, [1, 4]].mean() == metrics["seed_0"]["iucn_species_map"]
-    assert list(result.per_seed) == ["iucn_sample_map"]
+    assert set(result.per_seed) == {"iucn_sample_map", *evaluate.OBSERVER_NUMBERS}
     table = comparison.compare([replace(result, n_sites_of=result.n_sites_of | {"iucn_auc_roc": 7})], resamples=20)
     rows = {row["metric"]: row for row in table.iter_rows(named=True)}
     assert (rows["iucn_species_map"]["n_species"], rows["iucn_species_map"]["n_sites"]) == (2, 50)
     assert rows["iucn_auc_roc"]["n_sites"] == 7
     assert rows["species_map"]["n_species"] == 5
 
-    captions = compare.draw(load_params(), table)
-    assert {"species_map_virtual.png", "iucn_species_map_virtual.png"} <= set(captions)
-    html = render_report("tiny", table, [], {"virtual": summarise_dataset(dataset)}, {})
-    assert "iucn_sample_map" in html
-    assert "None" not in html
+    compare.draw(load_params(), table)
+    drawn = {path.name for path in FIGURES.iterdir()}
+    assert {"species_map_virtual.png", "iucn_species_map_virtual.png"} <= drawn
+
+
+def test_the_evaluation_keeps_mean_scores_records_curves_and_the_ensemble(tmp_path, monkeypatch):
+    dataset, cell = further_study(tmp_path, monkeypatch)
+    monkeypatch.setattr("sys.argv", ["evaluate", "--dataset", "virtual", "--variant", "bce"])
+    evaluate.main()
+    survey = dataset.survey
+    logits = [load_model(cell.encoder(seed)).predict(survey.sites_M2, survey.covariates_MC) for seed in (0, 1)]
+    species = pl.read_parquet(cell.per_species)
+    expected = np.concatenate([1 / (1 + np.exp(-x.astype(float))) for x in logits], axis=1).mean(axis=0)
+    np.testing.assert_allclose(species["mean_score"].to_numpy(), expected, atol=1e-6)
+    counts = dataset.training.records.records_per_species()
+    np.testing.assert_array_equal(species["n_records"].to_numpy(), np.tile(counts, 2))
+    mean = metrics.evaluate(np.mean(logits, axis=0), survey.truth_MS)
+    kept = read_json(cell.metrics)["ensemble"]
+    assert kept == pytest.approx({name: mean.summary[name] for name in metrics.METRICS}, abs=1e-6)
+    curves = pl.read_parquet(cell.curves)
+    assert curves.columns == ["seed", "curve", "x", "y", "n"]
+    assert set(curves["curve"]) == {"precision_recall", "calibration"}
+    table = compare.with_ensembles(comparison.compare([compare.read_cell(cell, (0, 1))], resamples=20))
+    row = table.row(by_predicate=pl.col("metric") == "auc_roc", named=True)
+    assert row["ensemble"] == kept["auc_roc"]
+
+
+def test_one_seed_is_no_ensemble():
+    assert evaluate.ensemble([object()], tiny.dataset().survey) == {}
 
 
 def test_the_funnel_and_what_to_know_are_printed_and_written_only_where_there_are_any(capsys):
@@ -149,15 +173,6 @@ def test_the_funnel_and_what_to_know_are_printed_and_written_only_where_there_ar
     printed = capsys.readouterr().out
     for text in ("1,000", "coordinates, uncertainty", "900", "100", "10.00", "0.00"):
         assert text in printed
-    html = render_report(
-        "tiny",
-        pl.DataFrame(schema={"dataset": pl.String, "metric": pl.String, "mean": pl.Float64}),
-        [],
-        {"virtual": summarise_dataset(plain), "gbif": summarise_dataset(full) | told},
-        {},
-    )
-    for text in ("coordinates, uncertainty", "1,000", "Spatial blocks are no survey.", "<td>coverage</td>"):
-        assert text in html
 
 
 def test_a_survey_of_lists_is_summed_up_like_its_matrix():

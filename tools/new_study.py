@@ -19,13 +19,14 @@ CODE = "src/presence_only"
 
 
 def study_pipeline(root: Path = ROOT) -> str:
-    """The root's dvc.yaml as a study's.
+    """The root's dvc.yaml as a study's, without the notebooks, which are about the default study.
 
     Folders of code are spelled out file by file: DVC does not apply .dvcignore outside of the
     study's folder, and would take compiled Python for changed code.
     """
     lines = ["# Made from the root's dvc.yaml by tools/new_study.py; edit that one."]
-    for line in (root / "dvc.yaml").read_text().splitlines():
+    text = re.sub(r"(?ms)^  notebooks:\n.*?(?=^  \w)", "", (root / "dvc.yaml").read_text())
+    for line in text.splitlines():
         found = re.fullmatch(rf"(\s+- )({CODE}/.*)", line)
         if not found:
             lines.append(line)
@@ -51,7 +52,7 @@ def main() -> None:
     for study in sorted(ROOT.glob("experiments/*/params.yaml")):
         (study.parent / "dvc.yaml").write_text(study_pipeline())
         (study.parent / ".dvc").mkdir(exist_ok=True)
-        for file in (".dvc/config", ".dvc/.gitignore", ".dvcignore"):
+        for file in (".dvc/config", ".dvc/plots.html", ".dvc/.gitignore", ".dvcignore"):
             shutil.copy(ROOT / file, study.parent / file)
         print(f"experiments/{study.parent.name} is up to date; make experiment NAME={study.parent.name} runs it")
 

@@ -10,9 +10,9 @@ import pyproj
 import pyreadr
 import pytest
 
-from presence_only.datasets.nceas import DatasetSettings, build
+from presence_only.datasets.nceas import DatasetSettings, build, mix_backgrounds
 from presence_only.errors import DataError
-from presence_only.nouns import TrainingData
+from presence_only.nouns import Background, TrainingData
 from presence_only.settings import SettingsError
 
 REAL = Path(os.environ.get("PRESENCE_ONLY_NCEAS", "")).expanduser()
@@ -411,3 +411,27 @@ class TestRealRegions:
         swi, sa = (read(REAL, region).training.records.covariate_names for region in ("SWI", "SA"))
         assert [name for name in swi if "=" in name] == ["calc = 0", "calc = 1"]
         assert not re.search(r"sabio8\b", " ".join(sa))
+
+
+def test_a_mixed_background_has_its_share_of_random_sites_in_every_group():
+    rng = np.random.default_rng(0)
+
+    def sites(n):
+        return rng.uniform(0, 10, (n, 2)), rng.normal(size=(n, 3)).astype(np.float32)
+
+    near = Background("target_group", *sites(60), ("bird",) * 50 + ("plant",) * 10)
+    far = Background("given", *sites(200))
+    mixed = mix_backgrounds(near, far, 0.1)
+    group, far_rows = np.array(mixed.groups_K), {tuple(row) for row in far.sites_K2}
+    is_far = np.array([tuple(row) in far_rows for row in mixed.sites_K2])
+    assert set(mixed.groups_K) == {"bird", "plant"}
+    for name in ("bird", "plant"):
+        own = group == name
+        assert is_far[own].mean() == pytest.approx(0.1, abs=0.005)
+        assert is_far[own].sum() == 200
+        here = {tuple(row) for row in near.sites_K2[np.array(near.groups_K) == name]}
+        assert {tuple(row) for row in mixed.sites_K2[own & ~is_far]} == here
+    place = {tuple(s): c for s, c in zip(near.sites_K2, near.covariates_KC, strict=True)}
+    place |= {tuple(s): c for s, c in zip(far.sites_K2, far.covariates_KC, strict=True)}
+    for site, covariates in zip(mixed.sites_K2, mixed.covariates_KC, strict=True):
+        np.testing.assert_array_equal(place[tuple(site)], covariates)

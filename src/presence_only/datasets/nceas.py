@@ -28,6 +28,7 @@ import numpy as np
 import pyproj
 import pyreadr
 from numpy.typing import NDArray
+from pydantic import Field
 from pyreadr.custom_errors import LibrdataError, PyreadrError
 
 from presence_only.errors import DataError
@@ -42,7 +43,9 @@ class DatasetSettings(Settings):
     Args:
         root: Folder of the ``.rds`` files; ``~`` is the home folder.
         background: ``given``: the benchmark's 10,000 random sites; ``target_group``: the sites of all
-            records, each counting for the species of its taxon group (Phillips et al. 2009).
+            records, each counting for the species of its taxon group (Phillips et al. 2009); ``mixed``:
+            both, the random sites having ``random_share`` of every taxon group's background.
+        random_share: Of a ``mixed`` background.
         rows: ``records``: one training row a record; ``sites``: the records of a taxon group at one
             (x, y) become one row with several positives.
     """
@@ -51,7 +54,8 @@ class DatasetSettings(Settings):
     root: str
     region: Literal["AWT", "CAN", "NSW", "NZ", "SA", "SWI"]
     input: Input = "covariates"
-    background: Literal["given", "target_group"] = "given"
+    background: Literal["given", "target_group", "mixed"] = "given"
+    random_share: float = Field(default=0.1, gt=0, lt=1)
     rows: Literal["records", "sites"] = "records"
 
 
@@ -193,10 +197,11 @@ def build(settings: DatasetSettings) -> Dataset:
     species = tuple(sorted({str(name) for name in po["spid"]}))
     record_groups = _target_groups(po["group"], region)
     records = _records(po_path, po, record_groups, species, settings.rows, region.crs, encode, covariate_names)
-    if settings.background == "target_group":
-        background = _target_group_background(po_path, po, record_groups, region.crs, encode)
-    else:
-        background = Background("given", _sites(bg_path, bg, region.crs), encode(bg_path, bg))
+    background = Background("given", _sites(bg_path, bg, region.crs), encode(bg_path, bg))
+    if settings.background != "given":
+        target_group = _target_group_background(po_path, po, record_groups, region.crs, encode)
+        mixed = settings.background == "mixed"
+        background = mix_backgrounds(target_group, background, settings.random_share) if mixed else target_group
     return Dataset(
         training=TrainingData(records, background, settings.input, coordinates="local"),
         survey=_survey(root, settings.region, species, covariates, encode, covariate_names),
@@ -347,6 +352,36 @@ def _target_group_background(path: Path, po: Table, groups_P: NDArray[np.str_], 
     first_K, _ = _distinct_sites(po, groups_P)
     table = {name: column[first_K] for name, column in po.items()}
     return Background("target_group", _sites(path, table, crs), encode(path, table), tuple(groups_P[first_K].tolist()))
+
+
+def mix_backgrounds(target_group: Background, random: Background, random_share: float) -> Background:
+    """For every taxon group its target-group sites, repeated, and all random sites, in given shares.
+
+    Sites are drawn alike from a background: repeating the fewer ones makes the shares what they are
+    meant to be, within every group, without leaving out a site of either kind.
+
+    Args:
+        target_group: With a group of every site.
+        random: Sites that count for every group.
+        random_share: Of the rows of every group that are random sites, rounded up, in (0, 1).
+    """
+    groups_K = np.array(target_group.groups_K)
+    n_random, parts, groups = len(random.sites_K2), [], []
+    for group in np.unique(groups_K):
+        own = np.flatnonzero(groups_K == group)
+        repeats = max(1, int(n_random * (1 - random_share) / random_share / len(own)))
+        parts.append((np.repeat(own, repeats), np.arange(n_random)))
+        groups += [str(group)] * (len(own) * repeats + n_random)
+
+    def rows(near: Floats, far: Floats) -> Floats:
+        return np.concatenate([part for own, all_ in parts for part in (near[own], far[all_])])
+
+    return Background(
+        "mixed",
+        rows(target_group.sites_K2, random.sites_K2),
+        rows(target_group.covariates_KC, random.covariates_KC),
+        tuple(groups),
+    )
 
 
 def _survey(

@@ -1,10 +1,8 @@
-"""Bring every cell of the study together: the comparison table, its figures and the report."""
+"""Bring every cell of the study together: the comparison table, all paired differences and their figures."""
 
 from __future__ import annotations
 
-import platform
 import re
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -13,28 +11,47 @@ import polars as pl
 from presence_only.comparison import CellResult, compare
 from presence_only.figures import comparison_figure, save_figure, training_figure
 from presence_only.files import read_json, write_folder, write_whole
-from presence_only.layout import COMPARISON, FIGURES, REPORT, CellFiles, DatasetFiles
+from presence_only.layout import COMPARISON, FIGURES, PAIRS, CellFiles
 from presence_only.metrics import METRICS
 from presence_only.params import Params, load_params
-from presence_only.report import render_report
 from presence_only.stages._cell import run_stage
+from presence_only.statistics import compare_pairs, pairs_table
 
 
 def main() -> None:
-    """Read the cells that params.yaml names, and no others; write table, figures and report."""
+    """Read the cells that params.yaml names, and no others; write the tables and their figures."""
     params = load_params()
     study = params.study
     cells = [read_cell(CellFiles(d, v), study.seeds) for d in study.datasets for v in study.variants]
-    table = compare(cells)
+    table = with_ensembles(compare(cells))
     with write_whole(COMPARISON) as temporary:
         table.write_csv(temporary, float_precision=6)
-    captions = draw(params, table)
-    figures = [(FIGURES / name, text) for name, text in captions.items()]
-    figures += [(DatasetFiles(name).map, f"Records and survey sites of {name}.") for name in study.datasets]
-    datasets = {name: read_json(DatasetFiles(name).summary) for name in study.datasets}
-    versions = {"Python": platform.python_version()} | {p: version(p) for p in ("presence-only", "torch", "numpy")}
-    with write_whole(REPORT) as temporary:
-        temporary.write_text(render_report(study.name, table, figures, datasets, versions))
+    with write_whole(PAIRS) as temporary:
+        all_pairs(cells).write_csv(temporary, float_precision=6)
+    draw(params, table)
+
+
+def with_ensembles(table: pl.DataFrame) -> pl.DataFrame:
+    """The table with the metric of the mean of all seeds' logits, where there is one."""
+    values = []
+    for dataset, variant, metric in table.select("dataset", "variant", "metric").iter_rows():
+        values.append(read_json(CellFiles(dataset, variant).metrics).get("ensemble", {}).get(metric))
+    return table.with_columns(pl.Series("ensemble", values, dtype=pl.Float64))
+
+
+def all_pairs(cells: list[CellResult]) -> pl.DataFrame:
+    """Paired differences of all variants of a data set over species and seeds, for every metric per species."""
+    tables = []
+    for dataset in dict.fromkeys(cell.dataset for cell in cells):
+        own = [cell for cell in cells if cell.dataset == dataset]
+        for metric in own[0].per_species:
+            if len(own) < 2 or metric not in METRICS:
+                continue
+            pairs = compare_pairs({cell.variant: cell.per_species[metric] for cell in own}, family="all")
+            tables.append(
+                pairs_table(pairs).select(pl.lit(dataset).alias("dataset"), pl.lit(metric).alias("metric"), pl.all())
+            )
+    return pl.concat(tables) if tables else pl.DataFrame({"dataset": [], "metric": []})
 
 
 def read_cell(cell: CellFiles, seeds: tuple[int, ...]) -> CellResult:
@@ -57,26 +74,16 @@ def read_cell(cell: CellFiles, seeds: tuple[int, ...]) -> CellResult:
     )
 
 
-def draw(params: Params, table: pl.DataFrame) -> dict[str, str]:
-    """Draw the study's figures; returns file names with the text that describes them."""
+def draw(params: Params, table: pl.DataFrame) -> None:
+    """Draw the study's figures."""
     study = params.study
-    captions = {}
     with write_folder(FIGURES) as folder:
         for dataset in study.datasets:
             rows = table.filter(pl.col("dataset") == dataset)
             for metric, meaning in _drawn(rows):
-                name = f"{metric}_{dataset}.png"
-                save_figure(comparison_figure(rows, metric, meaning), folder / name)
-                best = rows.filter(pl.col("metric") == metric).sort("mean", descending=True)
-                captions[name] = (
-                    f"{metric} ({meaning}), {dataset}: from {best['mean'][0]:.3f} ({best['variant'][0]}) "
-                    f"down to {best['mean'][-1]:.3f} ({best['variant'][-1]})."
-                )
-            name = f"training_loss_{dataset}.png"
+                save_figure(comparison_figure(rows, metric, meaning), folder / f"{metric}_{dataset}.png")
             curves = {v: _mean_history(CellFiles(dataset, v), study.seeds) for v in study.variants}
-            save_figure(training_figure(curves, dataset), folder / name)
-            captions[name] = f"Training loss per epoch of every variant on {dataset}, relative to its first epoch."
-    return captions
+            save_figure(training_figure(curves, dataset), folder / f"training_loss_{dataset}.png")
 
 
 def _drawn(rows: pl.DataFrame) -> list[tuple[str, str]]:

@@ -2,51 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from presence_only.encoder import load_model
+from presence_only.diagnostics.breakdown import records_nearby
+from presence_only.diagnostics.curves import calibration, precision_recall
+from presence_only.diagnostics.observers import observer_numbers
+from presence_only.encoder import Blend, load_model
 from presence_only.evaluations import Task, load_further
 from presence_only.evaluations.survey import evaluate_survey
 from presence_only.files import write_json, write_whole
 from presence_only.layout import CellFiles, DatasetFiles
-from presence_only.metrics import mean_where_defined
-from presence_only.nouns import Survey
+from presence_only.metrics import METRICS, mean_where_defined
+from presence_only.nouns import Survey, TrainingData
 from presence_only.params import load_params
-from presence_only.scores import ScoredModel
+from presence_only.scores import ScoredModel, Scores
 from presence_only.stages._cell import parse_arguments, run_stage
 
+# Of what a run owes to its observers, what is compared.
+OBSERVER_NUMBERS = (
+    "geoscore",
+    "effort_correlation",
+    "effort_correlation_of_truth",
+    "species_map_sparse",
+    "species_map_dense",
+)
+SPECIES_AT_ONCE = 256
 # What a number's name begins with that counts species, sites or the like, and is no metric.
 COUNT = "n_"
 
 
 def main() -> None:
-    """Score every seed's encoder at the survey's sites; write metrics and per-species tables."""
+    """Score every seed's encoder at the survey's sites; write metrics, per-species tables and curves."""
     arguments = parse_arguments(__doc__, "dataset", "variant")
     # One thread, as in training: the same sums on machines with any number of cores.
     torch.set_num_threads(1)
     seeds = load_params().study.seeds
-    cell = CellFiles(arguments.dataset, arguments.variant)
-    folder = DatasetFiles(arguments.dataset).survey
-    survey, further = Survey.load(folder), load_further(folder)
+    cell, files = CellFiles(arguments.dataset, arguments.variant), DatasetFiles(arguments.dataset)
+    survey, further = Survey.load(files.survey), load_further(files.survey)
+    records = TrainingData.load(files.training).records
+    effort_M = records_nearby(survey.sites_M2, records.sites_N2, records.row_P)
+    models = [load_model(cell.encoder(seed)) for seed in seeds]
     summaries, species_tables, site_tables = [], [], []
-    for seed in seeds:
-        model = load_model(cell.encoder(seed))
+    for seed, model in zip(seeds, models, strict=True):
         result = evaluate_survey(model, survey, survey.species)
         numbers, by_species = score_further(model, survey.species, further)
-        summaries.append(result.summary | numbers)
-        species = {"species": np.array(survey.species)} | result.per_species | by_species
+        scores = model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M)
+        observed = observer_numbers(scores, survey.truth_MS, effort_M)
+        summaries.append(result.summary | numbers | {name: observed[name] for name in OBSERVER_NUMBERS})
+        species = {"species": np.array(survey.species), "n_records": records.records_per_species()}
+        species |= {"mean_score": mean_scores(scores)} | result.per_species | by_species
         species_tables.append(_table(seed, species))
         site_tables.append(_table(seed, result.per_site))
-    for path, tables in ((cell.per_species, species_tables), (cell.per_site, site_tables)):
+    for path, tables in (
+        (cell.per_species, species_tables),
+        (cell.per_site, site_tables),
+        (cell.curves, [curves(models[0], survey, seeds[0])]),
+    ):
         with write_whole(path) as temporary:
             pl.concat(tables).write_parquet(temporary)
-    write_json(cell.metrics, summarise(summaries, seeds))
+    write_json(cell.metrics, summarise(summaries, seeds) | ensemble(models, survey))
+
+
+def ensemble(models: Sequence[ScoredModel], survey: Survey) -> dict[str, object]:
+    """Metrics of the mean of all seeds' logits; nothing for a single seed."""
+    if len(models) == 1:
+        return {}
+    summary = evaluate_survey(Blend(models), survey, survey.species).summary
+    return {"ensemble": {name: summary[name] for name in METRICS}}
+
+
+def mean_scores(scores: Scores) -> NDArray[np.float64]:
+    """Mean sigmoid of every species' logits over the survey's sites, shape (S,)."""
+    n_species = scores.shape[1]
+    parts = [slice(start, start + SPECIES_AT_ONCE) for start in range(0, n_species, SPECIES_AT_ONCE)]
+    return np.concatenate([expit(scores.columns(part)).mean(axis=0, dtype=np.float64) for part in parts])
+
+
+def curves(model: ScoredModel, survey: Survey, seed: int) -> pl.DataFrame:
+    """Precision against recall and share present against score, of one seed: one row a point."""
+    scores = model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M)
+    points = {
+        "precision_recall": precision_recall(scores, survey.truth_MS),
+        "calibration": calibration(scores, survey.truth_MS),
+    }
+    return pl.concat(
+        [
+            pl.DataFrame({"x": curve.x, "y": curve.y, "n": curve.n}).select(
+                pl.lit(seed, pl.Int64).alias("seed"), pl.lit(name).alias("curve"), pl.all()
+            )
+            for name, curve in points.items()
+        ]
+    )
 
 
 def score_further(
