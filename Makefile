@@ -33,7 +33,7 @@ study: setup
 # A study of experiments/, by name: make experiment NAME=nceas
 experiment: setup
 	@test -f experiments/$(NAME)/params.yaml || { echo "error: NAME=$(NAME) is no folder of experiments/; there are:" $$(cd experiments && echo */); exit 1; }
-	@cd experiments/$(NAME) && dvc repro && python -m presence_only.stages.show
+	@cd experiments/$(NAME) && dvc repro -P && python -m presence_only.stages.show
 
 test: setup
 	@python -m pytest

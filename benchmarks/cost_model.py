@@ -65,8 +65,8 @@ def main() -> None:
 
     lines += [
         "",
-        f"Computed from it, width 256, {BATCH} records and {BATCH} background sites a step, `bce` curve; the sampled head "
-        f"takes {TAKEN:,} species:",
+        f"Computed from it, width 256, {BATCH} records and {BATCH} background sites a step, `bce` curve; the sampled "
+        f"head takes {TAKEN:,} species:",
         "",
         "| case | species | records | exact, s a step | sampled, s a step | exact, core days an epoch | "
         "sampled, core days an epoch | species matrix with gradient and moments, GiB |",

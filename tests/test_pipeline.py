@@ -14,6 +14,8 @@ import pytest
 import tiny
 from ruamel.yaml import YAML
 
+from presence_only.stages.evaluate import OBSERVER_NUMBERS
+
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {
     **{key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "MLFLOW_", "GIT_"))},
@@ -30,8 +32,11 @@ class Project:
         self.folder = folder
         folder.mkdir()
         shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        for name in ("dvc.yaml", ".dvcignore"):
-            shutil.copy(ROOT / name, folder / name)
+        shutil.copy(ROOT / ".dvcignore", folder / ".dvcignore")
+        # A project without notebooks, as a study of experiments/ is.
+        pipeline = YAML(typ="safe").load(ROOT / "dvc.yaml")
+        del pipeline["stages"]["notebooks"]
+        YAML().dump(pipeline, folder / "dvc.yaml")
         (folder / ".gitignore").write_text("mlflow.db*\nmlartifacts/\ntiming/\n")
         self.run("git", "init", "-q")
         self.run("dvc", "init", "-q")
@@ -97,11 +102,14 @@ def test_repro_makes_the_comparison(project):
     assert {"generate@virtual", "train@virtual-bce", "evaluate@virtual-an_full", "compare"} <= project.first_repro
     table = project.comparison()
     assert table.columns == [
-        "dataset", "variant", "metric", "mean", "sd", "low", "high", "n_seeds", "n_species", "n_sites",
+        "dataset", "variant", "metric", "mean", "sd", "low", "high", "n_seeds", "n_species", "n_sites", "ensemble",
     ]  # fmt: skip
     assert set(table["variant"]) == {"bce", "an_full"}
-    assert set(table["metric"]) == {"species_map", "sample_map", "auc_roc"}
+    assert set(table["metric"]) == {"species_map", "sample_map", "auc_roc", *OBSERVER_NUMBERS}
     assert table["n_seeds"].unique().to_list() == [2]
+    pairs = pl.read_csv(project.folder / "results/pairs.csv")
+    assert set(pairs["metric"]) == {"species_map", "auc_roc"}
+    assert set(pairs["first"]) | set(pairs["second"]) == {"bce", "an_full"}
     assert table.filter((pl.col("low") > pl.col("mean")) | (pl.col("high") < pl.col("mean"))).is_empty()
     metrics = json.loads((project.folder / "results/metrics/virtual/bce.json").read_text())
     row = table.filter((pl.col("variant") == "bce") & (pl.col("metric") == "species_map"))
@@ -157,7 +165,7 @@ def test_editing_a_variant_reruns_that_variant_and_back_restores_it(project):
     before = (project.folder / "results/comparison.csv").read_bytes()
     project.edit(variants__an_full={"loss": "an_full", "pos_lambda": 4.0})
     ran = project.repro()
-    assert ran == {"train@virtual-an_full", "evaluate@virtual-an_full", "compare", "publish"}
+    assert ran == {"train@virtual-an_full", "evaluate@virtual-an_full", "compare", "report", "publish"}
     assert project.current_cells() == CELLS
     current = {r["tags"]["cell"]: r["params"] for r in project.runs(current=True)}
     assert current["virtual/an_full/0"]["pos_lambda"] == "4.0"

@@ -167,6 +167,7 @@ class Forest:
     trees: tuple[Any, ...]
 
     def __call__(self, covariates_MC: Floats) -> NDArray[np.float64]:
+        """Score of every site, shape (M,)."""
         # Trees compare in float32; converted once, not once a tree.
         covariates_MC = np.ascontiguousarray(covariates_MC, dtype=np.float32)
         share_M = np.zeros(len(covariates_MC))
@@ -248,7 +249,10 @@ def maxent(present_PC: Floats, background_KC: Floats, rng: np.random.Generator) 
         raise UserError("method = 'maxent' needs elapid: pip install 'presence-only[maxent]'") from None
     n_records = len(present_PC)
     features = ["linear", *(["quadratic"] if n_records >= 10 else []), *(["hinge"] if n_records >= 15 else [])]
-    present_PC, background_KC = _capped(present_PC, MAXENT_PRESENCES, rng), _capped(background_KC, MAXENT_BACKGROUND, rng)
+    present_PC, background_KC = (
+        _capped(present_PC, MAXENT_PRESENCES, rng),
+        _capped(background_KC, MAXENT_BACKGROUND, rng),
+    )
     model = MaxentModel(
         feature_types=features,
         beta_multiplier=1.0,

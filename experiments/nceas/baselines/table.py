@@ -1,0 +1,47 @@
+"""Put encoders and baselines side by side; run from the study's folder."""
+
+import argparse
+
+from presence_only.baselines import BaselineFiles
+from presence_only.files import write_whole
+from presence_only.layout import CellFiles
+from presence_only.methods import (
+    METHODS_PAIRS,
+    METHODS_TABLE,
+    METHODS_TEXT,
+    best_encoder,
+    methods_table,
+    methods_text,
+    pairs_with,
+    read_baseline,
+    read_encoder,
+)
+from presence_only.params import load_params
+from presence_only.stages._cell import run_stage
+
+
+def main() -> None:
+    """Write region x method, every method against the best encoder, and both as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("methods", "backgrounds"):
+        parser.add_argument(f"--{name}", nargs="+", required=True)
+    arguments = parser.parse_args()
+    study = load_params().study
+    results = []
+    for dataset in study.datasets:
+        results += [read_encoder(CellFiles(dataset, variant), study.seeds) for variant in study.variants]
+        results += [
+            read_baseline(BaselineFiles(dataset, method, background))
+            for method in arguments.methods
+            for background in arguments.backgrounds
+        ]
+    table, pairs = methods_table(results), pairs_with(best_encoder(results), results)
+    for path, content in ((METHODS_TABLE, table), (METHODS_PAIRS, pairs)):
+        with write_whole(path) as temporary:
+            content.write_csv(temporary, float_precision=6)
+    with write_whole(METHODS_TEXT) as temporary:
+        temporary.write_text(methods_text(table, pairs))
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,373 @@
+"""Encoders and baselines side by side: region x method, and every method against the best encoder.
+
+Shape legend: K methods, V seeds, U species, R resamples, D data sets (regions).
+
+A baseline is fitted once a region: where encoders have several seeds its values stand for every one of
+them, so that intervals hold what the encoders' seeds add and nothing of what a forest's own seed would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from presence_only.baselines import BaselineFiles
+from presence_only.errors import DataError
+from presence_only.files import content_hash, read_json
+from presence_only.layout import CellFiles
+from presence_only.metrics import METRICS
+from presence_only.statistics import points
+from presence_only.statistics.paired import bootstrap_means, holm, signed_rank_test
+
+METHODS_TABLE = Path("results/methods.csv")
+METHODS_PAIRS = Path("results/methods_pairs.csv")
+METHODS_TEXT = Path("results/methods.md")
+
+# Of a table's data sets; the mean over the others.
+MEAN = "mean"
+RESAMPLES = 2000
+_COLUMNS = {name: metric.column for name, metric in METRICS.items() if metric.unit == "species"}
+# Ordered by what the benchmark is ordered by.
+_FIRST = "auc_roc"
+_TITLES = {"auc_roc": "AUC-ROC", "species_map": "Average precision"}
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """One method on one data set.
+
+    Args:
+        kind: ``encoder``, a variant of the study, or ``baseline``.
+        species: Names of the species, in the order of the values.
+        values: Metric to values (V, U), NaN where undefined; V is 1 for a baseline.
+        ensemble: Metric of the mean of all seeds' logits, where there is one.
+        seconds: Of training one seed, or of a baseline's fits of all species; None where unknown.
+    """
+
+    dataset: str
+    method: str
+    kind: Literal["encoder", "baseline"]
+    species: tuple[str, ...]
+    values: Mapping[str, NDArray[Any]]
+    ensemble: Mapping[str, float]
+    seconds: float | None
+
+
+def read_encoder(cell: CellFiles, seeds: Sequence[int]) -> MethodResult:
+    """What training and evaluation wrote for one variant on one data set."""
+    table = pl.read_parquet(cell.per_species)
+    by_seed = [table.filter(pl.col("seed") == seed) for seed in seeds]
+    species = tuple(by_seed[0]["species"])
+    if any(tuple(rows["species"]) != species for rows in by_seed):
+        raise DataError(f"{cell.per_species}: seeds {tuple(seeds)} must all have the same species; run `dvc repro`")
+    return MethodResult(
+        dataset=cell.dataset,
+        method=cell.variant,
+        kind="encoder",
+        species=species,
+        values={name: np.stack([rows[column].to_numpy() for rows in by_seed]) for name, column in _COLUMNS.items()},
+        ensemble=read_json(cell.metrics).get("ensemble", {}),
+        seconds=_seconds(cell.timing, "runs", cell.runs),
+    )
+
+
+def read_baseline(files: BaselineFiles) -> MethodResult:
+    """What was written for one baseline on one data set."""
+    table = pl.read_parquet(files.scores)
+    return MethodResult(
+        dataset=files.dataset,
+        method=files.name,
+        kind="baseline",
+        species=tuple(table["species"]),
+        values={name: table[column].to_numpy()[None] for name, column in _COLUMNS.items()},
+        ensemble={},
+        seconds=_seconds(files.timing, "scores", files.scores),
+    )
+
+
+def methods_table(results: Sequence[MethodResult], *, resamples: int = RESAMPLES, seed: int = 0) -> pl.DataFrame:
+    """Region x method: means over species and seeds with their 95 % intervals, ensembles and seconds.
+
+    Intervals are by bootstrap over species, and over seeds where there are several; those of the mean over
+    regions resample every region's species apart.
+
+    Args:
+        results: Every method on every data set, once.
+        resamples: Number of bootstrap resamples, at least 1.
+        seed: Seed of the resamples, at least 0.
+
+    Returns:
+        One row a data set and method, best AUC first, then those of the data set ``mean``: dataset, method,
+        kind, n_seeds, n_species, for every metric of species its mean, _low, _high and ensemble_..., seconds.
+
+    Raises:
+        DataError: If a method lacks a data set or is given twice, species differ between methods, or a
+            data set has no species with a value for every method.
+    """
+    grid = _grid(results)
+    rows: list[dict[str, Any]] = []
+    for dataset, cells in grid.items():
+        rows += [
+            {
+                "dataset": dataset,
+                "method": cell.method,
+                "kind": cell.kind,
+                "n_seeds": next(iter(cell.values.values())).shape[0],
+                "n_species": int(_defined(cells, _FIRST).sum()),
+                **{f"ensemble_{metric}": cell.ensemble.get(metric) for metric in _COLUMNS},
+                "seconds": cell.seconds,
+            }
+            for cell in cells
+        ]
+    n_methods = len(rows) // len(grid)
+    if len(grid) > 1:
+        rows += [_mean_row(rows[k::n_methods]) for k in range(n_methods)]
+    for metric in _COLUMNS:
+        mean_DK, mean_DRK = _means(grid, metric, resamples, seed)
+        low_DK, high_DK = np.quantile(mean_DRK, [0.025, 0.975], axis=1)
+        found = zip(rows, mean_DK.ravel(), low_DK.ravel(), high_DK.ravel(), strict=True)
+        for row, mean, low, high in found:
+            row |= {metric: float(mean), f"{metric}_low": float(low), f"{metric}_high": float(high)}
+    order = {dataset: i for i, dataset in enumerate([*grid, MEAN])}
+    rows.sort(key=lambda row: (order[row["dataset"]], -row[_FIRST], row["method"]))
+    table = pl.DataFrame(rows, infer_schema_length=None)
+    names = [name for metric in (_FIRST, *_others()) for name in (metric, f"{metric}_low", f"{metric}_high")]
+    ensembles = [f"ensemble_{metric}" for metric in (_FIRST, *_others())]
+    floats = [pl.col(name).cast(pl.Float64) for name in [*names, *ensembles, "seconds"]]
+    return table.select("dataset", "method", "kind", "n_seeds", "n_species", *floats)
+
+
+def best_encoder(results: Sequence[MethodResult]) -> str:
+    """The variant with the highest mean over data sets of AUC.
+
+    Raises:
+        DataError: If there is no encoder.
+    """
+    grid = _grid(results)
+    cells = next(iter(grid.values()))
+    mean_K = _means(grid, _FIRST, 1, 0)[0][-1]
+    encoders = [(float(mean), cell.method) for mean, cell in zip(mean_K, cells, strict=True) if cell.kind == "encoder"]
+    if not encoders:
+        raise DataError("there is no encoder to compare with; the study must name at least one variant")
+    return max(encoders)[1]
+
+
+def pairs_with(
+    reference: str, results: Sequence[MethodResult], *, resamples: int = RESAMPLES, seed: int = 0
+) -> pl.DataFrame:
+    """The reference against every other method, species by species.
+
+    Source: Wilcoxon's signed-rank test over species, Demsar (2006),
+    https://jmlr.org/papers/v7/demsar06a.html; Holm (1979) over the methods of one data set and metric.
+
+    Args:
+        reference: A method of the results.
+        results: Every method on every data set, once; at least two methods.
+        resamples: Number of bootstrap resamples, at least 1.
+        seed: Seed of the resamples, at least 0.
+
+    Returns:
+        One row a data set, metric and other method, largest difference last: dataset, metric, reference,
+        method, difference (reference - method, of means over seeds and species), low and high (95 %
+        interval, both drawn alike), p_wilcoxon, p_holm, share_higher (of species where the reference is
+        higher, equal ones counting one half) and n_species. Those of the data set ``mean`` are means over
+        data sets, and tests over all their species.
+
+    Raises:
+        DataError: As :func:`methods_table`, or if the reference is no method or the only one.
+    """
+    grid = _grid(results)
+    names = [cell.method for cell in next(iter(grid.values()))]
+    if reference not in names or len(names) < 2:
+        raise DataError(f"reference = {reference!r}: must be one of two or more methods; there are: {', '.join(names)}")
+    at = names.index(reference)
+    rows: list[dict[str, Any]] = []
+    for metric in (_FIRST, *_others()):
+        mean_DK, mean_DRK = _means(grid, metric, resamples, seed)
+        species_DKU = [_stacked(cells, metric).mean(axis=1) for cells in grid.values()]
+        if len(grid) > 1:
+            species_DKU.append(np.concatenate(species_DKU, axis=1))
+        labels = [*grid, MEAN] if len(grid) > 1 else list(grid)
+        for dataset, mean_K, mean_RK, species_KU in zip(labels, mean_DK, mean_DRK, species_DKU, strict=True):
+            found: list[dict[str, Any]] = []
+            for k, name in enumerate(names):
+                if k == at:
+                    continue
+                difference_U = species_KU[at] - species_KU[k]
+                low, high = np.quantile(mean_RK[:, at] - mean_RK[:, k], [0.025, 0.975])
+                found.append(
+                    {
+                        "dataset": dataset,
+                        "metric": metric,
+                        "reference": reference,
+                        "method": name,
+                        "difference": float(mean_K[at] - mean_K[k]),
+                        "low": float(low),
+                        "high": float(high),
+                        "p_wilcoxon": signed_rank_test(difference_U),
+                        "p_holm": 1.0,
+                        "share_higher": float(np.mean((difference_U > 0) + 0.5 * (difference_U == 0))),
+                        "n_species": len(difference_U),
+                    }
+                )
+            for row, p in zip(found, holm([row["p_wilcoxon"] for row in found]), strict=True):
+                row["p_holm"] = p
+            rows += sorted(found, key=lambda row: (row["difference"], row["method"]))
+    return pl.DataFrame(rows)
+
+
+def methods_text(table: pl.DataFrame, pairs: pl.DataFrame) -> str:
+    """Both tables for a reader, as Markdown: methods down, regions across, best mean on top."""
+    datasets = table["dataset"].unique(maintain_order=True).to_list()
+    methods = table.filter(pl.col("dataset") == datasets[-1])["method"].to_list()
+    cells = {(row["method"], row["dataset"]): row for row in table.iter_rows(named=True)}
+    parts = ["# Methods", "", *_legend(table)]
+    for metric in (_FIRST, *_others()):
+        shown = [
+            [_interval(cells[method, d], metric) for d in datasets]
+            + [_number(cells[method, datasets[-1]][f"ensemble_{metric}"])]
+            for method in methods
+        ]
+        parts += ["", f"## {_TITLES[metric]}", ""]
+        parts += _markdown(["method", *datasets, f"ensemble, {datasets[-1]}"], methods, shown)
+    ensembles = [[_number(cells[method, d][f"ensemble_{_FIRST}"]) for d in datasets] for method in methods]
+    kept = [k for k, row in enumerate(ensembles) if any(row)]
+    if kept:
+        parts += ["", f"## {_TITLES[_FIRST]} of ensembles", ""]
+        parts += _markdown(["method", *datasets], [methods[k] for k in kept], [ensembles[k] for k in kept])
+    parts += ["", "## Seconds", ""]
+    seconds = [[_number(cells[method, d]["seconds"], 1) for d in datasets] for method in methods]
+    parts += _markdown(["method", *datasets], methods, seconds)
+    for metric in pairs["metric"].unique(maintain_order=True):
+        parts += ["", f"## {pairs['reference'][0]} against every other method, {_TITLES[metric]} in points", ""]
+        own = pairs.filter(pl.col("metric") == metric)
+        found = {(row["method"], row["dataset"]): row for row in own.iter_rows(named=True)}
+        others = own.filter(pl.col("dataset") == datasets[-1])["method"].to_list()
+        shown = [[_difference(found[method, d]) for d in datasets] for method in others]
+        parts += _markdown(["other method", *datasets], others, shown)
+    return "\n".join(parts) + "\n"
+
+
+def _grid(results: Sequence[MethodResult]) -> dict[str, list[MethodResult]]:
+    """Data set to its methods, all in the order of the first data set's."""
+    grid: dict[str, dict[str, MethodResult]] = {}
+    for result in results:
+        if result.method in grid.setdefault(result.dataset, {}):
+            raise DataError(f"{result.method} on {result.dataset} is given twice; a method needs a name of its own")
+        grid[result.dataset][result.method] = result
+    if not grid:
+        raise DataError("there are no methods to compare; at least one is needed")
+    names = list(next(iter(grid.values())))
+    for dataset, cells in grid.items():
+        if set(cells) != set(names):
+            raise DataError(
+                f"{dataset} has the methods {', '.join(cells)}; {', '.join(names)} expected, as other data sets have"
+            )
+        species = cells[names[0]].species
+        for cell in cells.values():
+            if cell.species != species:
+                raise DataError(f"{cell.method} on {dataset} has other species than {names[0]}; run `dvc repro`")
+    return {dataset: [cells[name] for name in names] for dataset, cells in grid.items()}
+
+
+def _defined(cells: Sequence[MethodResult], metric: str) -> NDArray[np.bool_]:
+    """Which species have a value under every method and seed, shape (U,)."""
+    defined_U: NDArray[np.bool_] = np.logical_and.reduce([~np.isnan(c.values[metric]).any(axis=0) for c in cells])
+    if not defined_U.any():
+        raise DataError(f"{cells[0].dataset}: no species has a value of {metric} for every method; at least one must")
+    return defined_U
+
+
+def _stacked(cells: Sequence[MethodResult], metric: str) -> Floats:
+    """Values of all methods of a data set at the species that all have, shape (K, V, U)."""
+    defined_U = _defined(cells, metric)
+    counts = {cell.values[metric].shape[0] for cell in cells if cell.kind == "encoder"}
+    if len(counts) > 1:
+        raise DataError(f"{cells[0].dataset}: encoders have {sorted(counts)} seeds; all must have the same")
+    shape = (max(counts, default=1), int(defined_U.sum()))
+    return np.stack([np.broadcast_to(cell.values[metric][:, defined_U], shape) for cell in cells]).astype(np.float64)
+
+
+def _means(
+    grid: Mapping[str, Sequence[MethodResult]], metric: str, resamples: int, seed: int
+) -> tuple[Floats, NDArray[np.float64]]:
+    """Means (D, K), and those of resamples (D, R, K); of several data sets the last is their mean."""
+    means, resampled = [], []
+    for i, cells in enumerate(grid.values()):
+        values_KVU = _stacked(cells, metric)
+        means.append(values_KVU.mean(axis=(1, 2)))
+        resampled.append(bootstrap_means(values_KVU, resamples, np.random.default_rng([seed, i])))
+    if len(grid) > 1:
+        means.append(np.mean(means, axis=0))
+        resampled.append(np.mean(resampled, axis=0))
+    return np.stack(means), np.stack(resampled)
+
+
+def _mean_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One method's row of the mean over data sets, before its metrics."""
+    of_all = {name: [row[name] for row in rows] for name in rows[0]}
+    numbers = [name for name in of_all if name.startswith("ensemble_") or name == "seconds"]
+    means = {name: None if None in of_all[name] else float(np.mean(of_all[name])) for name in numbers}
+    return {**rows[0], **means, "dataset": MEAN, "n_species": sum(of_all["n_species"])}
+
+
+def _others() -> tuple[str, ...]:
+    """The metrics of species beside the first."""
+    return tuple(metric for metric in _COLUMNS if metric != _FIRST)
+
+
+def _seconds(path: Path, key: str, made: Path) -> float | None:
+    """Mean of the seconds in a timing file, if it belongs to what lies in ``made``."""
+    if not path.exists() or not made.exists():
+        return None
+    timing = read_json(path)
+    if timing[key] != content_hash(made):
+        return None
+    taken = timing["seconds"]
+    return float(np.mean(list(taken.values())) if isinstance(taken, dict) else taken)
+
+
+def _legend(table: pl.DataFrame) -> list[str]:
+    """What the numbers mean, a sentence a line."""
+    encoders = table.filter(pl.col("kind") == "encoder")
+    n_seeds = int(encoders["n_seeds"].max()) if len(encoders) else 0  # type: ignore[arg-type]
+    return [
+        "Made by the stage `methods`. Means over species and, of encoders, over "
+        f"{n_seeds} seeds; in brackets the 95 % interval by bootstrap over species and seeds.",
+        "An ensemble is the mean of all seeds' logits. Baselines are fitted once a region, one model a species.",
+        "Seconds are those of one seed of an encoder and of a baseline's fits of all species; none where they were "
+        "taken with other results.",
+        "Differences are the encoder's minus the other method's, species by species: in brackets the interval, then "
+        "Wilcoxon's p corrected by Holm for all methods of the column. The encoder is the one with the highest mean "
+        "on these very surveys, so its lead over other encoders is flattered.",
+    ]
+
+
+def _markdown(head: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table whose first column is names."""
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return lines + [f"| `{name}` | {' | '.join(row)} |" for name, row in zip(names, rows, strict=True)]
+
+
+def _interval(row: Mapping[str, Any], metric: str) -> str:
+    """A mean with its interval."""
+    return f"{row[metric]:.3f} ({row[f'{metric}_low']:.3f} to {row[f'{metric}_high']:.3f})"
+
+
+def _difference(row: Mapping[str, Any]) -> str:
+    """A difference with its interval and p."""
+    p = "p < 0.001" if row["p_holm"] < 0.001 else f"p {row['p_holm']:.3f}"
+    return f"{points(row['difference'])} ({points(row['low'])} to {points(row['high'])}), {p}"
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    """A number, or nothing where there is none."""
+    return "" if value is None else f"{value:.{digits}f}"
