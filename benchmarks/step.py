@@ -157,7 +157,7 @@ def make_data(arguments: argparse.Namespace) -> TrainingData:
     """Random records, a few common species and many rare ones, and random background sites."""
     rng = np.random.default_rng(0)
     n_species = arguments.species
-    n_rows = max(20 * arguments.batch, 2 * n_species)
+    n_rows = max(20 * arguments.batch, 10 * n_species)
     share_S = 1 / np.arange(1, n_species + 1)
     drawn = rng.choice(n_species, n_rows - n_species, p=share_S / share_S.sum())
     species_P = rng.permutation(np.concatenate([np.arange(n_species), drawn]))

@@ -231,13 +231,9 @@ def methods_text(table: pl.DataFrame, pairs: pl.DataFrame) -> str:
     cells = {(row["method"], row["dataset"]): row for row in table.iter_rows(named=True)}
     parts = ["# Methods", "", *_legend(table)]
     for metric in (_FIRST, *_others()):
-        shown = [
-            [_interval(cells[method, d], metric) for d in datasets]
-            + [_number(cells[method, datasets[-1]][f"ensemble_{metric}"])]
-            for method in methods
-        ]
         parts += ["", f"## {_TITLES[metric]}", ""]
-        parts += _markdown(["method", *datasets, f"ensemble, {datasets[-1]}"], methods, shown)
+        shown = [[_interval(cells[method, d], metric) for d in datasets] for method in methods]
+        parts += _markdown(["method", *datasets], methods, shown)
     ensembles = [[_number(cells[method, d][f"ensemble_{_FIRST}"]) for d in datasets] for method in methods]
     kept = [k for k, row in enumerate(ensembles) if any(row)]
     if kept:

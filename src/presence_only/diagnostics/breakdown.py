@@ -260,7 +260,9 @@ def _spearman(a_N: Ints, b_N: Ints) -> float:
     if len(a_N) < 2 or (a_N == a_N[0]).all() or (b_N == b_N[0]).all():
         return float("nan")
     rank_a_N, rank_b_N = _ranks(a_N), _ranks(b_N)
-    return float((rank_a_N @ rank_b_N) / np.sqrt((rank_a_N @ rank_a_N) * (rank_b_N @ rank_b_N)))
+    # Sums, not matrix products: those wait for threads, and round otherwise with another number of them.
+    product, square_a, square_b = ((x * y).sum() for x, y in ((rank_a_N, rank_b_N), (rank_a_N,) * 2, (rank_b_N,) * 2))
+    return float(product / np.sqrt(square_a * square_b))
 
 
 def _ranks(level_N: Ints) -> Floats:
