@@ -10,7 +10,8 @@ import torch
 
 from presence_only.diagnostics.findings import expected_score
 from presence_only.figures import learning as learning_figures
-from presence_only.figures import loss_figures, surface_figures
+from presence_only.figures import losses as loss_figures
+from presence_only.figures import surfaces as surface_figures
 from presence_only.losses.elementwise import Asymmetric, CrossEntropy, Focal
 from presence_only.notebook.display import picture
 
