@@ -111,7 +111,8 @@ LEAVES = {
     "figures": {"comparison", "diagnostics", "files", "losses", "metrics", "nouns", "statistics"},
     "report": {"comparison", "diagnostics", "figures", "losses", "metrics", "statistics"},
     "notebook": {"comparison", "diagnostics", "figures", "files", "layout", "params"},
-    "baselines": {"nouns"},
+    "baselines": {"metrics", "nouns", "seeds"},
+    "methods": {"baselines", "files", "layout", "statistics", "metrics", "comparison"},
     "tracking": set(),
 }
 
