@@ -1,3 +1,4 @@
+import importlib
 import sys
 
 import matplotlib.image
@@ -8,8 +9,9 @@ import tiny
 from ruamel.yaml import YAML
 
 from presence_only import predict
-from presence_only.datasets import build_dataset, parse_dataset
+from presence_only.datasets import build_dataset, covariate_source, parse_dataset
 from presence_only.datasets.earth import Earth
+from presence_only.errors import DataError
 from presence_only.layout import CellFiles, DatasetFiles
 from presence_only.params import Params
 from presence_only.range_map import Grid, MapError, suitability
@@ -139,3 +141,15 @@ def test_the_sea_is_unknown_to_a_run_that_reads_the_environment(study):
 def test_an_impossible_grid_is_refused(edges, sentence):
     with pytest.raises(MapError, match=sentence):
         Grid(*edges)
+
+
+@pytest.mark.parametrize("kind", ["virtual", "gbif", "inaturalist", "sinr"])
+def test_every_kind_whose_environment_is_known_everywhere_can_be_mapped(kind):
+    module = importlib.import_module(f"presence_only.datasets.{kind}")
+    assert callable(module.covariate_source)
+
+
+def test_a_kind_with_covariates_at_its_own_sites_says_so():
+    settings = parse_dataset({"kind": "nceas", "root": "x", "region": "SA"}, "")
+    with pytest.raises(DataError, match="a data set of kind 'nceas' has covariates at its own sites only"):
+        covariate_source(settings)

@@ -144,7 +144,7 @@ def find_species(asked: str, species: tuple[str, ...]) -> int:
 def _around(sites_P2: np.ndarray) -> tuple[float, float, float, float]:
     """Whole degrees around some sites with a margin: west, south, east, north."""
     low, high = sites_P2.min(axis=0), sites_P2.max(axis=0)
-    margin = np.maximum((high - low) * 0.25, 2.0)
+    margin = np.maximum((high - low) * 0.5, 10.0)
     west, south = np.maximum(np.floor(low - margin), [-180, -90])
     east, north = np.minimum(np.ceil(high + margin), [180, 90])
     return float(west), float(south), float(east), float(north)

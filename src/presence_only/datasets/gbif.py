@@ -24,6 +24,7 @@ from pydantic import Field
 
 from presence_only.datasets import darwin_core
 from presence_only.datasets.assemble import RecordsSettings, assemble
+from presence_only.datasets.assemble import covariate_source as covariate_source
 from presence_only.datasets.cleaning import CleaningSettings, ReaderRules, Rule, clean
 from presence_only.datasets.occurrences import Occurrences
 from presence_only.datasets.packed import LIMITS, Archive, Limits, first_bytes, is_zip

@@ -18,6 +18,7 @@ import polars as pl
 from pydantic import Field
 
 from presence_only.datasets.assemble import RecordsSettings, assemble
+from presence_only.datasets.assemble import covariate_source as covariate_source
 from presence_only.datasets.cleaning import CleaningSettings, ReaderRules, Rule, clean
 from presence_only.datasets.occurrences import Occurrences
 from presence_only.datasets.packed import LIMITS, Limits

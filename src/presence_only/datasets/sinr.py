@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from presence_only.datasets.assemble import AssemblySettings, assemble_counted, environment_at
+from presence_only.datasets.assemble import covariate_source as covariate_source
 from presence_only.datasets.occurrences import Occurrences, week_of
 from presence_only.datasets.sinr_files import (
     LOGARITHMIC,
