@@ -153,3 +153,15 @@ def test_a_kind_with_covariates_at_its_own_sites_says_so():
     settings = parse_dataset({"kind": "nceas", "root": "x", "region": "SA"}, "")
     with pytest.raises(DataError, match="a data set of kind 'nceas' has covariates at its own sites only"):
         covariate_source(settings)
+
+
+@pytest.mark.parametrize("content", [b"", b"junk\n", "cut off"])
+def test_a_broken_encoder_is_one_sentence(study, tmp_path, content):
+    folder, _ = study
+    if content == "cut off":
+        content = (folder / "runs/virtual/an_full/seed_0/encoder.pt").read_bytes()[:1000]
+    cell = tmp_path / "runs/virtual/an_full"
+    (cell / "seed_0").mkdir(parents=True)
+    (cell / "seed_0/encoder.pt").write_bytes(content)
+    with pytest.raises(MapError, match="cannot be read as an encoder of this version; `dvc repro` makes it anew"):
+        predict.load_run(cell)
