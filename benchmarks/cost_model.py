@@ -25,7 +25,7 @@ from presence_only.features import Features
 from presence_only.losses.batch import TrainingCounts
 from presence_only.losses.fused import fused_loss
 from presence_only.losses.registry import build_loss, parse_variant
-from presence_only.losses.sampled import RowAdam
+from presence_only.optimizers import RowAdam
 from presence_only.params import EncoderSettings
 from results import write_results
 

@@ -25,8 +25,8 @@ from presence_only.datasets import build_dataset
 from presence_only.layout import DatasetFiles
 from presence_only.nouns import TrainingData
 from presence_only.params import Params, Variant, load_params
-from presence_only.training import Report, fit
-from presence_only.workers import run_side_by_side
+from presence_only.training import fit
+from presence_only.workers import Progressed, run_side_by_side
 from results import write_results
 
 
@@ -94,9 +94,10 @@ def one_after_the_other(folder: Path, variant: Variant, params: Params) -> None:
         fit(data, variant.loss, variant.encoder, variant.training, seed)
 
 
-def train(folder: Path, variant: Variant, seed: int, report: Report) -> None:
+def train(folder: Path, variant: Variant, seed: int, progressed: Progressed) -> None:
     """What the training stage does for a seed, without writing."""
-    fit(TrainingData.load(folder), variant.loss, variant.encoder, variant.training, seed, report)
+    fit(TrainingData.load(folder), variant.loss, variant.encoder, variant.training, seed)
+    progressed(1, 1, "trained")
 
 
 if __name__ == "__main__":

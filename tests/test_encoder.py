@@ -164,6 +164,18 @@ def test_a_blend_is_the_mean_of_its_members_logits(tmp_path):
     np.testing.assert_allclose(again.predict(survey.sites_M2, survey.covariates_MC), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("content", ["nothing", "junk", "cut off", "of another version"])
+def test_an_encoder_that_cannot_be_read_is_one_sentence(tmp_path, content):
+    path = tmp_path / "encoder.pt"
+    make()[0].save(path)
+    if content == "of another version":
+        torch.save({"members": [{"input": "coordinates"}]}, path)
+    else:
+        path.write_bytes({"nothing": b"", "junk": b"junk\n", "cut off": path.read_bytes()[:1000]}[content])
+    with pytest.raises(DataError, match="cannot be read as an encoder of this version; `dvc repro` makes it anew"):
+        load_model(path)
+
+
 def test_an_additive_encoder_is_linear_in_its_features_and_starts_at_zero():
     model, data = make(kind="additive", expansion="hinge")
     survey = data.survey

@@ -163,5 +163,5 @@ def test_a_broken_encoder_is_one_sentence(study, tmp_path, content):
     cell = tmp_path / "runs/virtual/an_full"
     (cell / "seed_0").mkdir(parents=True)
     (cell / "seed_0/encoder.pt").write_bytes(content)
-    with pytest.raises(MapError, match="cannot be read as an encoder of this version; `dvc repro` makes it anew"):
+    with pytest.raises(DataError, match="cannot be read as an encoder of this version; `dvc repro` makes it anew"):
         predict.load_run(cell)

@@ -170,18 +170,34 @@ def test_the_sentence_names_exactly_the_losses_that_have_the_form():
     assert set(re.findall(r"'(\w+)'", heads.DENSE_LOSSES)) - {"none"} == dense
 
 
-def test_the_automatic_head_is_the_fused_one_where_it_pays():
+def test_the_automatic_head_is_the_one_that_pays():
     counts = TrainingCounts(10, torch.ones(3, dtype=torch.float64))
     bce, maxent = (build_loss(parse_variant({"loss": name}, "v"), counts) for name in ("bce", "maxent"))
-    cpu, gpu, many = torch.device("cpu"), torch.device("cuda"), 10 * heads.FUSED_PAYS
+    cpu, gpu, many = torch.device("cpu"), torch.device("cuda"), heads.SAMPLED_PAYS
     habitat = EncoderSettings(environment_head=True, habitat_head=True)
-    assert heads.choose_head("auto", bce, "bce", ENCODER, many, cpu) == "fused"
-    assert heads.choose_head("auto", bce, "bce", ENCODER, heads.FUSED_PAYS - 1, cpu) == "plain"
-    assert heads.choose_head("auto", bce, "bce", ENCODER, many, gpu) == "plain"
-    assert heads.choose_head("auto", bce, "bce", habitat, many, cpu) == "plain"
-    assert heads.choose_head("auto", maxent, "maxent", ENCODER, many, cpu) == "plain"
-    assert heads.choose_head("plain", bce, "bce", ENCODER, many, cpu) == "plain"
-    assert heads.choose_head("fused", bce, "bce", ENCODER, 2, gpu) == "fused"
+
+    def chosen(n_species, device=cpu, loss=bce, encoder=ENCODER, **changes):
+        return heads.choose_head(settings(**changes), loss, "x", encoder, n_species, device)
+
+    assert chosen(heads.FUSED_PAYS - 1) == "plain"
+    assert chosen(heads.FUSED_PAYS) == chosen(many - 1) == "fused"
+    assert chosen(many) == "sampled"
+    # Decay and penalty move every row at every step.
+    assert chosen(many, weight_decay=0.1) == chosen(many, species_l1=0.1) == "fused"
+    assert chosen(many, gpu) == chosen(many, encoder=habitat) == chosen(many, loss=maxent) == "plain"
+    assert chosen(many, head="plain") == "plain"
+    assert chosen(2, gpu, head="fused") == "fused"
+
+
+def test_the_automatic_sampled_head_draws_the_number_that_was_measured(monkeypatch):
+    monkeypatch.setattr(heads, "FUSED_PAYS", 1)
+    monkeypatch.setattr(heads, "SAMPLED_PAYS", 1)
+    monkeypatch.setattr(heads, "SAMPLED_SPECIES", 2)
+    data, loss = tiny.dataset().training, parse_variant({"loss": "bce"}, "v")
+    model, history = fit(data, loss, ENCODER, settings(epochs=2), 0)
+    same, asked = fit(data, loss, ENCODER, settings(epochs=2, head="sampled", sampled_species=2), 0)
+    assert history.head == asked.head == "sampled"
+    assert torch.equal(model.species_head.weight, same.species_head.weight)
 
 
 @pytest.mark.parametrize(

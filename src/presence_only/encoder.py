@@ -5,6 +5,7 @@ Shape legend: B sites, F features, C covariates, D embedding, S species.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -263,8 +264,15 @@ class Blend(ScoredModel):
 
 
 def load_model(path: Path) -> RangeModel | Blend:
-    """Read what ``save`` wrote, onto the CPU, in evaluation mode."""
-    return _model_of(torch.load(path, map_location="cpu", weights_only=True))
+    """Read what ``save`` wrote, onto the CPU, in evaluation mode.
+
+    Raises:
+        DataError: If the file is cut off, or of another version.
+    """
+    try:
+        return _model_of(torch.load(path, map_location="cpu", weights_only=True))
+    except (pickle.UnpicklingError, EOFError, KeyError, RuntimeError, ValueError):
+        raise DataError(f"{path}: cannot be read as an encoder of this version; `dvc repro` makes it anew") from None
 
 
 def _model_of(content: dict[str, Any]) -> RangeModel | Blend:

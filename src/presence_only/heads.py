@@ -17,12 +17,16 @@ from presence_only.errors import TrainingError
 from presence_only.losses.batch import LossBatch
 from presence_only.losses.fused import fused_loss, is_dense
 from presence_only.losses.registry import BatchLoss
-from presence_only.losses.sampled import RowAdam, SpeciesSample, sampled_loss
+from presence_only.losses.sampled import SpeciesSample, sampled_loss
+from presence_only.optimizers import RowAdam
 from presence_only.params import EncoderSettings, TrainingSettings
 from presence_only.seeds import stream
 
 # The number of species from which the fused head is the faster one (benchmarks/step.py).
 FUSED_PAYS = 250
+# The number from which the sampled head takes less time to the same mAP (benchmarks/head_to_head.py), and its draws.
+SAMPLED_PAYS = 5000
+SAMPLED_SPECIES = 1024
 DENSE_LOSSES = (
     "'bce', 'focal', 'asl', 'an_full', 'an_full_me', 'full_weighted', and 'assume_negative' with neg_samples 0 "
     "and spatial 'none'"
@@ -30,17 +34,25 @@ DENSE_LOSSES = (
 
 
 def choose_head(
-    asked: str, loss: BatchLoss, loss_name: str, encoder: EncoderSettings, n_species: int, device: torch.device
+    settings: TrainingSettings,
+    loss: BatchLoss,
+    loss_name: str,
+    encoder: EncoderSettings,
+    n_species: int,
+    device: torch.device,
 ) -> str:
     """The head that computes a loss: ``plain``, ``fused`` or ``sampled``.
 
     Raises:
         TrainingError: If the head asked for cannot compute the loss.
     """
+    asked = settings.head
     able = is_dense(loss) and not encoder.habitat_head
     if asked == "auto":
-        # Measured on CPUs only: benchmarks/step.py.
-        return "fused" if able and device.type == "cpu" and n_species >= FUSED_PAYS else "plain"
+        # Measured on CPUs only.
+        if not able or device.type != "cpu" or n_species < FUSED_PAYS:
+            return "plain"
+        return "sampled" if n_species >= SAMPLED_PAYS and settings.leaves_rows_alone else "fused"
     if asked != "plain" and not able:
         raise TrainingError(
             f"training.head = {asked!r} with loss {loss_name!r}: only sums over all pairs without a habitat head "
@@ -162,8 +174,8 @@ class SampledHead(PlainHead):
 def make_head(name: str, model: RangeModel, loss: BatchLoss, settings: TrainingSettings, seed: int) -> PlainHead:
     """The head called ``plain``, ``fused`` or ``sampled``."""
     if name == "sampled":
-        assert settings.sampled_species is not None  # the settings saw to it
-        return SampledHead(model, loss, settings.sampled_species, stream(seed, "sampled species"))
+        n_sampled = settings.sampled_species or SAMPLED_SPECIES
+        return SampledHead(model, loss, n_sampled, stream(seed, "sampled species"))
     return {"plain": PlainHead, "fused": FusedHead}[name](model, loss, stream(seed, "negatives"))
 
 

@@ -90,8 +90,9 @@ class TrainingSettings(Settings):
         decay: Factor of the exponential schedule.
         device: ``auto`` takes a GPU where there is one.
         head: How loss and gradients are computed: ``plain`` from the logits of all pairs; ``fused``
-            the same, in chunks of species; ``auto`` the faster of the two; ``sampled`` an unbiased
-            estimate from the species of the batch and ``sampled_species`` others.
+            the same, in chunks of species; ``sampled`` an unbiased estimate from the species of the
+            batch and ``sampled_species`` others; ``auto`` the one that is first at the same mAP, see
+            docs/scaling.md.
         sampled_species: Species drawn a step; with ``head: sampled`` only.
         species_l1: Weight of the mean over species of the sum of its head's absolute weights.
     """
@@ -120,11 +121,16 @@ class TrainingSettings(Settings):
     def _sampled_fits(self) -> Self:
         if (self.head == "sampled") != (self.sampled_species is not None):
             raise ValueError("settings with sampled_species if and only if head is 'sampled'")
-        if self.head == "sampled" and (self.weight_decay > 0 or self.species_l1 > 0):
+        if self.head == "sampled" and not self.leaves_rows_alone:
             raise ValueError(
                 "settings with weight_decay and species_l1 0 if head is 'sampled', which leaves most rows alone"
             )
         return self
+
+    @property
+    def leaves_rows_alone(self) -> bool:
+        """Whether a species without gradient keeps its weights: no decay or penalty moves them."""
+        return self.weight_decay == 0 and self.species_l1 == 0
 
 
 class _Tree(Settings):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from rich.table import Table
 
 from presence_only.datasets import covariate_source
 from presence_only.datasets.earth import Earth
-from presence_only.encoder import Blend, RangeModel, load_model
+from presence_only.encoder import load_model
 from presence_only.figures import range_figure, save_figure
 from presence_only.layout import CellFiles, DatasetFiles
 from presence_only.nouns import PresenceRecords, TrainingData
@@ -71,21 +70,13 @@ def load_run(path: Path) -> Run:
     if not files or cell.parent.parent.name != "runs":
         raise MapError(f"--run {path}: holds no encoder; give a folder runs/<dataset>/<variant>, made by `dvc repro`")
     study, name = cell.parents[2], CellFiles(cell.parent.name, cell.name)
-    models = tuple(_load(file) for file in files)
+    models = tuple(load_model(file) for file in files)
     records = TrainingData.load(study / DatasetFiles(name.dataset).training).records
     sample = None
     if models[0].features.input != "coordinates":
         sample = covariate_source(load_params(study / "params.yaml").datasets[name.dataset])
     seed = f" / {folder.name.replace('_', ' ')}" if cell != folder else ""
     return Run(f"{name.dataset} / {name.variant}{seed}", models, records, sample)
-
-
-def _load(file: Path) -> RangeModel | Blend:
-    """One seed's model; a file that is cut off or of another version is one sentence."""
-    try:
-        return load_model(file)
-    except (pickle.UnpicklingError, EOFError, KeyError, RuntimeError, ValueError):
-        raise MapError(f"{file}: cannot be read as an encoder of this version; `dvc repro` makes it anew") from None
 
 
 def list_species(run: Run, site: tuple[float, float], top: int, week: int | None) -> None:

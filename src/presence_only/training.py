@@ -15,7 +15,6 @@ from typing import Self
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from presence_only.encoder import Blend, RangeModel
 from presence_only.errors import TrainingError
@@ -24,6 +23,7 @@ from presence_only.heads import Batch, PlainHead, choose_head, make_head
 from presence_only.losses.batch import TrainingCounts
 from presence_only.losses.registry import BatchLoss, LossSettings, build_loss
 from presence_only.nouns import PresenceRecords, TrainingData
+from presence_only.optimizers import DenseAdam
 from presence_only.params import EncoderSettings, TrainingSettings, Variant
 from presence_only.probe import Probe
 from presence_only.seeds import stream, stream_seed
@@ -36,6 +36,7 @@ class History:
     """What happened while fitting.
 
     Args:
+        head: How the loss was computed: ``plain``, ``fused`` or ``sampled``.
         loss: Mean training loss in nats, one per epoch.
         probes: What the encoder says after every epoch about observed and unobserved pairs, by name; see
             :class:`~presence_only.probe.Probe`.
@@ -43,6 +44,7 @@ class History:
         steps: Optimizer steps taken.
     """
 
+    head: str = "plain"
     loss: list[float] = field(default_factory=list)
     probes: dict[str, list[float]] = field(default_factory=dict)
     seconds: float = 0.0
@@ -82,7 +84,7 @@ def fit(
     features = Features(data.input, data.coordinates, n_covariates, weeks=weeks, expansion=expansion).fit(data)
     counts = torch.from_numpy(records.records_per_species()).double()
     loss = build_loss(loss_settings, TrainingCounts(records.n_rows, counts))
-    head_name = choose_head(settings.head, loss, loss_settings.loss, encoder_settings, records.n_species, device)
+    head_name = choose_head(settings, loss, loss_settings.loss, encoder_settings, records.n_species, device)
     # Weights and dropout draw from torch's global stream; it is put back afterwards.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(stream_seed(seed, "weights and dropout"))
@@ -90,7 +92,7 @@ def fit(
         head = make_head(head_name, model, loss, settings, seed)
         steps = take_steps(model, data, loss, head, settings, seed)
         history = _record(steps, model, make_probe(model, records, seed), settings, report)
-    history.seconds = time.perf_counter() - began
+    history.head, history.seconds = head_name, time.perf_counter() - began
     return model.cpu().eval(), history
 
 
@@ -166,13 +168,10 @@ def take_steps(
         sites = stream(seed, "background")
     epochs = n_epochs(settings, records.n_rows)
     last_step = settings.steps or epochs * batches.per_epoch
-    optimizer = _optimizer(head.parameters(), settings)
+    optimizer = DenseAdam(head.parameters(), settings.weight_decay, decoupled=settings.optimizer == "adamw")
     model.train()
     in_order = ((epoch, batch) for epoch in range(epochs) for batch in batches)
     for step, (epoch, (index_B, row_P, species_P)) in enumerate(islice(in_order, last_step)):
-        learning_rate = _learning_rate(settings, step, last_step, epoch)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate
         background_KF = mask_KS = None
         if loss.needs_background:
             drawn_K = torch.randint(len(features_KF), (settings.background_batch_size,), generator=sites)
@@ -190,9 +189,10 @@ def take_steps(
         if settings.species_l1:
             species_SD = model.species_head.weight
             value = value + settings.species_l1 * species_SD.abs().sum() / len(species_SD)
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        learning_rate = _learning_rate(settings, step, last_step, epoch)
+        optimizer.step(learning_rate)
         head.step(learning_rate)
         ends_epoch = (step + 1) % batches.per_epoch == 0 or step + 1 == last_step
         yield Step(epoch, epochs, float(value.detach()), len(index_B), ends_epoch)
@@ -297,15 +297,6 @@ class GroupMask:
         """Bool (B, S) of some background sites."""
         code_B = self.code_K[drawn_B]
         return (code_B[:, None] == self.code_S[None, :]) | (code_B == self.every)[:, None]
-
-
-def _optimizer(parameters: list[Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
-    """Adam or AdamW in one fused kernel per step."""
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
-    optimizer: torch.optim.Optimizer = kind(
-        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
-    return optimizer
 
 
 def _learning_rate(settings: TrainingSettings, step: int, steps: int, epoch: int) -> float:

@@ -18,14 +18,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from presence_only.errors import TrainingError
 from presence_only.settings import SettingsError
-from presence_only.training import Report
 
 WORKERS_VARIABLE = "PRESENCE_ONLY_WORKERS"
+# Called with the epochs done, the epochs in all, and a few words on where things stand.
+Progressed = Callable[[int, int, str], None]
 Result = TypeVar("Result")
 _updates: Any = None
 
 
-def run_side_by_side(task: Callable[[int, Report], Result], seeds: Sequence[int], label: str) -> dict[int, Result]:
+def run_side_by_side(task: Callable[[int, Progressed], Result], seeds: Sequence[int], label: str) -> dict[int, Result]:
     """Run ``task(seed, report)`` for every seed.
 
     Two processes with one thread each beat one process with two, and one thread makes the sums,
@@ -42,8 +43,8 @@ def run_side_by_side(task: Callable[[int, Report], Result], seeds: Sequence[int]
     Raises:
         TrainingError: If a process dies (out of memory, say); an exception of a task is raised as it is.
     """
-    # fork starts in milliseconds where importing torch again takes seconds; the parent has used
-    # no thread pool yet. Elsewhere (macOS, Windows) fork is not safe.
+    # fork starts in milliseconds where importing torch again takes seconds; a stage has used no
+    # thread pool, such as polars', by then. Elsewhere (macOS, Windows) fork is not safe.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     updates = context.SimpleQueue()
     count = min(worker_count(), len(seeds))
@@ -56,8 +57,8 @@ def run_side_by_side(task: Callable[[int, Report], Result], seeds: Sequence[int]
                     results[futures[future]] = future.result()
             except BrokenProcessPool:
                 raise TrainingError(
-                    f"{label}: a training process was killed, most likely for memory; "
-                    f"lower training.batch_size, or set {WORKERS_VARIABLE}=1 to train one seed at a time"
+                    f"{label}: a process was killed, most likely for memory; "
+                    f"set {WORKERS_VARIABLE}=1 for one seed at a time, or lower training.batch_size"
                 ) from None
             except BaseException:
                 # The other seeds would train on for nothing, and the pool would wait for them.
@@ -95,11 +96,11 @@ def _start_worker(updates: Any) -> None:
     torch.set_flush_denormal(True)
 
 
-def _run(task: Callable[[int, Report], Result], seed: int) -> Result:
+def _run(task: Callable[[int, Progressed], Result], seed: int) -> Result:
     """Run one task in a worker process."""
 
-    def report(done: int, total: int, loss: float) -> None:
-        _updates.put((seed, done, total, loss))
+    def report(done: int, total: int, note: str) -> None:
+        _updates.put((seed, done, total, note))
 
     return task(seed, report)
 
@@ -114,16 +115,15 @@ class _Shown:
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("epoch"),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}"),
+            TextColumn("{task.fields[note]}"),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=self.console,
             disable=not self.console.is_terminal,
         )
         self.tasks: dict[int, TaskID] = {
-            seed: self.progress.add_task(f"{label} / seed {seed}", total=None, loss="-") for seed in seeds
+            seed: self.progress.add_task(f"{label} / seed {seed}", total=None, note="") for seed in seeds
         }
         self.thread = threading.Thread(target=self._follow, daemon=True)
 
@@ -141,7 +141,7 @@ class _Shown:
     def _follow(self) -> None:
         """Show updates until the closing None."""
         while (update := self.updates.get()) is not None:
-            seed, done, total, loss = update
-            self.progress.update(self.tasks[seed], completed=done, total=total, loss=f"{loss:.5f}")
+            seed, done, total, note = update
+            self.progress.update(self.tasks[seed], completed=done, total=total, note=note)
             if done == total and not self.console.is_terminal:
-                print(f"{self.label} / seed {seed}: {total} epochs, loss {loss:.5f}", flush=True)
+                print(f"{self.label} / seed {seed}: {note}", flush=True)

@@ -4,7 +4,7 @@ import torch
 from presence_only.losses.batch import TrainingCounts
 from presence_only.losses.fused import fused_loss
 from presence_only.losses.registry import build_loss, parse_variant
-from presence_only.losses.sampled import RowAdam, SpeciesSample, sampled_loss
+from presence_only.losses.sampled import SpeciesSample, sampled_loss
 
 B, K, S, D = 5, 4, 30, 3
 COUNTS = TrainingCounts(50, torch.arange(S, dtype=torch.float64) + 1)
@@ -104,44 +104,3 @@ def test_a_sample_follows_its_generator():
     )
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
-
-
-def test_row_adam_with_all_rows_is_adam():
-    source = torch.Generator().manual_seed(0)
-    start = torch.randn(6, D, generator=source)
-    theirs, mine = start.clone().requires_grad_(), start.clone()
-    adam, rows = torch.optim.Adam([theirs], lr=0.01), RowAdam(mine)
-    for _ in range(20):
-        gradient = torch.randn(6, D, generator=source)
-        theirs.grad = gradient
-        adam.step()
-        rows.step(torch.arange(6), gradient, 0.01)
-    torch.testing.assert_close(mine, theirs.detach(), rtol=1e-5, atol=1e-6)
-
-
-def test_row_adam_leaves_other_rows_and_their_moments_alone():
-    source = torch.Generator().manual_seed(0)
-    start = torch.randn(6, D, generator=source)
-    weight = start.clone()
-    optimizer = RowAdam(weight)
-    taken = torch.tensor([1, 4])
-    alone = start[taken].clone()
-    reference = RowAdam(alone)
-    for step in range(10):
-        gradient = torch.randn(2, D, generator=source)
-        optimizer.step(taken, gradient, 0.1)
-        reference.step(torch.arange(2), gradient, 0.1)
-        optimizer.step(torch.tensor([5]), gradient[:1], 0.1)
-        assert torch.equal(weight[[0, 2, 3]], start[[0, 2, 3]]), step
-    # Steps that took other rows count for nothing.
-    assert torch.equal(weight[taken], alone)
-    assert optimizer.moments_2SD[:, [0, 2, 3]].eq(0).all()
-
-
-def test_rows_are_a_copy_that_asks_for_a_gradient():
-    weight = torch.randn(6, D).requires_grad_()
-    rows = RowAdam(weight).rows(torch.tensor([2, 3]))
-    assert rows.requires_grad
-    assert rows.is_leaf
-    assert torch.equal(rows, weight[2:4])
-    assert rows.data_ptr() != weight[2:4].data_ptr()

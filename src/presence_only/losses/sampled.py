@@ -4,9 +4,7 @@ A step takes the species observed in its batch and M others, drawn uniformly wit
 shared by all rows. The negatives of the drawn species stand for those of all others and weigh
 accordingly; positives, and the negatives of the observed species, are exact. Given the batch, loss and
 gradients are unbiased. Time and traffic per step depend on M and the batch alone: the optimizer, too,
-touches only the rows that were taken.
-
-Source: Adam, Kingma and Ba (2015), https://arxiv.org/abs/1412.6980
+touches only the rows that were taken (:class:`~presence_only.optimizers.RowAdam`).
 
 Shape legend: B rows of a batch, K background sites, S species, D embedding, P positives, J species taken.
 """
@@ -96,47 +94,3 @@ def sampled_loss(
     mask_KJ = None if background_mask_KS is None else background_mask_KS[:, sample.species_J]
     index_P = torch.searchsorted(sample.species_J, species_P)
     return weighted_pairs(estimate, location_BD, species_JD, row_P, index_P, background_KD, mask_KJ)
-
-
-class RowAdam:
-    """Adam that updates some rows of a matrix and does not touch the others.
-
-    A row's moments and its bias correction count the steps that took it. Where every step takes every
-    row this is Adam; a row left out neither moves nor forgets.
-
-    Args:
-        weight_SD: The matrix, updated in place.
-        betas: Decay of the first and of the second moment.
-        eps: Added to the root of the second moment.
-    """
-
-    def __init__(self, weight_SD: Tensor, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> None:
-        self.weight_SD = weight_SD.detach()
-        self.betas = betas
-        self.eps = eps
-        self.moments_2SD = torch.zeros((2, *weight_SD.shape), dtype=weight_SD.dtype, device=weight_SD.device)
-        self.steps_S = torch.zeros(len(weight_SD), dtype=torch.int64, device=weight_SD.device)
-
-    def rows(self, species_J: Tensor) -> Tensor:
-        """A copy of some rows that asks for a gradient."""
-        return self.weight_SD.index_select(0, species_J).requires_grad_()
-
-    def step(self, species_J: Tensor, gradient_JD: Tensor, learning_rate: float) -> None:
-        """Move those rows by Adam's rule.
-
-        Args:
-            species_J: The rows, each once.
-            gradient_JD: Their gradient.
-            learning_rate: Step size.
-        """
-        self.steps_S[species_J] += 1
-        steps_J1 = self.steps_S[species_J, None].to(gradient_JD)
-        (first, second), (mean_SD, square_SD) = self.betas, self.moments_2SD
-        mean_JD = mean_SD.index_select(0, species_J).lerp_(gradient_JD, 1 - first)
-        square_JD = square_SD.index_select(0, species_J).mul_(second)
-        square_JD.addcmul_(gradient_JD, gradient_JD, value=1 - second)
-        mean_SD.index_copy_(0, species_J, mean_JD)
-        square_SD.index_copy_(0, species_J, square_JD)
-        root_JD = square_JD.div_(1 - second**steps_J1).sqrt_().add_(self.eps)
-        move_JD = mean_JD.div_(1 - first**steps_J1).div_(root_JD)
-        self.weight_SD.index_add_(0, species_J, move_JD, alpha=-learning_rate)

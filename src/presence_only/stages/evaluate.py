@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from presence_only.nouns import Survey, TrainingData
 from presence_only.params import load_params
 from presence_only.scores import ScoredModel, Scores
 from presence_only.stages._cell import parse_arguments, run_stage
+from presence_only.workers import Progressed, run_side_by_side
 
 # Of what a run owes to its observers, what is compared.
 OBSERVER_NUMBERS = (
@@ -38,36 +41,61 @@ SPECIES_AT_ONCE = 256
 COUNT = "n_"
 
 
+@dataclass(frozen=True)
+class SeedResult:
+    """What one seed's encoder is worth.
+
+    Args:
+        numbers: Metrics, observer numbers and counts, by name.
+        per_species: A row a species.
+        per_site: A row a site of the survey.
+        curves: A row a point; of the study's first seed only.
+    """
+
+    numbers: dict[str, float]
+    per_species: pl.DataFrame
+    per_site: pl.DataFrame
+    curves: pl.DataFrame | None
+
+
 def main() -> None:
     """Score every seed's encoder at the survey's sites; write metrics, per-species tables and curves."""
     arguments = parse_arguments(__doc__, "dataset", "variant")
     # One thread, as in training: the same sums on machines with any number of cores.
     torch.set_num_threads(1)
     seeds = load_params().study.seeds
-    cell, files = CellFiles(arguments.dataset, arguments.variant), DatasetFiles(arguments.dataset)
-    survey, further = Survey.load(files.survey), load_further(files.survey)
-    records = TrainingData.load(files.training).records
-    effort_M = records_nearby(survey.sites_M2, records.sites_N2, records.row_P)
-    models = [load_model(cell.encoder(seed)) for seed in seeds]
-    summaries, species_tables, site_tables = [], [], []
-    for seed, model in zip(seeds, models, strict=True):
-        result = evaluate_survey(model, survey, survey.species)
-        numbers, by_species = score_further(model, survey.species, further)
-        scores = model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M)
-        observed = observer_numbers(scores, survey.truth_MS, effort_M)
-        summaries.append(result.summary | numbers | {name: observed[name] for name in OBSERVER_NUMBERS})
-        species = {"species": np.array(survey.species), "n_records": records.records_per_species()}
-        species |= {"mean_score": mean_scores(scores)} | result.per_species | by_species
-        species_tables.append(_table(seed, species))
-        site_tables.append(_table(seed, result.per_site))
+    cell = CellFiles(arguments.dataset, arguments.variant)
+    task = partial(evaluate_seed, cell, seeds[0])
+    results = run_side_by_side(task, seeds, f"{cell.dataset} / {cell.variant}")
     for path, tables in (
-        (cell.per_species, species_tables),
-        (cell.per_site, site_tables),
-        (cell.curves, [curves(models[0], survey, seeds[0])]),
+        (cell.per_species, [result.per_species for result in results.values()]),
+        (cell.per_site, [result.per_site for result in results.values()]),
+        (cell.curves, [result.curves for result in results.values() if result.curves is not None]),
     ):
         with write_whole(path) as temporary:
             pl.concat(tables).write_parquet(temporary)
-    write_json(cell.metrics, summarise(summaries, seeds) | ensemble(models, survey))
+    summary = summarise([result.numbers for result in results.values()], seeds)
+    models = [load_model(cell.encoder(seed)) for seed in seeds]
+    write_json(cell.metrics, summary | ensemble(models, Survey.load(DatasetFiles(cell.dataset).survey)))
+
+
+def evaluate_seed(cell: CellFiles, first_seed: int, seed: int, progressed: Progressed) -> SeedResult:
+    """Score one seed; curves are drawn of the first."""
+    files = DatasetFiles(cell.dataset)
+    survey, further = Survey.load(files.survey), load_further(files.survey)
+    records = TrainingData.load(files.training).records
+    effort_M = records_nearby(survey.sites_M2, records.sites_N2, records.row_P)
+    model = load_model(cell.encoder(seed))
+    result = evaluate_survey(model, survey, survey.species)
+    numbers, by_species = score_further(model, survey.species, further)
+    scores = model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M)
+    observed = observer_numbers(scores, survey.truth_MS, effort_M)
+    numbers = result.summary | numbers | {name: observed[name] for name in OBSERVER_NUMBERS}
+    species = {"species": np.array(survey.species), "n_records": records.records_per_species()}
+    species |= {"mean_score": mean_scores(scores)} | result.per_species | by_species
+    points = curves(scores, survey, seed) if seed == first_seed else None
+    progressed(1, 1, f"species mAP {numbers['species_map']:.3f}")
+    return SeedResult(numbers, _table(seed, species), _table(seed, result.per_site), points)
 
 
 def ensemble(models: Sequence[ScoredModel], survey: Survey) -> dict[str, object]:
@@ -85,9 +113,8 @@ def mean_scores(scores: Scores) -> NDArray[np.float64]:
     return np.concatenate([expit(scores.columns(part)).mean(axis=0, dtype=np.float64) for part in parts])
 
 
-def curves(model: ScoredModel, survey: Survey, seed: int) -> pl.DataFrame:
+def curves(scores: Scores, survey: Survey, seed: int) -> pl.DataFrame:
     """Precision against recall and share present against score, of one seed: one row a point."""
-    scores = model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M)
     points = {
         "precision_recall": precision_recall(scores, survey.truth_MS),
         "calibration": calibration(scores, survey.truth_MS),

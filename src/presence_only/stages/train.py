@@ -10,8 +10,8 @@ from presence_only.layout import CellFiles, DatasetFiles
 from presence_only.nouns import TrainingData
 from presence_only.params import Params, load_params
 from presence_only.stages._cell import parse_arguments, run_stage
-from presence_only.training import History, Report, fit_variant
-from presence_only.workers import run_side_by_side
+from presence_only.training import History, fit_variant
+from presence_only.workers import Progressed, run_side_by_side
 
 
 def main() -> None:
@@ -29,8 +29,12 @@ def main() -> None:
     write_json(cell.timing, {"runs": content_hash(cell.runs), "seconds": rounded})
 
 
-def train_seed(cell: CellFiles, params: Params, seed: int, report: Report) -> float:
+def train_seed(cell: CellFiles, params: Params, seed: int, progressed: Progressed) -> float:
     """Train and save one seed; returns the seconds it took."""
+
+    def report(done: int, epochs: int, loss: float) -> None:
+        progressed(done, epochs, f"loss {loss:.5f} after {done} epochs")
+
     data = TrainingData.load(DatasetFiles(cell.dataset).training)
     model, histories = fit_variant(data, params.variant(cell.variant), seed, report)
     model.save(cell.encoder(seed))
