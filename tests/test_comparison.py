@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from presence_only import comparison
-from presence_only.comparison import CellResult, Difference, compare, paired_difference
+from presence_only.comparison import CellResult, Difference, by_seed, compare, paired_difference
 
 
 def cell(values_VS, dataset="virtual", variant="an_full", sites_VM=None, seeds=None, metric="species_map"):
@@ -296,3 +296,11 @@ def test_the_table_survives_csv(tmp_path):
     table = compare([cell(np.array([[0.5, 0.75]]))], resamples=20)
     table.write_csv(tmp_path / "comparison.csv")
     assert pl.read_csv(tmp_path / "comparison.csv").equals(table)
+
+
+def test_a_table_becomes_one_row_of_values_a_seed():
+    table = pl.DataFrame({"seed": [7, 7, 3, 3], "ap": [0.1, 0.2, 0.3, 0.4]})
+    np.testing.assert_array_equal(by_seed(table, "ap", (3, 7)), [[0.3, 0.4], [0.1, 0.2]])
+    for seeds, broken in (((3, 5), table), ((3, 7), table[:3]), ((3, 7), table[:0])):
+        with pytest.raises(ValueError, match="all need as many, and at least one"):
+            by_seed(broken, "ap", seeds)

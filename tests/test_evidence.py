@@ -7,8 +7,8 @@ from tiny_results import write_study
 
 from presence_only.comparison import CellResult, paired_difference
 from presence_only.files import read_json, write_json
-from presence_only.layout import COMPARISON, CellFiles
-from presence_only.notebook.evidence import PAIRS, MissingError, Study, beside, families_of, family_name, here
+from presence_only.layout import COMPARISON, PAIRS, CellFiles
+from presence_only.notebook.evidence import MissingError, Study, beside, families_of, family_name, here
 
 VARIANTS = {
     "bce": {"loss": "bce"},

@@ -147,3 +147,10 @@ def test_table_and_speed():
 def test_wrong_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         compare_pairs(study({"a": 0.0, "b": 0.1}), **arguments)
+
+
+def test_a_table_of_no_pairs_has_its_columns():
+    values = np.random.default_rng(0).random((3, 20))
+    full, empty = pairs_table(compare_pairs({"a": values, "b": values / 2})), pairs_table([])
+    assert (len(full), len(empty)) == (1, 0)
+    assert empty.schema == full.schema

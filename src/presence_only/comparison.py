@@ -195,6 +195,27 @@ _SCHEMA: dict[str, type[pl.DataType]] = {
 }
 
 
+def by_seed(table: pl.DataFrame, column: str, seeds: Sequence[int]) -> NDArray[Any]:
+    """One column of a table per species or per site, of every seed.
+
+    Args:
+        table: A row a seed and unit, with a column ``seed``.
+        column: Its name.
+        seeds: All of them have rows.
+
+    Returns:
+        Values of shape (V, U).
+
+    Raises:
+        ValueError: If a seed has no rows, or seeds differ in their number.
+    """
+    parts = [table.filter(pl.col("seed") == seed)[column].to_numpy() for seed in seeds]
+    lengths = [len(part) for part in parts]
+    if len(set(lengths)) != 1 or not lengths[0]:
+        raise ValueError(f"{column} has {lengths} rows for the seeds {list(seeds)}: all need as many, and at least one")
+    return np.stack(parts)
+
+
 def _row(cell: CellResult, metric: str, resamples: int, seed: int) -> dict[str, Any]:
     """One row of the table."""
     values_VU = cell.values(metric).astype(np.float64)

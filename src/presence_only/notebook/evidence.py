@@ -15,17 +15,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from presence_only.comparison import CellResult, Difference, compare, paired_difference
+from presence_only.comparison import CellResult, Difference, by_seed, compare, paired_difference
 from presence_only.diagnostics.findings import recovered
 from presence_only.errors import UserError
 from presence_only.files import content_hash, read_json
-from presence_only.layout import COMPARISON, CellFiles, DatasetFiles
+from presence_only.layout import COMPARISON, PAIRS, CellFiles, DatasetFiles
 from presence_only.params import Params, load_params
 
 Bools = NDArray[np.bool_]
-
-# All pairs of variants, by data set and metric: columns dataset, metric, first, second, difference, low, high.
-PAIRS = Path("results/pairs.csv")
 
 
 class MissingError(UserError):
@@ -209,12 +206,12 @@ class Study:
         column = {"species_map": "ap"}.get(metric, metric)
         table = self.species(dataset, variant)
         seeds = self.params.study.seeds
-        parts = [table.filter(pl.col("seed") == seed)[column].to_numpy() for seed in seeds]
-        if len({len(part) for part in parts}) != 1 or not len(parts[0]):
+        try:
+            return by_seed(table, column, seeds)
+        except ValueError:
             raise MissingError(
                 f"{variant} on {dataset} was not evaluated for every seed of {', '.join(map(str, seeds))}"
-            )
-        return np.stack(parts)
+            ) from None
 
     def curves(self, dataset: str, variant: str, kind: str) -> pl.DataFrame:
         """One curve's points x, y, n of every seed, in order.

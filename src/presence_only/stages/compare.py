@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from presence_only.comparison import CellResult, compare
+from presence_only.comparison import CellResult, by_seed, compare
 from presence_only.figures import comparison_figure, save_figure, training_figure
 from presence_only.files import read_json, write_folder, write_whole
 from presence_only.layout import COMPARISON, FIGURES, PAIRS, CellFiles
@@ -33,9 +33,10 @@ def main() -> None:
 
 def with_ensembles(table: pl.DataFrame) -> pl.DataFrame:
     """The table with the metric of the mean of all seeds' logits, where there is one."""
-    values = []
-    for dataset, variant, metric in table.select("dataset", "variant", "metric").iter_rows():
-        values.append(read_json(CellFiles(dataset, variant).metrics).get("ensemble", {}).get(metric))
+    cells = table.select("dataset", "variant").unique().iter_rows()
+    ensembles = {cell: read_json(CellFiles(*cell).metrics).get("ensemble", {}) for cell in cells}
+    rows = table.select("dataset", "variant", "metric").iter_rows()
+    values = [ensembles[dataset, variant].get(metric) for dataset, variant, metric in rows]
     return table.with_columns(pl.Series("ensemble", values, dtype=pl.Float64))
 
 
@@ -45,13 +46,14 @@ def all_pairs(cells: list[CellResult]) -> pl.DataFrame:
     for dataset in dict.fromkeys(cell.dataset for cell in cells):
         own = [cell for cell in cells if cell.dataset == dataset]
         for metric in own[0].per_species:
-            if len(own) < 2 or metric not in METRICS:
+            if metric not in METRICS:
                 continue
-            pairs = compare_pairs({cell.variant: cell.per_species[metric] for cell in own}, family="all")
+            values = {cell.variant: cell.per_species[metric] for cell in own}
+            pairs = compare_pairs(values, family="all") if len(own) > 1 else []
             tables.append(
                 pairs_table(pairs).select(pl.lit(dataset).alias("dataset"), pl.lit(metric).alias("metric"), pl.all())
             )
-    return pl.concat(tables) if tables else pl.DataFrame({"dataset": [], "metric": []})
+    return pl.concat(tables)
 
 
 def read_cell(cell: CellFiles, seeds: tuple[int, ...]) -> CellResult:
@@ -64,9 +66,9 @@ def read_cell(cell: CellFiles, seeds: tuple[int, ...]) -> CellResult:
         dataset=cell.dataset,
         variant=cell.variant,
         seeds=seeds,
-        per_species={n: _by_seed(species, m.column, seeds) for n, m in METRICS.items() if m.unit == "species"}
-        | {name: _by_seed(species, name, seeds) for name in by_species},
-        per_site={n: _by_seed(sites, m.column, seeds) for n, m in METRICS.items() if m.unit == "site"},
+        per_species={n: by_seed(species, m.column, seeds) for n, m in METRICS.items() if m.unit == "species"}
+        | {name: by_seed(species, name, seeds) for name in by_species},
+        per_site={n: by_seed(sites, m.column, seeds) for n, m in METRICS.items() if m.unit == "site"},
         n_species=len(species) // len(seeds),
         n_sites=len(sites) // len(seeds),
         per_seed={name: _of_seeds(metrics, name, seeds) for name in further if name not in by_species},
@@ -103,11 +105,6 @@ def _sites_of(metrics: dict[str, Any], name: str) -> int | None:
     tasks = [key.removeprefix("n_").removesuffix("sites") for key in metrics if re.fullmatch("n_.+_sites", key)]
     task = max((task for task in tasks if name.startswith(task)), key=len, default=None)
     return None if task is None else int(metrics[f"n_{task}sites"])
-
-
-def _by_seed(table: pl.DataFrame, column: str, seeds: tuple[int, ...]) -> np.ndarray:
-    """One column as (seeds, species) or (seeds, sites)."""
-    return np.stack([table.filter(pl.col("seed") == seed)[column].to_numpy() for seed in seeds])
 
 
 def _mean_history(cell: CellFiles, seeds: tuple[int, ...]) -> list[float]:

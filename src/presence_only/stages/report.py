@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from presence_only.comparison import by_seed
 from presence_only.datasets.earth import Earth
 from presence_only.diagnostics.breakdown import range_extent, records_nearby
 from presence_only.diagnostics.findings import penalty_of
@@ -113,11 +114,6 @@ def species_maps(
             )
         )
     return found
-
-
-def by_seed(rows: pl.DataFrame, column: str, seeds: tuple[int, ...]) -> NDArray[Any]:
-    """One column as (seeds, species) or (seeds, sites)."""
-    return np.stack([rows.filter(pl.col("seed") == seed)[column].to_numpy() for seed in seeds])
 
 
 def mean_probes(histories: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:

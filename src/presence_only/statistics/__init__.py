@@ -11,7 +11,7 @@ are left out of all comparisons, so that every pair is judged on the same ones.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import combinations
 from typing import Any, Literal
 
@@ -146,8 +146,9 @@ def compare_pairs(
 
 
 def pairs_table(pairs: Sequence[Pair]) -> pl.DataFrame:
-    """One row a pair, the fields of :class:`Pair` as columns."""
-    return pl.DataFrame([vars(pair) for pair in pairs])
+    """One row a pair, the fields of :class:`Pair` as columns; there may be no rows."""
+    kinds = {"str": pl.String, "float": pl.Float64, "bool": pl.Boolean}
+    return pl.DataFrame([vars(pair) for pair in pairs], schema={f.name: kinds[str(f.type)] for f in fields(Pair)})
 
 
 def study_verdict(pairs: Sequence[Pair], *, unit: str = "species") -> str:
