@@ -69,22 +69,27 @@ class Project:
     def comparison(self) -> pl.DataFrame:
         return pl.read_csv(self.folder / "results/comparison.csv")
 
-    def runs(self, current=None):
-        """The runs of the store, read from its tables: a client would keep a deleted file open."""
+    def runs(self, current=None, kind="cell"):
+        """Runs of cells or of the study, read from the tables: a client would keep a deleted file open."""
         runs = {}
         with closing(sqlite3.connect(self.folder / "mlflow.db")) as store:
-            for kind in ("tags", "params", "metrics"):
+            for table in ("tags", "params", "metrics"):
                 rows = store.execute(
-                    f"select t.run_uuid, t.key, t.value from {kind} t join runs r using (run_uuid) "
+                    f"select t.run_uuid, t.key, t.value from {table} t join runs r using (run_uuid) "
                     "join experiments e using (experiment_id) "
                     "where e.name = 'tiny' and r.lifecycle_stage = 'active'"
                 )
                 for run, key, value in rows:
-                    runs.setdefault(run, {"tags": {}, "params": {}, "metrics": {}})[kind][key] = value
-        return [r for r in runs.values() if current is None or (r["tags"]["current"] == "true") == current]
+                    runs.setdefault(run, {"id": run, "tags": {}, "params": {}, "metrics": {}})[table][key] = value
+        of_kind = [r for r in runs.values() if r["tags"]["kind"] == kind]
+        return [r for r in of_kind if current is None or (r["tags"]["current"] == "true") == current]
 
     def current_cells(self):
-        return sorted(run["tags"]["cell"] for run in self.runs(current=True))
+        """The cells of the current runs, all of them children of the one current parent."""
+        (parent,) = self.runs(current=True, kind="study")
+        runs = self.runs(current=True)
+        assert {run["tags"]["mlflow.parentRunId"] for run in runs} == {parent["id"]}
+        return sorted(run["tags"]["cell"] for run in runs)
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +123,9 @@ def test_repro_makes_the_comparison(project):
     for file in ("results/report.html", "results/figures/species_map_virtual.png", "results/datasets/virtual.png"):
         assert (project.folder / file).stat().st_size > 1000
     assert project.current_cells() == CELLS
+    (parent,) = project.folder.glob("mlartifacts/tiny/*/artifacts/report.html")
+    assert parent.read_bytes() == (project.folder / "results/report.html").read_bytes()
+    assert (parent.parent / "figures/species_map_virtual.png").exists()
 
 
 def test_show_prints_the_table_and_where_things_are(project):
@@ -138,7 +146,7 @@ def test_a_run_tells_what_made_it(project):
 
 def test_a_second_repro_runs_nothing_but_the_mirror(project):
     assert project.repro() <= {"publish"}
-    assert len(project.runs()) == 4
+    assert (len(project.runs()), len(project.runs(kind="study"))) == (4, 1)
     assert project.run("git", "status", "--porcelain") == ""
 
 

@@ -1,4 +1,6 @@
+import sqlite3
 import subprocess
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -8,9 +10,19 @@ from presence_only import tracking
 from presence_only.tracking import RunRecord, publish
 
 
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory):
+    """A database without runs: to make one takes longer than a test."""
+    folder = tmp_path_factory.mktemp("store")
+    store(folder).search_experiments()
+    return folder / "mlflow.db"
+
+
 @pytest.fixture
-def root(tmp_path, monkeypatch):
+def root(tmp_path, empty_store, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with closing(sqlite3.connect(empty_store)) as source, closing(sqlite3.connect(tmp_path / "mlflow.db")) as copy:
+        source.backup(copy)
     return tmp_path
 
 
@@ -30,28 +42,53 @@ def record(cell="virtual/bce/0", fingerprint="f0", **changes):
     )
 
 
+def parent(fingerprint="p0", **changes):
+    whole = RunRecord("", fingerprint, {"variants": "bce"}, {}, {}, {"study": "tiny"}, finished=1_700_000_000.0)
+    return replace(whole, **changes)
+
+
+def store(root):
+    return MlflowClient(tracking_uri=f"sqlite:///{root / 'mlflow.db'}")
+
+
+def search(root, text="", study="tiny"):
+    client = store(root)
+    return client.search_runs([client.get_experiment_by_name(study).experiment_id], text)
+
+
 def runs(root, study="tiny"):
-    client = MlflowClient(tracking_uri=f"sqlite:///{root / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name(study)
-    return client.search_runs([experiment.experiment_id])
+    """The runs of cells."""
+    return search(root, 'tags.kind = "cell"', study)
+
+
+def parents(root):
+    """Fingerprints of the parents, the current one in capitals."""
+    found = search(root, 'tags.kind = "study"')
+    return sorted(
+        r.data.tags["fingerprint"].upper() if r.data.tags["current"] == "true" else r.data.tags["fingerprint"]
+        for r in found
+    )
 
 
 def current(root):
-    return sorted(
-        r.data.tags["cell"] + " " + r.data.tags["fingerprint"] for r in runs(root) if r.data.tags["current"] == "true"
-    )
+    """The current runs of cells; there is one current parent, and these and no others are its children."""
+    (whole,) = search(root, 'tags.current = "true" and tags.kind = "study"')
+    found = search(root, 'tags.current = "true" and tags.kind = "cell"')
+    children = search(root, f'tags.mlflow.parentRunId = "{whole.info.run_id}" and tags.current = "true"')
+    assert {r.info.run_id for r in found} == {r.info.run_id for r in children}
+    return sorted(r.data.tags["cell"] + " " + r.data.tags["fingerprint"] for r in found)
 
 
 def test_a_run_holds_what_was_measured(root):
     artifact = root / "encoder.pt"
     artifact.write_text("weights")
-    assert publish("tiny", [record(artifacts=[artifact])], root)[:2] == (1, 0)
+    assert publish("tiny", parent(), [record(artifacts=[artifact])], root)[:2] == (2, 0)
     (run,) = runs(root)
     assert run.info.status == "FINISHED"
     assert run.info.end_time - run.info.start_time == 2000
     assert run.data.params == {"loss": "bce"}
     assert run.data.metrics == {"species_map": 0.25, "training_loss": 0.5}
-    client = MlflowClient(tracking_uri=f"sqlite:///{root / 'mlflow.db'}")
+    client = store(root)
     curve = client.get_metric_history(run.info.run_id, "training_loss")
     assert [(m.step, m.value) for m in curve] == [(1, 0.7), (2, 0.5)]
     assert [a.path for a in client.list_artifacts(run.info.run_id)] == ["encoder.pt"]
@@ -59,51 +96,137 @@ def test_a_run_holds_what_was_measured(root):
 
 def test_publishing_again_duplicates_nothing(root):
     both = [record(), record("virtual/bce/1")]
-    assert publish("tiny", both, root)[:2] == (2, 0)
-    assert publish("tiny", both, root)[:2] == (0, 2)
+    assert publish("tiny", parent(), both, root)[:2] == (3, 0)
+    assert publish("tiny", parent(), both, root)[:2] == (0, 3)
+    assert parents(root) == ["P0"]
     assert len(runs(root)) == 2
     assert current(root) == ["virtual/bce/0 f0", "virtual/bce/1 f0"]
 
 
 def test_exactly_one_run_of_a_cell_is_current_through_changes_and_back(root):
-    publish("tiny", [record()], root)
-    publish("tiny", [record(fingerprint="f1")], root)
+    publish("tiny", parent(), [record()], root)
+    publish("tiny", parent(), [record(fingerprint="f1")], root)
     assert current(root) == ["virtual/bce/0 f1"]
     # As after DVC restored the first results from its cache.
-    assert publish("tiny", [record()], root)[:2] == (0, 1)
+    assert publish("tiny", parent(), [record()], root)[:2] == (0, 2)
     assert current(root) == ["virtual/bce/0 f0"]
     assert len(runs(root)) == 2
 
 
 def test_a_removed_variant_is_no_longer_current(root):
-    publish("tiny", [record(), record("virtual/asl/0")], root)
-    publish("tiny", [record()], root)
+    publish("tiny", parent(), [record(), record("virtual/asl/0")], root)
+    publish("tiny", parent(), [record()], root)
     assert current(root) == ["virtual/bce/0 f0"]
 
 
 def test_an_experiment_in_a_copy_moves_nothing(root):
-    publish("tiny", [record()], root)
-    assert publish("tiny", [record(fingerprint="f1")], root, move_current=False)[:2] == (1, 0)
+    publish("tiny", parent(), [record()], root)
+    assert publish("tiny", parent(), [record(fingerprint="f1")], root, move_current=False)[:2] == (1, 1)
     assert current(root) == ["virtual/bce/0 f0"]
 
 
 def test_a_run_cut_short_is_logged_anew(root, monkeypatch):
-    publish("tiny", [record()], root)
+    publish("tiny", parent(), [record()], root)
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "log_batch", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            publish("tiny", [record(fingerprint="f1")], root)
-    assert publish("tiny", [record(fingerprint="f1")], root)[:2] == (1, 0)
+            publish("tiny", parent(), [record(fingerprint="f1")], root)
+    assert publish("tiny", parent(), [record(fingerprint="f1")], root)[:2] == (1, 1)
     assert current(root) == ["virtual/bce/0 f1"]
     assert len(runs(root)) == 2
 
 
+def test_the_parent_is_named_after_the_study_and_holds_files_and_folders(root):
+    (root / "figures").mkdir()
+    for name in ("report.html", "figures/map.png"):
+        (root / name).write_text(name)
+    publish("tiny", parent(artifacts=[root / "report.html", root / "figures"]), [record()], root)
+    (whole,) = search(root, 'tags.kind = "study"')
+    assert (whole.info.run_name, whole.info.status) == ("tiny", "FINISHED")
+    assert whole.data.params == {"variants": "bce"}
+    assert (whole.data.tags["study"], whole.data.tags["current"]) == ("tiny", "true")
+    assert not {"cell", "mlflow.parentRunId"} & whole.data.tags.keys()
+    listed = [a.path for folder in ("", "figures") for a in store(root).list_artifacts(whole.info.run_id, folder)]
+    assert listed == ["figures", "report.html", "figures/map.png"]
+    assert current(root) == ["virtual/bce/0 f0"]
+
+
+def test_an_empty_study_of_no_files_is_published_too(root):
+    assert publish("tiny", parent(), [], root)[:2] == (1, 0)
+    assert parents(root) == ["P0"]
+
+
+def test_exactly_one_parent_is_current_through_changes_and_back(root):
+    both = [record(), record("virtual/bce/1")]
+    publish("tiny", parent(), both, root)
+    assert publish("tiny", parent("p1"), both, root)[:2] == (1, 2)
+    assert parents(root) == ["P1", "p0"]
+    assert current(root) == ["virtual/bce/0 f0", "virtual/bce/1 f0"]
+    assert publish("tiny", parent(), both, root)[:2] == (0, 3)
+    assert parents(root) == ["P0", "p1"]
+    assert current(root) == ["virtual/bce/0 f0", "virtual/bce/1 f0"]
+
+
+def test_a_replaced_run_stays_below_the_parent_that_it_was_part_of(root):
+    publish("tiny", parent(), [record()], root)
+    publish("tiny", parent("p1"), [record(fingerprint="f1")], root)
+    fingerprint_of = {r.info.run_id: r.data.tags["fingerprint"] for r in search(root)}
+    below = {r.data.tags["fingerprint"]: fingerprint_of[r.data.tags["mlflow.parentRunId"]] for r in runs(root)}
+    assert below == {"f0": "p0", "f1": "p1"}
+
+
+def test_a_parent_in_a_copy_takes_only_its_own_new_runs(root):
+    both = [record(), record("virtual/bce/1")]
+    publish("tiny", parent(), both, root)
+    changed = [record(), record("virtual/bce/1", "f1")]
+    assert publish("tiny", parent("p1"), changed, root, move_current=False)[:2] == (2, 1)
+    assert parents(root) == ["P0", "p1"]
+    assert current(root) == ["virtual/bce/0 f0", "virtual/bce/1 f0"]
+    (new,) = search(root, 'tags.fingerprint = "f1"')
+    assert store(root).get_run(new.data.tags["mlflow.parentRunId"]).data.tags["fingerprint"] == "p1"
+
+
+def test_a_parent_cut_short_is_logged_anew(root, monkeypatch):
+    report = root / "report.html"
+    report.write_text("report")
+    publish("tiny", parent(), [record()], root)
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_artifact", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            publish("tiny", parent("p1", artifacts=[report]), [record()], root)
+    assert publish("tiny", parent("p1", artifacts=[report]), [record()], root)[:2] == (1, 1)
+    assert parents(root) == ["P1", "p0"]
+    assert current(root) == ["virtual/bce/0 f0"]
+    assert len(search(root)) == 3
+
+
+def test_runs_of_a_store_from_before_there_were_parents_are_taken_in(root):
+    client = store(root)
+    experiment = client.create_experiment("tiny", artifact_location=(root / "mlartifacts/tiny").as_uri())
+    tags = {"cell": "virtual/bce/0", "fingerprint": "f0", "current": "true"}
+    old = client.create_run(experiment, tags=tags)
+    assert publish("tiny", parent(), [record()], root)[:2] == (1, 1)
+    assert current(root) == ["virtual/bce/0 f0"]
+    assert [r.info.run_id for r in runs(root)] == [old.info.run_id]
+
+
+def test_of_two_equal_runs_one_is_current(root):
+    """As after two publishes at the same time."""
+    publish("tiny", parent(), [record()], root)
+    client = store(root)
+    for run in search(root):
+        client.create_run(run.info.experiment_id, tags=run.data.tags)
+    publish("tiny", parent(), [record()], root)
+    assert parents(root) == ["P0", "p0"]
+    assert current(root) == ["virtual/bce/0 f0"]
+
+
 def test_studies_and_foreign_runs_are_left_alone(root):
-    publish("tiny", [record()], root)
-    client = MlflowClient(tracking_uri=f"sqlite:///{root / 'mlflow.db'}")
+    publish("tiny", parent(), [record()], root)
+    client = store(root)
     foreign = client.create_run(client.get_experiment_by_name("tiny").experiment_id)
-    publish("other", [record()], root)
-    publish("tiny", [record()], root)
+    publish("other", parent(), [record()], root)
+    publish("tiny", parent(), [record()], root)
     assert client.get_run(foreign.info.run_id).info.lifecycle_stage == "active"
     assert len(runs(root, "other")) == 1
 

@@ -17,21 +17,23 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.tracking import MlflowClient
 
-CURRENT, CELL, FINGERPRINT = "current", "cell", "fingerprint"
+CURRENT, KIND, CELL, FINGERPRINT = "current", "kind", "cell", "fingerprint"
+# By this tag mlflow ui nests a run below another.
+PARENT = "mlflow.parentRunId"
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run of the study, as MLflow is to show it.
+    """One run of the study, or the study as a whole, as MLflow is to show it.
 
     Args:
-        cell: ``dataset/variant/seed``, unique within the study.
+        cell: ``dataset/variant/seed``, unique within the study; empty for the study as a whole.
         fingerprint: Hash of the run's results and settings; equal fingerprints are the same run.
         params: Settings, flat.
         metrics: Final values.
         curves: Values per epoch, from epoch 1.
         tags: Anything to filter by.
-        artifacts: Files copied into the run.
+        artifacts: Files and folders copied into the run.
         seconds: Training time.
         finished: Unix time in seconds at which training ended.
     """
@@ -64,21 +66,25 @@ def store_uri(root: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
 
 
-def publish(study: str, records: Sequence[RunRecord], root: Path, *, move_current: bool = True) -> tuple[int, int, str]:
-    """Mirror the runs of a study into MLflow.
+def publish(
+    study: str, parent: RunRecord, records: Sequence[RunRecord], root: Path, *, move_current: bool = True
+) -> tuple[int, int, str]:
+    """Mirror the runs of a study into MLflow, below one parent run that holds what they add up to.
 
     A run that is there already, by its fingerprint, is not logged again. Afterwards exactly one
-    run of every cell carries ``current = true``, and no run of a cell that the study no longer has.
+    parent and one run of every cell carry ``current = true``, each of these runs is a child of that
+    parent, and no run of a cell that the study no longer has is current.
 
     Args:
-        study: Name of the study, and of its MLflow experiment.
+        study: Name of the study, of its MLflow experiment and of the parent run.
+        parent: The study as a whole, of no cell.
         records: Every run of the study.
         root: Folder of ``mlflow.db`` and ``mlartifacts``.
         move_current: False for an experiment in a copy of the project: its runs are logged but
-            the project's own stay current.
+            the project's own stay current, below their own parent.
 
     Returns:
-        Runs logged now, runs found as they were, and the id of the study's experiment.
+        Runs logged now, runs found as they were, both with the parent, and the id of the study's experiment.
     """
     client = MlflowClient(tracking_uri=store_uri(root))
     experiment = client.get_experiment_by_name(study)
@@ -87,43 +93,47 @@ def publish(study: str, records: Sequence[RunRecord], root: Path, *, move_curren
         if experiment is None
         else experiment.experiment_id
     )
+    ours: dict[str, Run] = {}
     known: dict[tuple[str, str], Run] = {}
     for run in _all_runs(client, experiment_id):
         tags = run.data.tags
-        if CELL not in tags:
+        if CELL not in tags and tags.get(KIND) != "study":
             continue
         if FINGERPRINT not in tags:
             # A publish was killed half-way through this run; it is logged anew.
             client.delete_run(run.info.run_id)
             continue
-        known[tags[CELL], tags[FINGERPRINT]] = run
+        ours[run.info.run_id] = run
+        known[tags.get(CELL, ""), tags[FINGERPRINT]] = run
 
-    logged = 0
-    current: set[str] = set()
-    for record in records:
+    current: list[str] = []
+    for record in (parent, *records):
         found = known.get((record.cell, record.fingerprint))
+        place = {KIND: "cell", PARENT: current[0]} if current else {KIND: "study"}
         if found is None:
-            current.add(_log(client, experiment_id, record, move_current))
-            logged += 1
+            place[CURRENT] = str(move_current).lower()
+            current.append(_log(client, experiment_id, record, record.cell or study, place))
         else:
-            current.add(found.info.run_id)
-            if move_current and found.data.tags.get(CURRENT) != "true":
-                client.set_tag(found.info.run_id, CURRENT, "true")
+            current.append(found.info.run_id)
+            if move_current:
+                _set_tags(client, found, place | {CURRENT: "true"})
     if move_current:
-        for run in known.values():
-            if run.info.run_id not in current and run.data.tags.get(CURRENT) == "true":
-                client.set_tag(run.info.run_id, CURRENT, "false")
-    return logged, len(records) - logged, experiment_id
+        for run_id in ours.keys() - set(current):
+            if ours[run_id].data.tags.get(CURRENT) == "true":
+                client.set_tag(run_id, CURRENT, "false")
+    kept = len(ours.keys() & set(current))
+    return len(current) - kept, kept, experiment_id
 
 
-def _log(client: MlflowClient, experiment_id: str, record: RunRecord, current: bool) -> str:
+def _log(client: MlflowClient, experiment_id: str, record: RunRecord, name: str, place: Mapping[str, str]) -> str:
     """Log one run; its fingerprint comes last, so that half a run is known by its absence."""
     ended = int(record.finished * 1000)
+    cell = {CELL: record.cell} if record.cell else {}
     run = client.create_run(
         experiment_id,
         start_time=ended - int(record.seconds * 1000),
-        run_name=record.cell,
-        tags={CELL: record.cell, "mlflow.source.name": "dvc repro"} | dict(record.tags),
+        run_name=name,
+        tags={"mlflow.source.name": "dvc repro", KIND: place[KIND]} | cell | dict(record.tags),
     )
     run_id: str = run.info.run_id
     for path in record.artifacts:
@@ -138,10 +148,17 @@ def _log(client: MlflowClient, experiment_id: str, record: RunRecord, current: b
         run_id,
         metrics=metrics,
         params=[Param(name, value) for name, value in record.params.items()],
-        tags=[RunTag(FINGERPRINT, record.fingerprint), RunTag(CURRENT, str(current).lower())],
+        tags=[RunTag(key, value) for key, value in place.items()] + [RunTag(FINGERPRINT, record.fingerprint)],
     )
     client.set_terminated(run_id, end_time=ended)
     return run_id
+
+
+def _set_tags(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:
+    """Give a run the tags that it lacks or has with another value."""
+    changed = [RunTag(key, value) for key, value in tags.items() if run.data.tags.get(key) != value]
+    if changed:
+        client.log_batch(run.info.run_id, tags=changed)
 
 
 def _all_runs(client: MlflowClient, experiment_id: str) -> list[Run]:

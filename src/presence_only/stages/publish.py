@@ -1,4 +1,4 @@
-"""Mirror the study's runs into MLflow, and mark the ones that stand in the results as current."""
+"""Mirror the study and its runs into MLflow, and mark what stands in the results as current."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from presence_only.files import content_hash, read_json
-from presence_only.layout import CellFiles, DatasetFiles
+from presence_only.layout import COMPARISON, FIGURES, PAIRS, REPORT, CellFiles, DatasetFiles
 from presence_only.params import Params, load_params
 from presence_only.stages._cell import run_stage
 from presence_only.tracking import RunRecord, git_commit, publish, repository_root, store_uri
 
 
 def main() -> None:
-    """Publish every run of the study."""
+    """Publish every run of the study, below a parent that holds the report, the tables and the figures."""
     params = load_params()
     here = Path.cwd()
     # `dvc exp run --temp` and `--queue` work in a copy below .dvc/tmp of the project that DVC_ROOT names.
@@ -25,14 +25,31 @@ def main() -> None:
     in_copy = project / ".dvc" / "tmp" in here.resolve().parents
     root = repository_root(project)
     commit = git_commit(here, [repository_root(here) / "src", here / "params.yaml", here / "dvc.yaml"])
-    records = [
-        record
-        for dataset in params.study.datasets
-        for record in dataset_records(params, dataset, {"git_commit": commit, "study": params.study.name})
-    ]
-    logged, kept, experiment = publish(params.study.name, records, root, move_current=not in_copy)
+    tags = {"git_commit": commit, "study": params.study.name}
+    records = [record for dataset in params.study.datasets for record in dataset_records(params, dataset, tags)]
+    parent = study_record(params, records, tags)
+    logged, kept, experiment = publish(params.study.name, parent, records, root, move_current=not in_copy)
     print(f"MLflow: {logged} runs logged, {kept} already there, in {store_uri(root)}")
     print(f"        with `mlflow ui --workers 1` at http://127.0.0.1:5000/#/experiments/{experiment}/runs")
+
+
+def study_record(params: Params, records: list[RunRecord], tags: dict[str, str]) -> RunRecord:
+    """The study as a whole: what it compares, with the report, the tables and the figures that are there."""
+    study = params.study
+    lists = {"datasets": study.datasets, "variants": study.variants, "seeds": study.seeds}
+    settings = {name: ", ".join(map(str, items)) for name, items in lists.items()}
+    artifacts = [path for path in (REPORT, COMPARISON, PAIRS, FIGURES) if path.exists()]
+    return RunRecord(
+        cell="",
+        fingerprint=_fingerprint([settings, content_hash(*artifacts)]),
+        params=settings,
+        metrics={},
+        curves={},
+        tags=tags,
+        artifacts=artifacts,
+        # Not before its runs, so that it comes first in a list by time.
+        finished=max([path.stat().st_mtime for path in artifacts] + [record.finished for record in records]),
+    )
 
 
 def dataset_records(params: Params, dataset: str, tags: dict[str, str]) -> list[RunRecord]:
@@ -51,7 +68,7 @@ def dataset_records(params: Params, dataset: str, tags: dict[str, str]) -> list[
             records.append(
                 RunRecord(
                     cell=f"{dataset}/{variant}/{seed}",
-                    fingerprint=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16],
+                    fingerprint=_fingerprint(identity),
                     params=run,
                     metrics={name: value for name, value in values.items() if value is not None}
                     | ({"training_seconds": seconds[str(seed)]} if seconds else {}),
@@ -85,6 +102,11 @@ def run_settings(params: Params, dataset: str, variant: str) -> dict[str, str]:
     }
     flat = {prefix + key: str(value) for prefix, group in groups.items() for key, value in group.items()}
     return {"dataset": dataset, "variant": variant} | flat
+
+
+def _fingerprint(identity: Any) -> str:
+    """The first 16 hex digits of a SHA-256 over anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 if __name__ == "__main__":
