@@ -35,8 +35,9 @@ experiment: setup
 	@test -f experiments/$(NAME)/params.yaml || { echo "error: NAME=$(NAME) is no folder of experiments/; there are:" $$(cd experiments && echo */); exit 1; }
 	@cd experiments/$(NAME) && dvc repro -P && python -m presence_only.stages.show
 
+# A file a process, up to one a core; the longest file first (tests/conftest.py)
 test: setup
-	@python -m pytest
+	@python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	ruff check .
