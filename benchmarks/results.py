@@ -20,9 +20,9 @@ def write_results(script: Path, lines: Sequence[str], *, name: str | None = None
     """Write ``benchmarks/results/<script>.md``, whole or not at all.
 
     Args:
-        script: The benchmark's file; its docstring's first line becomes the heading's text.
+        script: The benchmark's file, which the table names with the arguments that it was given.
         lines: The table in Markdown, with what it shows.
-        name: Another file name, for a benchmark with several tables.
+        name: Another name for file and heading, for a benchmark with several tables.
     """
     path = FOLDER / f"{name or script.stem}.md"
     command = shlex.join(["python", f"benchmarks/{script.name}", *sys.argv[1:]])

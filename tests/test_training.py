@@ -11,7 +11,7 @@ from presence_only.losses.batch import TrainingCounts
 from presence_only.losses.fused import is_dense
 from presence_only.losses.registry import build_loss, loss_names, parse_variant
 from presence_only.metrics import evaluate
-from presence_only.params import EncoderSettings, TrainingSettings
+from presence_only.params import EncoderSettings, TrainingSettings, Variant
 from presence_only.probe import Probe
 from presence_only.settings import SettingsError
 from presence_only.training import GroupMask, RowBatches, fit
@@ -203,8 +203,7 @@ def test_the_automatic_sampled_head_draws_the_number_that_was_measured(monkeypat
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"head": "sampled"}, "sampled_species if and only if head is 'sampled'"),
-        ({"sampled_species": 5}, "sampled_species if and only if head is 'sampled'"),
+        ({"sampled_species": 5}, "head: sampled, as sampled_species is 5"),
         ({"head": "sampled", "sampled_species": 5, "weight_decay": 0.1}, "species_l1 0 if head is 'sampled'"),
         ({"head": "quick"}, "head = 'quick': must be one of 'auto', 'plain', 'fused' or 'sampled'"),
     ],
@@ -301,3 +300,15 @@ def test_heads_learn_the_environment_and_the_habitat():
     right = out.habitat_BS.argmax(dim=1).numpy() == records.species_P
     assert right.mean() > 0.7
     assert model.gate_S.detach().std() > 0
+
+
+def test_a_blend_reports_the_epochs_of_all_its_members():
+    raw = {"loss": "bce", "members": [{"training": {"epochs": 1}}, {"encoder": {"width": 4}}]}
+    variant = Variant.parse(raw, "v", ENCODER, settings(epochs=2))
+    seen = []
+    model, histories = training.fit_variant(
+        tiny.dataset().training, variant, 0, lambda done, total, loss: seen.append((done, total))
+    )
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert [len(history.loss) for history in histories] == [1, 2]
+    assert model.n_hidden == 2

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -72,6 +73,8 @@ def test_an_interrupt_ends_the_seeds_at_once():
         "import signal, time; from presence_only.workers import run_side_by_side\n"
         # A shell's background jobs are born with the signal ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        # As importing polars does.
+        "signal.siginterrupt(signal.SIGINT, False)\n"
         "def task(seed, report): time.sleep(60)\n"
         "print('ready', flush=True); run_side_by_side(task, (0, 1, 2, 3), 'x')"
     )
@@ -82,6 +85,26 @@ def test_an_interrupt_ends_the_seeds_at_once():
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=40) != 0
     assert time.monotonic() - began < 30
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_killed_stage_leaves_no_worker_behind():
+    code = (
+        "import os, time; from presence_only.workers import run_side_by_side\n"
+        "def task(seed, report): print(os.getpid(), flush=True); time.sleep(60)\n"
+        "run_side_by_side(task, (0, 1), 'x')"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        workers = [int(process.stdout.readline()) for _ in range(2)]
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and any(Path(f"/proc/{pid}").exists() for pid in workers):
+            time.sleep(0.1)
+        left = [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+    assert not left
 
 
 def test_workers_are_counted(monkeypatch):

@@ -24,7 +24,7 @@ class DatasetFiles:
 
     @property
     def survey(self) -> Path:
-        """The truth: only the evaluation opens it."""
+        """The truth: no stage that trains or chooses opens it; the evaluation scores by it, the report draws it."""
         return Path("data", self.name, "survey")
 
     @property

@@ -19,7 +19,7 @@ from presence_only.settings import Settings, SettingsError
 T = TypeVar("T")
 # DVC builds stage names and file paths from these names; a dot or a dash would break them.
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Seed = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class StudySettings(Settings):
@@ -93,7 +93,8 @@ class TrainingSettings(Settings):
             the same, in chunks of species; ``sampled`` an unbiased estimate from the species of the
             batch and ``sampled_species`` others; ``auto`` the one that is first at the same mAP, see
             docs/scaling.md.
-        sampled_species: Species drawn a step; with ``head: sampled`` only.
+        sampled_species: Species drawn a step by the sampled head, 1,024 if left out; with
+            ``head: sampled`` only.
         species_l1: Weight of the mean over species of the sum of its head's absolute weights.
     """
 
@@ -113,14 +114,19 @@ class TrainingSettings(Settings):
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
-        if (self.epochs is None) == (self.steps is None):
-            raise ValueError("settings with either epochs or steps, and not both")
+        if self.epochs is None and self.steps is None:
+            raise ValueError("settings with either epochs or steps")
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError(
+                f"settings with either epochs or steps, not both: {self.epochs} and {self.steps} "
+                "(a variant turns off what it inherits by null, as in epochs: null)"
+            )
         return self
 
     @model_validator(mode="after")
     def _sampled_fits(self) -> Self:
-        if (self.head == "sampled") != (self.sampled_species is not None):
-            raise ValueError("settings with sampled_species if and only if head is 'sampled'")
+        if self.head != "sampled" and self.sampled_species is not None:
+            raise ValueError(f"settings with head: sampled, as sampled_species is {self.sampled_species}")
         if self.head == "sampled" and not self.leaves_rows_alone:
             raise ValueError(
                 "settings with weight_decay and species_l1 0 if head is 'sampled', which leaves most rows alone"

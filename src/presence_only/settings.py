@@ -56,6 +56,8 @@ def _sentence(error: ErrorDetails, owner: type[BaseModel], where: str) -> str:
         return f"missing key {key!r}; it has no default"
     if path and path[-1] == "[key]":
         return f"{'.'.join([where, *path[:-2]]).strip('.')} has the name {path[-2]!r}: must be {_rule(error)}"
+    if error["type"] == "value_error" and isinstance(error["input"], dict):
+        return f"{key}: must be {_rule(error)}"  # of the whole group, whose values the rule names
     return f"{key} = {error['input']!r}: must be {_rule(error)}"
 
 

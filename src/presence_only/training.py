@@ -105,7 +105,7 @@ def fit_variant(
         data: All that training may see.
         variant: Loss, encoder and training, or members of them.
         seed: Of the run; every member draws from streams of its own.
-        report: Called after every epoch of every member.
+        report: Called after every epoch; of a blend with the epochs of all members.
 
     Returns:
         The model, and the history of every member.
@@ -113,8 +113,14 @@ def fit_variant(
     if not variant.members:
         model, history = fit(data, variant.loss, variant.encoder, variant.training, seed, report)
         return model, [history]
+    epochs = [n_epochs(member.training, data.records.n_rows) for member in variant.members]
+
+    def report_member(i: int) -> Report | None:
+        before, total = sum(epochs[:i]), sum(epochs)
+        return None if report is None else lambda done, _, loss: report(before + done, total, loss)
+
     fitted = [
-        fit(data, member.loss, member.encoder, member.training, stream_seed(seed, f"member {i}"), report)
+        fit(data, member.loss, member.encoder, member.training, stream_seed(seed, f"member {i}"), report_member(i))
         for i, member in enumerate(variant.members)
     ]
     return Blend([model for model, _ in fitted]).eval(), [history for _, history in fitted]

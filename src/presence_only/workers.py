@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
 import torch
@@ -26,7 +27,9 @@ Result = TypeVar("Result")
 _updates: Any = None
 
 
-def run_side_by_side(task: Callable[[int, Progressed], Result], seeds: Sequence[int], label: str) -> dict[int, Result]:
+def run_side_by_side(
+    task: Callable[[int, Progressed], Result], seeds: Sequence[int], label: str, hint: str = ""
+) -> dict[int, Result]:
     """Run ``task(seed, report)`` for every seed.
 
     Two processes with one thread each beat one process with two, and one thread makes the sums,
@@ -36,6 +39,7 @@ def run_side_by_side(task: Callable[[int, Progressed], Result], seeds: Sequence[
         task: A picklable function; it loads its own data, so that a process starts with little.
         seeds: What the task is run for, one process a seed.
         label: Shown before each seed, such as ``virtual / asl_m005``.
+        hint: What else helps where memory is short; the end of a sentence.
 
     Returns:
         The result of every seed.
@@ -47,6 +51,9 @@ def run_side_by_side(task: Callable[[int, Progressed], Result], seeds: Sequence[
     # thread pool, such as polars', by then. Elsewhere (macOS, Windows) fork is not safe.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     updates = context.SimpleQueue()
+    if sys.platform != "win32":
+        # Importing polars makes waits go on after a signal: Ctrl-C would be heard when all seeds are done.
+        signal.siginterrupt(signal.SIGINT, True)
     count = min(worker_count(), len(seeds))
     results: dict[int, Result] = {}
     with ProcessPoolExecutor(count, context, _start_worker, (updates,)) as pool:
@@ -58,7 +65,7 @@ def run_side_by_side(task: Callable[[int, Progressed], Result], seeds: Sequence[
             except BrokenProcessPool:
                 raise TrainingError(
                     f"{label}: a process was killed, most likely for memory; "
-                    f"set {WORKERS_VARIABLE}=1 for one seed at a time, or lower training.batch_size"
+                    f"set {WORKERS_VARIABLE}=1 for one seed at a time{hint}"
                 ) from None
             except BaseException:
                 # The other seeds would train on for nothing, and the pool would wait for them.
@@ -92,8 +99,17 @@ def _start_worker(updates: Any) -> None:
     # Ctrl-C reaches the whole group; the parent alone decides, and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # Focusing powers of easy negatives underflow; arithmetic on such remnants is ten times slower.
     torch.set_flush_denormal(True)
+
+
+def _end_with_parent() -> None:
+    """A killed stage leaves no process that trains on for nobody."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _run(task: Callable[[int, Progressed], Result], seed: int) -> Result:

@@ -1,12 +1,15 @@
 """From a user's file to a score, as the stages go: read, assemble, save, train, evaluate; and the page about it."""
 
 import re
+import runpy
+from io import StringIO
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 from ruamel.yaml import YAML
 
 from presence_only.datasets import build_dataset, parse_dataset
@@ -16,6 +19,7 @@ from presence_only.losses.registry import parse_variant
 from presence_only.metrics import evaluate
 from presence_only.nouns import Survey, TrainingData
 from presence_only.params import EncoderSettings, Params, TrainingSettings
+from presence_only.stages.generate import funnel
 from presence_only.training import fit
 
 PAGE = Path(__file__).parents[2] / "docs" / "bring_your_own_records.md"
@@ -153,6 +157,34 @@ def test_the_settings_of_the_page_are_right():
     assert {params.datasets[name].path for name in tree["datasets"]} == {tree["datasets"]["fold_0"]["path"]}
     assert params.datasets["everything"].evaluation.folds == 100
     parse_dataset(tree["datasets"]["fold_0"] | YAML(typ="safe").load(layers), "datasets.mine")
+
+
+def test_the_funnel_of_the_page_is_what_its_settings_print(tmp_path, monkeypatch):
+    """Its file is the benchmark's."""
+    benchmarks = PAGE.parents[1] / "benchmarks"
+    monkeypatch.syspath_prepend(benchmarks)
+    table = runpy.run_path(str(benchmarks / "reading.py"))["records"](np.random.default_rng([0, 0]), 0, 30_000)
+    table.write_csv(tmp_path / "occurrence.csv", separator="\t", quote_style="never")
+    settings = YAML(typ="safe").load(code_blocks("yaml")[0])["datasets"]["fold_0"]
+    dataset = build_dataset(parse_dataset(settings | {"path": str(tmp_path / "occurrence.csv")}, "datasets.fold_0"))
+    out = StringIO()
+    Console(file=out, width=100, force_terminal=False).print(funnel(dataset.filters, "fold_0"))
+    printed = [line.strip() for line in out.getvalue().splitlines()]
+    shown = re.search(r"```\n(fold_0: .*?)```", PAGE.read_text(), flags=re.S).group(1)
+    assert printed == shown.splitlines()
+
+
+def test_the_settings_of_inaturalist_are_those_the_page_names():
+    text = PAGE.read_text()
+    gbif, inaturalist = (
+        set(type(parse_dataset({"kind": kind, key: "x"}, "datasets.mine")).model_fields)
+        for kind, key in (("gbif", "path"), ("inaturalist", "root"))
+    )
+    assert "root" in inaturalist - gbif
+    for name in inaturalist - gbif:
+        assert f"`{name}`" in text, name
+    settings = parse_dataset({"kind": "inaturalist", "root": "x"}, "datasets.mine")
+    assert (settings.quality_grades, settings.inactive_taxa) == (("research",), "drop")
 
 
 def test_every_setting_is_on_the_page(folder):

@@ -1,12 +1,18 @@
-"""docs/losses.md shows figures that its script makes, and names variants that exist."""
+"""docs/losses.md shows figures that its script makes, and names variants that exist; the guide's loss is one."""
 
 import importlib.util
+import itertools
 import re
+import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
+import test_loss_contract
 from ruamel.yaml import YAML
 
+import presence_only.losses
+from presence_only.losses import registry
 from presence_only.losses.registry import loss_names, parse_variant
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -41,3 +47,28 @@ def test_the_variants_of_the_page_can_be_read():
     assert len(variants) == 4
     for name, raw in variants.items():
         assert parse_variant(raw, f"variants.{name}").loss == raw["loss"]
+
+
+@pytest.fixture
+def guide(tmp_path, monkeypatch):
+    """The recipe of CONTRIBUTING.md, its module in the package; returns the variant of its last step."""
+    text = (DOCS.parent / "CONTRIBUTING.md").read_text().split("## To add a loss")[1].split("\n## ")[0]
+    name = re.search(r"here `(\w+)\.py`", text).group(1)
+    code = dedent(re.search(r"```python\n(.+?)```", text, re.DOTALL).group(1))
+    (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.setattr(presence_only.losses, "__path__", [*presence_only.losses.__path__, str(tmp_path)])
+    registry._settings_by_name.cache_clear()
+    yield YAML(typ="safe").load(re.search(r"`(\w+: \{loss: .+?\})`", text).group(1))[name]
+    registry._settings_by_name.cache_clear()
+    sys.modules.pop(f"presence_only.losses.{name}", None)
+    vars(presence_only.losses).pop(name, None)
+
+
+def test_the_loss_of_the_guide_keeps_the_contract(guide):
+    assert guide["loss"] in loss_names()
+    tests = [test for name, test in vars(test_loss_contract).items() if name.startswith("test_")]
+    assert len(tests) > 8
+    for test in tests:
+        others = dict(mark.args for mark in test.pytestmark if mark.args[0] != "variant")
+        for chosen in itertools.product(*others.values()):
+            test(guide, **dict(zip(others, chosen, strict=True)))

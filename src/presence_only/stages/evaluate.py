@@ -1,4 +1,4 @@
-"""Evaluate one data set under one variant against the survey: the only stage that opens the truth."""
+"""Evaluate one data set under one variant: the stage that scores by the truth, which no training sees."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ def main() -> None:
     arguments = parse_arguments(__doc__, "dataset", "variant")
     # One thread, as in training: the same sums on machines with any number of cores.
     torch.set_num_threads(1)
-    seeds = load_params().study.seeds
+    params = load_params()
+    params.dataset(arguments.dataset)
+    params.variant(arguments.variant)
+    seeds = params.study.seeds
     cell = CellFiles(arguments.dataset, arguments.variant)
     task = partial(evaluate_seed, cell, seeds[0])
     results = run_side_by_side(task, seeds, f"{cell.dataset} / {cell.variant}")

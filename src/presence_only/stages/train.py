@@ -23,7 +23,7 @@ def main() -> None:
     cell = CellFiles(arguments.dataset, arguments.variant)
     task = partial(train_seed, cell, params)
     label = f"{cell.dataset} / {cell.variant}"
-    seconds = run_side_by_side(task, params.study.seeds, label)
+    seconds = run_side_by_side(task, params.study.seeds, label, ", or lower training.batch_size")
     # The hash tells these seconds from those of other results that DVC may restore later.
     rounded = {str(seed): round(taken, 3) for seed, taken in seconds.items()}
     write_json(cell.timing, {"runs": content_hash(cell.runs), "seconds": rounded})
