@@ -1,5 +1,7 @@
 import importlib
+import re
 import sys
+from pathlib import Path
 
 import matplotlib.image
 import numpy as np
@@ -103,7 +105,9 @@ def test_the_species_of_a_place_are_listed_from_the_likeliest_down(study, monkey
     ("arguments", "sentence"),
     [
         (["--at", 200, 0], "--at 200 0: must be longitude -180..180"),
-        (["--species", "species 99x", "--out", "map.png"], "the run knows no such species; it knows '"),
+        (["--species", "oak", "--out", "map.png"], "the run knows no such species; its names look like 'virtual_0001'"),
+        (["--species", "virtual_003", "--out", "map.png"], "knows no such species; did you mean 'virtual_0003'?"),
+        (["--species", "virtual_0003", "--out", "map.csv", "--resolution", 0], "resolution = 0: must be within 0..90"),
         (["--species", "SPECIES", "--out", "map.jpg"], "--out map.jpg: must end in one of .png, .tif, .csv"),
         (["--at", 8, 47, "--week", 3], "week = 3: the run was trained without weeks"),
     ],
@@ -113,6 +117,124 @@ def test_a_wrong_question_is_answered_by_one_sentence(study, monkeypatch, argume
     with pytest.raises(MapError) as error:
         run(monkeypatch, "--run", folder / "runs/virtual/an_full", *arguments)
     assert sentence in str(error.value)
+
+
+VIRTUAL = tuple(f"virtual_{i:04d}" for i in range(1, 61))
+BIRDS = ("Turdus merula", "Parus major", "Parus ater", "Turdus-major 12")
+
+
+@pytest.mark.parametrize(
+    ("asked", "species", "names"),
+    [
+        # Equal as numbers, with or without the word; not those whose digits look alike.
+        ("virtual_001", VIRTUAL, ["virtual_0001"]),
+        ("Virtual 31", VIRTUAL, ["virtual_0031"]),
+        ("virtaul_00007", VIRTUAL, ["virtual_0007"]),
+        ("7", VIRTUAL, ["virtual_0007"]),
+        ("virtual", VIRTUAL, ["virtual_0001", "virtual_0002", "virtual_0003"]),
+        ("virtual_99", VIRTUAL, ["virtual_0009", "virtual_0019", "virtual_0029"]),
+        ("parus_major", BIRDS, ["Parus major"]),
+        ("PARUS", BIRDS, ["Parus ater", "Parus major"]),
+        ("merula", BIRDS, ["Turdus merula"]),
+        ("Parus mjaor", BIRDS, ["Parus major", "Parus ater", "Turdus-major 12"]),
+        ("0", ("virtual_0000", "virtual_0010"), ["virtual_0000"]),
+        ("xyzzy", BIRDS, []),
+        ("", BIRDS, []),
+    ],
+)
+def test_names_that_may_be_meant_come_the_likest_first(asked, species, names):
+    assert predict.suggestions(asked, species) == names
+    with pytest.raises(MapError) as error:
+        predict.find_species(asked, species)
+    offered = " or ".join(", ".join(map(repr, names)).rsplit(", ", 1))
+    advice = f"did you mean {offered}?" if names else f"its names look like {species[0]!r}"
+    assert str(error.value) == f"--species {asked!r}: the run knows no such species; {advice}"
+
+
+@pytest.mark.parametrize("folders", ["", "made/on the way"])
+def test_trying_whether_a_file_may_be_written_leaves_nothing_behind(tmp_path, folders):
+    predict.check_writable(tmp_path / folders / "map.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif", ".csv"])
+@pytest.mark.parametrize(
+    ("folder", "reason"),
+    [
+        ("a folder", "it is a folder"),
+        ("a file/map", "Not a directory"),
+        ("a file/deeper/map", "Not a directory"),
+        ("/proc/map", "No such file or directory"),
+    ],
+)
+def test_a_map_that_cannot_be_written_is_refused_before_it_is_computed(
+    study, monkeypatch, tmp_path, ending, folder, reason
+):
+    (tmp_path / f"a folder{ending}").mkdir()
+    (tmp_path / "a file").touch()
+    out = tmp_path / f"{folder}{ending}"
+    if folder.startswith("/proc") and not Path("/proc/self").exists():
+        pytest.skip("a system without /proc")
+    monkeypatch.setattr(predict, "suitability", lambda *_: pytest.fail("computed in vain"))
+    with pytest.raises(MapError) as error:
+        run(monkeypatch, "--run", study[0] / "runs/virtual/an_full", "--species", "virtual_0001", "--out", out)
+    assert str(error.value) == f"--out {out}: cannot be written: {reason}"
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif", ".csv"])
+def test_a_map_that_turns_out_not_to_be_writable_is_one_sentence_too(study, monkeypatch, tmp_path, ending):
+    if ending == ".tif":
+        pytest.importorskip("rasterio", reason="rasterio is not installed")
+    out = tmp_path / f"map{ending}"
+    scores = predict.suitability
+
+    def meanwhile(*arguments):
+        out.mkdir()
+        return scores(*arguments)
+
+    monkeypatch.setattr(predict, "suitability", meanwhile)
+    arguments = ["--species", "virtual_0001", "--out", out, "--box", 0, 40, 10, 50, "--resolution", 5]
+    with pytest.raises(MapError, match=re.escape(f"--out {out}: cannot be written: ") + "Is a directory$"):
+        run(monkeypatch, "--run", study[0] / "runs/virtual/an_full", *arguments)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_what_a_library_says_without_a_number_is_one_line(study, monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError("no space\n  left on device (os error 28)")
+
+    monkeypatch.setattr(predict, "write_table", full)
+    arguments = ["--species", "virtual_0001", "--out", tmp_path / "a.csv", "--box", 0, 40, 10, 50, "--resolution", 5]
+    with pytest.raises(MapError, match=r"a\.csv: cannot be written: no space left on device \(os error 28\)$"):
+        run(monkeypatch, "--run", study[0] / "runs/virtual/an_full", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--at", 8, 47, "--out", "map.png"], "--out goes with --species, not with --at: leave one of them out"),
+        (["--at", 8, 47, "--box", 0, 40, 10, 50], "--box goes with --species, not with --at: leave one of them out"),
+        (["--at", 8, 47, "--resolution", 0], "--resolution goes with --species, not with --at"),
+        (["--species", "a", "--out", "a.png", "--top", 3], "--top goes with --at, not with --species"),
+        (["--at", 8, 47, "--top", 0], "--top 0: must be at least 1"),
+        (["--at", 8, 47, "--species", "a"], "give either --at LON LAT, or --species NAME with --out FILE"),
+        (["--species", "a"], "--species needs --out"),
+    ],
+)
+def test_arguments_that_do_not_go_together_are_refused(monkeypatch, capsys, arguments, sentence):
+    with pytest.raises(SystemExit, match="2"):
+        run(monkeypatch, "--run", "runs/virtual/an_full", *arguments)
+    assert sentence in capsys.readouterr().err
+
+
+def test_one_seed_is_no_seeds(study, monkeypatch, tmp_path, capsys):
+    cell, out = study[0] / "runs/virtual/an_full", tmp_path / "map.csv"
+    arguments = ["--species", "virtual_0001", "--out", out, "--box", 0, 40, 10, 50, "--resolution"]
+    run(monkeypatch, "--run", cell / "seed_0", *arguments, 10)
+    run(monkeypatch, "--run", cell, *arguments, 5)
+    said = capsys.readouterr().out
+    assert "scoring 1 cell under 1 seed\n" in said
+    assert "scoring 4 cells under 2 seeds\n" in said
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):

@@ -1,10 +1,13 @@
 """What the publish stage reads from a study's files, and puts into MLflow."""
 
+import re
 import shutil
+from dataclasses import replace
 
 import pytest
 import tiny
 from mlflow.tracking import MlflowClient
+from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 from ruamel.yaml import YAML
 
 from presence_only.files import write_json
@@ -68,7 +71,16 @@ def test_a_study_is_published_with_what_is_there_and_again_when_there_is_more(fo
     capsys.readouterr()
     publish.main()
     assert shown(folder) == (FILES, RUNS, 4)
-    assert "0 runs logged, 3 already there" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"0 runs logged, 3 already there, in sqlite:///{folder}/mlflow.db\n" in said
+    assert re.search(rf"mlflow ui --workers 1 --backend-store-uri sqlite:///{folder}/mlflow\.db\n", said)
+    assert re.search(r"then open http://127\.0\.0\.1:5000/#/experiments/\d+/runs\n", said)
+
+    REPORT.write_text("changed")
+    publish.main()
+    assert "MLflow: 1 run logged, 2 already there" in capsys.readouterr().out
+    REPORT.write_text(REPORT.name)
+    publish.main()
 
     # As `dvc exp run --temp` does: a copy of the project, below its .dvc/tmp.
     copy = folder / ".dvc/tmp/exps/temp"
@@ -79,7 +91,7 @@ def test_a_study_is_published_with_what_is_there_and_again_when_there_is_more(fo
     REPORT.write_text("other report")
     publish.main()
     assert not (copy / "mlflow.db").exists()
-    assert shown(folder) == (FILES, RUNS, 6)
+    assert shown(folder) == (FILES, RUNS, 7)
 
 
 @pytest.mark.parametrize("path", [REPORT, COMPARISON, PAIRS, FIGURES / "map.png"])
@@ -102,3 +114,34 @@ def test_the_parent_names_what_the_study_compares_and_comes_after_its_runs(folde
     record = publish.study_record(load_params(), [EARLIER], {})
     assert set(record.artifacts) == {REPORT, COMPARISON, PAIRS, FIGURES}
     assert record.finished == max(path.stat().st_mtime for path in (REPORT, COMPARISON, PAIRS, FIGURES))
+
+
+@pytest.mark.parametrize("n", [10, 600, 5000])
+def test_a_parent_of_many_variants_names_as_many_as_mlflow_keeps(folder, n):
+    names = [f"an_full_weight_{i:04d}" for i in range(n)]
+    params = load_params()
+    study = params.study.model_copy(update={"variants": tuple(names)})
+    text = publish.study_record(replace(params, study=study), [EARLIER], {}).params["variants"]
+    if n == 10:
+        assert text == ", ".join(names)
+        return
+    assert MAX_PARAM_VAL_LENGTH - len(names[0]) - 2 < len(text) <= MAX_PARAM_VAL_LENGTH
+    start, named = re.fullmatch(r"(\d+) in all: (.*), \.\.\.", text).groups()
+    assert int(start) == n
+    assert named.split(", ") == names[: len(named.split(", "))]
+
+
+def test_parents_differ_by_a_variant_that_is_not_named(folder):
+    params = load_params()
+
+    def fingerprint(*last):
+        names = (*(f"an_full_weight_{i:04d}" for i in range(600)), *last)
+        study = params.study.model_copy(update={"variants": names})
+        return publish.study_record(replace(params, study=study), [EARLIER], {}).fingerprint
+
+    assert fingerprint("a") != fingerprint("b")
+
+
+@pytest.mark.parametrize(("items", "text"), [("abc", "a, b, c"), ("abcdefgh", "8 in all: a, b, ...")])
+def test_a_list_that_fits_is_whole(items, text):
+    assert publish.fitting(items, 20) == text

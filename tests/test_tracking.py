@@ -1,9 +1,14 @@
+import shlex
 import sqlite3
 import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking import MlflowClient
 
 from presence_only import tracking
@@ -134,6 +139,130 @@ def test_a_run_cut_short_is_logged_anew(root, monkeypatch):
     assert publish("tiny", parent(), [record(fingerprint="f1")], root)[:2] == (1, 1)
     assert current(root) == ["virtual/bce/0 f1"]
     assert len(runs(root)) == 2
+
+
+@pytest.mark.parametrize("n", [2, 2500])
+def test_a_run_cut_short_at_its_very_end_is_logged_anew(root, monkeypatch, n):
+    """With more values than MLflow takes in one batch, too."""
+    long = record(fingerprint="f1", curves={"training_loss": [1 / (1 + epoch) for epoch in range(n)]})
+    publish("tiny", parent(), [record()], root)
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_terminated", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            publish("tiny", parent(), [long], root)
+    (half,) = [r for r in runs(root) if "fingerprint" not in r.data.tags]
+    assert publish("tiny", parent(), [long], root)[:2] == (1, 1)
+    assert current(root) == ["virtual/bce/0 f1"]
+    assert half.info.run_id not in {r.info.run_id for r in runs(root)}
+    (whole,) = [r for r in runs(root) if r.data.tags["fingerprint"] == "f1"]
+    assert whole.info.status == "FINISHED"
+    assert len(store(root).get_metric_history(whole.info.run_id, "training_loss")) == n
+
+
+def test_a_run_cut_short_between_two_batches_is_logged_anew(root, monkeypatch):
+    long = record(curves={"training_loss": [0.5] * 2500})
+    log_batch, calls = SqlAlchemyStore.log_batch, []
+
+    def second_fails(self, run_id, metrics, params, tags):
+        calls.append(len(metrics))
+        if len([n for n in calls if n]) == 2:
+            raise KeyboardInterrupt
+        return log_batch(self, run_id, metrics, params, tags)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlAlchemyStore, "log_batch", second_fails)
+        with pytest.raises(KeyboardInterrupt):
+            publish("tiny", parent(), [long], root)
+    assert publish("tiny", parent(), [long], root)[:2] == (1, 1)
+    (run,) = runs(root)
+    assert len(store(root).get_metric_history(run.info.run_id, "training_loss")) == 2500
+
+
+def test_a_second_publish_waits_for_the_first(root, monkeypatch, capsys):
+    """Else it takes the run that the first is about to finish for one of a killed publish, and deletes it."""
+    both = [record(), record("virtual/bce/1")]
+    half_way, go_on = threading.Event(), threading.Event()
+    set_terminated = MlflowClient.set_terminated
+
+    def slow(*arguments, **options):
+        half_way.set()
+        assert go_on.wait(20)
+        return set_terminated(*arguments, **options)
+
+    monkeypatch.setattr(MlflowClient, "set_terminated", slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(publish, "tiny", parent(), both, root)
+        assert half_way.wait(20)
+        second = pool.submit(publish, "tiny", parent(), both, root)
+        waited = not wait([second], timeout=0.5).done
+        go_on.set()
+        assert first.result()[:2] == (3, 0)
+        assert second.result()[:2] == (0, 3)
+    assert waited
+    assert capsys.readouterr().out == (
+        f"MLflow: another run publishes; waiting until it lets go of {root / 'mlflow.db.lock'}\n"
+    )
+    assert current(root) == ["virtual/bce/0 f0", "virtual/bce/1 f0"]
+    assert len(search(root)) == 3
+
+
+HOLD = """
+import sys
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_another_process_is_waited_for_until_it_ends_or_is_killed(root, capsys, killed):
+    command = [sys.executable, "-c", HOLD, str(root / "mlflow.db.lock")]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        assert other.stdout.readline() == "held\n"
+        ours = pool.submit(publish, "tiny", parent(), [record()], root)
+        waited = not wait([ours], timeout=0.5).done
+        if killed:
+            other.kill()
+        else:
+            other.communicate("go on\n")
+        assert ours.result(timeout=20)[:2] == (2, 0)
+    assert waited
+    assert "another run publishes; waiting" in capsys.readouterr().out
+
+
+def test_a_publish_that_fails_lets_go_of_the_store(root, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "create_run", lambda *_, **__: (_ for _ in ()).throw(RuntimeError))
+        with pytest.raises(RuntimeError):
+            publish("tiny", parent(), [record()], root)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(publish, "tiny", parent(), [record()], root).result(timeout=20)[:2] == (2, 0)
+
+
+def test_the_command_to_view_runs_works_from_any_folder(tmp_path, monkeypatch):
+    root = tmp_path / "my project"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    # As when called by a path from a folder below.
+    monkeypatch.setattr(sys, "executable", str(root / "experiments/small/../../.venv/bin/python"))
+    (root / "experiments/small").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    store = ["ui", "--workers", "1", "--backend-store-uri", f"sqlite:///{root}/mlflow.db"]
+    command, address = tracking.viewing(root, "/#/experiments/1/runs")
+    assert shlex.split(command) == ["mlflow", *store]
+    assert address == "then open http://127.0.0.1:5000/#/experiments/1/runs"
+    program = root / ".venv/bin/mlflow"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    assert shlex.split(tracking.viewing(root)[0]) == [str(program), *store]
+
+
+def test_runs_on_a_server_are_viewed_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5001/")
+    assert tracking.viewing(tmp_path, "/#/experiments/1") == ("open http://127.0.0.1:5001/#/experiments/1",)
 
 
 def test_the_parent_is_named_after_the_study_and_holds_files_and_folders(root):

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +32,7 @@ from presence_only.scores import ScoredModel
 from presence_only.stages._cell import run_stage
 
 FORMATS = (".png", ".tif", ".csv")
+TOP = 20
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ def main() -> None:
     arguments = _arguments()
     run = load_run(arguments.run)
     if arguments.at:
-        list_species(run, arguments.at, arguments.top, arguments.week)
+        list_species(run, arguments.at, arguments.top or TOP, arguments.week)
     else:
         map_species(run, arguments)
 
@@ -109,9 +115,11 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
     index = find_species(arguments.species, run.records.species)
     sites_P2 = run.records.sites_N2[run.records.row_P[run.records.species_P == index]]
     west, south, east, north = arguments.box or _around(sites_P2)
-    resolution = arguments.resolution or max(east - west, north - south) / 360
+    resolution = max(east - west, north - south) / 360 if arguments.resolution is None else arguments.resolution
     grid = Grid(west, south, east, north, resolution)
-    print(f"{run.name}: scoring {grid.shape[0] * grid.shape[1]:,} cells under {len(run.models)} seeds", flush=True)
+    check_writable(out)
+    cells = _counted(grid.shape[0] * grid.shape[1], "cell")
+    print(f"{run.name}: scoring {cells} under {_counted(len(run.models), 'seed')}", flush=True)
     species = slice(index, index + 1)
     score_HW = suitability(run.models, grid.sites_M2, run.sample, species, arguments.week)[:, 0].reshape(grid.shape)
     name = run.records.species[index]
@@ -119,26 +127,96 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
         case ".png":
             title = f"{name}: {run.name}" + (f", week {arguments.week}" if arguments.week else "")
             extent = (grid.west, grid.east, grid.south, grid.north)
-            save_figure(range_figure(score_HW, extent, sites_P2, Earth.load().land_share_grid, title), out)
+            figure = range_figure(score_HW, extent, sites_P2, Earth.load().land_share_grid, title)
+            with _writing(out):
+                save_figure(figure, out)
         case ".tif":
-            write_geotiff(out, grid, score_HW)
+            with _writing(out):
+                write_geotiff(out, grid, score_HW)
         case ".csv":
-            write_table(out, grid, score_HW)
-    print(f"{name} ({len(sites_P2):,} training records): {out}")
+            with _writing(out):
+                write_table(out, grid, score_HW)
+    print(f"{name} ({_counted(len(sites_P2), 'training record')}): {out}")
+
+
+def check_writable(out: Path) -> None:
+    """Try, without leaving a trace, whether a file may be written; a full map may take minutes to compute.
+
+    Raises:
+        MapError: If ``out`` is a folder, or no file can be made in its folder, or its folder cannot be made.
+    """
+    with _writing(out):
+        if out.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        # Folders that are missing are made with the file: the nearest that exists decides.
+        nearest = next(folder for folder in out.absolute().parents if folder.exists())
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Tell what the system says against writing a file as one sentence; rasterio's errors are the system's too."""
+    try:
+        yield
+    except OSError as error:
+        # polars and rasterio give their text only.
+        reason = error.strerror or " ".join(str(error).split())
+        raise MapError(f"--out {out}: cannot be written: {reason}") from None
 
 
 def find_species(asked: str, species: tuple[str, ...]) -> int:
     """The index of a species by its name, letter case aside.
 
     Raises:
-        MapError: If there is none; the message offers names that look alike.
+        MapError: If there is none; the message offers up to three that may be meant.
     """
     by_name = {name.casefold(): index for index, name in enumerate(species)}
     if asked.casefold() in by_name:
         return by_name[asked.casefold()]
-    near = difflib.get_close_matches(asked.casefold(), by_name, n=3, cutoff=0.5)
-    names = ", ".join(repr(species[by_name[name]]) for name in near) or f"{species[0]!r} and {len(species) - 1} more"
-    raise MapError(f"--species {asked!r}: the run knows no such species; it knows {names}")
+    *others, last = [repr(name) for name in suggestions(asked, species)] or [""]
+    names = f"{', '.join(others)} or {last}" if others else last
+    advice = f"did you mean {names}?" if names else f"its names look like {species[0]!r}"
+    raise MapError(f"--species {asked!r}: the run knows no such species; {advice}")
+
+
+def suggestions(asked: str, species: Sequence[str]) -> list[str]:
+    """Up to three names that may be meant by one that is unknown, the likest first.
+
+    Letter case, leading zeros and what stands between words count for nothing. Names that are then
+    equal come alone; else those that hold the same numbers, else those that begin with ``asked``, else
+    those that contain it, else those that look alike.
+    """
+    wanted, keys = _key(asked), [_key(name) for name in species]
+    numbers = re.findall("[0-9]+", wanted)
+    matcher = difflib.SequenceMatcher(b=wanted)
+
+    def likeness(index: int) -> float:
+        matcher.set_seq1(keys[index])
+        return matcher.ratio()
+
+    rules: tuple[Callable[[int], bool], ...] = (
+        lambda index: keys[index] == wanted,
+        lambda index: bool(numbers) and re.findall("[0-9]+", keys[index]) == numbers,
+        lambda index: bool(wanted) and keys[index].startswith(wanted),
+        lambda index: bool(wanted) and wanted in keys[index],
+        lambda index: likeness(index) >= 0.5,
+    )
+    for rule in rules:
+        if found := [index for index in range(len(species)) if rule(index)]:
+            return [species[index] for index in sorted(found, key=likeness, reverse=True)[:3]]
+    return []
+
+
+def _key(name: str) -> str:
+    """A name without what people write in different ways: ``Virtual-0001`` as ``virtual 1``."""
+    words = re.sub(r"[\W_]+", " ", name.casefold()).strip()
+    return re.sub("0*([0-9]+)", r"\1", words)
+
+
+def _counted(n: int, noun: str) -> str:
+    """``1 cell``, ``2,000 cells``."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
 def _around(sites_P2: np.ndarray) -> tuple[float, float, float, float]:
@@ -162,14 +240,20 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--box", type=float, nargs=4, metavar=("WEST", "SOUTH", "EAST", "NORTH"), help="degrees")
     parser.add_argument("--resolution", type=float, help="side of a cell in degrees; default: 360 cells across")
     parser.add_argument("--at", type=float, nargs=2, metavar=("LON", "LAT"), help="list the species of this place")
-    parser.add_argument("--top", type=int, default=20, help="how many species to list (default 20)")
+    parser.add_argument("--top", type=int, help=f"how many species to list (default {TOP})")
     parser.add_argument("--week", type=int, help="1..48, for runs trained with weeks; default: the whole year")
     arguments = parser.parse_args()
     if (arguments.at is None) == (arguments.species is None):
         parser.error("give either --at LON LAT, or --species NAME with --out FILE")
     if arguments.species is not None and arguments.out is None:
         parser.error("--species needs --out: map.png, map.tif or map.csv")
-    if arguments.top < 1:
+    asks, other, theirs = "--species", "--at", ["top"]
+    if arguments.at is not None:
+        asks, other, theirs = other, asks, ["out", "box", "resolution"]
+    for name in theirs:
+        if getattr(arguments, name) is not None:
+            parser.error(f"--{name} goes with {other}, not with {asks}: leave one of them out")
+    if arguments.top is not None and arguments.top < 1:
         parser.error(f"--top {arguments.top}: must be at least 1")
     return arguments
 

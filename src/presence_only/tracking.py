@@ -6,10 +6,15 @@ This is the only module that imports mlflow.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 # Set before the import: mlflow reads it once.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -66,6 +71,23 @@ def store_uri(root: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
 
 
+def viewing(root: Path, page: str = "") -> tuple[str, ...]:
+    """How to look at the runs, one step an item, from any folder and outside of the environment.
+
+    Args:
+        root: Folder of ``mlflow.db``.
+        page: Where in MLflow, such as ``/#/experiments/1/runs``.
+    """
+    uri = store_uri(root)
+    if uri.startswith(("http://", "https://")):
+        return (f"open {uri.rstrip('/')}{page}",)
+    # `make study` runs in an environment that the user's shell need not have activated.
+    beside = Path(sys.executable).parent.resolve() / "mlflow"
+    program = str(beside) if beside.exists() else "mlflow"
+    command = shlex.join([program, "ui", "--workers", "1", "--backend-store-uri", uri])
+    return command, f"then open http://127.0.0.1:5000{page}"
+
+
 def publish(
     study: str, parent: RunRecord, records: Sequence[RunRecord], root: Path, *, move_current: bool = True
 ) -> tuple[int, int, str]:
@@ -73,19 +95,29 @@ def publish(
 
     A run that is there already, by its fingerprint, is not logged again. Afterwards exactly one
     parent and one run of every cell carry ``current = true``, each of these runs is a child of that
-    parent, and no run of a cell that the study no longer has is current.
+    parent, and no run of a cell that the study no longer has is current. One publish at a time works
+    on a store; a second one waits.
 
     Args:
         study: Name of the study, of its MLflow experiment and of the parent run.
         parent: The study as a whole, of no cell.
         records: Every run of the study.
-        root: Folder of ``mlflow.db`` and ``mlartifacts``.
+        root: Folder of ``mlflow.db``, of its lock file and of ``mlartifacts``.
         move_current: False for an experiment in a copy of the project: its runs are logged but
             the project's own stay current, below their own parent.
 
     Returns:
         Runs logged now, runs found as they were, both with the parent, and the id of the study's experiment.
     """
+    # Two workers of `dvc queue` may come at once, and what one has logged by half looks like a killed run to the other.
+    with _alone(root / "mlflow.db.lock"):
+        return _publish(study, parent, records, root, move_current)
+
+
+def _publish(
+    study: str, parent: RunRecord, records: Sequence[RunRecord], root: Path, move_current: bool
+) -> tuple[int, int, str]:
+    """What ``publish`` says, while nobody else publishes."""
     client = MlflowClient(tracking_uri=store_uri(root))
     experiment = client.get_experiment_by_name(study)
     experiment_id = (
@@ -126,7 +158,7 @@ def publish(
 
 
 def _log(client: MlflowClient, experiment_id: str, record: RunRecord, name: str, place: Mapping[str, str]) -> str:
-    """Log one run; its fingerprint comes last, so that half a run is known by its absence."""
+    """Log one run; its fingerprint comes last and by itself, so that half a run is known by its absence."""
     ended = int(record.finished * 1000)
     cell = {CELL: record.cell} if record.cell else {}
     run = client.create_run(
@@ -148,10 +180,27 @@ def _log(client: MlflowClient, experiment_id: str, record: RunRecord, name: str,
         run_id,
         metrics=metrics,
         params=[Param(name, value) for name, value in record.params.items()],
-        tags=[RunTag(key, value) for key, value in place.items()] + [RunTag(FINGERPRINT, record.fingerprint)],
+        tags=[RunTag(key, value) for key, value in place.items()],
     )
     client.set_terminated(run_id, end_time=ended)
+    # Not in the batch: MLflow splits a long one, and sends the tags with its first part.
+    client.set_tag(run_id, FINGERPRINT, record.fingerprint)
     return run_id
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path``, which the system lets go of when a process ends, however it ends."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"MLflow: another run publishes; waiting until it lets go of {path}", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _set_tags(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:

@@ -6,6 +6,8 @@ import hashlib
 import json
 import math
 import os
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ from presence_only.files import content_hash, read_json
 from presence_only.layout import COMPARISON, FIGURES, PAIRS, REPORT, CellFiles, DatasetFiles
 from presence_only.params import Params, load_params
 from presence_only.stages._cell import run_stage
-from presence_only.tracking import RunRecord, git_commit, publish, repository_root, store_uri
+from presence_only.tracking import RunRecord, git_commit, publish, repository_root, store_uri, viewing
+
+# As many characters as MLflow keeps of a setting.
+LONGEST_SETTING = 6000
 
 
 def main() -> None:
@@ -29,8 +34,9 @@ def main() -> None:
     records = [record for dataset in params.study.datasets for record in dataset_records(params, dataset, tags)]
     parent = study_record(params, records, tags)
     logged, kept, experiment = publish(params.study.name, parent, records, root, move_current=not in_copy)
-    print(f"MLflow: {logged} runs logged, {kept} already there, in {store_uri(root)}")
-    print(f"        with `mlflow ui --workers 1` at http://127.0.0.1:5000/#/experiments/{experiment}/runs")
+    print(f"MLflow: {logged} run{'s' * (logged != 1)} logged, {kept} already there, in {store_uri(root)}")
+    for step in viewing(root, f"/#/experiments/{experiment}/runs"):
+        print(f"        {step}")
 
 
 def study_record(params: Params, records: list[RunRecord], tags: dict[str, str]) -> RunRecord:
@@ -42,7 +48,7 @@ def study_record(params: Params, records: list[RunRecord], tags: dict[str, str])
     return RunRecord(
         cell="",
         fingerprint=_fingerprint([settings, content_hash(*artifacts)]),
-        params=settings,
+        params={name: fitting(items) for name, items in lists.items()},
         metrics={},
         curves={},
         tags=tags,
@@ -50,6 +56,14 @@ def study_record(params: Params, records: list[RunRecord], tags: dict[str, str])
         # Not before its runs, so that it comes first in a list by time.
         finished=max([path.stat().st_mtime for path in artifacts] + [record.finished for record in records]),
     )
+
+
+def fitting(items: Sequence[object], longest: int = LONGEST_SETTING) -> str:
+    """The items with commas between them; of too many, how many they are and as many as fit into ``longest``."""
+    text = ", ".join(map(str, items))
+    if len(text) <= longest:
+        return text
+    return textwrap.shorten(f"{len(items)} in all: {text}", longest, placeholder=" ...", break_on_hyphens=False)
 
 
 def dataset_records(params: Params, dataset: str, tags: dict[str, str]) -> list[RunRecord]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +12,7 @@ from rich.table import Table
 from presence_only.errors import DataError
 from presence_only.layout import COMPARISON, FIGURES, REPORT
 from presence_only.stages._cell import run_stage
-from presence_only.tracking import repository_root, store_uri
+from presence_only.tracking import repository_root, viewing
 
 
 def main() -> None:
@@ -25,20 +26,20 @@ def main() -> None:
         raise DataError(f"{COMPARISON} is empty; run `dvc repro`, which writes it anew") from None
     for dataset in results["dataset"].unique(maintain_order=True):
         console.print(leaderboard(results.filter(pl.col("dataset") == dataset), dataset))
-    uri = store_uri(repository_root(Path.cwd()))
     print(f"table    {COMPARISON.resolve()}")
     print(f"report   {REPORT.resolve()}")
     print(f"figures  {FIGURES.resolve()}")
-    print(f"runs     source .venv/bin/activate && mlflow ui --workers 1 --backend-store-uri {uri}")
-    print("         then open http://127.0.0.1:5000")
+    for label, step in zip_longest(["runs"], viewing(repository_root(Path.cwd())), fillvalue=""):
+        print(f"{label:8} {step}")
 
 
 def leaderboard(rows: pl.DataFrame, dataset: str) -> Table:
     """The variants of one data set, best mAP on top."""
     best = rows.filter(pl.col("metric") == "species_map").sort("mean", descending=True)
+    seeds, sites = best["n_seeds"][0], best["n_sites"][0]
     table = Table(
-        title=f"{dataset}: mean of {best['n_seeds'][0]} seeds, {best['n_species'][0]} species, "
-        f"{best['n_sites'][0]} sites (0 to 1, higher is better)"
+        title=f"{dataset}: mean of {seeds} seed{'s' * (seeds != 1)}, {best['n_species'][0]} species, "
+        f"{sites} site{'s' * (sites != 1)} (0 to 1, higher is better)"
     )
     table.add_column("variant")
     for name in ("mAP", "95 % interval", "sd of seeds", "AUC-ROC", "sample mAP"):
