@@ -181,6 +181,14 @@ def test_a_map_that_cannot_be_written_is_refused_before_it_is_computed(
     assert str(error.value) == f"--out {out}: cannot be written: {reason}"
 
 
+def test_without_rasterio_a_geotiff_is_refused_before_it_is_computed(study, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    monkeypatch.setattr(predict, "suitability", lambda *_: pytest.fail("computed in vain"))
+    arguments = ["--species", "virtual_0001", "--out", tmp_path / "map.tif"]
+    with pytest.raises(MapError, match=r"GeoTIFF needs rasterio: pip install 'presence-only\[rasters\]'"):
+        run(monkeypatch, "--run", study[0] / "runs/virtual/an_full", *arguments)
+
+
 @pytest.mark.parametrize("ending", [".png", ".tif", ".csv"])
 def test_a_map_that_turns_out_not_to_be_writable_is_one_sentence_too(study, monkeypatch, tmp_path, ending):
     if ending == ".tif":

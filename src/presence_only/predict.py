@@ -27,7 +27,7 @@ from presence_only.figures import range_figure, save_figure
 from presence_only.layout import CellFiles, DatasetFiles
 from presence_only.nouns import PresenceRecords, TrainingData
 from presence_only.params import load_params
-from presence_only.range_map import Grid, MapError, Sample, suitability, write_geotiff, write_table
+from presence_only.range_map import Grid, MapError, Sample, check_geotiff, suitability, write_geotiff, write_table
 from presence_only.scores import ScoredModel
 from presence_only.stages._cell import run_stage
 
@@ -118,6 +118,8 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
     resolution = max(east - west, north - south) / 360 if arguments.resolution is None else arguments.resolution
     grid = Grid(west, south, east, north, resolution)
     check_writable(out)
+    if out.suffix.lower() == ".tif":
+        check_geotiff()
     cells = _counted(grid.shape[0] * grid.shape[1], "cell")
     print(f"{run.name}: scoring {cells} under {_counted(len(run.models), 'seed')}", flush=True)
     species = slice(index, index + 1)

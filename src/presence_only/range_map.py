@@ -5,6 +5,7 @@ Shape legend: M grid cells, H rows (north first), W columns, C covariates, S spe
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,17 +121,26 @@ def write_table(path: Path, grid: Grid, score_HW: Floats) -> None:
         table.with_columns(pl.col("suitability").fill_nan(None)).write_csv(temporary, float_precision=6)
 
 
+def check_geotiff() -> None:
+    """Tell before a long computation whether :func:`write_geotiff` can do its work.
+
+    Raises:
+        MapError: If rasterio is not installed.
+    """
+    if importlib.util.find_spec("rasterio") is None:
+        raise MapError("GeoTIFF needs rasterio: pip install 'presence-only[rasters]'; .png and .csv do not")
+
+
 def write_geotiff(path: Path, grid: Grid, score_HW: Floats) -> None:
     """One float32 band in EPSG:4326, NaN where unknown, whole or not at all.
 
     Raises:
         MapError: If rasterio is not installed.
     """
-    try:
-        import rasterio
-        from rasterio.transform import from_bounds
-    except ImportError:
-        raise MapError("GeoTIFF needs rasterio: pip install 'presence-only[rasters]'; .png and .csv do not") from None
+    check_geotiff()
+    import rasterio
+    from rasterio.transform import from_bounds
+
     height, width = grid.shape
     with (
         write_whole(path) as temporary,
