@@ -1,20 +1,19 @@
-"""The C library's heap and this process's memory, for the benchmarks."""
+"""This process's memory and the C library's heap, for the benchmarks."""
 
 from __future__ import annotations
 
-import ctypes
 from pathlib import Path
+
+from presence_only import workers
 
 
 def keep_pages() -> None:
-    """Have the C library's heap keep what is freed, instead of returning it and faulting it in again.
+    """Have the C library's heap keep what is freed, as the package's workers do.
 
     Raises:
         OSError: If the C library has no such setting: it is glibc's.
     """
-    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD, M_MMAP_MAX of malloc.h
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None or not (mallopt(mmap_max, 0) and mallopt(trim_threshold, 2**31 - 1)):
+    if not workers.keep_pages():
         raise OSError("this C library has no mallopt: only the default heap can be measured")
 
 

@@ -1,4 +1,5 @@
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -16,6 +17,12 @@ from presence_only.workers import run_side_by_side, worker_count
 @pytest.fixture(autouse=True)
 def _two_workers(monkeypatch):
     monkeypatch.setenv("PRESENCE_ONLY_WORKERS", "2")
+
+
+def memory_mib(field):
+    """A line of /proc/self/status."""
+    lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines[field].split()[0]) / 1024
 
 
 def square(seed, report):
@@ -41,6 +48,22 @@ def test_results_come_by_seed_from_single_threaded_processes(capsys):
     assert all(threads == 1 and pid != os.getpid() for _, pid, threads in results.values())
     shown = capsys.readouterr().out
     assert "virtual / bce / seed 3: loss 1.50000" in shown
+
+
+def resident_mib(seed, report):
+    """Memory in use before a block, with it, and after it."""
+    resident = [memory_mib("VmRSS")]
+    block = torch.ones(2**24)
+    resident.append(memory_mib("VmRSS"))
+    del block
+    return [*resident, memory_mib("VmRSS")]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_freed_memory_is_kept_for_the_next_step():
+    before, held, after = run_side_by_side(resident_mib, (0,), "virtual / bce")[0]
+    assert held - before > 60
+    assert after - before > 60
 
 
 def test_a_failing_seed_raises_its_own_error():
