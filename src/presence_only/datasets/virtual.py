@@ -27,6 +27,7 @@ A niche axes, F features of a site, C covariates, T towns.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -36,6 +37,7 @@ import h3
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator
+from rich.progress import track
 from scipy import ndimage
 from scipy.spatial import cKDTree
 from scipy.special import expit, ndtr, ndtri
@@ -199,7 +201,9 @@ class World:
         reach = min(MAX_DISPERSAL * self.radius_S[species], LAND_REACH)
         near = np.flatnonzero(cosine_N >= np.float32(1 - reach**2 / 2))
         overseas = sites.landmass_N[near] != self.landmass_S[species]
-        log_near = (features_NF[near] * self.coefficients_SF[species]).sum(axis=1)
+        terms_NF = features_NF.take(near, axis=0)  # several times as fast as features_NF[near]
+        terms_NF *= self.coefficients_SF[species]
+        log_near = terms_NF.sum(axis=1)
         log_near -= self.crossing_S[species] * overseas
         log_near[overseas & (cosine_N[near] < np.float32(1 - SEA_REACH**2 / 2))] = -np.inf
         log_N = np.full(len(features_NF), -np.inf, dtype=np.float32)
@@ -459,7 +463,9 @@ def observe(
     sites_N2 = np.empty((records_S.sum(), 2))
     last_S = np.cumsum(records_S)
     log_effort_Q = (bias * np.log(places.effort_N)).astype(np.float32)
-    for s, count in enumerate(records_S):
+    # The longest part of a large data set; a log file, which is no terminal, has no bar.
+    counts_S = track(records_S.tolist(), "species recorded", disable=not sys.stdout.isatty(), transient=True)
+    for s, count in enumerate(counts_S):
         log_Q = world.log_suitability(places, s)
         present = np.flatnonzero(log_Q >= -EDGE)
         if len(present) == 0:
