@@ -31,6 +31,7 @@ from presence_only.metrics import average_precision
 from presence_only.nouns import Dataset, PresenceRecords, Survey, TrainingData
 from presence_only.params import EncoderSettings, TrainingSettings
 from presence_only.training import make_head, take_steps
+from presence_only.workers import keep_pages
 from results import write_results
 
 HELD_OUT, JUDGED = 2000, 1000
@@ -63,6 +64,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+    keep_pages()  # as the package's workers do
     training, held_out, survey = make_data(arguments)
     heads: list[int | None] = [None, *arguments.sampled]
     lines = [
