@@ -73,6 +73,15 @@ def test_parts_and_value_by_loops(monkeypatch):
         assert found.value == pytest.approx(sum(WEIGHTS[name] * part for name, part in expected.items()))
 
 
+def test_average_precision_that_is_at_hand_is_not_computed_again(monkeypatch):
+    scores, truth, effort = survey()
+    holdout = np.arange(60) % 2 == 0
+    expected, ap = geoscore(scores, truth, effort, holdout_M=holdout), module.sample_average_precision(scores, truth)
+    monkeypatch.setattr(module, "sample_average_precision", lambda *_: pytest.fail("computed again"))
+    found = geoscore(scores, truth, effort, holdout_M=holdout, ap_M=ap)
+    assert (found.value, found.parts) == (expected.value, expected.parts)
+
+
 def test_weights_are_the_papers_and_missing_parts_scale_them():
     assert sum(WEIGHTS.values()) == pytest.approx(1.0)
     scores, truth, effort = survey(1)
@@ -111,5 +120,7 @@ def test_wrong_input():
         geoscore(scores, truth, effort[:3])
     with pytest.raises(ValueError, match=r"watchlist has shape \(2,\); \(9,\) expected"):
         geoscore(scores, truth, effort, watchlist_S=np.ones(2, bool))
+    with pytest.raises(ValueError, match=r"ap has shape \(9,\); \(60,\) expected"):
+        geoscore(scores, truth, effort, ap_M=np.zeros(9))
     with pytest.raises(ValueError, match=r"threshold = 1.0: must lie"):
         geoscore(scores, truth, effort, threshold=1.0)

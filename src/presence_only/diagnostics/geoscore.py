@@ -58,6 +58,7 @@ def geoscore(
     watchlist_S: Array | None = None,
     holdout_M: Array | None = None,
     threshold: float = 0.1,
+    ap_M: Array | None = None,
 ) -> GeoScore:
     """GeoScore of one run on one survey.
 
@@ -90,6 +91,7 @@ def geoscore(
         watchlist_S: Which species are on the watchlist, bool; None: there is none.
         holdout_M: Which sites lie in regions kept out of training, bool; None: there are none.
         threshold: Score, after the sigmoid, above which a species counts as predicted; within 0..1.
+        ap_M: Average precision over species of every site, where it is at hand; None: it is computed.
 
     Raises:
         ValueError: If a shape disagrees, the threshold is out of range, or a surveyed score is NaN.
@@ -99,12 +101,14 @@ def geoscore(
         ("effort", effort_M, n_sites),
         ("watchlist", watchlist_S, n_species),
         ("holdout", holdout_M, n_sites),
+        ("ap", ap_M, n_sites),
     ):
         if array is not None and array.shape != (size,):
             raise ValueError(f"{name} has shape {array.shape}; {(size,)} expected")
     if not 0 < threshold < 1:
         raise ValueError(f"threshold = {threshold}: must lie within 0..1, both excluded")
-    ap_M = sample_average_precision(scores_MS, truth_MS)
+    if ap_M is None:
+        ap_M = sample_average_precision(scores_MS, truth_MS)
     predicted_M, present_M, hit_M = _lists(scores_MS, truth_MS, float(np.log(threshold / (1 - threshold))))
     n_hits, n_predicted, n_present = hit_M.sum(), predicted_M.sum(), present_M.sum()
     listed_M = present_M > 0

@@ -19,7 +19,12 @@ Array = NDArray[Any]
 
 
 def observer_numbers(
-    scores_MS: Array | Matrix, truth_MS: Array | Matrix, effort_M: Array, *, watchlist_S: Array | None = None
+    scores_MS: Array | Matrix,
+    truth_MS: Array | Matrix,
+    effort_M: Array,
+    *,
+    watchlist_S: Array | None = None,
+    ap_M: Array | None = None,
 ) -> dict[str, float]:
     """Everything in one number a seed that has to do with observer effort.
 
@@ -28,6 +33,7 @@ def observer_numbers(
         truth_MS: 1 present, 0 absent, -1 not surveyed.
         effort_M: Training records near each site; see :func:`~presence_only.diagnostics.breakdown.records_nearby`.
         watchlist_S: Which species are on GeoScore's watchlist, bool; None: it has none.
+        ap_M: Average precision over species of every site, where it is at hand; None: it is computed.
 
     Returns:
         ``geoscore`` and its raw parts as ``geoscore_<part>``; ``effort_correlation`` with ``_of_truth`` and
@@ -38,7 +44,7 @@ def observer_numbers(
     Raises:
         ValueError: If the shapes disagree, or a surveyed score is NaN.
     """
-    composite = geoscore(scores_MS, truth_MS, effort_M, watchlist_S=watchlist_S)
+    composite = geoscore(scores_MS, truth_MS, effort_M, watchlist_S=watchlist_S, ap_M=ap_M)
     follows = effort_correlation(scores_MS, truth_MS, effort_M)
     classes = quantile_classes(effort_M)
     sparse = dense = float("nan")

@@ -21,7 +21,7 @@ from presence_only.evaluations import Task, load_further
 from presence_only.evaluations.survey import evaluate_survey
 from presence_only.files import write_json, write_whole
 from presence_only.layout import CellFiles, DatasetFiles
-from presence_only.metrics import METRICS, mean_where_defined
+from presence_only.metrics import METRICS, SITES_LIMIT, mean_where_defined
 from presence_only.nouns import Survey, TrainingData
 from presence_only.params import load_params
 from presence_only.scores import ScoredModel, Scores
@@ -78,8 +78,7 @@ def main() -> None:
         with write_whole(path) as temporary:
             pl.concat(tables).write_parquet(temporary)
     summary = summarise([result.numbers for result in results.values()], seeds)
-    models = [load_model(cell.encoder(seed)) for seed in seeds]
-    write_json(cell.metrics, summary | ensemble(models, Survey.load(DatasetFiles(cell.dataset).survey)))
+    write_json(cell.metrics, summary | ensemble(cell, seeds))
 
 
 def evaluate_seed(cell: CellFiles, first_seed: int, seed: int, progressed: Progressed) -> SeedResult:
@@ -92,7 +91,9 @@ def evaluate_seed(cell: CellFiles, first_seed: int, seed: int, progressed: Progr
     result = evaluate_survey(model, survey, survey.species)
     numbers, by_species = score_further(model, survey.species, further)
     scores = model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M)
-    observed = observer_numbers(scores, survey.truth_MS, effort_M)
+    # Of a grid of the world the evaluation keeps no values per site.
+    ap_M = result.per_site["ap"] if len(survey.sites_M2) <= SITES_LIMIT else None
+    observed = observer_numbers(scores, survey.truth_MS, effort_M, ap_M=ap_M)
     numbers = result.summary | numbers | {name: observed[name] for name in OBSERVER_NUMBERS}
     species = {"species": np.array(survey.species), "n_records": records.records_per_species()}
     species |= {"mean_score": mean_scores(scores)} | result.per_species | by_species
@@ -101,11 +102,13 @@ def evaluate_seed(cell: CellFiles, first_seed: int, seed: int, progressed: Progr
     return SeedResult(numbers, _table(seed, species), _table(seed, result.per_site), points)
 
 
-def ensemble(models: Sequence[ScoredModel], survey: Survey) -> dict[str, object]:
+def ensemble(cell: CellFiles, seeds: Sequence[int]) -> dict[str, object]:
     """Metrics of the mean of all seeds' logits; nothing for a single seed."""
-    if len(models) == 1:
+    if len(seeds) == 1:
         return {}
-    summary = evaluate_survey(Blend(models), survey, survey.species).summary
+    model = Blend([load_model(cell.encoder(seed)) for seed in seeds])
+    survey = Survey.load(DatasetFiles(cell.dataset).survey)
+    summary = evaluate_survey(model, survey, survey.species).summary
     return {"ensemble": {name: summary[name] for name in METRICS}}
 
 
