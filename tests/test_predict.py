@@ -14,6 +14,7 @@ from presence_only import predict
 from presence_only.datasets import build_dataset, covariate_source, parse_dataset
 from presence_only.datasets.earth import Earth
 from presence_only.errors import DataError
+from presence_only.figures import range_figure
 from presence_only.layout import CellFiles, DatasetFiles
 from presence_only.params import Params
 from presence_only.range_map import Grid, MapError, suitability
@@ -295,3 +296,10 @@ def test_a_broken_encoder_is_one_sentence(study, tmp_path, content):
     (cell / "seed_0/encoder.pt").write_bytes(content)
     with pytest.raises(DataError, match="cannot be read as an encoder of this version; `dvc repro` makes it anew"):
         predict.load_run(cell)
+
+
+@pytest.mark.parametrize(("n", "said"), [(1, "1 training record"), (2, "2 training records")])
+def test_a_range_map_counts_its_records(n, said):
+    sites = np.zeros((n, 2))
+    figure = range_figure(np.zeros((4, 4)), (-10, 10, -10, 10), sites, Earth.load().land_share_grid, "species 1")
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [said]

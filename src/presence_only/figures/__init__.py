@@ -107,7 +107,8 @@ def range_figure(
     axes = figure.subplots()
     image = axes.imshow(score_HW, extent=(west, east, south, north), vmin=0.0, vmax=1.0, cmap="viridis")
     figure.colorbar(image, ax=axes, label="relative suitability (0 to 1, no probability)", shrink=0.8)
-    axes.plot(*sites_P2.T, "o", ms=3, mfc="none", mec=ORANGE, mew=0.8, label=f"{len(sites_P2):,} training records")
+    label = f"{len(sites_P2):,} training record{'s' * (len(sites_P2) != 1)}"
+    axes.plot(*sites_P2.T, "o", ms=3, mfc="none", mec=ORANGE, mew=0.8, label=label)
     longitude, latitude = np.arange(360) - 179.5, np.arange(180) - 89.5
     axes.contour(longitude, latitude, land_share, levels=[0.5], colors="white", linewidths=0.7)
     axes.set(xlim=(west, east), ylim=(south, north), xlabel="longitude (degrees)", ylabel="latitude (degrees)")
