@@ -70,6 +70,34 @@ def test_a_mean_made_by_few_species_is_not_shown():
     assert pair.share_higher == pytest.approx(0.3)
     assert abs(pair.rank_biserial) < 0.05
     assert not pair.shown
+    assert pair.verdict.endswith(
+        "4 seeds); the interval leaves out 0, but by Wilcoxon's test over species it may be chance "
+        f"(p = {pair.holm_units:.3f} after Holm's correction)."
+    )
+
+
+def test_means_and_ranks_that_contradict_each_other_are_told():
+    rng = np.random.default_rng(9)
+    base_S = rng.uniform(0.3, 0.6, 100)
+    better = base_S - 0.001
+    better[:15] += 0.3
+    (pair,) = compare_pairs({"a": better + rng.normal(0, 1e-5, (4, 100)), "b": base_S[None].repeat(4, axis=0)})
+    assert pair.first == "a"
+    assert pair.holm_units < 0.05
+    assert not pair.shown
+    assert pair.verdict.endswith(f"by ranks the species favour b (rank-biserial correlation {pair.rank_biserial:.2f}).")
+
+
+def test_two_seeds_are_too_few_for_a_claim_and_the_verdict_says_so():
+    values = study({"a": 0.0, "b": 0.2}, seeds=2)
+    values["b"][0] += 0.1
+    (pair,) = compare_pairs(values)
+    assert pair.low > 0.1
+    assert not pair.shown
+    assert pair.verdict.endswith(
+        "2 seeds); the interval leaves out 0, but by the test over seeds and species it may be chance "
+        f"(p = {pair.p_seeds:.3f}), which more seeds would tell."
+    )
 
 
 def test_one_seed_says_so():
@@ -116,7 +144,13 @@ def test_study_verdicts():
         f"No difference shown from {near.second}."
     )
     assert study_verdict(compare_pairs(study({"a": 0.0, "b": 0.2}))).startswith("b is above every other variant")
-    assert study_verdict(compare_pairs(study({"a": 0.0, "b": 0.0}))).startswith("No difference shown: ")
+    null = compare_pairs(study({"a": 0.0, "b": 0.0}))
+    first, second = null[0].first, null[0].second
+    assert study_verdict(null) == (
+        f"No difference shown: {first} has the highest mean, but is not shown to be above {second}."
+    )
+    nulls = study_verdict(compare_pairs(study({"a": 0.0, "b": 0.0, "c": 0.0})))
+    assert nulls.endswith("has the highest mean, but is not shown to be above any of the other 2 variants.")
     with pytest.raises(ValueError, match="there are no pairs to judge"):
         study_verdict([])
 

@@ -168,10 +168,8 @@ def study_verdict(pairs: Sequence[Pair], *, unit: str = "species") -> str:
     beaten = [pair for pair in own if pair.shown]
     open_ones = [pair.second for pair in own if not pair.shown]
     if not beaten:
-        return (
-            f"No difference shown: {best} has the highest mean, but none of the other {len(own)} "
-            f"{'variant is' if len(own) == 1 else 'variants is'} shown to be below it."
-        )
+        others = own[0].second if len(own) == 1 else f"any of the other {len(own)} variants"
+        return f"No difference shown: {best} has the highest mean, but is not shown to be above {others}."
     nearest = min(beaten, key=lambda pair: pair.difference)
     margin = (
         f"the smallest of these differences is {points(nearest.difference)} points ({nearest.second}, "
@@ -197,7 +195,7 @@ def _judged(pair: Pair, unit: str, level: float, n_seeds: int, n_units: int) -> 
         f"{n_units:,} {unit}, {n_seeds} {'seed' if n_seeds == 1 else 'seeds'})"
     )
     if not pair.shown:
-        verdict = f"No difference shown between {pair.first} and {pair.second}: {size}."
+        verdict = f"No difference shown between {pair.first} and {pair.second}: {size}{_doubt(pair, unit, level)}."
     elif n_seeds == 1:
         verdict = (
             f"{pair.first} is above {pair.second} in this one run each: {size}; "
@@ -206,3 +204,18 @@ def _judged(pair: Pair, unit: str, level: float, n_seeds: int, n_units: int) -> 
     else:
         verdict = f"{pair.first} is above {pair.second}: {size}."
     return Pair(**{**vars(pair), "verdict": verdict})
+
+
+def _doubt(pair: Pair, unit: str, level: float) -> str:
+    """Why a difference whose interval leaves out 0 is not shown all the same; the end of a sentence."""
+    if pair.low <= 0:
+        return ""
+    if pair.p_seeds > 1 - level:
+        test = (
+            f"by the test over seeds and {unit} it may be chance (p = {pair.p_seeds:.3f}), which more seeds would tell"
+        )
+    elif pair.holm_units > 1 - level:
+        test = f"by Wilcoxon's test over {unit} it may be chance (p = {pair.holm_units:.3f} after Holm's correction)"
+    else:
+        test = f"by ranks the {unit} favour {pair.second} (rank-biserial correlation {pair.rank_biserial:.2f})"
+    return f"; the interval leaves out 0, but {test}"
