@@ -1,12 +1,13 @@
 """CPU time to equal mAP: the sampled head against the exact one, on virtual species.
 
-Both train the same encoder with L_AN-full on the same records, one thread each. At growing amounts of CPU time,
-which neither checks nor the first step count towards, a run is scored by the mAP of the survey (over at most 1,000
-species) and by the exact loss of 2,000 records that training never saw. The learning rate of a head is the one
-whose held-out loss, averaged over seeds, is lowest at the end; the survey chooses nothing.
+Both train the same encoder under the same loss on the same records, one thread each. At growing amounts of CPU
+time, which neither checks nor the first step count towards, a run is scored by the mAP of the survey (over at most
+1,000 species) and by the exact loss of 2,000 records that training never saw. The learning rate of a head is the
+one whose held-out loss, averaged over seeds, is lowest at the end; the survey chooses nothing.
 
     python benchmarks/head_to_head.py --species 5000 --records 200000 --seconds 120
     python benchmarks/head_to_head.py --species 20000 --records 600000 --seconds 60 --sampled 256 1024 4096
+    python benchmarks/head_to_head.py --loss bce --species 5000 --records 200000 --seconds 60
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from presence_only.encoder import RangeModel
 from presence_only.features import Features
 from presence_only.losses.batch import TrainingCounts
 from presence_only.losses.fused import fused_loss
-from presence_only.losses.registry import build_loss, parse_variant
+from presence_only.losses.registry import BatchLoss, build_loss, parse_variant
 from presence_only.metrics import average_precision
 from presence_only.nouns import Dataset, PresenceRecords, Survey, TrainingData
 from presence_only.params import EncoderSettings, TrainingSettings
@@ -35,7 +36,6 @@ from presence_only.workers import keep_pages
 from results import write_results
 
 HELD_OUT, JUDGED = 2000, 1000
-LOSS = parse_variant({"loss": "an_full"}, "loss")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Check:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--loss", choices=["an_full", "bce", "focal", "asl"], default="an_full", help="its defaults")
     parser.add_argument("--species", type=int, default=5000)
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--seconds", type=float, default=40.0, help="CPU seconds of a run")
@@ -68,10 +69,10 @@ def main() -> None:
     training, held_out, survey = make_data(arguments)
     heads: list[int | None] = [None, *arguments.sampled]
     lines = [
-        f"{arguments.species:,} virtual species, {arguments.records:,} records; `an_full`, batch {arguments.batch} + "
-        f"{arguments.batch}, width {arguments.width}, depth {arguments.depth}, constant learning rate, "
-        f"{arguments.seconds:g} CPU seconds a run, one thread; species of seed {arguments.seed}, "
-        f"means of training with the seeds {' '.join(map(str, arguments.seeds))}.",
+        f"{arguments.species:,} virtual species, {arguments.records:,} records; `{arguments.loss}`, batch "
+        f"{arguments.batch} and as many background sites where it has any, width {arguments.width}, depth "
+        f"{arguments.depth}, constant learning rate, {arguments.seconds:g} CPU seconds a run, one thread; species of "
+        f"seed {arguments.seed}, means of training with the seeds {' '.join(map(str, arguments.seeds))}.",
         "",
         "| head | learning rate | steps | held-out loss | mAP | mAP of each seed |",
         "|:--|---:|---:|---:|---:|:--|",
@@ -90,7 +91,7 @@ def main() -> None:
             if head not in best or last.held_out < best[head][-1].held_out:
                 best[head] = checks
     lines += ["", *compare(best)]
-    print(write_results(Path(__file__), lines, name=f"head_to_head_{arguments.species}").read_text())
+    print(write_results(Path(__file__), lines, name=file_name(arguments)).read_text())
 
 
 def make_data(arguments: argparse.Namespace) -> tuple[TrainingData, tuple[np.ndarray, np.ndarray], Survey]:
@@ -155,7 +156,7 @@ def run(
     )
     records = data.records
     counts = TrainingCounts(records.n_rows, torch.from_numpy(records.records_per_species()).double())
-    loss = build_loss(LOSS, counts)
+    loss = build_loss(parse_variant({"loss": arguments.loss}, "loss"), counts)
     torch.manual_seed(seed)
     features = Features("coordinates", "sphere", len(records.covariate_names)).fit(data)
     encoder = EncoderSettings(width=arguments.width, depth=arguments.depth, dropout=0.1)
@@ -188,7 +189,7 @@ def check(
     data: TrainingData,
     held_out: tuple[np.ndarray, np.ndarray],
     survey: Survey,
-    loss: object,
+    loss: BatchLoss,
     seconds: float,
     steps: int,
 ) -> Check:
@@ -206,9 +207,9 @@ def check(
         for sites_N2 in (sites_H2, far_K2)
     )
     species_H = torch.from_numpy(species_H)
-    value = fused_loss(
-        loss, near_HD, model.species_head.weight, torch.arange(len(species_H)), species_H, background_KD=far_KD
-    )
+    row_H = torch.arange(len(species_H))
+    far_KD = far_KD if loss.needs_background else None
+    value = fused_loss(loss, near_HD, model.species_head.weight, row_H, species_H, background_KD=far_KD)
     model.train()
     return Check(seconds, steps, float(np.nanmean(precision_S)), value.item())
 
@@ -248,6 +249,11 @@ def moment(checks: list[Check], goal: float) -> float:
 def level(checks: list[Check], seconds: float) -> float:
     """The mAP at some CPU seconds, linear between checks."""
     return float(np.interp(seconds, [check.seconds for check in checks], [check.species_map for check in checks]))
+
+
+def file_name(arguments: argparse.Namespace) -> str:
+    """Of the table."""
+    return f"head_to_head_{arguments.species}" + (f"_{arguments.loss}" if arguments.loss != "an_full" else "")
 
 
 def name(head: int | None) -> str:
