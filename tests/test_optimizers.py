@@ -10,14 +10,14 @@ D = 3
 
 
 @pytest.mark.parametrize("decoupled", [False, True], ids=["adam", "adamw"])
-@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_dense_adam_is_torchs_own_bit_for_bit(decoupled, weight_decay):
+@pytest.mark.parametrize(("weight_decay", "beta2"), [(0.0, 0.999), (0.1, 0.999), (0.0, 0.95)])
+def test_dense_adam_is_torchs_own_bit_for_bit(decoupled, weight_decay, beta2):
     source = torch.Generator().manual_seed(0)
     theirs = [torch.randn(n, D, generator=source).requires_grad_() for n in (4, 7)]
     mine = [parameter.detach().clone().requires_grad_() for parameter in theirs]
     kind = torch.optim.AdamW if decoupled else torch.optim.Adam
-    reference = kind(theirs, lr=0.01, weight_decay=weight_decay, fused=True)
-    optimizer = DenseAdam(mine, weight_decay, decoupled=decoupled)
+    reference = kind(theirs, lr=0.01, betas=(0.9, beta2), weight_decay=weight_decay, fused=True)
+    optimizer = DenseAdam(mine, beta2=beta2, weight_decay=weight_decay, decoupled=decoupled)
     for step in range(20):
         for one, other in zip(theirs, mine, strict=True):
             one.grad = torch.randn(one.shape, generator=source)
@@ -52,11 +52,12 @@ def test_training_does_not_import_torchs_compiler():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_row_adam_with_all_rows_is_adam():
+@pytest.mark.parametrize("beta2", [0.999, 0.95])
+def test_row_adam_with_all_rows_is_adam(beta2):
     source = torch.Generator().manual_seed(0)
     start = torch.randn(6, D, generator=source)
     theirs, mine = start.clone().requires_grad_(), start.clone()
-    adam, rows = torch.optim.Adam([theirs], lr=0.01), RowAdam(mine)
+    adam, rows = torch.optim.Adam([theirs], lr=0.01, betas=(0.9, beta2)), RowAdam(mine, beta2)
     for _ in range(20):
         gradient = torch.randn(6, D, generator=source)
         theirs.grad = gradient

@@ -173,15 +173,18 @@ def test_the_sentence_names_exactly_the_losses_that_have_the_form():
 def test_the_automatic_head_is_the_one_that_pays():
     counts = TrainingCounts(10, torch.ones(3, dtype=torch.float64))
     bce, maxent = (build_loss(parse_variant({"loss": name}, "v"), counts) for name in ("bce", "maxent"))
-    cpu, gpu, many = torch.device("cpu"), torch.device("cuda"), heads.SAMPLED_PAYS
+    cpu, gpu, many = torch.device("cpu"), torch.device("cuda"), heads.SAMPLED_PAYS_OTHERS
     habitat = EncoderSettings(environment_head=True, habitat_head=True)
 
-    def chosen(n_species, device=cpu, loss=bce, encoder=ENCODER, **changes):
-        return heads.choose_head(settings(**changes), loss, "x", encoder, n_species, device)
+    def chosen(n_species, device=cpu, loss=bce, encoder=ENCODER, name="bce", **changes):
+        return heads.choose_head(settings(**changes), loss, name, encoder, n_species, device)
 
     assert chosen(heads.FUSED_PAYS - 1) == "plain"
     assert chosen(heads.FUSED_PAYS) == chosen(many - 1) == "fused"
     assert chosen(many) == "sampled"
+    # Heavy presences learn from a few species at a time.
+    earlier = heads.SAMPLED_PAYS["an_full"]
+    assert (chosen(earlier - 1, name="an_full"), chosen(earlier, name="an_full")) == ("fused", "sampled")
     # Decay and penalty move every row at every step.
     assert chosen(many, weight_decay=0.1) == chosen(many, species_l1=0.1) == "fused"
     assert chosen(many, gpu) == chosen(many, encoder=habitat) == chosen(many, loss=maxent) == "plain"
@@ -191,7 +194,7 @@ def test_the_automatic_head_is_the_one_that_pays():
 
 def test_the_automatic_sampled_head_draws_the_number_that_was_measured(monkeypatch):
     monkeypatch.setattr(heads, "FUSED_PAYS", 1)
-    monkeypatch.setattr(heads, "SAMPLED_PAYS", 1)
+    monkeypatch.setattr(heads, "SAMPLED_PAYS_OTHERS", 1)
     monkeypatch.setattr(heads, "SAMPLED_SPECIES", 2)
     data, loss = tiny.dataset().training, parse_variant({"loss": "bce"}, "v")
     model, history = fit(data, loss, ENCODER, settings(epochs=2), 0)
@@ -200,9 +203,18 @@ def test_the_automatic_sampled_head_draws_the_number_that_was_measured(monkeypat
     assert torch.equal(model.species_head.weight, same.species_head.weight)
 
 
+@pytest.mark.parametrize("head", ["plain", "fused", "sampled"])
+def test_the_memory_of_squared_gradients_is_that_of_encoder_and_species(head):
+    data, loss = tiny.dataset().training, parse_variant({"loss": "bce"}, "v")
+    models = [fit(data, loss, ENCODER, settings(epochs=2, head=head, beta2=beta2), 0)[0] for beta2 in (0.999, 0.5)]
+    for one, other in zip(*(model.parameters() for model in models), strict=True):
+        assert not torch.equal(one, other)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"beta2": 1.0}, "beta2 = 1.0: must be less than 1"),
         ({"sampled_species": 5}, "head: sampled, as sampled_species is 5"),
         ({"head": "sampled", "sampled_species": 5, "weight_decay": 0.1}, "species_l1 0 if head is 'sampled'"),
         ({"head": "quick"}, "head = 'quick': must be one of 'auto', 'plain', 'fused' or 'sampled'"),

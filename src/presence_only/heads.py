@@ -25,7 +25,8 @@ from presence_only.seeds import stream
 # The number of species from which the fused head is the faster one (benchmarks/step.py).
 FUSED_PAYS = 250
 # The number from which the sampled head takes less time to the same mAP (benchmarks/head_to_head.py), and its draws.
-SAMPLED_PAYS = 5000
+SAMPLED_PAYS = {"an_full": 5000, "an_full_me": 5000}
+SAMPLED_PAYS_OTHERS = 20_000
 SAMPLED_SPECIES = 1024
 DENSE_LOSSES = (
     "'bce', 'focal', 'asl', 'an_full', 'an_full_me', 'full_weighted', and 'assume_negative' with neg_samples 0 "
@@ -52,7 +53,8 @@ def choose_head(
         # Measured on CPUs only.
         if not able or device.type != "cpu" or n_species < FUSED_PAYS:
             return "plain"
-        return "sampled" if n_species >= SAMPLED_PAYS and settings.leaves_rows_alone else "fused"
+        pays = n_species >= SAMPLED_PAYS.get(loss_name, SAMPLED_PAYS_OTHERS)
+        return "sampled" if pays and settings.leaves_rows_alone else "fused"
     if asked != "plain" and not able:
         raise TrainingError(
             f"training.head = {asked!r} with loss {loss_name!r}: only sums over all pairs without a habitat head "
@@ -137,10 +139,12 @@ class FusedHead(PlainHead):
 class SampledHead(PlainHead):
     """An estimate of the loss from some rows of the species matrix, which alone are updated."""
 
-    def __init__(self, model: RangeModel, loss: BatchLoss, n_sampled: int, generator: torch.Generator) -> None:
+    def __init__(
+        self, model: RangeModel, loss: BatchLoss, n_sampled: int, beta2: float, generator: torch.Generator
+    ) -> None:
         super().__init__(model, loss, generator)
         self.n_sampled = n_sampled
-        self.optimizer = RowAdam(model.species_head.weight)
+        self.optimizer = RowAdam(model.species_head.weight, beta2)
 
     def parameters(self) -> list[Parameter]:
         """What the optimizer updates; the species matrix has its own."""
@@ -175,7 +179,7 @@ def make_head(name: str, model: RangeModel, loss: BatchLoss, settings: TrainingS
     """The head called ``plain``, ``fused`` or ``sampled``."""
     if name == "sampled":
         n_sampled = settings.sampled_species or SAMPLED_SPECIES
-        return SampledHead(model, loss, n_sampled, stream(seed, "sampled species"))
+        return SampledHead(model, loss, n_sampled, settings.beta2, stream(seed, "sampled species"))
     return {"plain": PlainHead, "fused": FusedHead}[name](model, loss, stream(seed, "negatives"))
 
 

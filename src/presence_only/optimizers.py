@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-BETAS = (0.9, 0.999)
+# Decay of the running mean of gradients, and torch's of their squares.
+BETA1, BETA2 = 0.9, 0.999
 EPSILON = 1e-8
 
 
@@ -26,12 +27,16 @@ class DenseAdam:
 
     Args:
         parameters: Updated in place; one without a gradient is left alone.
+        beta2: Decay of the running mean of squared gradients.
         weight_decay: Decay of every step.
         decoupled: Whether decay shrinks the weights (AdamW) or joins the gradient (Adam with L2).
     """
 
-    def __init__(self, parameters: Sequence[Tensor], weight_decay: float = 0.0, *, decoupled: bool = False) -> None:
+    def __init__(
+        self, parameters: Sequence[Tensor], *, beta2: float = BETA2, weight_decay: float = 0.0, decoupled: bool = False
+    ) -> None:
         self.parameters = list(parameters)
+        self.beta2 = beta2
         self.weight_decay = weight_decay
         self.decoupled = decoupled
         self._means = [torch.zeros_like(parameter) for parameter in self.parameters]
@@ -64,8 +69,8 @@ class DenseAdam:
             fused=True,
             decoupled_weight_decay=self.decoupled,
             amsgrad=False,
-            beta1=BETAS[0],
-            beta2=BETAS[1],
+            beta1=BETA1,
+            beta2=self.beta2,
             lr=learning_rate,
             weight_decay=self.weight_decay,
             eps=EPSILON,
@@ -81,14 +86,12 @@ class RowAdam:
 
     Args:
         weight_SD: The matrix, updated in place.
-        betas: Decay of the first and of the second moment.
-        eps: Added to the root of the second moment.
+        beta2: Decay of the running mean of squared gradients.
     """
 
-    def __init__(self, weight_SD: Tensor, betas: tuple[float, float] = BETAS, eps: float = EPSILON) -> None:
+    def __init__(self, weight_SD: Tensor, beta2: float = BETA2) -> None:
         self.weight_SD = weight_SD.detach()
-        self.betas = betas
-        self.eps = eps
+        self.beta2 = beta2
         self.moments_2SD = torch.zeros((2, *weight_SD.shape), dtype=weight_SD.dtype, device=weight_SD.device)
         self.steps_S = torch.zeros(len(weight_SD), dtype=torch.int64, device=weight_SD.device)
 
@@ -106,12 +109,12 @@ class RowAdam:
         """
         self.steps_S[species_J] += 1
         steps_J1 = self.steps_S[species_J, None].to(gradient_JD)
-        (first, second), (mean_SD, square_SD) = self.betas, self.moments_2SD
+        (first, second), (mean_SD, square_SD) = (BETA1, self.beta2), self.moments_2SD
         mean_JD = mean_SD.index_select(0, species_J).lerp_(gradient_JD, 1 - first)
         square_JD = square_SD.index_select(0, species_J).mul_(second)
         square_JD.addcmul_(gradient_JD, gradient_JD, value=1 - second)
         mean_SD.index_copy_(0, species_J, mean_JD)
         square_SD.index_copy_(0, species_J, square_JD)
-        root_JD = square_JD.div_(1 - second**steps_J1).sqrt_().add_(self.eps)
+        root_JD = square_JD.div_(1 - second**steps_J1).sqrt_().add_(EPSILON)
         move_JD = mean_JD.div_(1 - first**steps_J1).div_(root_JD)
         self.weight_SD.index_add_(0, species_J, move_JD, alpha=-learning_rate)

@@ -84,6 +84,7 @@ class TrainingSettings(Settings):
         background_batch_size: Background sites a step, for the losses that use any.
         optimizer: ``adam`` or ``adamw``.
         learning_rate: Step size at the start.
+        beta2: Decay of Adam's running mean of squared gradients: 0.999 remembers about 1,000 steps, 0.95 about 20.
         weight_decay: Decoupled for ``adamw``, L2 for ``adam``.
         schedule: ``constant``, ``cosine`` (to 0 over the whole run) or ``exponential``
             (SINR's: times ``decay`` after every epoch).
@@ -104,6 +105,7 @@ class TrainingSettings(Settings):
     background_batch_size: Annotated[int, Field(ge=1)] = 2048
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: Annotated[float, Field(gt=0.0)] = 5e-4
+    beta2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.999
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
     schedule: Literal["constant", "cosine", "exponential"] = "constant"
     decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.98

@@ -174,7 +174,12 @@ def take_steps(
         sites = stream(seed, "background")
     epochs = n_epochs(settings, records.n_rows)
     last_step = settings.steps or epochs * batches.per_epoch
-    optimizer = DenseAdam(head.parameters(), settings.weight_decay, decoupled=settings.optimizer == "adamw")
+    optimizer = DenseAdam(
+        head.parameters(),
+        beta2=settings.beta2,
+        weight_decay=settings.weight_decay,
+        decoupled=settings.optimizer == "adamw",
+    )
     model.train()
     in_order = ((epoch, batch) for epoch in range(epochs) for batch in batches)
     for step, (epoch, (index_B, row_P, species_P)) in enumerate(islice(in_order, last_step)):
