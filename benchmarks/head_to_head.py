@@ -30,6 +30,7 @@ from presence_only.losses.fused import fused_loss
 from presence_only.losses.registry import BatchLoss, build_loss, parse_variant
 from presence_only.metrics import average_precision
 from presence_only.nouns import Dataset, PresenceRecords, Survey, TrainingData
+from presence_only.optimizers import BETA2
 from presence_only.params import EncoderSettings, TrainingSettings
 from presence_only.training import make_head, take_steps
 from presence_only.workers import keep_pages
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=40.0, help="CPU seconds of a run")
     parser.add_argument("--rates", type=float, nargs="+", default=[3e-3, 1e-2, 3e-2])
     parser.add_argument("--sampled", type=int, nargs="+", default=[1024], help="species drawn a step")
+    parser.add_argument("--beta2", type=float, default=BETA2, help="of Adam, as training.beta2")
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--depth", type=int, default=2)
@@ -71,7 +73,7 @@ def main() -> None:
     lines = [
         f"{arguments.species:,} virtual species, {arguments.records:,} records; `{arguments.loss}`, batch "
         f"{arguments.batch} and as many background sites where it has any, width {arguments.width}, depth "
-        f"{arguments.depth}, constant learning rate, {arguments.seconds:g} CPU seconds a run, one thread; species of "
+        f"{arguments.depth}, constant learning rate, beta2 {arguments.beta2:g}, {arguments.seconds:g} CPU seconds a run, one thread; species of "
         f"seed {arguments.seed}, means of training with the seeds {' '.join(map(str, arguments.seeds))}.",
         "",
         "| head | learning rate | steps | held-out loss | mAP | mAP of each seed |",
@@ -150,6 +152,7 @@ def run(
         batch_size=arguments.batch,
         background_batch_size=arguments.batch,
         learning_rate=rate,
+        beta2=arguments.beta2,
         device="cpu",
         head="fused" if head is None else "sampled",
         sampled_species=head,
@@ -253,7 +256,9 @@ def level(checks: list[Check], seconds: float) -> float:
 
 def file_name(arguments: argparse.Namespace) -> str:
     """Of the table."""
-    return f"head_to_head_{arguments.species}" + (f"_{arguments.loss}" if arguments.loss != "an_full" else "")
+    loss = f"_{arguments.loss}" if arguments.loss != "an_full" else ""
+    beta2 = f"_beta2_{arguments.beta2:g}" if arguments.beta2 != BETA2 else ""
+    return f"head_to_head_{arguments.species}{loss}{beta2}"
 
 
 def name(head: int | None) -> str:
