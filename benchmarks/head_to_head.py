@@ -73,8 +73,9 @@ def main() -> None:
     lines = [
         f"{arguments.species:,} virtual species, {arguments.records:,} records; `{arguments.loss}`, batch "
         f"{arguments.batch} and as many background sites where it has any, width {arguments.width}, depth "
-        f"{arguments.depth}, constant learning rate, beta2 {arguments.beta2:g}, {arguments.seconds:g} CPU seconds a run, one thread; species of "
-        f"seed {arguments.seed}, means of training with the seeds {' '.join(map(str, arguments.seeds))}.",
+        f"{arguments.depth}, constant learning rate, beta2 {arguments.beta2:g}, {arguments.seconds:g} CPU seconds a "
+        f"run, one thread; species of seed {arguments.seed}, means of training "
+        f"with the seeds {' '.join(map(str, arguments.seeds))}.",
         "",
         "| head | learning rate | steps | held-out loss | mAP | mAP of each seed |",
         "|:--|---:|---:|---:|---:|:--|",
