@@ -51,19 +51,17 @@ def test_results_come_by_seed_from_single_threaded_processes(capsys):
 
 
 def resident_mib(seed, report):
-    """Memory in use before a block, with it, and after it."""
-    resident = [memory_mib("VmRSS")]
+    """Memory in use with a block of 64 MiB, and after it was freed."""
     block = torch.ones(2**24)
-    resident.append(memory_mib("VmRSS"))
+    held = memory_mib("VmRSS")
     del block
-    return [*resident, memory_mib("VmRSS")]
+    return held, memory_mib("VmRSS")
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
 def test_freed_memory_is_kept_for_the_next_step():
-    before, held, after = run_side_by_side(resident_mib, (0,), "virtual / bce")[0]
-    assert held - before > 60
-    assert after - before > 60
+    held, after = run_side_by_side(resident_mib, (0,), "virtual / bce")[0]
+    assert held - after < 8
 
 
 def test_a_failing_seed_raises_its_own_error():
