@@ -1,4 +1,4 @@
-"""Bring every cell of the study together: the comparison table, all paired differences and their figures."""
+"""Bring every cell of the study together: the comparison table, all paired differences and the main metrics."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ import numpy as np
 import polars as pl
 
 from presence_only.comparison import CellResult, by_seed, compare
-from presence_only.figures import comparison_figure, save_figure, training_figure
-from presence_only.files import read_json, write_folder, write_whole
-from presence_only.layout import COMPARISON, FIGURES, PAIRS, CellFiles
+from presence_only.files import read_json, write_json, write_whole
+from presence_only.layout import COMPARISON, METRICS_OF_STUDY, PAIRS, CellFiles
 from presence_only.metrics import METRICS
-from presence_only.params import Params, load_params
+from presence_only.params import load_params
 from presence_only.stages._cell import run_stage
 from presence_only.statistics import compare_pairs, pairs_table
 
 
 def main() -> None:
-    """Read the cells that params.yaml names, and no others; write the tables and their figures."""
+    """Read the cells that params.yaml names, and no others; write the tables."""
     params = load_params()
     study = params.study
     cells = [read_cell(CellFiles(d, v), study.seeds) for d in study.datasets for v in study.variants]
@@ -28,7 +27,15 @@ def main() -> None:
         table.write_csv(temporary, float_precision=6)
     with write_whole(PAIRS) as temporary:
         all_pairs(cells).write_csv(temporary, float_precision=6)
-    draw(params, table)
+    write_json(METRICS_OF_STUDY, main_metrics(table))
+
+
+def main_metrics(table: pl.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """Data set -> variant -> metric -> mean over seeds, for `dvc metrics` and `dvc exp show`."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for row in table.filter(pl.col("metric").is_in(METRICS)).sort("dataset", "variant").iter_rows(named=True):
+        found.setdefault(row["dataset"], {}).setdefault(row["variant"], {})[row["metric"]] = round(row["mean"], 6)
+    return found
 
 
 def with_ensembles(table: pl.DataFrame) -> pl.DataFrame:
@@ -76,25 +83,6 @@ def read_cell(cell: CellFiles, seeds: tuple[int, ...]) -> CellResult:
     )
 
 
-def draw(params: Params, table: pl.DataFrame) -> None:
-    """Draw the study's figures."""
-    study = params.study
-    with write_folder(FIGURES) as folder:
-        for dataset in study.datasets:
-            rows = table.filter(pl.col("dataset") == dataset)
-            for metric, meaning in _drawn(rows):
-                save_figure(comparison_figure(rows, metric, meaning), folder / f"{metric}_{dataset}.png")
-            curves = {v: _mean_history(CellFiles(dataset, v), study.seeds) for v in study.variants}
-            save_figure(training_figure(curves, dataset), folder / f"training_loss_{dataset}.png")
-
-
-def _drawn(rows: pl.DataFrame) -> list[tuple[str, str]]:
-    """The metrics of a figure each, with their meaning: those of the survey, and the same of further surveys."""
-    names = rows["metric"].unique(maintain_order=True).to_list()
-    further = [(name, METRICS[m].meaning) for name in names for m in METRICS if name.endswith(f"_{m}")]
-    return [(name, metric.meaning) for name, metric in METRICS.items()] + further
-
-
 def _of_seeds(metrics: dict[str, Any], name: str, seeds: tuple[int, ...]) -> np.ndarray:
     """One number of every seed, shape (seeds,); NaN where it was undefined."""
     return np.array([metrics[f"seed_{seed}"][name] for seed in seeds], dtype=np.float64)
@@ -105,11 +93,6 @@ def _sites_of(metrics: dict[str, Any], name: str) -> int | None:
     tasks = [key.removeprefix("n_").removesuffix("sites") for key in metrics if re.fullmatch("n_.+_sites", key)]
     task = max((task for task in tasks if name.startswith(task)), key=len, default=None)
     return None if task is None else int(metrics[f"n_{task}sites"])
-
-
-def _mean_history(cell: CellFiles, seeds: tuple[int, ...]) -> list[float]:
-    """The loss per epoch, averaged over seeds."""
-    return [float(x) for x in np.mean([read_json(cell.history(seed))["loss"] for seed in seeds], axis=0)]
 
 
 if __name__ == "__main__":
