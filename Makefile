@@ -26,14 +26,21 @@ setup: .venv/.installed
 	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -q -c constraints.txt -e '.[dev]'
 	@touch $@
 
+# DVC wants a git repository; a source archive is none.
+REPOSITORY = git rev-parse --git-dir >/dev/null 2>&1 || { echo "error: $(CURDIR) is no git repository, as DVC needs one: run \`git init\` once, or \`dvc config --local core.no_scm true\` to do without"; exit 1; }
+NO_SCM = dvc config core.no_scm 2>/dev/null | grep -qx true
+
 study: setup
-	@dvc repro
+	@$(NO_SCM) || $(REPOSITORY)
+	@dvc repro dvc.yaml notebooks/dvc.yaml
 	@python -m presence_only.stages.show
 
 # A study of experiments/, by name: make experiment NAME=nceas
 experiment: setup
 	@test -f experiments/$(NAME)/params.yaml || { echo "error: NAME=$(NAME) is no folder of experiments/; there are:" $$(cd experiments && echo */); exit 1; }
-	@cd experiments/$(NAME) && dvc repro -P && python -m presence_only.stages.show
+	@$(NO_SCM) || $(REPOSITORY)
+	@dvc repro -R experiments/$(NAME)
+	@cd experiments/$(NAME) && python -m presence_only.stages.show
 
 # A file a process, up to one a core; the longest file first (tests/conftest.py)
 test: setup

@@ -1,12 +1,15 @@
-"""Who imports whom, and whether DVC knows it."""
+"""Who imports whom, and what the pipeline depends on."""
 
 import ast
-import runpy
+import re
 from functools import cache
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
+
+from presence_only.datasets import parse_dataset
+from presence_only.params import EncoderSettings, TrainingSettings, load_params
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
@@ -34,60 +37,64 @@ def is_module(name):
     return path.is_dir() or path.with_suffix(".py").is_file()
 
 
-def closure(module, stop=()):
-    """Every module that importing ``module`` loads, not looking behind the modules of ``stop``."""
-    seen, todo = set(), [module]
-    while todo:
-        name = todo.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        if name not in stop:
-            todo += imports(name)
-    return seen
-
-
 MODULES = sorted(
     ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
     for path in (SOURCE / PACKAGE).rglob("*.py")
 )
-PIPELINES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("experiments/*/dvc.yaml"))]
+STUDIES = [ROOT, *sorted(path.parent for path in ROOT.glob("experiments/*/params.yaml"))]
 
 
-def stages():
-    for path in PIPELINES:
-        for name, stage in YAML(typ="safe").load(path)["stages"].items():
-            if "presence_only.stages." in stage["cmd"]:
-                yield pytest.param(path.parent, stage, id=f"{path.parent.name}-{name}")
+def stages(path):
+    return YAML(typ="safe").load(path)["stages"]
 
 
-@pytest.mark.parametrize(("folder", "stage"), list(stages()))
-def test_a_stage_depends_on_every_module_that_it_imports(folder, stage):
-    module = stage["cmd"].split("python -m ")[1].split()[0]
-    # params.py checks every setting, and so knows every loss; a stage computes with what it is handed.
-    needed = closure(module, stop={f"{PACKAGE}.params"}) - {PACKAGE}
-    listed = [(folder / dep).resolve() for dep in stage["deps"]]
-    missing = []
-    for name in sorted(needed):
-        path = SOURCE.joinpath(*name.split("."))
-        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        if not any(file == dep or dep in file.parents for dep in listed):
-            missing.append(str(file.relative_to(ROOT)))
-    assert not missing
+def code_entries(stage):
+    """What a stage names of code.yaml."""
+    return {
+        entry.split(".")[0]
+        for item in stage.get("params", [])
+        if isinstance(item, dict)
+        for file, entries in item.items()
+        if file.endswith("code.yaml")
+        for entry in entries
+    }
 
 
-@pytest.mark.parametrize(("folder", "stage"), list(stages()))
-def test_a_stage_depends_on_files_that_exist(folder, stage):
-    for dep in stage["deps"]:
-        if "src/" in dep:
-            assert (folder / dep).exists(), dep
+@pytest.mark.parametrize("name", [name for name in stages(ROOT / "dvc.yaml") if name not in ("code", "publish")])
+def test_every_stage_depends_on_its_own_code(name):
+    assert name in code_entries(stages(ROOT / "dvc.yaml")[name])
 
 
-@pytest.mark.parametrize("path", PIPELINES, ids=str)
-def test_training_never_depends_on_a_survey(path):
-    text = YAML(typ="safe").load(path)["stages"]
-    assert not [dep for dep in text["train"]["deps"] if "survey" in dep]
-    assert [dep for dep in text["evaluate"]["deps"] if "survey" in dep]
+def test_training_never_depends_on_a_survey():
+    train, evaluate = (stages(ROOT / "dvc.yaml")[name] for name in ("train", "evaluate"))
+    assert not [dep for dep in train["deps"] if "survey" in dep]
+    assert [dep for dep in evaluate["deps"] if "survey" in dep]
+
+
+@pytest.mark.parametrize("study", STUDIES[1:], ids=lambda path: path.name)
+def test_a_study_has_the_pipeline_of_the_root(study):
+    assert (study / "dvc.yaml").read_text() == (ROOT / "dvc.yaml").read_text()
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.name)
+def test_the_settings_in_the_results_are_all_settings_of_the_study(study):
+    written = YAML(typ="safe").load(study / "results/settings.yaml")
+    assert written == load_params(study / "params.yaml").resolved()
+
+
+def test_params_yaml_shows_every_setting_of_encoder_and_training():
+    text = (ROOT / "params.yaml").read_text()
+    params = load_params(ROOT / "params.yaml")
+    for group in (params.encoder, params.training):
+        for name in type(group).model_fields:
+            assert re.search(rf"^ +#? ?{name}:", text, re.MULTILINE), name
+
+
+def test_defaults_are_the_default_study():
+    params = load_params(ROOT / "params.yaml")
+    assert params.encoder == EncoderSettings()
+    assert params.training == TrainingSettings()
+    assert params.dataset("virtual") == parse_dataset({"kind": "virtual"}, "datasets.virtual")
 
 
 LEAVES = {
@@ -146,21 +153,6 @@ def test_only_tracking_imports_mlflow():
 
 def test_only_the_evaluation_and_the_generation_open_a_survey():
     users = {p.stem for p in (SOURCE / PACKAGE / "stages").glob("*.py") if ".survey" in p.read_text()}
-    # publish hashes the files, and reads no value; the report draws the truth beside predictions, and chooses nothing.
-    assert users == {"evaluate", "generate", "publish", "report"}
-
-
-def test_the_pipeline_stays_small_enough_for_dvc():
-    """DVC's overhead grows with the square of the number of stages."""
-    for path in PIPELINES:
-        study = YAML(typ="safe").load(path.parent / "params.yaml")["study"]
-        cells = len(study["datasets"]) * len(study["variants"])
-        assert 2 * cells + len(study["datasets"]) + 4 <= 50, path
-
-
-def test_the_pipelines_of_the_studies_are_the_roots():
-    expected = runpy.run_path(str(ROOT / "tools/new_study.py"))["study_pipeline"]()
-    for path in PIPELINES[1:]:
-        assert path.read_text() == expected, f"{path}: run `python tools/new_study.py`"
-        for file in (".dvc/config", ".dvcignore"):
-            assert (path.parent / file).read_text() == (ROOT / file).read_text()
+    # publish hashes the files, and reads no value; figures show where its sites are; the report draws the truth beside
+    # predictions, and chooses nothing.
+    assert users == {"evaluate", "figures", "generate", "publish", "report"}

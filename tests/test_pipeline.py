@@ -1,5 +1,6 @@
 """The whole path by DVC in a project of its own: what a user does, and what a user gets wrong."""
 
+import ast
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import tiny
@@ -23,35 +25,55 @@ ENVIRONMENT = {
     "DVC_NO_ANALYTICS": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+# They run each time: the code is looked at, and MLflow.
+ALWAYS = {"code", "publish"}
 
 
 class Project:
-    """A copy of the pipeline in a git repository of its own."""
+    """A copy of the project in a git repository of its own, with the code that its stages run."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
+        self.environment = {**ENVIRONMENT, "PYTHONPATH": str(folder / "src")}
         shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        shutil.copy(ROOT / ".dvcignore", folder / ".dvcignore")
-        # A project without notebooks, as a study of experiments/ is.
-        pipeline = YAML(typ="safe").load(ROOT / "dvc.yaml")
-        del pipeline["stages"]["notebooks"]
-        YAML().dump(pipeline, folder / "dvc.yaml")
-        (folder / ".gitignore").write_text("mlflow.db*\nmlartifacts/\ntiming/\n")
+        for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+            shutil.copy(ROOT / name, folder / name)
         self.run("git", "init", "-q")
         self.run("dvc", "init", "-q")
+        for name in ("config", "plots.html"):
+            shutil.copy(ROOT / ".dvc" / name, folder / ".dvc" / name)
         self.edit()
         self.commit("start")
 
     def edit(self, **changes) -> None:
         YAML().dump(tiny.params(**changes), self.folder / "params.yaml")
 
+    def edit_code(self, file, place) -> None:
+        """Edit the package as a person would: ``place`` is a function, or a text and what takes its place."""
+        path = self.folder / "src/presence_only" / file
+        text = path.read_text()
+        if isinstance(place, tuple):
+            assert place[0] in text
+            path.write_text(text.replace(*place, 1))
+            return
+        found = ast.parse(text)
+        for name in place.split("."):
+            (found,) = [node for node in found.body if getattr(node, "name", "") == name]
+        first = next(node for node in found.body if not isinstance(node, ast.Expr))
+        lines = text.splitlines()
+        # A statement that changes the code, and no result.
+        lines.insert(first.lineno - 1, " " * first.col_offset + "assert True")
+        path.write_text("\n".join(lines) + "\n")
+
     def commit(self, message) -> None:
         self.run("git", "add", "-A")
         self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", message)
 
     def try_run(self, *command):
-        return subprocess.run(command, cwd=self.folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
 
     def run(self, *command) -> str:
         done = self.try_run(*command)
@@ -61,13 +83,15 @@ class Project:
     def stage(self, name, *arguments):
         return self.try_run(sys.executable, "-m", f"presence_only.stages.{name}", *arguments)
 
-    def repro(self) -> set[str]:
-        """Reproduce; returns the stages that were executed."""
-        out = self.run("dvc", "repro")
-        return {line.split("'")[1] for line in out.splitlines() if line.startswith("Running stage")}
+    def repro(self, *targets) -> set[str]:
+        """Reproduce; returns the stages that were executed, but for those that always are."""
+        out = self.run("dvc", "repro", *targets)
+        ran = {line.split("'")[1] for line in out.splitlines() if line.startswith("Running stage")}
+        assert {name.split(":")[-1] for name in ran} >= ALWAYS
+        return {name for name in ran if name.split(":")[-1] not in ALWAYS}
 
-    def comparison(self) -> pl.DataFrame:
-        return pl.read_csv(self.folder / "results/comparison.csv")
+    def comparison(self, study="") -> pl.DataFrame:
+        return pl.read_csv(self.folder / study / "results/comparison.csv")
 
     def runs(self, current=None, kind="cell"):
         """Runs of cells or of the study, read from the tables: a client would keep a deleted file open."""
@@ -120,7 +144,11 @@ def test_repro_makes_the_comparison(project):
     row = table.filter((pl.col("variant") == "bce") & (pl.col("metric") == "species_map"))
     assert metrics["species_map"] == pytest.approx(row["mean"][0], abs=1e-6)
     assert metrics["seed_0"]["species_map"] != metrics["seed_1"]["species_map"]
-    for file in ("results/report.html", "results/figures/species_map_virtual.png", "results/datasets/virtual.png"):
+    for file in (
+        "results/report.html",
+        "results/figures/species_map_virtual.png",
+        "results/figures/records_virtual.png",
+    ):
         assert (project.folder / file).stat().st_size > 1000
     assert project.current_cells() == CELLS
     (parent,) = project.folder.glob("mlartifacts/tiny/*/artifacts/report.html")
@@ -144,15 +172,15 @@ def test_a_run_tells_what_made_it(project):
     assert {"species_map", "sample_map", "auc_roc", "training_loss"} <= set(run["metrics"])
 
 
-def test_a_second_repro_runs_nothing_but_the_mirror(project):
-    assert project.repro() <= {"publish"}
+def test_a_second_repro_runs_nothing_and_leaves_everything_as_it_is(project):
+    assert project.repro() == set()
     assert (len(project.runs()), len(project.runs(kind="study"))) == (4, 1)
     assert project.run("git", "status", "--porcelain") == ""
 
 
 def test_deleting_mlflow_loses_nothing(project):
     (project.folder / "mlflow.db").unlink()
-    assert project.repro() == {"publish"}
+    assert project.repro() == set()
     assert project.current_cells() == CELLS
 
 
@@ -173,7 +201,7 @@ def test_editing_a_variant_reruns_that_variant_and_back_restores_it(project):
     before = (project.folder / "results/comparison.csv").read_bytes()
     project.edit(variants__an_full={"loss": "an_full", "pos_lambda": 4.0})
     ran = project.repro()
-    assert ran == {"train@virtual-an_full", "evaluate@virtual-an_full", "compare", "report", "publish"}
+    assert ran == {"train@virtual-an_full", "evaluate@virtual-an_full", "compare", "figures", "report"}
     assert project.current_cells() == CELLS
     current = {r["tags"]["cell"]: r["params"] for r in project.runs(current=True)}
     assert current["virtual/an_full/0"]["pos_lambda"] == "4.0"
@@ -201,6 +229,63 @@ def test_adding_and_removing_a_variant(project):
     assert project.current_cells() == CELLS
 
 
+TRAINING = {"train@virtual-bce", "train@virtual-an_full"}
+EVALUATION = {"evaluate@virtual-bce", "evaluate@virtual-an_full"}
+EDITS = {
+    "a comment": ([("losses/pointwise.py", ("class BceSettings", "# A comment.\nclass BceSettings"))], set()),
+    "a docstring": ([("training.py", ("Train one encoder.", "Train an encoder."))], set()),
+    "a new loss": (
+        [
+            ("losses/new.py", None),
+            ("losses/registry.py", ("LOSSES = {", 'LOSSES = {\n    "new": "presence_only.losses.new:NewSettings",')),
+        ],
+        set(),
+    ),
+    "a label of a figure": (
+        [("figures/__init__.py", ("training rows per hexagon", "rows per hexagon"))],
+        {"figures", "report"},
+    ),
+    "a loss": ([("losses/pointwise.py", "BceSettings.build")], {"train@virtual-bce", "report"}),
+    "a penalty of none of them": ([("losses/elementwise.py", "Asymmetric.negative")], {"report"}),
+    "a helper of one loss": ([("losses/assume_negative.py", "assume_negative")], {"train@virtual-an_full", "report"}),
+    "a helper of both losses": ([("losses/checks.py", "check_batch")], TRAINING | {"report"}),
+    "training": ([("training.py", "take_steps")], TRAINING),
+    "the encoder": ([("encoder.py", "ResidualBlock.forward")], TRAINING | EVALUATION | {"report"}),
+    "a metric": ([("metrics.py", "_average_precision")], EVALUATION | {"compare", "figures", "report"}),
+    "a data set": ([("datasets/virtual.py", "build")], {"generate@virtual", "report"}),
+    "a data set of another kind": ([("datasets/gbif.py", "build")], set()),
+    "the grid of the Earth": ([("earth/earth_1deg.npz", None)], {"generate@virtual", "report"}),
+}
+NEW_LOSS = """from typing import Literal
+
+from presence_only.losses.pointwise import BceSettings
+
+
+class NewSettings(BceSettings):
+    loss: Literal["new"]
+"""
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_of_the_code_reruns_what_it_can_change_and_no_more(project, edit):
+    """Results stay as they are, so that nothing follows from a stage that was executed again; edits add up.
+
+    The report draws the curves of penalties and writes every setting down, so that it follows losses and data sets.
+    """
+    places, expected = EDITS[edit]
+    for file, place in places:
+        if file.endswith(".npz"):
+            path = project.folder / "src/presence_only" / file
+            with np.load(path) as stored:
+                arrays = dict(stored)
+            np.savez(path, **arrays)
+        elif place is None:
+            (project.folder / "src/presence_only" / file).write_text(NEW_LOSS)
+        else:
+            project.edit_code(file, place)
+    assert project.repro() == expected
+
+
 def test_an_experiment_of_dvc_in_a_copy_leaves_the_projects_runs_current(project):
     project.repro()
     project.run("git", "checkout", "-q", ".")
@@ -210,14 +295,14 @@ def test_an_experiment_of_dvc_in_a_copy_leaves_the_projects_runs_current(project
     assert current["virtual/an_full/0"]["pos_lambda"] == "16.0"
     assert "4.5" in {r["params"].get("pos_lambda") for r in project.runs(current=False)}
     difference = json.loads(project.run("dvc", "metrics", "diff", "--json", "HEAD", "lambda4"))
-    changed = difference["results/metrics/virtual/an_full.json"]
-    assert changed["species_map"]["diff"] != 0
+    changed = difference["results/metrics.json"]
+    assert changed["virtual.an_full.species_map"]["diff"] != 0
 
 
 def test_a_killed_training_is_redone_and_leaves_no_half_file(project):
     project.edit(variants__bce={"loss": "bce", "pos_weight": True}, training__epochs=400)
     command = ["dvc", "repro", "train@virtual-bce"]
-    options = {"cwd": project.folder, "env": ENVIRONMENT, "stdout": subprocess.PIPE, "text": True}
+    options = {"cwd": project.folder, "env": project.environment, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, start_new_session=True, **options) as process:
         for line in process.stdout:
             if "presence_only.stages.train" in line:

@@ -1,60 +1,94 @@
-"""Make or refresh the folder of a study below experiments/: its own pipeline, settings and results.
+"""Make the folder of a study below experiments/.
 
-    python tools/new_study.py my_study     # a new one, with the settings of the default study
-    python tools/new_study.py              # bring every study's pipeline up to date with the root's
+    python tools/new_study.py my_study
 
-A study's folder is a DVC project of its own, so that its stages, lock and results leave the default
-study's alone. Its pipeline is the root's, with paths to the code that lead two folders up.
+The folder gets a params.yaml, which holds what differs from the default study, a README.md with the questions that a
+write-up answers, and a link to the root's dvc.yaml. `make experiment NAME=my_study` runs it.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
-import shutil
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-CODE = "src/presence_only"
+SETTINGS = """\
+# What differs from the default study; ../../params.yaml shows every setting.
+study:
+  name: {name}
+  datasets: [virtual]
+  variants: [bce, an_full]
+  seeds: [0, 1, 2, 3]
+
+datasets:
+  virtual: {{kind: virtual}}
+
+variants:
+  bce: {{loss: bce}}
+  an_full: {{loss: an_full}}
+"""
+WRITE_UP = """\
+# {name}
+
+**Question.**
+
+**Hypothesis, fixed before the run.**
+
+**Command.** `make experiment NAME={name}`
+
+**Result.**
+
+**Verdict.**
+"""
 
 
-def study_pipeline(root: Path = ROOT) -> str:
-    """The root's dvc.yaml as a study's, without the notebooks, which are about the default study.
+def make_study(name: str, root: Path = ROOT) -> Path:
+    """Make one study's folder.
 
-    Folders of code are spelled out file by file: DVC does not apply .dvcignore outside of the
-    study's folder, and would take compiled Python for changed code.
+    Args:
+        name: Of the study: lower-case letters, digits and underscores.
+        root: Folder of the project.
+
+    Returns:
+        The new folder.
+
+    Raises:
+        ValueError: If the name is not as above.
+        FileExistsError: If there is such a study already.
     """
-    lines = ["# Made from the root's dvc.yaml by tools/new_study.py; edit that one."]
-    text = re.sub(r"(?ms)^  notebooks:\n.*?(?=^  \w)", "", (root / "dvc.yaml").read_text())
-    for line in text.splitlines():
-        found = re.fullmatch(rf"(\s+- )({CODE}/.*)", line)
-        if not found:
-            lines.append(line)
-            continue
-        path = root / found[2]
-        files = [path]
-        if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix != ".pyc")
-        lines += [f"{found[1]}../../{file.relative_to(root).as_posix()}" for file in files]
-    return "\n".join(lines) + "\n"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(f"name = {name!r}: must be lower-case letters, digits and underscores, a letter first")
+    folder = root / "experiments" / name
+    if (folder / "params.yaml").exists():
+        raise FileExistsError(f"experiments/{name} is there already; edit its params.yaml")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "params.yaml").write_text(SETTINGS.format(name=name))
+    (folder / "README.md").write_text(WRITE_UP.format(name=name))
+    link_pipeline(folder)
+    return folder
+
+
+def link_pipeline(folder: Path) -> None:
+    """Give a study the root's pipeline; a copy where the system makes no links."""
+    pipeline = folder / "dvc.yaml"
+    pipeline.unlink(missing_ok=True)
+    try:
+        pipeline.symlink_to("../../dvc.yaml")
+    except OSError:
+        pipeline.write_text((folder / "../../dvc.yaml").read_text())
 
 
 def main() -> None:
-    """Make the study named on the command line, or refresh all."""
-    if len(sys.argv) > 2 or (len(sys.argv) == 2 and not re.fullmatch(r"[a-z][a-z0-9_]*", sys.argv[1])):
-        sys.exit(f"error: names are lower-case letters, digits and underscores; usage:\n{__doc__}")
-    for name in sys.argv[1:]:
-        folder = ROOT / "experiments" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "params.yaml").exists():
-            text = (ROOT / "params.yaml").read_text()
-            (folder / "params.yaml").write_text(text.replace("name: default", f"name: {name}"))
-    for study in sorted(ROOT.glob("experiments/*/params.yaml")):
-        (study.parent / "dvc.yaml").write_text(study_pipeline())
-        (study.parent / ".dvc").mkdir(exist_ok=True)
-        for file in (".dvc/config", ".dvc/plots.html", ".dvc/.gitignore", ".dvcignore"):
-            shutil.copy(ROOT / file, study.parent / file)
-        print(f"experiments/{study.parent.name} is up to date; make experiment NAME={study.parent.name} runs it")
+    """Make the study named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="of the study: lower-case letters, digits and underscores")
+    try:
+        folder = make_study(parser.parse_args().name)
+    except (ValueError, FileExistsError) as error:
+        sys.exit(f"error: {error}")
+    print(f"{folder.relative_to(ROOT)}/params.yaml is yours to edit; make experiment NAME={folder.name} runs it")
 
 
 if __name__ == "__main__":
