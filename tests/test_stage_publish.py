@@ -2,9 +2,14 @@
 
 import os
 import re
+import shlex
 import shutil
+import socket
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +19,12 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 from ruamel.yaml import YAML
 
+from presence_only import tracking
 from presence_only.files import content_hash, write_json
 from presence_only.layout import COMPARISON, FIGURES, PAIRS, REPORT, CellFiles, DatasetFiles
 from presence_only.params import load_params
 from presence_only.stages import publish
-from presence_only.tracking import RunRecord
+from presence_only.tracking import RunRecord, StoreError
 
 EARLIER = RunRecord("virtual/bce/0", "seed", "bce", "f", {}, started=900.0, finished=1_000.0)
 LATER = RunRecord("virtual/bce/1", "seed", "bce", "f", {}, started=950.0, finished=4_000_000_000.0)
@@ -318,3 +324,114 @@ def test_reports_differ_by_a_variant_that_is_not_named(folder):
 @pytest.mark.parametrize(("items", "text"), [("abc", "a, b, c"), ("abcdefgh", "8 in all: a, b, ...")])
 def test_a_list_that_fits_is_whole(items, text):
     assert publish.fitting(items, 20) == text
+
+
+def database():
+    return sqlite3.connect("mlflow.db", isolation_level=None)
+
+
+def set_schema(version):
+    with closing(database()) as store:
+        store.execute("update alembic_version set version_num = ?", [version])
+
+
+def damage():
+    size = Path("mlflow.db").stat().st_size
+    Path("mlflow.db").write_bytes(b"garbage " * (size // 8))
+
+
+def damage_tables():
+    """Leave the header, and so what tells a database from another file."""
+    head = Path("mlflow.db").read_bytes()[:4096]
+    Path("mlflow.db").write_bytes(head + b"garbage " * 50_000)
+
+
+def needs_logging():
+    CellFiles("virtual", "bce").encoder(0).write_text("other")
+
+
+BROKEN = [
+    (
+        lambda: set_schema("451aebb31d03"),
+        r"written by an older mlflow; back it up, run `\S*mlflow db upgrade sqlite:\S+` ",
+    ),
+    (lambda: set_schema("ffffffffffff"), "written by a newer mlflow; install that one, or move the database away"),
+    (damage, "is damaged; move the file away and run `dvc repro`"),
+    (damage_tables, "is damaged; move the file away and run `dvc repro`"),
+]
+
+
+@pytest.mark.parametrize(("breaks", "sentence"), BROKEN, ids=["older", "newer", "damaged", "damaged tables"])
+def test_a_database_that_cannot_be_used_is_told_with_the_remedy(published, breaks, sentence):
+    needs_logging()
+    breaks()
+    before = Path("mlflow.db").read_bytes()
+    with pytest.raises(StoreError, match=f"^the study's results are complete, but .*{sentence}") as told:
+        publish.main()
+    assert "\n" not in str(told.value)
+    assert Path("mlflow.db").read_bytes() == before
+
+
+def test_a_locked_database_is_told_after_seconds(published, monkeypatch):
+    needs_logging()
+    monkeypatch.setattr(tracking, "BUSY", 0.1)
+    with closing(database()) as other:
+        other.execute("begin exclusive")
+        with pytest.raises(StoreError, match="is locked by another program; close that program and run `dvc repro`"):
+            publish.main()
+        other.execute("rollback")
+    publish.main()
+    assert shown(published)[1] == RUNS
+
+
+def test_a_deleted_experiment_is_restored_by_the_command_that_is_told(published):
+    needs_logging()
+    client, _ = search(published, "")
+    client.delete_experiment(client.get_experiment_by_name("tiny").experiment_id)
+    with pytest.raises(StoreError, match="its experiment 'tiny' was deleted; restore it with `") as told:
+        publish.main()
+    _, command, *_ = str(told.value).split("`")
+    assert shlex.split(command)[1:4] == [tracking._program(), "experiments", "restore"]
+    # As that program does, without the seconds that it takes to start.
+    assignment, *_, experiment = shlex.split(command)
+    MlflowClient(tracking_uri=assignment.removeprefix("MLFLOW_TRACKING_URI=")).restore_experiment(experiment)
+    publish.main()
+    assert shown(published)[1] == RUNS
+
+
+def test_a_server_that_is_down_is_told_after_seconds(published, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        # Bound and not listening, so that the system refuses to connect.
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        start = time.monotonic()
+        with pytest.raises(StoreError, match=f"no server answers at {uri}; start it, or unset MLFLOW_TRACKING_URI"):
+            publish.main()
+    assert time.monotonic() - start < 30
+
+
+@pytest.mark.parametrize("uri", ["nothing://at/all", "postgresql+nodriver://u@127.0.0.1/db"])
+def test_a_store_that_mlflow_does_not_take_is_one_sentence(published, monkeypatch, uri):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(StoreError) as told:
+        publish.main()
+    assert re.fullmatch(r"the study's results are complete, .*; mend that and run `dvc repro` again", str(told.value))
+
+
+def test_a_missing_result_is_told_by_its_name(published):
+    CellFiles("virtual", "bce").metrics.unlink()
+    with pytest.raises(FileNotFoundError, match="bce.json"):
+        publish.main()
+
+
+@pytest.mark.parametrize("down", [False, True], ids=["damaged database", "server down"])
+def test_the_stage_ends_with_exit_code_1_and_one_line(published, monkeypatch, down):
+    needs_logging()
+    damage()
+    if down:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    command = [sys.executable, "-m", "presence_only.stages.publish"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"error: the study's results are complete, .*\n", done.stderr)

@@ -43,6 +43,8 @@ EXPERIMENT_KIND, TRAINING, WORKFLOW = "mlflow.experimentKind", "custom_model_dev
 NOTE, NOTE_START = "mlflow.note.content", "Made by `dvc repro`: "
 # Tag of an experiment: what the last publish read, and which runs it left current.
 STATE = "presence_only.state"
+# Libraries whose exceptions are about the store.
+LIBRARIES = ("mlflow", "sqlalchemy", "alembic", "requests", "urllib3")
 # Seconds for which a database may be busy with the write of another program.
 BUSY = 5.0
 
@@ -170,6 +172,20 @@ def published(state: str, root: Path) -> int:
     return 0
 
 
+def check_store(root: Path) -> None:
+    """Find out, without mlflow, whether a local database can be written; mlflow would try again for minutes.
+
+    Raises:
+        StoreError: If the database is locked, damaged or read-only.
+    """
+    database = _database(store_uri(root))
+    if database is None or not database.exists():
+        return
+    with _in_one_sentence(root), closing(sqlite3.connect(database, timeout=BUSY, isolation_level=None)) as store:
+        store.execute("begin immediate")
+        store.execute("rollback")
+
+
 def publish(
     study: str,
     records: Sequence[RunRecord],
@@ -206,7 +222,6 @@ def publish(
     """
     # Two workers of `dvc queue` may come at once, and what one has logged by half looks like a killed run to the other.
     with _in_one_sentence(root), _alone(root / "mlflow.db.lock"):
-        _check_database(store_uri(root))
         return _publish(study, records, root, move_current, ranking, note, state)
 
 
@@ -354,10 +369,9 @@ def _in_one_sentence(root: Path) -> Iterator[None]:
 
 def _remedy(error: Exception, uri: str) -> str | None:
     """What is wrong with the store ``uri``, and what helps; None if the error is not the store's."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    if not isinstance(error, (MlflowException, SQLAlchemyError, sqlite3.Error, OSError)):
+    # By name, as the import of mlflow takes seconds, which a locked database need not cost.
+    library = type(error).__module__.partition(".")[0]
+    if library not in LIBRARIES and not isinstance(error, (sqlite3.Error, OSError, ImportError)):
         return None
     text = " ".join(str(error).split())
     outdated = re.search(r"out-of-date database schema \(found version (\w+)", text)
@@ -384,16 +398,6 @@ def _knows_schema(version: str) -> bool:
 
     migrations = Path(mlflow.__file__).parent / "store/db_migrations/versions"
     return any(migrations.glob(f"{version}_*.py"))
-
-
-def _check_database(uri: str) -> None:
-    """Raise where a local database is locked, damaged or read-only, which mlflow would try again for minutes."""
-    database = _database(uri)
-    if database is None or not database.exists():
-        return
-    with closing(sqlite3.connect(database, timeout=BUSY, isolation_level=None)) as store:
-        store.execute("begin immediate")
-        store.execute("rollback")
 
 
 def _database(uri: str) -> Path | None:

@@ -16,6 +16,7 @@ from presence_only.layout import COMPARISON, FIGURES, PAIRS, REPORT, CellFiles, 
 from presence_only.stages._cell import run_stage
 from presence_only.tracking import (
     RunRecord,
+    check_store,
     git_commit,
     publish,
     published,
@@ -53,6 +54,7 @@ def main() -> None:
     if runs := published(state, root):
         print(f"MLflow: nothing to log; the {runs} current runs are those of results/, in {store_uri(root)}")
         return
+    check_store(root)
     # Not at the top: settings need torch, which takes seconds to import, and mostly there is nothing to log.
     from presence_only.params import load_params
 
