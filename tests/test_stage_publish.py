@@ -421,7 +421,7 @@ def test_a_store_that_mlflow_does_not_take_is_one_sentence(published, monkeypatc
 
 def test_a_missing_result_is_told_by_its_name(published):
     CellFiles("virtual", "bce").metrics.unlink()
-    with pytest.raises(FileNotFoundError, match="bce.json"):
+    with pytest.raises(FileNotFoundError, match=r"bce\.json"):
         publish.main()
 
 

@@ -389,7 +389,7 @@ def _remedy(error: Exception, uri: str) -> str | None:
             f"no server answers at {uri}; start it, or unset MLFLOW_TRACKING_URI to use a local database, "
             "and run `dvc repro` again"
         )
-    return f"{uri} answers {text[:300]!r}; mend that and run `dvc repro` again"
+    return f"{uri} fails with {text[:300]!r}; mend that and run `dvc repro` again"
 
 
 def _knows_schema(version: str) -> bool:
