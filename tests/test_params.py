@@ -52,7 +52,7 @@ def test_yaml_reads_exponents_as_numbers(tmp_path):
         ({"variants__an-full": {"loss": "bce"}}, "variants has the name 'an-full': must be lower-case letters, digits"),
         ({"study__datasets": ["nowhere"]}, "study.datasets names 'nowhere', which datasets does not define"),
         ({"study__name": "a.b"}, "study.name = 'a.b': must be lower-case letters, digits and underscores"),
-        ({"training__steps": 5}, "training: must be settings with either epochs or steps, not both: 2 and 5 "),
+        ({"training__steps": 5}, "training: must be settings with either epochs or steps, not both: 2 and 5"),
         ({"study__seeds": [0, 2**32]}, "study.seeds.1 = 4294967296: must be less than 4294967296"),
         ({"encoder__dropout": 1.0}, "encoder.dropout = 1.0: must be less than 1"),
         ({"encoder__habitat_head": True}, "must be settings with environment_head: true"),

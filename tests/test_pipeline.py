@@ -93,8 +93,8 @@ class Project:
     def comparison(self, study="") -> pl.DataFrame:
         return pl.read_csv(self.folder / study / "results/comparison.csv")
 
-    def runs(self, current=None, kind="cell"):
-        """Runs of cells or of the study, read from the tables: a client would keep a deleted file open."""
+    def runs(self, current=None, kind="seed"):
+        """Runs of seeds, variants or the study, read from the tables: a client would keep a deleted file open."""
         runs = {}
         with closing(sqlite3.connect(self.folder / "mlflow.db")) as store:
             for table in ("tags", "params", "metrics"):
@@ -109,10 +109,13 @@ class Project:
         return [r for r in of_kind if current is None or (r["tags"]["current"] == "true") == current]
 
     def current_cells(self):
-        """The cells of the current runs, all of them children of the one current parent."""
-        (parent,) = self.runs(current=True, kind="study")
+        """The cells of the current seeds, each below the one current run of its variant."""
+        assert len(self.runs(current=True, kind="study")) == 1
+        variants = {run["tags"]["cell"]: run["id"] for run in self.runs(current=True, kind="variant")}
         runs = self.runs(current=True)
-        assert {run["tags"]["mlflow.parentRunId"] for run in runs} == {parent["id"]}
+        below = {run["tags"]["cell"].rpartition("/")[0]: run["tags"]["mlflow.parentRunId"] for run in runs}
+        assert below == variants
+        assert len(self.runs(current=True, kind="variant")) == len(variants)
         return sorted(run["tags"]["cell"] for run in runs)
 
 
@@ -174,7 +177,7 @@ def test_a_run_tells_what_made_it(project):
 
 def test_a_second_repro_runs_nothing_and_leaves_everything_as_it_is(project):
     assert project.repro() == set()
-    assert (len(project.runs()), len(project.runs(kind="study"))) == (4, 1)
+    assert [len(project.runs(kind=kind)) for kind in ("seed", "variant", "study")] == [4, 2, 1]
     assert project.run("git", "status", "--porcelain") == ""
 
 

@@ -29,7 +29,8 @@ def _one_thread():
 
 
 def settings(**changes):
-    return TrainingSettings(**{"epochs": 3, "batch_size": 16, "background_batch_size": 16, "device": "cpu"} | changes)
+    base = {"epochs": 3, "batch_size": 16, "background_batch_size": 16, "schedule": "constant", "device": "cpu"}
+    return TrainingSettings(**base | changes)
 
 
 def train(loss="bce", seed=0, data=None, encoder=ENCODER, **changes):

@@ -11,3 +11,7 @@ class TrainingError(UserError, RuntimeError):
 
 class DataError(UserError, ValueError):
     """A data set is wrong; the message is one sentence with what was found and the rule."""
+
+
+class SettingsError(UserError, ValueError):
+    """A setting is wrong; the message is one sentence with the key, the value and the rule."""

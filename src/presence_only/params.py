@@ -13,6 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from presence_only.datasets import parse_dataset
 from presence_only.files import write_whole
+from presence_only.inheritance import inherit
 from presence_only.losses.registry import LossSettings, parse_variant
 from presence_only.settings import Settings, SettingsError
 
@@ -243,10 +244,12 @@ class Params:
         if not isinstance(raw, dict):
             raise SettingsError(f"{where} holds {raw!r}: must be a mapping of settings")
         tree = _Tree.parse(raw, "")
-        datasets = {name: parse_dataset(item, f"datasets.{name}") for name, item in tree.datasets.items()}
+        datasets = {
+            name: parse_dataset(item, f"datasets.{name}") for name, item in inherit(tree.datasets, "datasets").items()
+        }
         variants = {
             name: Variant.parse(item, f"variants.{name}", tree.encoder, tree.training)
-            for name, item in tree.variants.items()
+            for name, item in inherit(tree.variants, "variants").items()
         }
         for what, named, defined in (
             ("datasets", tree.study.datasets, datasets),

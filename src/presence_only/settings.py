@@ -7,11 +7,9 @@ from typing import Any, Self, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from presence_only.errors import UserError
+from presence_only.errors import SettingsError
 
-
-class SettingsError(UserError, ValueError):
-    """A setting is wrong; the message is one sentence with the key, the value and the rule."""
+__all__ = ["Settings", "SettingsError"]
 
 
 class Settings(BaseModel):

@@ -80,7 +80,7 @@ def score(folder, tmp_path, *, epochs=1, **changes):
     dataset.training.save(tmp_path / "training")
     dataset.save_survey(tmp_path / "survey")
     data, survey = TrainingData.load(tmp_path / "training"), Survey.load(tmp_path / "survey")
-    training = TrainingSettings(epochs=epochs, batch_size=64, background_batch_size=64, learning_rate=5e-3)
+    training = TrainingSettings(epochs=epochs, batch_size=64, background_batch_size=64, schedule="constant")
     loss = parse_variant({"loss": "an_full", "pos_lambda": 4.0}, "variants.an_full")
     model, _ = fit(data, loss, EncoderSettings(width=16, depth=1, dropout=0.0), training, 0)
     model.save(tmp_path / "encoder.pt")
@@ -151,10 +151,11 @@ def code_blocks(language):
 
 def test_the_settings_of_the_page_are_right():
     study, everything, layers = code_blocks("yaml")
-    tree = YAML(typ="safe").load(study.replace("\nencoder:", everything + "\nencoder:", 1))
+    tree = YAML(typ="safe").load(study.replace("\ntraining:", everything + "\ntraining:", 1))
     params = Params.parse(tree)
     assert [params.dataset(f"fold_{i}").evaluation.fold for i in range(3)] == [0, 1, 2]
     assert {params.datasets[name].path for name in tree["datasets"]} == {tree["datasets"]["fold_0"]["path"]}
+    assert {params.datasets[f"fold_{i}"].evaluation.degrees for i in range(3)} == {5.0}
     assert params.datasets["everything"].evaluation.folds == 100
     parse_dataset(tree["datasets"]["fold_0"] | YAML(typ="safe").load(layers), "datasets.mine")
 

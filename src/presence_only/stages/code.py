@@ -1,4 +1,4 @@
-"""Write code.yaml: which code every stage of a study really uses, so that DVC reruns what an edit changes and no more.
+"""Write code.yaml: the code and the settings that every stage of a study uses, so that DVC reruns what an edit changes.
 
 ``dvc.yaml`` names an entry of code.yaml where it would name source files. The stage runs each time and imports
 nothing of what it looks at, so that it costs a fraction of a second.
@@ -16,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 
 from presence_only.files import write_whole
 from presence_only.fingerprint import Choice, Fingerprints
+from presence_only.inheritance import inherit
 from presence_only.stages._cell import run_stage
 
 CODE = Path("code.yaml")
@@ -37,18 +38,24 @@ def main() -> None:
         content = of_scripts(fingerprints, arguments.scripts)
     else:
         content = of_study(fingerprints, read_settings(Path("params.yaml")))
+    writer = YAML(typ="safe")
+    writer.default_flow_style = False
     with write_whole(arguments.out) as temporary:
-        YAML(typ="safe").dump(content, temporary)
+        writer.dump(content, temporary)
 
 
-def read_settings(path: Path) -> Mapping[str, Any]:
-    """The settings as they are written, after a check of the whole where they are not as expected."""
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings as they are written, with what entries take over from each other.
+
+    Raises:
+        SettingsError: If something is wrong with what the study names.
+    """
     try:
-        settings: Mapping[str, Any] = YAML(typ="safe").load(path)
-        study = settings["study"]
-        for name in study["datasets"]:
+        raw = YAML(typ="safe").load(path)
+        settings = {**raw, **{group: inherit(raw[group], group) for group in ("datasets", "variants")}}
+        for name in settings["study"]["datasets"]:
             settings["datasets"][name]["kind"]
-        for name in study["variants"]:
+        for name in settings["study"]["variants"]:
             list(_losses(settings["variants"][name]))
     except (OSError, YAMLError, LookupError, TypeError, AttributeError):
         _check(path)
@@ -57,35 +64,34 @@ def read_settings(path: Path) -> Mapping[str, Any]:
 
 
 def of_study(fingerprints: Fingerprints, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Entries of a study: the code by stage, and the settings that a file may leave out."""
-    datasets, variants = settings["datasets"], settings["variants"]
+    """Entries of a study: its settings by group, and the code by stage."""
     study = settings["study"]
-    losses = sorted({loss for name in study["variants"] for loss, _ in _losses(variants[name])})
-    kinds = sorted({datasets[name]["kind"] for name in study["datasets"]})
+    datasets = {name: settings["datasets"][name] for name in study["datasets"]}
+    variants = {name: settings["variants"][name] for name in study["variants"]}
+    kinds = sorted({dataset["kind"] for dataset in datasets.values()})
+    losses = sorted({loss for variant in variants.values() for loss, _ in _losses(variant)})
     try:
-        return {
-            # DVC refuses to depend on a group of settings that is not in the file.
-            "encoder": settings.get("encoder") or {},
-            "training": settings.get("training") or {},
+        code: dict[str, Any] = {
             "generate": {
-                name: fingerprints.of(_stage("generate"), {**NONE, DATASETS: [datasets[name]["kind"]]})
-                for name in study["datasets"]
+                name: fingerprints.of(_stage("generate"), {**NONE, DATASETS: [dataset["kind"]]})
+                for name, dataset in datasets.items()
             },
-            "train": {name: fingerprints.of(_stage("train"), _training(variants[name])) for name in study["variants"]},
-            "evaluate": fingerprints.of(_stage("evaluate"), NONE),
-            "compare": fingerprints.of(_stage("compare"), NONE),
-            "figures": fingerprints.of(_stage("figures"), NONE),
+            "train": {name: fingerprints.of(_stage("train"), _training(variant)) for name, variant in variants.items()},
             "report": fingerprints.of(_stage("report"), {DATASETS: kinds, LOSSES: losses}),
         }
     except ValueError:
-        # A kind or a loss that does not exist.
+        # A kind, a loss or a penalty that does not exist.
         _check(Path("params.yaml"))
         raise
+    code |= {stage: fingerprints.of(_stage(stage), NONE) for stage in ("evaluate", "compare", "figures")}
+    # DVC refuses to depend on a group of settings that is not in its file.
+    groups = {group: settings.get(group) or {} for group in ("encoder", "training")}
+    return {"code": code, "settings": {"datasets": datasets, **groups, "variants": variants}}
 
 
 def of_scripts(fingerprints: Fingerprints, scripts: Sequence[Path]) -> dict[str, Any]:
     """Entries of scripts, by their names without folder and ending."""
-    return {script.stem: fingerprints.of(fingerprints.add_script(script)) for script in scripts}
+    return {"code": {script.stem: fingerprints.of(fingerprints.add_script(script)) for script in scripts}}
 
 
 def _training(variant: Mapping[str, Any]) -> Choice:
