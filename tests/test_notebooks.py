@@ -12,12 +12,12 @@ import pytest
 import tiny
 from matplotlib.figure import Figure
 from nbformat.v4 import new_output
+from presence_only.notebook.runner import notebook_html
 from ruamel.yaml import YAML
 from test_architecture import closure
 from tiny_results import write_study
 
 from presence_only.notebook import display as notebook_display
-from presence_only.notebook.runner import notebook_html
 from presence_only.stages import notebook
 
 ROOT = Path(__file__).parents[1]

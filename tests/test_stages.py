@@ -18,7 +18,7 @@ from presence_only.features import Features
 from presence_only.files import read_json, write_json
 from presence_only.layout import FIGURES, CellFiles, DatasetFiles
 from presence_only.params import EncoderSettings
-from presence_only.results import StudyResults
+from presence_only.results import MissingResultsError, StudyResults
 from presence_only.settings import SettingsError
 from presence_only.stages import compare, evaluate, show
 from presence_only.stages._cell import run_stage
@@ -225,5 +225,5 @@ def test_an_empty_table_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results").mkdir()
     (tmp_path / "results/comparison.csv").touch()
-    with pytest.raises(DataError, match=r"results/comparison\.csv is empty; run `dvc repro`, which writes it anew"):
+    with pytest.raises(MissingResultsError, match=r"results/comparison\.csv is empty; `make study` makes it anew"):
         show.main()

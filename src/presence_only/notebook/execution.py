@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from html import escape
 from pathlib import Path
@@ -26,7 +27,8 @@ _METADATA = {
 }
 
 
-_NO_WORDS = 'alt="No description has been provided for this image"'
+# What nbconvert says of an image.
+_NO_WORDS = "No description has been provided for this image"
 
 
 class NotebookError(UserError):
@@ -132,12 +134,11 @@ def notebook_html(notebook: NotebookNode, title: str) -> str:
         mermaid_js_url="",
     )
     html, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
-    page = str(html)
-    # nbconvert knows no words for an image, and says so in the place of each.
-    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
-        if "image/png" in output.get("data", {}):
-            page = page.replace(_NO_WORDS, f'alt="{escape(output.metadata["image/png"]["alt"])}"', 1)
-    return page
+    # nbconvert writes the same words for every image; these come from the notebook.
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    images = [output for output in outputs if "image/png" in output.get("data", {})]
+    words = iter([image.metadata.get("image/png", {}).get("alt", _NO_WORDS) for image in images])
+    return re.sub(f'alt="{_NO_WORDS}"', lambda _: f'alt="{escape(next(words))}"', str(html))
 
 
 def _failure(path: Path, notebook: NotebookNode, index: int, what: str) -> NotebookError:
