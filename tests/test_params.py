@@ -57,10 +57,10 @@ def test_yaml_reads_exponents_as_numbers(tmp_path):
         ({"encoder__dropout": 1.0}, "encoder.dropout = 1.0: must be less than 1"),
         ({"encoder__habitat_head": True}, "must be settings with environment_head: true"),
         ({"encoder__environment_head": True}, "variants.bce: loss 'bce' with encoder.environment_head = True"),
-        ({"variants__bce": {"loss": "multitask"}}, "the head and loss 'multitask' need each other"),
+        ({"variants__bce": {"loss": "multitask"}}, "must be true for a loss that trains this head"),
         (
             {"variants__bce": {"loss": "multitask", "habitat_weight": 0.5, "encoder": {"environment_head": True}}},
-            "variants.bce.habitat_weight = 0.5: needs encoder.habitat_head: true",
+            "loss 'multitask' trains a habitat head; needs encoder.habitat_head: true",
         ),
         ({"variants__bce": {"loss": "bce", "encoder": {"widht": 2}}}, "unknown key 'widht' in variants.bce.encoder"),
         ({"variants__bce": {"loss": "bce", "training": 3}}, "variants.bce.training = 3: must be a mapping"),

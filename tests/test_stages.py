@@ -16,11 +16,11 @@ from presence_only.errors import DataError, TrainingError
 from presence_only.evaluations.survey import evaluate_survey
 from presence_only.features import Features
 from presence_only.files import read_json, write_json
-from presence_only.layout import FIGURES, CellFiles, DatasetFiles
+from presence_only.layout import COMPARISON, FIGURES, CellFiles, DatasetFiles
 from presence_only.params import EncoderSettings
 from presence_only.results import MissingResultsError, StudyResults
 from presence_only.settings import SettingsError
-from presence_only.stages import compare, evaluate, show
+from presence_only.stages import compare, evaluate, figures, show
 from presence_only.stages._cell import run_stage
 from presence_only.stages.evaluate import score_further, summarise
 from presence_only.stages.generate import explain, funnel
@@ -137,9 +137,10 @@ def test_further_evaluations_go_from_the_data_set_to_the_comparison(tmp_path, mo
     assert rows["iucn_auc_roc"]["n_sites"] == 7
     assert rows["species_map"]["n_species"] == 5
 
-    compare.draw(StudyResults(), table)
+    table.write_csv(COMPARISON)
+    figures.main()
     drawn = {path.name for path in FIGURES.iterdir()}
-    assert {"species_map_virtual.png", "iucn_species_map_virtual.png"} <= drawn
+    assert {"species_map_virtual.png", "iucn_species_map_virtual.png", "records_virtual.png"} <= drawn
 
 
 def test_the_evaluation_keeps_mean_scores_records_curves_and_the_ensemble(tmp_path, monkeypatch):

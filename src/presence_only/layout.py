@@ -7,6 +7,8 @@ from pathlib import Path
 
 COMPARISON = Path("results/comparison.csv")
 PAIRS = Path("results/pairs.csv")
+METRICS_OF_STUDY = Path("results/metrics.json")
+SETTINGS = Path("results/settings.yaml")
 FIGURES = Path("results/figures")
 REPORT = Path("results/report.html")
 
@@ -35,7 +37,7 @@ class DatasetFiles:
     @property
     def map(self) -> Path:
         """A map of the records."""
-        return Path("results/datasets", f"{self.name}.png")
+        return FIGURES / f"records_{self.name}.png"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from presence_only.datasets import parse_dataset
-from presence_only.losses.multitask import MultiTaskSettings
+from presence_only.files import write_whole
 from presence_only.losses.registry import LossSettings, parse_variant
 from presence_only.settings import Settings, SettingsError
 
@@ -41,6 +41,8 @@ class StudySettings(Settings):
 class EncoderSettings(Settings):
     """The location encoder: a residual network over coordinate and covariate features.
 
+    Defaults are the default study's.
+
     Args:
         kind: ``residual``, or ``additive``: no network, species are linear in the features; with
             ``expansion: hinge`` a smooth additive response.
@@ -60,9 +62,9 @@ class EncoderSettings(Settings):
     kind: Literal["residual", "additive"] = "residual"
     expansion: Literal["none", "rank", "hinge"] = "none"
     input_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    width: Annotated[int, Field(ge=1)] = 256
-    depth: Annotated[int, Field(ge=0)] = 4
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
+    width: Annotated[int, Field(ge=1)] = 128
+    depth: Annotated[int, Field(ge=0)] = 2
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
     environment_head: bool = False
     habitat_head: bool = False
     week: Literal["features", "film"] = "features"
@@ -75,10 +77,10 @@ class EncoderSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """How the encoder is fitted.
+    """How the encoder is fitted. Defaults are the default study's.
 
     Args:
-        epochs: Passes over the training rows; give either this or ``steps``.
+        epochs: Passes over the training rows, unless ``steps`` says the length.
         steps: Optimizer steps, whatever the number of rows.
         batch_size: Training rows a step.
         background_batch_size: Background sites a step, for the losses that use any.
@@ -99,30 +101,35 @@ class TrainingSettings(Settings):
         species_l1: Weight of the mean over species of the sum of its head's absolute weights.
     """
 
-    epochs: Annotated[int, Field(ge=1)] | None = None
+    epochs: Annotated[int, Field(ge=1)] | None = 6
     steps: Annotated[int, Field(ge=1)] | None = None
-    batch_size: Annotated[int, Field(ge=1)] = 2048
-    background_batch_size: Annotated[int, Field(ge=1)] = 2048
+    batch_size: Annotated[int, Field(ge=1)] = 512
+    background_batch_size: Annotated[int, Field(ge=1)] = 512
     optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0.0)] = 5e-4
+    learning_rate: Annotated[float, Field(gt=0.0)] = 0.005
     beta2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.999
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    schedule: Literal["constant", "cosine", "exponential"] = "constant"
+    schedule: Literal["constant", "cosine", "exponential"] = "cosine"
     decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.98
     device: Literal["auto", "cpu", "cuda"] = "auto"
     head: Literal["auto", "plain", "fused", "sampled"] = "auto"
     sampled_species: Annotated[int, Field(ge=1)] | None = None
     species_l1: Annotated[float, Field(ge=0.0)] = 0.0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _steps_replace_epochs(cls, raw: Any) -> Any:
+        """A length in steps takes the place of the default length in epochs."""
+        if isinstance(raw, dict) and raw.get("steps") is not None:
+            return {"epochs": None} | raw
+        return raw
+
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if self.epochs is None and self.steps is None:
             raise ValueError("settings with either epochs or steps")
         if self.epochs is not None and self.steps is not None:
-            raise ValueError(
-                f"settings with either epochs or steps, not both: {self.epochs} and {self.steps} "
-                "(a variant turns off what it inherits by null, as in epochs: null)"
-            )
+            raise ValueError(f"settings with either epochs or steps, not both: {self.epochs} and {self.steps}")
         return self
 
     @model_validator(mode="after")
@@ -146,8 +153,8 @@ class _Tree(Settings):
 
     study: StudySettings
     datasets: dict[Name, dict[str, Any]]
-    encoder: EncoderSettings
-    training: TrainingSettings
+    encoder: EncoderSettings = EncoderSettings()
+    training: TrainingSettings = TrainingSettings()
     variants: dict[Name, dict[str, Any]]
 
 
@@ -166,19 +173,25 @@ class Variant:
     training: TrainingSettings
     members: tuple[Self, ...] = ()
 
+    def resolved(self) -> dict[str, Any]:
+        """Every setting of the variant, or of each of its members, as plain values."""
+        groups = {"encoder": self.encoder.model_dump(mode="json"), "training": self.training.model_dump(mode="json")}
+        members = {"members": [member.resolved() for member in self.members]} if self.members else {}
+        return self.loss.model_dump(mode="json") | groups | members
+
     @classmethod
     def parse(cls, raw: dict[str, Any], where: str, encoder: EncoderSettings, training: TrainingSettings) -> Self:
         """Check one variant against the study's encoder and training settings."""
         groups = {"encoder", "training", "members"}
         loss = parse_variant({key: value for key, value in raw.items() if key not in groups}, where)
         own_encoder = _replaced(encoder, raw.get("encoder", {}), f"{where}.encoder")
-        if own_encoder.environment_head != (loss.loss == "multitask"):
+        if own_encoder.environment_head != ("environment_head" in loss.heads):
             raise SettingsError(
                 f"{where}: loss {loss.loss!r} with encoder.environment_head = {own_encoder.environment_head}: "
-                "the head and loss 'multitask' need each other"
+                "must be true for a loss that trains this head, and false for any other"
             )
-        if isinstance(loss, MultiTaskSettings) and loss.habitat_weight > 0 and not own_encoder.habitat_head:
-            raise SettingsError(f"{where}.habitat_weight = {loss.habitat_weight}: needs encoder.habitat_head: true")
+        if "habitat_head" in loss.heads and not own_encoder.habitat_head:
+            raise SettingsError(f"{where}: loss {loss.loss!r} trains a habitat head; needs encoder.habitat_head: true")
         own_training = _replaced(training, raw.get("training", {}), f"{where}.training")
         listed = raw.get("members", [])
         if not isinstance(listed, list) or len(listed) == 1 or not all(isinstance(item, dict) for item in listed):
@@ -198,7 +211,12 @@ def _replaced(base: G, changes: Any, where: str) -> G:
     """``base`` with some settings replaced, checked as a whole."""
     if not isinstance(changes, dict):
         raise SettingsError(f"{where} = {changes!r}: must be a mapping of settings")
-    return type(base).parse(base.model_dump() | changes, where)
+    lengths = {name for name in ("epochs", "steps") if changes.get(name) is not None}
+    # A variant that says its length in one of the two does not inherit the other.
+    inherited = {
+        name: value for name, value in base.model_dump().items() if not lengths or name not in ("epochs", "steps")
+    }
+    return type(base).parse(inherited | changes, where)
 
 
 @dataclass(frozen=True)
@@ -240,6 +258,14 @@ class Params:
                     raise SettingsError(f"study.{what} names {name!r}, which {what} does not define; defined: {known}")
         return cls(tree.study, datasets, tree.encoder, tree.training, variants)
 
+    def resolved(self) -> dict[str, Any]:
+        """Every setting of what the study names, defaults included, as plain values for a file."""
+        return {
+            "study": self.study.model_dump(mode="json"),
+            "datasets": {name: self.datasets[name].model_dump(mode="json") for name in self.study.datasets},
+            "variants": {name: self.variants[name].resolved() for name in self.study.variants},
+        }
+
     def dataset(self, name: str) -> Settings:
         """Settings of one data set of the study."""
         return self._named("dataset", name, self.study.datasets, self.datasets)
@@ -253,6 +279,14 @@ class Params:
         if name not in study:
             raise SettingsError(f"unknown {what} {name!r}; the study has: {', '.join(study)}")
         return defined[name]
+
+
+def save_settings(params: Params, path: Path) -> None:
+    """Write every setting of a study as YAML, whole or not at all."""
+    writer = YAML()
+    writer.indent(mapping=2, sequence=4, offset=2)
+    with write_whole(path) as temporary:
+        writer.dump(params.resolved(), temporary)
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

@@ -161,15 +161,6 @@ class StudyResults:
         path = self.folder / DatasetFiles(dataset).map
         return path.read_bytes() if path.exists() else None
 
-    def metrics(self, dataset: str, variant: str) -> dict[str, Any]:
-        """Means over seeds, the metrics of every seed as ``seed_<n>``, and those of the seeds' ``ensemble``.
-
-        Raises:
-            MissingResultsError: If the file is not there.
-        """
-        found: dict[str, Any] = read_json(self._there(CellFiles(dataset, variant).metrics))
-        return found
-
     # Variants by their settings.
 
     def settings(self, variant: str) -> dict[str, Any]:
@@ -273,6 +264,15 @@ class StudyResults:
             per_seed={n: _of_seeds(metrics, n, self.seeds) for n in further if n not in by_species},
             n_sites_of={n: _sites_of(metrics, n) for n in further if n in by_species},
         )
+
+    def metrics(self, dataset: str, variant: str) -> dict[str, Any]:
+        """Means over seeds, the metrics of every seed as ``seed_<n>``, and those of the seeds' ``ensemble``.
+
+        Raises:
+            MissingResultsError: If the file is not there.
+        """
+        found: dict[str, Any] = read_json(self._there(CellFiles(dataset, variant).metrics, local=True))
+        return found
 
     def ensemble(self, dataset: str, variant: str) -> dict[str, float]:
         """Metrics of the mean of all seeds' logits; empty where there is none."""

@@ -10,12 +10,13 @@ import tiny
 import presence_only.evaluations as evaluations
 from presence_only.encoder import RangeModel
 from presence_only.errors import DataError
-from presence_only.evaluations import kinds, load_further
+from presence_only.evaluations import load_further
 from presence_only.evaluations.survey import FurtherSurvey
 from presence_only.features import Features
 from presence_only.metrics import METRICS, evaluate
 from presence_only.nouns import Survey
 from presence_only.params import EncoderSettings
+from presence_only.registry import resolve
 from presence_only.truth import ListedTruth
 
 
@@ -34,11 +35,11 @@ def some_species(survey, names):
 
 
 def test_every_kind_names_its_class():
-    for kind in kinds():
-        task = pytest.importorskip(f"{evaluations.__name__}.{kind}").TASK
+    for kind, reference in evaluations.TASKS.items():
+        task = resolve(reference)
         assert task.kind == kind
         assert all(callable(getattr(task, name)) for name in ("save", "load", "score"))
-    assert "survey" in kinds()
+    assert "survey" in evaluations.kinds()
 
 
 def test_a_further_survey_has_the_metrics_of_a_survey_by_species_of_the_vocabulary():
@@ -97,12 +98,9 @@ class Guess:
         return {"luck": 0.5}
 
 
-def test_a_new_kind_is_one_module(tmp_path, monkeypatch):
-    module = tmp_path / "modules" / "guess.py"
-    module.parent.mkdir()
-    module.write_text("from test_further_survey import Guess\nTASK = Guess\n")
-    monkeypatch.setattr(evaluations, "__path__", [*evaluations.__path__, str(module.parent)])
+def test_a_new_kind_is_its_class_and_one_line(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parent)
+    monkeypatch.setitem(evaluations.TASKS, "guess", "test_further_survey:Guess")
     replace(tiny.dataset(), further={"mine": Guess()}).save_survey(tmp_path / "survey")
     assert load_further(tmp_path / "survey")["mine"].score(None, ()) == {"luck": 0.5}
 

@@ -1,40 +1,33 @@
-"""Data sets, one module a kind: the kind ``virtual`` is the module ``presence_only.datasets.virtual``.
+"""Data sets, one module a kind; ``KINDS`` is the table of kinds, one line an entry.
 
 A kind's module defines ``DatasetSettings``, a :class:`~presence_only.settings.Settings` with a field
 ``kind``, and ``build(settings) -> Dataset``; if its covariates are known everywhere, also
-``covariate_source(settings)``, for maps. A module without the first is a helper, not a kind. A new
-kind needs its module and its test; nothing here.
+``covariate_source(settings)``, for maps. The other modules here are helpers.
 """
 
 from __future__ import annotations
 
-import ast
-import pkgutil
 from collections.abc import Callable
-from functools import cache
-from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 
 from presence_only.errors import DataError
 from presence_only.nouns import Dataset, Floats
+from presence_only.registry import resolve
 from presence_only.settings import Settings, SettingsError
 
+# Kind in params.yaml to its module.
+KINDS = {
+    "gbif": "presence_only.datasets.gbif",
+    "inaturalist": "presence_only.datasets.inaturalist",
+    "nceas": "presence_only.datasets.nceas",
+    "sinr": "presence_only.datasets.sinr",
+    "virtual": "presence_only.datasets.virtual",
+}
 
-@cache
+
 def kinds() -> tuple[str, ...]:
-    """Every known kind of data set, sorted.
-
-    Reads the modules' source and imports none, so that listing kinds does not load what one of
-    them needs.
-    """
-    return tuple(
-        sorted(
-            module.name
-            for module in pkgutil.iter_modules(__path__)
-            if any(_defines_settings(Path(folder) / f"{module.name}.py") for folder in __path__)
-        )
-    )
+    """Every known kind of data set, sorted."""
+    return tuple(sorted(KINDS))
 
 
 def parse_dataset(raw: object, where: str) -> Settings:
@@ -52,7 +45,7 @@ def parse_dataset(raw: object, where: str) -> Settings:
     known = ", ".join(kinds())
     if "kind" not in raw:
         raise SettingsError(f"missing key '{where}.kind'; known kinds of data set: {known}")
-    if raw["kind"] not in kinds():
+    if not isinstance(raw["kind"], str) or raw["kind"] not in KINDS:
         raise SettingsError(f"unknown dataset kind {raw['kind']!r} in {where}; known: {known}")
     settings: Settings = _module(raw["kind"]).DatasetSettings.parse(raw, where)
     return settings
@@ -65,7 +58,7 @@ def build_dataset(settings: Settings) -> Dataset:
         ValueError: If these are not the settings of a data set.
     """
     kind = getattr(settings, "kind", None)
-    if kind not in kinds():
+    if kind not in KINDS:
         raise ValueError(f"settings of kind {kind!r} are not those of a data set; known: {', '.join(kinds())}")
     dataset: Dataset = _module(kind).build(settings)
     return dataset
@@ -80,7 +73,7 @@ def covariate_source(settings: Settings) -> Callable[[Floats], Floats]:
         DataError: If the kind has covariates at its own sites only.
     """
     kind = getattr(settings, "kind", None)
-    source = getattr(_module(str(kind)), "covariate_source", None)
+    source = getattr(_module(kind), "covariate_source", None) if kind in KINDS else None
     if source is None:
         raise DataError(
             f"a data set of kind {kind!r} has covariates at its own sites only; none can be sampled elsewhere"
@@ -91,12 +84,5 @@ def covariate_source(settings: Settings) -> Callable[[Floats], Floats]:
 
 def _module(kind: str) -> ModuleType:
     """The module of one kind."""
-    return import_module(f"{__name__}.{kind}")
-
-
-def _defines_settings(file: Path) -> bool:
-    """Whether a module's source defines a class ``DatasetSettings`` at its top level."""
-    if not file.is_file():
-        return False
-    body = ast.parse(file.read_text(encoding="utf-8")).body
-    return any(isinstance(node, ast.ClassDef) and node.name == "DatasetSettings" for node in body)
+    module: ModuleType = resolve(KINDS[kind])
+    return module

@@ -1,17 +1,14 @@
-"""What a model is scored by beside the survey, one module a kind: ``survey`` is ``presence_only.evaluations.survey``.
+"""What a model is scored by beside the survey, one module a kind; ``TASKS`` is the table of kinds, one line an entry.
 
-A kind's module defines a class with the attributes of :class:`Task`, and names it ``TASK``. A data set
-module hands such objects over in ``Dataset.further``. A new kind needs its module and its test; nothing
-here.
+A kind's module defines a class with the attributes of :class:`Task`. A data set's module hands such objects over in
+``Dataset.further``.
 
 Shape legend: S species of the model's vocabulary.
 """
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
@@ -20,12 +17,20 @@ from numpy.typing import NDArray
 
 from presence_only.errors import DataError
 from presence_only.nouns import FURTHER
+from presence_only.registry import resolve
 
 if TYPE_CHECKING:
     # Data set modules make tasks, and have no need of torch.
     from presence_only.scores import ScoredModel
 
 Floats = NDArray[np.floating[Any]]
+
+# Kind, which is also the folder's name where a task is saved, to the class that loads it.
+TASKS = {
+    "geo_feature": "presence_only.evaluations.geo_feature:GeoFeature",
+    "geo_prior": "presence_only.evaluations.geo_prior:GeoPrior",
+    "survey": "presence_only.evaluations.survey:FurtherSurvey",
+}
 
 
 class Task(Protocol):
@@ -63,7 +68,7 @@ class Task(Protocol):
 
 def kinds() -> tuple[str, ...]:
     """Every known kind of further evaluation, sorted."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+    return tuple(sorted(TASKS))
 
 
 def load_further(survey_folder: Path) -> dict[str, Task]:
@@ -75,8 +80,8 @@ def load_further(survey_folder: Path) -> dict[str, Task]:
     tasks = {}
     for folder in sorted(survey_folder.glob(f"{FURTHER}/*/*")):
         kind = folder.name
-        if kind not in kinds():
+        if kind not in TASKS:
             raise DataError(f"{folder}: unknown kind of evaluation {kind!r}; known: {', '.join(kinds())}")
-        task: type[Task] = import_module(f"{__name__}.{kind}").TASK
+        task: type[Task] = resolve(TASKS[kind])
         tasks[folder.parent.name] = task.load(folder)
     return tasks

@@ -197,6 +197,3 @@ class GeoFeature:
         with np.load(folder / "pixels.npz") as arrays:
             stored = {name: arrays[name] for name in arrays.files}
         return cls(**stored, names=tuple(read_json(folder / "names.json")))
-
-
-TASK = GeoFeature

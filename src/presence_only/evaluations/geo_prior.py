@@ -174,6 +174,3 @@ class GeoPrior:
         with np.load(folder / "images.npz") as arrays:
             stored = {name: arrays[name] for name in arrays.files}
         return cls(**stored, classes=tuple(read_json(folder / "classes.json")))
-
-
-TASK = GeoPrior

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from presence_only.evaluations import Task
 from presence_only.metrics import METRICS, Evaluation, evaluate
 from presence_only.nouns import Ints, Survey
 from presence_only.scores import ScoredModel
@@ -123,6 +122,3 @@ def _spread(values_Q: NDArray[Any], place_Q: NDArray[np.int64], size: int) -> ND
     values = np.full(size, np.nan)
     values[place_Q] = values_Q
     return values
-
-
-TASK: type[Task] = FurtherSurvey

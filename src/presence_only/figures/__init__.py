@@ -10,7 +10,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from presence_only.files import write_whole
-from presence_only.nouns import Dataset
+from presence_only.nouns import Floats, PresenceRecords
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
@@ -63,12 +63,11 @@ def training_figure(curves: dict[str, list[float]], dataset: str) -> Figure:
     return figure
 
 
-def records_figure(dataset: Dataset, name: str) -> Figure:
-    """Where the records lie, and where the survey's sites are."""
-    records, survey = dataset.training.records, dataset.survey
+def records_figure(records: PresenceRecords, survey_sites_M2: Floats, name: str) -> Figure:
+    """Where the records of the data set ``name`` lie, and where its survey's sites are (longitude, latitude)."""
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots()
-    axes.scatter(survey.sites_M2[:, 0], survey.sites_M2[:, 1], s=2, color="#bbbbbb", lw=0, label="survey site")
+    axes.scatter(survey_sites_M2[:, 0], survey_sites_M2[:, 1], s=2, color="#bbbbbb", lw=0, label="survey site")
     density = axes.hexbin(
         records.sites_N2[:, 0], records.sites_N2[:, 1], gridsize=120, bins="log", mincnt=1, cmap="viridis", linewidths=0
     )
@@ -79,7 +78,7 @@ def records_figure(dataset: Dataset, name: str) -> Figure:
     axes.set_aspect(1.0 / max(np.cos(np.radians(latitude)), 0.2))
     axes.set_title(
         f"{name}: {len(records.species_P):,} records of {records.n_species:,} species; "
-        f"grey: {len(survey.sites_M2):,} survey sites",
+        f"grey: {len(survey_sites_M2):,} survey sites",
         fontsize=10,
     )
     return figure

@@ -286,6 +286,11 @@ class MultiTaskSettings(LossSettings):
             raise ValueError("false unless species_loss is 'bce'")
         return value
 
+    @property
+    def heads(self) -> frozenset[str]:
+        """The environment head, and the habitat head where it has a weight."""
+        return frozenset({"environment_head"} | ({"habitat_head"} if self.habitat_weight > 0 else set()))
+
     def build(self, counts: TrainingCounts) -> BatchLoss:
         """The weighted sum of the tasks."""
         weight_S = None

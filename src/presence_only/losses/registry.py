@@ -1,21 +1,10 @@
-"""The losses that a variant of params.yaml can name.
-
-A module of this package that defines a :class:`LossSettings` with ``loss: Literal["name"]`` adds that
-name: nothing else has to be edited.
-"""
+"""The losses that a variant of params.yaml can name: one line an entry."""
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import import_module
-from inspect import isabstract
-from pkgutil import iter_modules
-from types import MappingProxyType
-from typing import get_args
-
-import presence_only.losses
 from presence_only.losses.batch import LossBatch, TrainingCounts
 from presence_only.losses.variant import BatchLoss, LossSettings
+from presence_only.registry import resolve
 from presence_only.settings import SettingsError
 
 __all__ = [
@@ -27,6 +16,23 @@ __all__ = [
     "loss_names",
     "parse_variant",
 ]
+
+# Name in params.yaml to the class of its settings, which builds the loss.
+LOSSES = {
+    "an_full": "presence_only.losses.sinr:AnFullSettings",
+    "an_full_me": "presence_only.losses.sinr:AnFullMeSettings",
+    "an_slds": "presence_only.losses.sinr:OneNegativeSettings",
+    "an_slds_me": "presence_only.losses.sinr:OneNegativeMeSettings",
+    "an_ssdl": "presence_only.losses.sinr:OneNegativeSettings",
+    "an_ssdl_me": "presence_only.losses.sinr:OneNegativeMeSettings",
+    "asl": "presence_only.losses.pointwise:AslSettings",
+    "assume_negative": "presence_only.losses.assume_negative:AssumeNegativeSettings",
+    "bce": "presence_only.losses.pointwise:BceSettings",
+    "focal": "presence_only.losses.pointwise:FocalSettings",
+    "full_weighted": "presence_only.losses.weighted:FullWeightedSettings",
+    "maxent": "presence_only.losses.maxent:MaxentSettings",
+    "multitask": "presence_only.losses.multitask:MultiTaskSettings",
+}
 
 
 def parse_variant(raw: object, where: str) -> LossSettings:
@@ -43,33 +49,17 @@ def parse_variant(raw: object, where: str) -> LossSettings:
         raise SettingsError(f"{where} = {raw!r}: must be a mapping of settings")
     if "loss" not in raw:
         raise SettingsError(f"missing key {where + '.loss'!r}; it has no default")
-    settings = _settings_by_name().get(raw["loss"]) if isinstance(raw["loss"], str) else None
-    if settings is None:
+    if not isinstance(raw["loss"], str) or raw["loss"] not in LOSSES:
         raise SettingsError(f"unknown loss {raw['loss']!r} in {where}; known: {', '.join(loss_names())}")
+    settings: type[LossSettings] = resolve(LOSSES[raw["loss"]])
     return settings.parse(raw, where)
 
 
 def loss_names() -> tuple[str, ...]:
     """Every name that a variant may give, sorted."""
-    return tuple(sorted(_settings_by_name()))
+    return tuple(sorted(LOSSES))
 
 
 def build_loss(settings: LossSettings, counts: TrainingCounts) -> BatchLoss:
     """The loss of a checked variant, given what it may know of the training set."""
     return settings.build(counts)
-
-
-@cache
-def _settings_by_name() -> MappingProxyType[str, type[LossSettings]]:
-    """Name to settings class, from every module of this package."""
-    found: dict[str, type[LossSettings]] = {}
-    for module in iter_modules(presence_only.losses.__path__):
-        if module.name == "registry":
-            continue
-        for value in vars(import_module(f"presence_only.losses.{module.name}")).values():
-            if not (isinstance(value, type) and issubclass(value, LossSettings)) or isabstract(value):
-                continue
-            for name in get_args(value.model_fields["loss"].annotation):
-                if found.setdefault(name, value) is not value:
-                    raise TypeError(f"loss {name!r} is registered twice: {found[name].__name__}, {value.__name__}")
-    return MappingProxyType(found)

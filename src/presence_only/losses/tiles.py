@@ -1,8 +1,8 @@
 """The negative curve of a penalty on a tile of logits: sums a species, and slopes, in buffers at hand.
 
 The formulas are those of ``elementwise.py``, written for speed: one exponential a logit, whole powers
-by products, and for cross-entropy one logarithm for up to 64 logits. A penalty without a formula here
-is evaluated by its own ``negative`` and automatic differentiation.
+by products, and for cross-entropy one logarithm for up to 64 logits. A penalty that names none of them as its
+``fast_curve`` is evaluated by its own ``negative`` and automatic differentiation.
 
 Shape legend: R rows of a tile, C species of a chunk, P observed pairs in it.
 
@@ -15,11 +15,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from presence_only.losses.elementwise import WHOLE, Asymmetric, CrossEntropy, Focal, MaximumEntropy, Penalty, power_of
+from presence_only.losses.powers import power_of
 
 # What observed pairs are overwritten with: a logit at which the curves below are 0, and their slopes too.
 ABSENT = -1e4
@@ -55,38 +56,36 @@ class Tile:
 Curve = Callable[[Tile], tuple[Tensor, Tensor | None]]
 
 
-def tile_curve(penalty: Penalty) -> Curve:
+class HasNegative(Protocol):
+    """A penalty, as far as its negative curve goes."""
+
+    def negative(self, logits: Tensor) -> Tensor:
+        """The penalty of each logit if the species is absent, same shape, in nats."""
+
+
+def tile_curve(penalty: HasNegative) -> Curve:
     """The fastest way to a penalty's negative curve: sums a species (C,), and slopes (R, C) if wanted."""
-    match penalty:
-        case CrossEntropy():
-            return _cross_entropy
-        case MaximumEntropy():
-            return _entropy
-        case Focal(alpha=alpha, gamma=gamma) if gamma in WHOLE:
-            return _scaled(_focused_curve(gamma), 1.0 if alpha is None else 1 - alpha)
-        case Asymmetric(gamma_neg=gamma, clip=0.0) if gamma in WHOLE:
-            return _focused_curve(gamma)
-        # A margin near 0 has digits that p - m would lose.
-        case Asymmetric(gamma_neg=gamma, clip=margin) if gamma in WHOLE and gamma > 0 and margin > 1e-4:
-            return partial(_forgiving, gamma=gamma, margin=margin)
-    return partial(_any, penalty=penalty)
+    named = getattr(penalty, "fast_curve", None)
+    curve: Curve | None = None if named is None else named()
+    return partial(_any, penalty=penalty) if curve is None else curve
 
 
-def _focused_curve(gamma: float) -> Curve:
-    return _cross_entropy if gamma == 0 else partial(_focused, gamma=gamma)
+def focused_curve(gamma: float) -> Curve:
+    """The curve of cross-entropy times p^gamma, for a whole gamma >= 0."""
+    return cross_entropy_curve if gamma == 0 else partial(_focused, gamma=gamma)
 
 
-def _scaled(curve: Curve, factor: float) -> Curve:
+def scaled(curve: Curve, factor: float) -> Curve:
     """A curve times a number."""
 
-    def scaled(tile: Tile) -> tuple[Tensor, Tensor | None]:
+    def times_factor(tile: Tile) -> tuple[Tensor, Tensor | None]:
         value_C, slope_RC = curve(tile)
         return factor * value_C, None if slope_RC is None else slope_RC.mul_(factor)
 
-    return curve if factor == 1 else scaled
+    return curve if factor == 1 else times_factor
 
 
-def _cross_entropy(tile: Tile) -> tuple[Tensor, Tensor | None]:
+def cross_entropy_curve(tile: Tile) -> tuple[Tensor, Tensor | None]:
     """l, with slope p."""
     top, e_RC, beyond_RC = _exponential(tile)
     slope_RC = None
@@ -115,7 +114,7 @@ def _focused(tile: Tile, gamma: float) -> tuple[Tensor, Tensor | None]:
     return value_C, slope_RC.mul_(power_RC)
 
 
-def _forgiving(tile: Tile, gamma: float, margin: float) -> tuple[Tensor, Tensor | None]:
+def forgiving_curve(tile: Tile, gamma: float, margin: float) -> tuple[Tensor, Tensor | None]:
     """p_m^gamma log(1 + r) with p_m = max(p - m, 0) and r = p_m / (q + m), by a whole gamma >= 1.
 
     Its slope is p q p_m^(gamma - 1) [gamma log(1 + r) + r].
@@ -136,7 +135,7 @@ def _forgiving(tile: Tile, gamma: float, margin: float) -> tuple[Tensor, Tensor 
     return value_C, odds_RC.add_(log_RC, alpha=gamma).mul_(product_RC).mul_(lower_RC)
 
 
-def _entropy(tile: Tile) -> tuple[Tensor, Tensor | None]:
+def entropy_curve(tile: Tile) -> tuple[Tensor, Tensor | None]:
     """-(log(1 + e) + |x| e / (1 + e)) with e = exp(-|x|), and slope x e / (1 + e)^2."""
     x_RC = tile.logits_RC
     size_RC = torch.abs(x_RC, out=tile.spare_RC)
@@ -153,7 +152,7 @@ def _entropy(tile: Tile) -> tuple[Tensor, Tensor | None]:
     return terms_RC.sum(dim=0), slope_RC
 
 
-def _any(tile: Tile, penalty: Penalty) -> tuple[Tensor, Tensor | None]:
+def _any(tile: Tile, penalty: HasNegative) -> tuple[Tensor, Tensor | None]:
     """Whatever the penalty says."""
     with torch.set_grad_enabled(tile.wants_slope):
         x_RC = tile.logits_RC.detach().requires_grad_(tile.wants_slope)

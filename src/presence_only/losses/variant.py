@@ -33,10 +33,15 @@ class BatchLoss(Protocol):
 class LossSettings(Settings):
     """One variant of params.yaml: the name of a loss and its parameters.
 
-    A subclass whose ``loss`` is a ``Literal`` registers the names in it; see ``registry.py``.
+    A subclass declares its names as a ``Literal``, each of which has a line in the table of ``registry.py``.
     """
 
     loss: str
+
+    @property
+    def heads(self) -> frozenset[str]:
+        """The settings of the encoder's further heads that the loss trains, and which must therefore be on."""
+        return frozenset()
 
     @abstractmethod
     def build(self, counts: TrainingCounts) -> BatchLoss:

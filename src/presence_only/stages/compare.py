@@ -1,13 +1,12 @@
-"""Bring every cell of the study together: the comparison table, all paired differences and their figures."""
+"""Bring every cell of the study together: the comparison table and all paired differences."""
 
 from __future__ import annotations
 
 import polars as pl
 
 from presence_only.comparison import CellResult, compare
-from presence_only.figures import comparison_figure, save_figure, training_figure
-from presence_only.files import write_folder, write_whole
-from presence_only.layout import COMPARISON, FIGURES, PAIRS
+from presence_only.files import write_json, write_whole
+from presence_only.layout import COMPARISON, METRICS_OF_STUDY, PAIRS
 from presence_only.metrics import METRICS
 from presence_only.results import StudyResults
 from presence_only.stages._cell import run_stage
@@ -15,7 +14,7 @@ from presence_only.statistics import compare_pairs, pairs_table
 
 
 def main() -> None:
-    """Read the cells that params.yaml names, and no others; write the tables and their figures."""
+    """Read the cells that params.yaml names, and no others; write the tables."""
     study = StudyResults()
     cells = [study.cell(dataset, variant) for dataset in study.datasets for variant in study.variants]
     table = with_ensembles(compare(cells), study)
@@ -23,7 +22,15 @@ def main() -> None:
         table.write_csv(temporary, float_precision=6)
     with write_whole(PAIRS) as temporary:
         all_pairs(cells).write_csv(temporary, float_precision=6)
-    draw(study, table)
+    write_json(METRICS_OF_STUDY, main_metrics(table))
+
+
+def main_metrics(table: pl.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """Data set -> variant -> metric -> mean over seeds, for `dvc metrics` and `dvc exp show`."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for row in table.filter(pl.col("metric").is_in(METRICS)).sort("dataset", "variant").iter_rows(named=True):
+        found.setdefault(row["dataset"], {}).setdefault(row["variant"], {})[row["metric"]] = round(row["mean"], 6)
+    return found
 
 
 def with_ensembles(table: pl.DataFrame, study: StudyResults) -> pl.DataFrame:
@@ -49,24 +56,6 @@ def all_pairs(cells: list[CellResult]) -> pl.DataFrame:
                 pairs_table(pairs).select(pl.lit(dataset).alias("dataset"), pl.lit(metric).alias("metric"), pl.all())
             )
     return pl.concat(tables)
-
-
-def draw(study: StudyResults, table: pl.DataFrame) -> None:
-    """Draw the study's figures."""
-    with write_folder(FIGURES) as folder:
-        for dataset in study.datasets:
-            rows = table.filter(pl.col("dataset") == dataset)
-            for metric, meaning in _drawn(rows):
-                save_figure(comparison_figure(rows, metric, meaning), folder / f"{metric}_{dataset}.png")
-            curves = {variant: study.losses(dataset, variant) for variant in study.variants}
-            save_figure(training_figure(curves, dataset), folder / f"training_loss_{dataset}.png")
-
-
-def _drawn(rows: pl.DataFrame) -> list[tuple[str, str]]:
-    """The metrics of a figure each, with their meaning: those of the survey, and the same of further surveys."""
-    names = rows["metric"].unique(maintain_order=True).to_list()
-    further = [(name, METRICS[m].meaning) for name in names for m in METRICS if name.endswith(f"_{m}")]
-    return [(name, metric.meaning) for name, metric in METRICS.items()] + further
 
 
 if __name__ == "__main__":

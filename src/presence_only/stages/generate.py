@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from presence_only.datasets import build_dataset
-from presence_only.figures import records_figure, save_figure
 from presence_only.files import write_json
 from presence_only.layout import DatasetFiles
 from presence_only.nouns import Dataset
@@ -18,7 +17,7 @@ from presence_only.stages._cell import parse_arguments, run_stage
 
 
 def main() -> None:
-    """Build the data set that params.yaml describes; write it with a summary and a map."""
+    """Build the data set that params.yaml describes; write it with a summary."""
     arguments = parse_arguments(__doc__, "dataset")
     began = time.perf_counter()
     settings = load_params().dataset(arguments.dataset)
@@ -27,7 +26,6 @@ def main() -> None:
     files = DatasetFiles(arguments.dataset)
     dataset.training.save(files.training)
     dataset.save_survey(files.survey)
-    save_figure(records_figure(dataset, arguments.dataset), files.map)
     counts = summarise(dataset)
     write_json(files.summary, counts | explain(dataset))
     if dataset.filters:

@@ -20,11 +20,11 @@ from presence_only.diagnostics.findings import penalty_of
 from presence_only.encoder import load_model
 from presence_only.figures.ranges import SpeciesMap, choose_by_prevalence, choose_by_rank
 from presence_only.files import write_whole
-from presence_only.layout import REPORT, CellFiles, DatasetFiles
+from presence_only.layout import REPORT, SETTINGS, CellFiles, DatasetFiles
 from presence_only.losses.elementwise import Penalty
 from presence_only.losses.variant import PENALTY_SETTINGS, PenaltySettings
 from presence_only.nouns import PresenceRecords, Survey, TrainingData
-from presence_only.params import Params, Variant
+from presence_only.params import Params, Variant, save_settings
 from presence_only.report.content import DatasetContent, PageContent
 from presence_only.report.page import render_page
 from presence_only.results import MissingResultsError, StudyResults
@@ -54,6 +54,7 @@ def main() -> None:
     )
     with write_whole(REPORT) as temporary:
         temporary.write_text(render_page(content))
+    save_settings(params, SETTINGS)
 
 
 def dataset_content(study: StudyResults, name: str) -> DatasetContent:
