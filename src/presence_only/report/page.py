@@ -71,6 +71,7 @@ def render_page(study: PageContent) -> str:
         study=study,
         sections=[_section(dataset, study, draw) for dataset in study.datasets],
         losses=losses,
+        judged=judged,
     )
 
 
