@@ -8,8 +8,9 @@ import polars as pl
 from presence_only.comparison import CellResult, compare
 from presence_only.figures.ranges import SpeciesMap
 from presence_only.losses.elementwise import Asymmetric, CrossEntropy
+from presence_only.report.content import DatasetContent, PageContent
 from presence_only.report.page import render_page
-from presence_only.report.results import DatasetResults, StudyResults
+from presence_only.statistics import compare_pairs
 
 # What a name from data may hold to break a page, a figure or both.
 HOSTILE = "<script>alert(1)</script> \"x\" $\\frac{a & 'b' _ \x07"
@@ -26,8 +27,10 @@ def dataset(name="virtual", variants=("a", "b", "c"), seeds=3, species=40, sites
     ap = {v: base_S + i / 10 + rng.normal(0, 0.02, (seeds, species)) for i, v in enumerate(variants)}
     site_ap = {v: base_M + i / 10 + rng.normal(0, 0.02, (seeds, sites)) for i, v in enumerate(variants)}
     prevalence_S = rng.uniform(0.01, 0.5, species)
+    pairs = compare_pairs(ap, family="all") if len(ap) > 1 else ()
     if not full:
-        return DatasetResults(name, {"rows": 1200}, ap, prevalence_S, rng.integers(1, 90, species), prevalence_S * 900)
+        records_S = rng.integers(1, 90, species)
+        return DatasetContent(name, {"rows": 1200}, ap, pairs, prevalence_S, records_S, prevalence_S * 900)
     places_M2 = np.stack([rng.uniform(0, 20, sites), rng.uniform(40, 55, sites)], axis=1)
     maps = [
         SpeciesMap(
@@ -43,13 +46,8 @@ def dataset(name="virtual", variants=("a", "b", "c"), seeds=3, species=40, sites
     ]
     epochs = np.linspace(0.1, 0.9, 3)
     x = np.array([0.25, 0.5, 0.75])
-    curves = pl.concat(
-        pl.DataFrame({"variant": v, "seed": s, "curve": kind, "x": x, "y": 1 - x, "n": [9, 9, 9]})
-        for v in variants
-        for s in range(seeds)
-        for kind in ("precision_recall", "calibration")
-    )
-    return DatasetResults(
+    points = pl.concat(pl.DataFrame({"seed": s, "x": x, "y": 1 - x, "n": [9, 9, 9]}) for s in range(seeds))
+    return DatasetContent(
         name=name,
         summary={
             "rows": 1200,
@@ -58,6 +56,7 @@ def dataset(name="virtual", variants=("a", "b", "c"), seeds=3, species=40, sites
             "facts": {"cells": 3},
         },
         ap=ap,
+        pairs=pairs,
         prevalence_S=prevalence_S,
         records_S=rng.integers(1, 90, species),
         extent_S=prevalence_S * 900,
@@ -69,7 +68,7 @@ def dataset(name="virtual", variants=("a", "b", "c"), seeds=3, species=40, sites
             for v in variants
         },
         seconds={v: 3.0 + i for i, v in enumerate(variants)},
-        curves=curves,
+        curves={kind: dict.fromkeys(variants, points) for kind in ("precision_recall", "calibration")},
         maps=maps,
         records_png=PIXEL,
     )
@@ -89,7 +88,7 @@ def study(*datasets):
         for d in datasets
         for v, ap in d.ap.items()
     ]
-    return StudyResults(
+    return PageContent(
         name="tiny",
         table=compare(cells, resamples=50),
         datasets=datasets,

@@ -49,14 +49,15 @@ def stages(path):
 
 
 def code_entries(stage):
-    """What a stage names of code.yaml."""
+    """The code that a stage names of code.yaml."""
     return {
-        entry.split(".")[0]
+        entry.split(".")[1]
         for item in stage.get("params", [])
         if isinstance(item, dict)
         for file, entries in item.items()
         if file.endswith("code.yaml")
         for entry in entries
+        if entry.startswith("code.")
     }
 
 
@@ -100,27 +101,31 @@ def test_defaults_are_the_default_study():
 LEAVES = {
     "truth": set(),
     "nouns": {"files", "truth"},
-    "datasets": {"background", "datasets", "evaluations", "files", "nouns", "settings", "truth"},
+    "registry": set(),
+    "inheritance": set(),
+    "fingerprint": set(),
+    "datasets": {"registry", "background", "datasets", "evaluations", "files", "nouns", "settings", "truth"},
     "background": {"datasets", "nouns", "settings"},
     "expansions": {"nouns"},
     "features": {"expansions", "nouns"},
     "scores": {"features", "files", "nouns"},
     "encoder": {"features", "files", "nouns", "params", "scores"},
-    "losses": {"losses", "settings"},
+    "losses": {"losses", "registry", "settings"},
     "probe": {"encoder"},
     "optimizers": set(),
     "heads": {"encoder", "losses", "optimizers", "params", "seeds"},
     "training": {"encoder", "features", "heads", "losses", "nouns", "optimizers", "params", "probe", "seeds"},
     "metrics": set(),
-    "evaluations": {"encoder", "files", "metrics", "nouns", "scores", "truth"},
-    "diagnostics": {"comparison", "losses", "metrics", "nouns", "truth"},
+    "evaluations": {"registry", "encoder", "files", "metrics", "nouns", "scores", "truth"},
+    "diagnostics": {"losses", "metrics", "nouns", "truth"},
     "comparison": {"metrics"},
-    "statistics": {"comparison", "metrics"},
-    "figures": {"comparison", "diagnostics", "files", "losses", "metrics", "nouns", "statistics"},
-    "report": {"comparison", "diagnostics", "figures", "losses", "metrics", "statistics"},
-    "notebook": {"comparison", "diagnostics", "figures", "files", "layout", "params"},
+    "statistics": set(),
+    "results": {"comparison", "files", "layout", "metrics", "params", "statistics"},
+    "figures": {"diagnostics", "files", "losses", "metrics", "nouns", "statistics"},
+    "report": {"diagnostics", "figures", "losses", "metrics", "results", "statistics"},
+    "notebook": {"diagnostics", "figures", "losses", "metrics", "results", "statistics"},
     "baselines": {"metrics", "nouns", "seeds"},
-    "methods": {"baselines", "files", "layout", "statistics", "metrics", "comparison"},
+    "methods": {"baselines", "metrics", "results", "statistics"},
     "tracking": set(),
 }
 
@@ -140,6 +145,15 @@ def test_data_flows_one_way(module):
 )
 def test_nobody_imports_a_stage(module):
     assert not [name for name in imports(module) if ".stages" in name]
+
+
+def test_one_module_reads_the_results_of_a_study():
+    """The files of a study's results are named by whoever writes, mirrors or hashes them, and read by results.py."""
+    tables, files = {}, r"read_(?:csv|parquet|json)\(\s*(?:self\._there\()?(?:COMPARISON|PAIRS|cell\.|CellFiles)"
+    for path in (SOURCE / PACKAGE).rglob("*.py"):
+        tables[path.relative_to(SOURCE / PACKAGE).as_posix()] = bool(re.search(files, path.read_text()))
+    # publish mirrors the runs into MLflow.
+    assert {name for name, reads in tables.items() if reads} == {"results.py", "stages/publish.py"}
 
 
 def test_only_tracking_imports_mlflow():

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from presence_only import comparison
-from presence_only.comparison import CellResult, Difference, by_seed, compare, paired_difference
+from presence_only.comparison import CellResult, by_seed, compare
 
 
 def cell(values_VS, dataset="virtual", variant="an_full", sites_VM=None, seeds=None, metric="species_map"):
@@ -206,7 +206,6 @@ class TestPerSeed:
         counted = compare([replace(further, n_sites_of={"species_map": 77})])
         assert row(counted, metric="species_map")["n_sites"] == 77
         assert row(counted, metric="sample_map")["n_sites"] == 1
-        assert paired_difference(further, further, "geo_gain").mean == 0
 
     def test_wrong_input(self):
         with pytest.raises(ValueError, match=r"geo_gain has shape \(3,\); 2 seeds expected"):
@@ -218,12 +217,12 @@ class TestPerSeed:
 def test_many_species_are_resampled_in_little_memory():
     values_VS = np.random.default_rng(14).random((4, 50_000))
     tracemalloc.start()
-    low, high = paired_difference(cell(values_VS), cell(np.zeros_like(values_VS)), "species_map", resamples=120)[1:]
+    found = row(compare([cell(values_VS)], resamples=120), metric="species_map")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     # 100 resamples of 50,000 species would be 40 MB of numbers drawn, and as many of counts.
     assert peak < 90e6
-    assert 0.49 < low < 0.5 < high < 0.51
+    assert 0.49 < found["low"] < 0.5 < found["high"] < 0.51
 
 
 def test_parts_of_a_block_draw_the_same(monkeypatch):
@@ -244,52 +243,6 @@ class TestCellResult:
             cell(np.zeros((2, 3)), sites_VM=np.zeros((2, 3)), metric="sample_map")
         with pytest.raises(ValueError, match="has no metric 'mAP'; known: species_map, sample_map"):
             cell(np.zeros((2, 3))).values("mAP")
-
-
-class TestPairedDifference:
-    def test_a_constant_gain_has_no_width(self):
-        values_VS = np.random.default_rng(10).random((3, 9))
-        difference = paired_difference(cell(values_VS + 0.125), cell(values_VS, variant="asl"), "species_map")
-        assert isinstance(difference, Difference)
-        np.testing.assert_allclose(difference, 0.125, rtol=1e-12)
-
-    def test_is_antisymmetric_and_names_the_better(self):
-        rng = np.random.default_rng(11)
-        base_VS = rng.random((3, 50))
-        a, b = cell(base_VS + rng.normal(0.05, 0.02, (3, 50))), cell(base_VS, variant="asl")
-        there, back = paired_difference(a, b, "species_map"), paired_difference(b, a, "species_map")
-        assert 0 < there.low < there.mean < there.high
-        assert there.mean == pytest.approx(-back.mean, rel=1e-12)
-        assert (there.low, there.high) == pytest.approx((-back.high, -back.low), rel=1e-6)
-        table = compare([a, b])
-        means = {found["variant"]: found["mean"] for found in table.filter(metric="species_map").iter_rows(named=True)}
-        assert there.mean == pytest.approx(means["an_full"] - means["asl"], rel=1e-12)
-
-    def test_is_the_interval_of_the_difference(self):
-        rng = np.random.default_rng(12)
-        a_VS, b_VS = rng.random((3, 20)), rng.random((3, 20))
-        found = row(compare([cell(a_VS - b_VS)], seed=5), metric="species_map")
-        difference = paired_difference(cell(a_VS), cell(b_VS), "species_map", seed=5)
-        assert tuple(difference) == (found["mean"], found["low"], found["high"])
-
-    def test_units_undefined_in_either_are_left_out(self):
-        a_VS, b_VS = np.array([[1.0, np.nan, 3.0, 4.0]]), np.array([[0.0, 1.0, np.nan, 1.0]])
-        assert paired_difference(cell(a_VS), cell(b_VS), "species_map").mean == 2.0
-        nothing = paired_difference(cell(a_VS[:, 1:3]), cell(b_VS[:, 1:3]), "species_map")
-        assert np.isnan(nothing).all()
-
-    def test_wrong_input(self):
-        a = cell(np.zeros((2, 3)))
-        with pytest.raises(ValueError, match="needs one data set and the same seeds"):
-            paired_difference(a, cell(np.zeros((2, 3)), dataset="earth"), "species_map")
-        with pytest.raises(ValueError, match="needs one data set and the same seeds"):
-            paired_difference(a, cell(np.zeros((2, 3)), seeds=(0, 2)), "species_map")
-        with pytest.raises(ValueError, match=r"shapes \(2, 3\) and \(2, 4\): a paired difference needs the same units"):
-            paired_difference(a, cell(np.zeros((2, 4))), "species_map")
-        with pytest.raises(ValueError, match="has no metric 'mAP'"):
-            paired_difference(a, a, "mAP")
-        with pytest.raises(ValueError, match="resamples = 0"):
-            paired_difference(a, a, "species_map", resamples=0)
 
 
 def test_the_table_survives_csv(tmp_path):

@@ -1,10 +1,18 @@
 import numpy as np
+import polars as pl
 import pytest
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from presence_only.diagnostics import curves
-from presence_only.diagnostics.curves import calibration, precision_recall, species_parts
+from presence_only.diagnostics.curves import (
+    calibration,
+    calibration_error,
+    mean_precision_recall,
+    pooled_calibration,
+    precision_recall,
+    species_parts,
+)
 
 
 class Parts:
@@ -82,6 +90,27 @@ def test_calibration_of_calibrated_scores_is_the_diagonal():
     assert large.sum() > 10
     assert (np.abs(found.y - found.x)[large] < 4 * error[large]).all()
     assert calibration(logits, np.full_like(truth, -1)).n.size == 0
+
+
+def test_precision_is_averaged_over_seeds_at_each_recall():
+    curve = pl.DataFrame({"seed": [0, 0, 1, 1], "x": [0.1, 0.5, 0.5, 0.1], "y": [1.0, 0.4, 0.6, 0.8], "n": [9] * 4})
+    assert mean_precision_recall(curve).rows() == [(0.1, 0.9), (0.5, 0.5)]
+
+
+def test_calibration_is_pooled_as_if_all_pairs_were_of_one_seed():
+    """The curves of three seeds against the curve of all their pairs at once, far scores included."""
+    rng = np.random.default_rng(6)
+    logits = rng.normal(-3, 6, size=(900, 4))
+    truth = (rng.random(logits.shape) < 0.3).astype(np.int8)
+    seeds = [calibration(logits[v::3], truth[v::3]) for v in range(3)]
+    points = pl.concat(pl.DataFrame({"seed": v, **curve._asdict()}) for v, curve in enumerate(seeds))
+    pooled, whole = pooled_calibration(points), calibration(logits, truth)
+    assert pooled["n"].to_list() == whole.n.tolist()
+    np.testing.assert_allclose(pooled["x"].to_numpy(), whole.x)
+    np.testing.assert_allclose(pooled["y"].to_numpy(), whole.y)
+    distance, signed = calibration_error(pooled)
+    assert signed == pytest.approx(expit(logits).mean() - truth.mean())
+    assert distance >= abs(signed)
 
 
 def test_parts_make_the_same_and_inputs_stay(monkeypatch):

@@ -24,7 +24,10 @@ from presence_only.methods import (
     read_baseline,
     read_encoder,
 )
+from presence_only.results import StudyResults
+from presence_only.statistics import compare_pairs
 from presence_only.statistics.paired import holm
+from presence_only.statistics.significance import is_significant
 
 SPECIES = tuple(f"species_{i}" for i in range(8))
 
@@ -116,10 +119,23 @@ def test_pairs_are_the_reference_minus_the_others():
                 expected = differences[dataset, row["method"]]
                 assert row["difference"] == pytest.approx(expected.mean())
                 assert row["low"] < row["difference"] < row["high"]
-                assert row["p_wilcoxon"] == pytest.approx(p[row["method"]])
-                assert row["p_holm"] == pytest.approx(corrected[row["method"]])
+                assert row["p_units"] == pytest.approx(p[row["method"]])
+                assert row["holm_units"] == pytest.approx(corrected[row["method"]])
                 assert row["share_higher"] == pytest.approx((expected > 0).mean())
                 assert row["n_species"] == len(expected)
+
+
+def test_a_difference_is_significant_by_the_rule_of_the_table_of_pairs():
+    """A method against one other, on one data set: the same numbers and the same verdict as of two variants."""
+    made = [r for r in results() if r.dataset == "a" and r.method != "forest"]
+    for reference, other in (("good", "poor"), ("poor", "good")):
+        row = pairs_with(reference, made).filter(pl.col("metric") == "auc_roc").row(0, named=True)
+        (pair,) = compare_pairs({r.method: r.values["auc_roc"] for r in made})
+        pair = pair if pair.first == reference else pair.turned()
+        assert pair.second == other
+        assert row["significant"] is pair.significant is is_significant(row)
+        for name in ("difference", "p_seeds", "p_units", "holm_units", "rank_biserial", "share_higher"):
+            assert row[name] == pytest.approx(getattr(pair, name)), name
 
 
 def test_bad_input_is_one_sentence():
@@ -196,10 +212,10 @@ def test_seconds_of_other_results_are_not_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_study(tmp_path)
     files, cell = BaselineFiles("virtual", "logistic", "random"), CellFiles("virtual", "bce")
-    assert (read_baseline(files).seconds, read_encoder(cell, (0, 1)).seconds) == (1.5, 5.0)
+    assert (read_baseline(files).seconds, read_encoder(StudyResults(), "virtual", "bce").seconds) == (1.5, 5.0)
     (cell.runs / "encoder.pt").write_text("another")
     files.timing.unlink()
-    assert (read_baseline(files).seconds, read_encoder(cell, (0, 1)).seconds) == (None, None)
+    assert (read_baseline(files).seconds, read_encoder(StudyResults(), "virtual", "bce").seconds) == (None, None)
 
 
 def test_the_text_holds_every_method_and_region():
@@ -211,3 +227,5 @@ def test_the_text_holds_every_method_and_region():
     widths = {line.count("|") for line in tables}
     assert widths == {5}
     assert "over 3 seeds" in text
+    assert "), significant |" in text
+    assert "), not significant |" in text

@@ -1,5 +1,6 @@
 """The figures of the notebooks: what they draw, in which units, and that they can be drawn at all."""
 
+import base64
 import io
 
 import matplotlib.pyplot as plt
@@ -13,7 +14,8 @@ from presence_only.figures import learning as learning_figures
 from presence_only.figures import losses as loss_figures
 from presence_only.figures import surfaces as surface_figures
 from presence_only.losses.elementwise import Asymmetric, CrossEntropy, Focal
-from presence_only.notebook.display import picture
+from presence_only.notebook.display import picture, score, section, table
+from presence_only.results import MissingResultsError
 
 NAMES = [f"variant_{i}" for i in range(9)]
 
@@ -149,11 +151,31 @@ def test_lines_differ_in_more_than_colour():
         assert a["marker"] != b["marker"]
 
 
-def test_a_picture_has_its_words_and_the_same_bytes_twice(monkeypatch):
-    shown = []
-    monkeypatch.setattr("presence_only.notebook.display.display", shown.append)
-    for _ in range(2):
-        picture(FIGURES["cost"](), alt="`a` is best")
-    (first, metadata), (second, _) = (image._repr_png_() for image in shown)
+def test_a_picture_has_its_words_and_the_same_bytes_twice():
+    pictures = [picture(FIGURES["cost"](), alt="Time against quality.") for _ in range(2)]
+    (first, metadata), (second, _) = (image._repr_png_() for image in pictures)
     assert first == second
-    assert metadata["alt"] == "a is best"
+    assert metadata["alt"] == "Time against quality."
+    assert b"Software" not in base64.b64decode(first)
+
+
+def test_a_table_has_its_columns_and_a_pipe_is_no_border():
+    assert table({"x": ["a|b"], "y": [1]}).data == "| x | y |\n| --- | ---: |\n| a\\|b | 1 |"
+    with pytest.raises(ValueError, match="shorter"):
+        table({"x": ["a", "b"], "y": [1]})
+
+
+def test_a_score_is_written_with_its_interval_where_it_has_one():
+    assert score({"mean": 0.5, "low": 0.45, "high": 0.554}) == "0.500 (0.450 to 0.554)"
+    assert score({"mean": 0.5, "low": float("nan"), "high": float("nan")}) == "0.500"
+    assert score({"mean": 0.5, "low": None, "high": None}) == "0.500"
+
+
+def test_a_section_says_in_one_line_what_is_missing_and_hides_no_other_error():
+    @section
+    def asked(error):
+        raise error
+
+    assert asked(MissingResultsError("`a.csv` is not there")).data == "> **Not shown:** `a.csv` is not there."
+    with pytest.raises(ValueError, match="a mistake"):
+        asked(ValueError("a mistake"))

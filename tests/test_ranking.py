@@ -37,7 +37,7 @@ def test_critical_difference_is_demsars():
     assert nemenyi_difference(4, 14) == pytest.approx(1.25, abs=0.01)
 
 
-def test_groups_are_the_largest_runs_without_a_shown_pair():
+def test_groups_are_the_largest_runs_without_a_significant_pair():
     def pairs(*names):
         return {frozenset(name) for name in names}
 
@@ -45,7 +45,7 @@ def test_groups_are_the_largest_runs_without_a_shown_pair():
     assert groups("abcd", pairs("ad")) == (("a", "b", "c"), ("b", "c", "d"))
     assert groups("abcd", set()) == (("a", "b", "c", "d"),)
     assert groups("abc", pairs("ab", "ac", "bc")) == ()
-    # A pair inside that is shown splits a run even where its ends are alike.
+    # A significant pair inside splits a run even where its ends are alike.
     assert groups("abc", pairs("bc")) == (("a", "b"),)
 
 

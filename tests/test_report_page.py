@@ -9,7 +9,7 @@ import pytest
 from report_study import HOSTILE, PIXEL, VARIANTS, dataset, full_page, study
 
 from presence_only.report.page import render_page
-from presence_only.report.sections import mean_curve
+from presence_only.statistics import compare_pairs
 
 
 class Reader(HTMLParser):
@@ -79,7 +79,7 @@ def test_numbers_are_those_of_the_table(page):
     given = study(dataset("virtual", VARIANTS))
     best = given.table.filter(pl.col("metric") == "species_map").sort("mean", descending=True)
     assert f"<td>{best['mean'][0]:.4f}</td>" in page
-    assert f"{VARIANTS[-1]} is above every other variant over these species and seeds" in page
+    assert f"{VARIANTS[-1]} is significantly above every other variant over these species and seeds" in page
     text = " ".join("".join(Reader(page).text).split())
     assert "3 seeds, 40 species, 50 survey sites" in text
     assert "Every comparison with the best" in text
@@ -99,31 +99,35 @@ def test_one_variant_and_one_seed():
     assert "What this study can tell apart" not in one
     assert "1 seed, 40 species" in one
     two = "".join(Reader(render_page(study(dataset(variants=("a", "b"), seeds=1, full=False)))).text)
-    assert "how much another seed would change is not known" in two
+    assert "nothing is known of how much another seed would change" in two
     assert "What this study can tell apart" not in two
 
 
 def test_undefined_metrics_are_dashes_and_equal_variants_are_no_error():
     own = dataset(variants=("a", "b"), full=False)
-    nothing = replace(own, ap={v: np.full_like(ap, np.nan) for v, ap in own.ap.items()})
-    page = render_page(study(nothing))
-    assert "nan" not in "".join(Reader(page).text).lower()
-    same = replace(own, ap=dict.fromkeys(own.ap, own.ap["a"]))
-    assert "No difference shown: " in render_page(study(same))
+    nothing = replace(own, ap={v: np.full_like(ap, np.nan) for v, ap in own.ap.items()}, pairs=())
+    text = "".join(Reader(render_page(study(nothing))).text)
+    assert "nan" not in text.lower()
+    assert "No species has a value under every variant: there is nothing to compare." in text
+    ap = dict.fromkeys(own.ap, own.ap["a"])
+    same = replace(own, ap=ap, pairs=compare_pairs(ap, family="all"))
+    assert "its difference from b is not significant" in render_page(study(same))
+
+
+def test_a_pair_is_significant_where_the_table_of_pairs_says_so():
+    """The page has no test of its own: it says of a pair what the row says."""
+    own = dataset(variants=("a", "b", "c"), full=False)
+    for significant in (True, False):
+        pairs = [replace(pair, significant=significant) for pair in own.pairs]
+        text = "".join(Reader(render_page(study(replace(own, pairs=pairs)))).text)
+        # In the ranking and in the table of tests, for each of the two others.
+        assert text.count("not significant") >= 4 * (not significant)
+        assert ("c is significantly above every other variant" in text) is significant
 
 
 def test_the_same_twice():
     first, second = (render_page(study(dataset(variants=("a",), full=False))) for _ in range(2))
     assert first == second
-
-
-def test_mean_curves():
-    points = pl.DataFrame({"seed": [0, 0, 1, 1], "x": [0.2, 0.4] * 2, "y": [1.0, 0.5, 0.5, 0.1], "n": [3, 3, 3, 3]})
-    np.testing.assert_allclose(mean_curve(points, "precision_recall").to_numpy(), [[0.2, 0.75], [0.4, 0.3]])
-    # The two bins at a score of about 0.2 are one, weighed by their pairs; 0.9 is another.
-    points = pl.DataFrame({"seed": [0, 1, 1], "x": [0.20, 0.21, 0.9], "y": [0.1, 0.4, 0.8], "n": [10, 20, 5]})
-    found = mean_curve(points, "calibration").to_numpy()
-    np.testing.assert_allclose(found, [[6.2 / 30, 9 / 30], [0.9, 0.8]])
 
 
 def test_a_data_set_without_variants_is_refused():

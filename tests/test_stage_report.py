@@ -13,9 +13,11 @@ from presence_only.comparison import CellResult, compare
 from presence_only.encoder import RangeModel, load_model
 from presence_only.features import Features
 from presence_only.files import content_hash, write_json
-from presence_only.layout import COMPARISON, REPORT, CellFiles, DatasetFiles
+from presence_only.layout import COMPARISON, PAIRS, REPORT, CellFiles, DatasetFiles
 from presence_only.metrics import evaluate
 from presence_only.params import load_params
+from presence_only.results import MissingResultsError, StudyResults
+from presence_only.stages import compare as compare_stage
 from presence_only.stages import report
 
 SEEDS, VARIANTS = (0, 1), ("bce", "an_full")
@@ -32,6 +34,7 @@ def study(tmp_path, monkeypatch):
     write_json(files.summary, {"rows": 60, "survey_sites": 50})
     cells = [write_cell(CellFiles("virtual", variant), data, i) for i, variant in enumerate(VARIANTS)]
     compare(cells, resamples=20).write_csv(COMPARISON)
+    compare_stage.all_pairs(cells).write_csv(PAIRS)
     return data
 
 
@@ -83,13 +86,14 @@ def test_it_writes_the_page_of_what_is_there(study):
 def test_what_it_reads(study):
     cell = CellFiles("virtual", "bce")
     cell.curves.parent.mkdir(parents=True)
-    table = pl.read_csv(COMPARISON)
     row = {"seed": 0, "curve": "precision_recall", "x": 0.5, "y": 0.25, "n": 5}
     pl.DataFrame([row]).write_parquet(cell.curves)
     cell.timing.parent.mkdir(parents=True)
     write_json(cell.timing, {"runs": content_hash(cell.runs), "seconds": {"0": 2.0, "1": 4.0}})
-    found = report.read_dataset("virtual", table, VARIANTS, SEEDS)
-    assert found.curves is None  # One of two variants has curves.
+    found = report.dataset_content(StudyResults(), "virtual")
+    assert found.curves["precision_recall"].keys() == {"bce"}
+    assert found.curves["calibration"] == {}
+    assert found.pairs == StudyResults().pairs("virtual")
     assert found.seconds == {"bce": 3.0}
     assert found.losses["bce"] == pytest.approx([0.7, 0.55])
     assert found.probes == {}
@@ -105,16 +109,12 @@ def test_what_it_reads(study):
     np.testing.assert_allclose(one.scores["bce"], 1 / (1 + np.exp(-logits)), rtol=1e-5)
     pl.DataFrame([row]).write_parquet(CellFiles("virtual", "an_full").curves)
     write_json(cell.timing, {"runs": "another", "seconds": {"0": 2.0}})
-    again = report.read_dataset("virtual", table, VARIANTS, SEEDS)
-    assert again.curves["variant"].to_list() == list(VARIANTS)
+    again = report.dataset_content(StudyResults(), "virtual")
+    assert again.curves["precision_recall"].keys() == set(VARIANTS)
     assert again.seconds == {}
-
-
-def test_probes_are_averaged_and_know_no_value():
-    histories = [{"probes": {"observed_score": [0.2, None]}}, {"probes": {"observed_score": [0.4, 0.5]}}]
-    found = report.mean_probes(histories)["observed_score"]
-    assert found[0] == pytest.approx(0.3)
-    assert np.isnan(found[1])
+    PAIRS.unlink()
+    with pytest.raises(MissingResultsError, match=r"`results/pairs\.csv` is not there; `make study` makes it"):
+        report.dataset_content(StudyResults(), "virtual")
 
 
 def test_settings_in_words_and_losses_alike(tmp_path, monkeypatch):

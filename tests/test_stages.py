@@ -16,10 +16,11 @@ from presence_only.errors import DataError, TrainingError
 from presence_only.evaluations.survey import evaluate_survey
 from presence_only.features import Features
 from presence_only.files import read_json, write_json
-from presence_only.layout import FIGURES, CellFiles, DatasetFiles
-from presence_only.params import EncoderSettings, load_params
+from presence_only.layout import COMPARISON, FIGURES, CellFiles, DatasetFiles
+from presence_only.params import EncoderSettings
+from presence_only.results import MissingResultsError, StudyResults
 from presence_only.settings import SettingsError
-from presence_only.stages import compare, evaluate, show
+from presence_only.stages import compare, evaluate, figures, show
 from presence_only.stages._cell import run_stage
 from presence_only.stages.evaluate import score_further, summarise
 from presence_only.stages.generate import explain, funnel
@@ -125,7 +126,7 @@ def test_further_evaluations_go_from_the_data_set_to_the_comparison(tmp_path, mo
     metrics = read_json(cell.metrics)
     assert (metrics["n_iucn_sites"], metrics["n_iucn_species"], metrics["n_species"]) == (50, 2, 5)
     assert 0 < metrics["seed_0"]["iucn_species_map"] <= 1
-    result = compare.read_cell(cell, (0, 1))
+    result = StudyResults().cell("virtual", "bce")
     assert result.per_species["iucn_species_map"].shape == (2, 5)
     assert np.isnan(result.per_species["iucn_species_map"][:, [0, 2, 3]]).all()
     assert result.per_species["iucn_species_map"][0, [1, 4]].mean() == metrics["seed_0"]["iucn_species_map"]
@@ -136,9 +137,10 @@ def test_further_evaluations_go_from_the_data_set_to_the_comparison(tmp_path, mo
     assert rows["iucn_auc_roc"]["n_sites"] == 7
     assert rows["species_map"]["n_species"] == 5
 
-    compare.draw(load_params(), table)
+    table.write_csv(COMPARISON)
+    figures.main()
     drawn = {path.name for path in FIGURES.iterdir()}
-    assert {"species_map_virtual.png", "iucn_species_map_virtual.png"} <= drawn
+    assert {"species_map_virtual.png", "iucn_species_map_virtual.png", "records_virtual.png"} <= drawn
 
 
 def test_the_evaluation_keeps_mean_scores_records_curves_and_the_ensemble(tmp_path, monkeypatch):
@@ -158,7 +160,9 @@ def test_the_evaluation_keeps_mean_scores_records_curves_and_the_ensemble(tmp_pa
     curves = pl.read_parquet(cell.curves)
     assert curves.columns == ["seed", "curve", "x", "y", "n"]
     assert set(curves["curve"]) == {"precision_recall", "calibration"}
-    table = compare.with_ensembles(comparison.compare([compare.read_cell(cell, (0, 1))], resamples=20))
+    table = compare.with_ensembles(
+        comparison.compare([StudyResults().cell("virtual", "bce")], resamples=20), StudyResults()
+    )
     row = table.row(by_predicate=pl.col("metric") == "auc_roc", named=True)
     assert row["ensemble"] == kept["auc_roc"]
 
@@ -222,5 +226,5 @@ def test_an_empty_table_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results").mkdir()
     (tmp_path / "results/comparison.csv").touch()
-    with pytest.raises(DataError, match=r"results/comparison\.csv is empty; run `dvc repro`, which writes it anew"):
+    with pytest.raises(MissingResultsError, match=r"results/comparison\.csv is empty; `make study` makes it anew"):
         show.main()

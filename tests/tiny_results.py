@@ -6,8 +6,9 @@ from ruamel.yaml import YAML
 
 from presence_only.comparison import CellResult, compare
 from presence_only.files import content_hash, write_json
-from presence_only.layout import COMPARISON, CellFiles, DatasetFiles
+from presence_only.layout import COMPARISON, PAIRS, CellFiles, DatasetFiles
 from presence_only.params import Params
+from presence_only.stages.compare import all_pairs
 
 SPECIES, EPOCHS = 12, 3
 
@@ -38,10 +39,13 @@ def write_study(folder, tree, *, level=None, committed=False):
             auc_VS = np.clip(ap_VS + 0.2, 0, 1)
             values = {"species_map": ap_VS, "auc_roc": auc_VS}
             cells.append(CellResult(dataset, variant, study.seeds, values, {}, SPECIES, 30))
+            means = {f"seed_{s}": {"species_map": float(ap.mean())} for s, ap in zip(study.seeds, ap_VS, strict=True)}
+            write_json(folder / CellFiles(dataset, variant).metrics, means | {"ensemble": {"species_map": 0.6}})
             if not committed:
                 write_cell(folder, CellFiles(dataset, variant), study.seeds, ap_VS, auc_VS)
     (folder / "results").mkdir(exist_ok=True)
     compare(cells, resamples=50).write_csv(folder / COMPARISON, float_precision=6)
+    all_pairs(cells).write_csv(folder / PAIRS, float_precision=6)
 
 
 def write_cell(folder, cell, seeds, ap_VS, auc_VS):
@@ -66,12 +70,13 @@ def write_cell(folder, cell, seeds, ap_VS, auc_VS):
         probes = {"observed_score": rise, "unobserved_score": [0.1] * EPOCHS}
         probes |= {"unobserved_below_0.05": rise, "unobserved_below_0.2": rise}
         write_json(folder / cell.history(seed), {"loss": rise[::-1], "steps": 9, "probes": probes})
-    for path, table in ((cell.per_species, pl.concat(tables)), (curves_path(cell), pl.concat(curves))):
+    sites = pl.DataFrame({"seed": np.repeat(seeds, 30), "ap": np.tile(np.linspace(0.2, 0.8, 30), len(seeds))})
+    for path, table in (
+        (cell.per_species, pl.concat(tables)),
+        (cell.curves, pl.concat(curves)),
+        (cell.per_site, sites),
+    ):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         table.write_parquet(folder / path)
     seconds = {str(seed): 1.0 + len(cell.variant) for seed in seeds}
     write_json(folder / cell.timing, {"runs": content_hash(folder / cell.runs), "seconds": seconds})
-
-
-def curves_path(cell):
-    return DatasetFiles(cell.dataset).summary.parents[1] / "curves" / cell.dataset / f"{cell.variant}.parquet"

@@ -3,15 +3,15 @@
 Shape legend: V seeds, U units (the species or the sites that a metric has one value for), R resamples.
 
 The same data set, number of seeds, number of units and ``seed`` always give the same resamples. A row
-therefore does not depend on which other variants are compared, and two variants of a data set are
-resampled alike, so that their difference is paired.
+therefore does not depend on which other variants are compared. Differences of variants are the business
+of :mod:`presence_only.statistics`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -93,14 +93,6 @@ class CellResult:
         return tables[metric]
 
 
-class Difference(NamedTuple):
-    """A paired difference and its 95 % bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
 def compare(cells: Sequence[CellResult], *, resamples: int = 1000, seed: int = 0) -> pl.DataFrame:
     """Mean, spread and interval of every metric of every cell.
 
@@ -146,39 +138,6 @@ def compare(cells: Sequence[CellResult], *, resamples: int = 1000, seed: int = 0
         "variant",
         descending=[False, False, True, False],
     )
-
-
-def paired_difference(a: CellResult, b: CellResult, metric: str, *, resamples: int = 1000, seed: int = 0) -> Difference:
-    """How much variant ``a`` is above variant ``b``, seed by seed and unit by unit.
-
-    Both are resampled by the same seeds and the same units, so what makes a species hard for both, or a
-    seed lucky for both, cancels. Units where either is undefined are left out.
-
-    Args:
-        a: The cell that a positive difference favours.
-        b: The cell it is compared with: same data set, same seeds.
-        metric: A metric of both.
-        resamples: Number of bootstrap resamples, at least 1.
-        seed: Seed of the resamples, at least 0.
-
-    Returns:
-        Mean of a - b and its 95 % interval; NaN where no unit is defined in both.
-
-    Raises:
-        ValueError: If the cells differ in data set, seeds or units, or an argument is out of range.
-    """
-    _check_bootstrap(resamples, seed)
-    if a.dataset != b.dataset or a.seeds != b.seeds:
-        raise ValueError(
-            f"{a.variant} on {a.dataset} with seeds {a.seeds} and {b.variant} on {b.dataset} with seeds {b.seeds}: "
-            "a paired difference needs one data set and the same seeds"
-        )
-    a_VU, b_VU = a.values(metric), b.values(metric)
-    if a_VU.shape != b_VU.shape:
-        raise ValueError(f"{metric} has shapes {a_VU.shape} and {b_VU.shape}: a paired difference needs the same units")
-    difference_VU = a_VU.astype(np.float64) - b_VU
-    low, high = _interval(difference_VU, resamples, seed)
-    return Difference(_mean(_seed_means(difference_VU)), low, high)
 
 
 _SCHEMA: dict[str, type[pl.DataType]] = {

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from presence_only.baselines import BaselineFiles
 from presence_only.errors import DataError
-from presence_only.files import content_hash, read_json
-from presence_only.layout import CellFiles
 from presence_only.metrics import METRICS
+from presence_only.results import MissingResultsError, StudyResults, timed
 from presence_only.statistics import points
-from presence_only.statistics.paired import bootstrap_means, holm, signed_rank_test
+from presence_only.statistics.paired import bootstrap_means, crossed_test, holm, rank_biserial, signed_rank_test
+from presence_only.statistics.significance import is_significant, judged
 
 METHODS_TABLE = Path("results/methods.csv")
 METHODS_PAIRS = Path("results/methods_pairs.csv")
@@ -61,21 +61,25 @@ class MethodResult:
     seconds: float | None
 
 
-def read_encoder(cell: CellFiles, seeds: Sequence[int]) -> MethodResult:
-    """What training and evaluation wrote for one variant on one data set."""
-    table = pl.read_parquet(cell.per_species)
-    by_seed = [table.filter(pl.col("seed") == seed) for seed in seeds]
-    species = tuple(by_seed[0]["species"])
-    if any(tuple(rows["species"]) != species for rows in by_seed):
-        raise DataError(f"{cell.per_species}: seeds {tuple(seeds)} must all have the same species; run `dvc repro`")
+def read_encoder(study: StudyResults, dataset: str, variant: str) -> MethodResult:
+    """What training and evaluation wrote for one variant on one data set.
+
+    Raises:
+        MissingResultsError: If the tables of the cell are not there, or lack a seed.
+        DataError: If seeds have other species than the first.
+    """
+    try:
+        seconds = study.seconds(dataset, variant)
+    except MissingResultsError:
+        seconds = None
     return MethodResult(
-        dataset=cell.dataset,
-        method=cell.variant,
+        dataset=dataset,
+        method=variant,
         kind="encoder",
-        species=species,
-        values={name: np.stack([rows[column].to_numpy() for rows in by_seed]) for name, column in _COLUMNS.items()},
-        ensemble=read_json(cell.metrics).get("ensemble", {}),
-        seconds=_seconds(cell.timing, "runs", cell.runs),
+        species=study.species(dataset, variant),
+        values={metric: study.values(dataset, variant, metric) for metric in _COLUMNS},
+        ensemble=study.ensemble(dataset, variant),
+        seconds=seconds,
     )
 
 
@@ -89,7 +93,7 @@ def read_baseline(files: BaselineFiles) -> MethodResult:
         species=tuple(table["species"]),
         values={name: table[column].to_numpy()[None] for name, column in _COLUMNS.items()},
         ensemble={},
-        seconds=_seconds(files.timing, "scores", files.scores),
+        seconds=timed(files.timing, "scores", files.scores),
     )
 
 
@@ -163,7 +167,7 @@ def best_encoder(results: Sequence[MethodResult]) -> str:
 def pairs_with(
     reference: str, results: Sequence[MethodResult], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> pl.DataFrame:
-    """The reference against every other method, species by species.
+    """The reference against every other method, species by species and seed by seed.
 
     Source: Wilcoxon's signed-rank test over species, Demsar (2006),
     https://jmlr.org/papers/v7/demsar06a.html; Holm (1979) over the methods of one data set and metric.
@@ -176,10 +180,10 @@ def pairs_with(
 
     Returns:
         One row a data set, metric and other method, largest difference last: dataset, metric, reference,
-        method, difference (reference - method, of means over seeds and species), low and high (95 %
-        interval, both drawn alike), p_wilcoxon, p_holm, share_higher (of species where the reference is
-        higher, equal ones counting one half) and n_species. Those of the data set ``mean`` are means over
-        data sets, and tests over all their species.
+        method, difference (reference - method, of means over seeds and species), and the columns of
+        results/pairs.csv: low and high (95 % interval, both drawn alike), p_seeds, p_units (Wilcoxon), holm_units
+        (corrected for all methods of the data set and metric), rank_biserial, share_higher and significant;
+        and n_species. Those of the data set ``mean`` are means over data sets, and tests over all their species.
 
     Raises:
         DataError: As :func:`methods_table`, or if the reference is no method or the only one.
@@ -192,16 +196,17 @@ def pairs_with(
     rows: list[dict[str, Any]] = []
     for metric in (_FIRST, *_others()):
         mean_DK, mean_DRK = _means(grid, metric, resamples, seed)
-        species_DKU = [_stacked(cells, metric).mean(axis=1) for cells in grid.values()]
+        values_DKVU = [_stacked(cells, metric) for cells in grid.values()]
         if len(grid) > 1:
-            species_DKU.append(np.concatenate(species_DKU, axis=1))
+            values_DKVU.append(np.concatenate(values_DKVU, axis=2))
         labels = [*grid, MEAN] if len(grid) > 1 else list(grid)
-        for dataset, mean_K, mean_RK, species_KU in zip(labels, mean_DK, mean_DRK, species_DKU, strict=True):
+        for dataset, mean_K, mean_RK, values_KVU in zip(labels, mean_DK, mean_DRK, values_DKVU, strict=True):
             found: list[dict[str, Any]] = []
             for k, name in enumerate(names):
                 if k == at:
                     continue
-                difference_U = species_KU[at] - species_KU[k]
+                difference_VU = values_KVU[at] - values_KVU[k]
+                difference_U = difference_VU.mean(axis=0)
                 low, high = np.quantile(mean_RK[:, at] - mean_RK[:, k], [0.025, 0.975])
                 found.append(
                     {
@@ -212,14 +217,18 @@ def pairs_with(
                         "difference": float(mean_K[at] - mean_K[k]),
                         "low": float(low),
                         "high": float(high),
-                        "p_wilcoxon": signed_rank_test(difference_U),
-                        "p_holm": 1.0,
+                        "p_seeds": crossed_test(difference_VU),
+                        "p_units": signed_rank_test(difference_U),
+                        "holm_units": 1.0,
+                        "rank_biserial": rank_biserial(difference_U),
                         "share_higher": float(np.mean((difference_U > 0) + 0.5 * (difference_U == 0))),
+                        "significant": False,
                         "n_species": len(difference_U),
                     }
                 )
-            for row, p in zip(found, holm([row["p_wilcoxon"] for row in found]), strict=True):
-                row["p_holm"] = p
+            for row, p in zip(found, holm([row["p_units"] for row in found]), strict=True):
+                row["holm_units"] = p
+                row["significant"] = is_significant(row)
             rows += sorted(found, key=lambda row: (row["difference"], row["method"]))
     return pl.DataFrame(rows)
 
@@ -320,17 +329,6 @@ def _others() -> tuple[str, ...]:
     return tuple(metric for metric in _COLUMNS if metric != _FIRST)
 
 
-def _seconds(path: Path, key: str, made: Path) -> float | None:
-    """Mean of the seconds in a timing file, if it belongs to what lies in ``made``."""
-    if not path.exists() or not made.exists():
-        return None
-    timing = read_json(path)
-    if timing[key] != content_hash(made):
-        return None
-    taken = timing["seconds"]
-    return float(np.mean(list(taken.values())) if isinstance(taken, dict) else taken)
-
-
 def _legend(table: pl.DataFrame) -> list[str]:
     """What the numbers mean, a sentence a line."""
     encoders = table.filter(pl.col("kind") == "encoder")
@@ -342,8 +340,8 @@ def _legend(table: pl.DataFrame) -> list[str]:
         "Seconds are those of one seed of an encoder and of a baseline's fits of all species; none where they were "
         "taken with other results.",
         "Differences are the encoder's minus the other method's, species by species: in brackets the interval, then "
-        "Wilcoxon's p corrected by Holm for all methods of the column. The encoder is the one with the highest mean "
-        "on these very surveys, so its lead over other encoders is flattered.",
+        "whether they are significant by interval and tests together, corrected for all methods of the column. The "
+        "encoder is the one with the highest mean on these very surveys, so its lead over other encoders is flattered.",
     ]
 
 
@@ -359,9 +357,9 @@ def _interval(row: Mapping[str, Any], metric: str) -> str:
 
 
 def _difference(row: Mapping[str, Any]) -> str:
-    """A difference with its interval and p."""
-    p = "p < 0.001" if row["p_holm"] < 0.001 else f"p {row['p_holm']:.3f}"
-    return f"{points(row['difference'])} ({points(row['low'])} to {points(row['high'])}), {p}"
+    """A difference with its interval, and whether it is significant."""
+    interval = f"{points(row['low'])} to {points(row['high'])}"
+    return f"{points(row['difference'])} ({interval}), {judged(row['significant'])}"
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -4,7 +4,6 @@ import argparse
 
 from presence_only.baselines import BaselineFiles
 from presence_only.files import write_whole
-from presence_only.layout import CellFiles
 from presence_only.methods import (
     METHODS_PAIRS,
     METHODS_TABLE,
@@ -16,7 +15,7 @@ from presence_only.methods import (
     read_baseline,
     read_encoder,
 )
-from presence_only.params import load_params
+from presence_only.results import StudyResults
 from presence_only.stages._cell import run_stage
 
 
@@ -26,10 +25,10 @@ def main() -> None:
     for name in ("methods", "backgrounds"):
         parser.add_argument(f"--{name}", nargs="+", required=True)
     arguments = parser.parse_args()
-    study = load_params().study
+    study = StudyResults()
     results = []
     for dataset in study.datasets:
-        results += [read_encoder(CellFiles(dataset, variant), study.seeds) for variant in study.variants]
+        results += [read_encoder(study, dataset, variant) for variant in study.variants]
         results += [
             read_baseline(BaselineFiles(dataset, method, background))
             for method in arguments.methods

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit
 
@@ -116,6 +117,42 @@ def calibration(scores_MS: Array | Matrix, truth_MS: Array | Matrix, edge_G: Flo
         score += np.bincount(bin_P, weights=expit(logit_P), minlength=n_bins)
     held = n > 0
     return Curve(score[held] / n[held], present[held] / n[held], n[held].astype(np.int64))
+
+
+def mean_precision_recall(points: pl.DataFrame) -> pl.DataFrame:
+    """The precision-recall curves of all seeds as one: their mean at each recall.
+
+    Args:
+        points: Columns x (recall) and y (precision), a row a recall and seed; all seeds have the same recalls.
+
+    Returns:
+        Columns x and y, by ascending recall.
+    """
+    return points.group_by("x").agg(pl.col("y").mean()).sort("x")
+
+
+def pooled_calibration(points: pl.DataFrame) -> pl.DataFrame:
+    """The calibration curves of all seeds as one, as if their pairs were those of a single run.
+
+    Args:
+        points: Columns x (mean score), y (share present) and n (pairs), a row a bin and seed, by
+            :func:`calibration` with its own edges.
+
+    Returns:
+        Columns x, y and n, one row a bin that holds a pair, by ascending score.
+    """
+    x = points["x"].clip(1e-300, 1 - 1e-16)
+    # A mean score lies between its bin's edges, as every score of the bin does.
+    bin_P = np.searchsorted(LOGIT_EDGES, (x / (1 - x)).log().to_numpy(), side="right")
+    pooled = points.with_columns(pl.Series("bin", bin_P)).group_by("bin")
+    means = [((pl.col(name) * pl.col("n")).sum() / pl.col("n").sum()).alias(name) for name in ("x", "y")]
+    return pooled.agg(*means, pl.col("n").sum()).sort("bin").select("x", "y", "n")
+
+
+def calibration_error(curve: pl.DataFrame) -> tuple[float, float]:
+    """Mean distance, and mean signed distance, of score x from share present y, over all n pairs."""
+    gap, n = (curve["x"] - curve["y"]).to_numpy(), curve["n"].to_numpy()
+    return float(np.average(np.abs(gap), weights=n)), float(np.average(gap, weights=n))
 
 
 def species_parts(scores_MS: Array | Matrix, truth_MS: Array | Matrix) -> Iterator[tuple[slice, Array, Array]]:

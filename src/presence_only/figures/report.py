@@ -37,25 +37,25 @@ def differences_figure(pairs: Sequence[Pair]) -> Figure:
     figure, axes = _axes(1.2 + 0.26 * len(pairs))
     axes.axvline(0, color="black", lw=0.8)
     for y, pair in enumerate(reversed(pairs)):
-        colour, fill = (BLUE, BLUE) if pair.shown else (ORANGE, "none")
+        colour, fill = (BLUE, BLUE) if pair.significant else (ORANGE, "none")
         axes.hlines(y, 100 * pair.low, 100 * pair.high, color=colour, lw=2)
         axes.plot(100 * pair.difference, y, "o", color=colour, mfc=fill, ms=6)
     axes.set_yticks(range(len(pairs)), [plain(pair.second) for pair in reversed(pairs)])
     axes.set_xlabel(f"points (hundredths of the metric) that {plain(pairs[0].first)} is above the variant")
-    axes.plot([], [], "o", color=BLUE, label="difference shown")
-    axes.plot([], [], "o", color=ORANGE, mfc="none", label="no difference shown")
+    axes.plot([], [], "o", color=BLUE, label="significant")
+    axes.plot([], [], "o", color=ORANGE, mfc="none", label="not significant")
     _legend(figure, 2)
     return figure
 
 
 def critical_difference_figure(ranking: Ranking, groups: Sequence[tuple[str, ...]]) -> Figure:
-    """Variants on a line by average rank; a bar joins those among which no difference is shown.
+    """Variants on a line by average rank; a bar joins those among which no difference is significant.
 
     Source: Demsar (2006), https://jmlr.org/papers/v7/demsar06a.html, figure 1.
 
     Args:
         ranking: Average ranks.
-        groups: Runs of variants, neighbours in the ranking, that are not shown to differ.
+        groups: Runs of variants, neighbours in the ranking, without a significant difference.
     """
     n, half = len(ranking.variants), (len(ranking.variants) + 1) // 2
     top = 0.6 + 0.22 * len(groups)

@@ -1,1 +1,1 @@
-"""What the notebooks read, say and show, and how the pipeline executes them."""
+"""What the notebooks call: each function makes one table or one figure from the results of a study."""

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
-import numpy as np
 import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from presence_only.figures.losses import penalty_figure
 from presence_only.figures.ranges import choose_by_rank
 from presence_only.figures.svg import inline_svg, plain
-from presence_only.report.results import METRIC, DatasetResults, StudyResults
+from presence_only.report.content import DatasetContent, PageContent
 from presence_only.report.sections import (
     MOST_LINES,
     Draw,
@@ -30,18 +29,21 @@ from presence_only.report.sections import (
     curves_section,
     learning_section,
     maps_section,
+    of_best,
     power_section,
 )
-from presence_only.statistics import Pair, compare_pairs, points, study_verdict
+from presence_only.results import METRIC
+from presence_only.statistics import Pair, points, study_verdict
+from presence_only.statistics.significance import judged
 
 Array = NDArray[Any]
 
 
-def render_page(study: StudyResults) -> str:
+def render_page(study: PageContent) -> str:
     """The whole report as HTML; names that come from data are escaped, and nothing is loaded from elsewhere.
 
     Args:
-        study: All results; see :class:`StudyResults`.
+        study: What it shows; see :class:`PageContent`.
 
     Raises:
         ValueError: If a data set has no variant.
@@ -69,10 +71,11 @@ def render_page(study: StudyResults) -> str:
         study=study,
         sections=[_section(dataset, study, draw) for dataset in study.datasets],
         losses=losses,
+        judged=judged,
     )
 
 
-def _section(dataset: DatasetResults, study: StudyResults, draw: Draw) -> dict[str, Any]:
+def _section(dataset: DatasetContent, study: PageContent, draw: Draw) -> dict[str, Any]:
     """Everything the template shows of one data set."""
     if not dataset.ap:
         raise ValueError(f"data set {dataset.name!r} has no variant; a report needs at least one")
@@ -80,7 +83,7 @@ def _section(dataset: DatasetResults, study: StudyResults, draw: Draw) -> dict[s
     main = rows.filter(pl.col("metric") == METRIC).sort("mean", descending=True)
     order = main["variant"].to_list()
     ap = {name: dataset.ap[name] for name in order}
-    pairs = _pairs(ap)
+    pairs = of_best(dataset.pairs)
     some = choose_by_rank(order, MOST_LINES)
     numbers = {key: v for key, v in dataset.summary.items() if not isinstance(v, (Mapping, list, tuple))}
     return {
@@ -88,11 +91,11 @@ def _section(dataset: DatasetResults, study: StudyResults, draw: Draw) -> dict[s
         "seeds": int(main["n_seeds"][0]),
         "species": int(main["n_species"][0]),
         "sites": int(main["n_sites"][0]),
-        "verdict": study_verdict(pairs) if pairs else "A single variant: there is nothing to compare.",
+        "verdict": study_verdict(pairs) if pairs else f"{_alone(ap)}: there is nothing to compare.",
         "pairs": pairs,
         "leaderboard": _leaderboard(rows, order, pairs, dataset.seconds),
         "further": _further(rows, order),
-        "figures": comparison_section(rows, ap, pairs, draw),
+        "figures": comparison_section(rows, ap, dataset.pairs, draw),
         "power": power_section(ap, pairs, draw),
         "breakdowns": breakdown_section(dataset, ap, some, draw),
         "curves": curves_section(dataset, some, draw),
@@ -106,10 +109,9 @@ def _section(dataset: DatasetResults, study: StudyResults, draw: Draw) -> dict[s
     }
 
 
-def _pairs(ap: Mapping[str, Array]) -> tuple[Pair, ...]:
-    """The best variant against the others, or nothing where that makes no sense."""
-    defined = sum(~np.isnan(np.stack(list(ap.values()))).any(axis=(0, 1)))
-    return compare_pairs(ap) if len(ap) > 1 and defined else ()
+def _alone(ap: Mapping[str, Array]) -> str:
+    """Why there are no pairs."""
+    return "A single variant" if len(ap) == 1 else "No species has a value under every variant"
 
 
 def _leaderboard(
@@ -124,7 +126,7 @@ def _leaderboard(
             "main": cells[name, METRIC],
             "auc": _mean_of(cells.get((name, "auc_roc"))),
             "sample": _mean_of(cells.get((name, "sample_map"))),
-            "pair": against.get(name),
+            "judged": judged(against[name].significant) if name in against else "",
             "behind": "" if name not in against else _behind(against[name]),
             "seconds": seconds.get(name),
         }

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from presence_only.diagnostics.breakdown import Classes, mean_by_class, quantile_classes
+from presence_only.diagnostics.curves import mean_precision_recall, pooled_calibration
 from presence_only.figures import comparison_figure, training_figure
 from presence_only.figures.learning import calibration_figure, margins_of, precision_recall_figure, silencing_figure
 from presence_only.figures.ranges import range_maps_figure
@@ -29,8 +30,9 @@ from presence_only.figures.report import (
 )
 from presence_only.figures.surfaces import cost_figure
 from presence_only.figures.svg import plain
-from presence_only.report.results import METRIC, DatasetResults
-from presence_only.statistics import Pair, compare_pairs
+from presence_only.report.content import DatasetContent
+from presence_only.results import METRIC
+from presence_only.statistics import Pair
 from presence_only.statistics.paired import complete
 from presence_only.statistics.power import Components, components, seeds_needed, units_needed
 from presence_only.statistics.ranking import groups, rank_variants
@@ -60,7 +62,14 @@ Draw = Callable[[Figure, str], Shown]
 
 
 def comparison_section(rows: pl.DataFrame, ap: Mapping[str, Array], pairs: Sequence[Pair], draw: Draw) -> list[Shown]:
-    """Means, differences, ranks and spreads."""
+    """Means, differences, ranks and spreads.
+
+    Args:
+        rows: The data set's rows of the comparison table.
+        ap: Variant to average precision (V, S), best variant first.
+        pairs: Every pair of them, the best one's first; there may be none.
+        draw: Puts a figure on the page.
+    """
     best, last = next(iter(ap)), list(ap)[-1]
     safe = rows.with_columns(pl.col("variant", "dataset").map_elements(plain, return_dtype=pl.String))
     shown = [
@@ -70,20 +79,20 @@ def comparison_section(rows: pl.DataFrame, ap: Mapping[str, Array], pairs: Seque
         )
     ]
     if pairs:
-        all_pairs = compare_pairs(ap, family="all", resamples=1000)
+        with_best = of_best(pairs)
         ranking = rank_variants(ap)
-        alike = groups(ranking.variants, {frozenset((p.first, p.second)) for p in all_pairs if p.shown})
+        alike = groups(ranking.variants, {frozenset((p.first, p.second)) for p in pairs if p.significant})
         named = "; ".join(", ".join(group) for group in alike) or "none"
         shown += [
             draw(
-                differences_figure(pairs),
-                f"How many points {best} is above each variant, with 95 % intervals by resampling seeds and species; "
-                f"{sum(pair.shown for pair in pairs)} of {len(pairs)} differences are shown.",
+                differences_figure(with_best),
+                f"How many points {with_best[0].first} is above each variant, with 95 % intervals by resampling seeds "
+                f"and species; {sum(p.significant for p in with_best)} of {len(with_best)} are significant.",
             ),
             draw(
                 critical_difference_figure(ranking, alike),
                 f"Average rank of the variants over {ranking.n_units} species, 1 is best. A red bar joins variants "
-                f"among which no difference is shown ({named}). Friedman's test: {_p(ranking.p_friedman)}; "
+                f"among which no difference is significant ({named}). Friedman's test: {_p(ranking.p_friedman)}; "
                 f"Nemenyi's critical difference, which is blind to seeds: {ranking.critical_difference:.2f} ranks.",
             ),
         ]
@@ -95,6 +104,11 @@ def comparison_section(rows: pl.DataFrame, ap: Mapping[str, Array], pairs: Seque
         )
     )
     return shown
+
+
+def of_best(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    """The pairs of the variant with the highest mean; nothing where there are none."""
+    return tuple(pair for pair in pairs if pair.first == pairs[0].first)
 
 
 def _p(value: float) -> str:
@@ -144,7 +158,7 @@ def _shares(parts: Components, n_seeds: int, n_units: int) -> dict[str, float]:
 
 
 def breakdown_section(
-    dataset: DatasetResults, ap: Mapping[str, Array], some: Sequence[str], draw: Draw
+    dataset: DatasetContent, ap: Mapping[str, Array], some: Sequence[str], draw: Draw
 ) -> list[dict[str, Any]]:
     """The metric by classes of species, and of sites."""
     asked: list[tuple[str, str, Array | None, Mapping[str, Array], str]] = [
@@ -196,56 +210,32 @@ def _shade(mean: float) -> tuple[str, int]:
     return ("\N{EN DASH}", 0) if mean != mean else (f"{mean:.3f}", round(100 * mean))
 
 
-def curves_section(dataset: DatasetResults, some: Sequence[str], draw: Draw) -> list[Shown]:
+def curves_section(dataset: DatasetContent, some: Sequence[str], draw: Draw) -> list[Shown]:
     """Precision-recall and calibration, where they were kept."""
-    if dataset.curves is None or dataset.curves.is_empty():
-        return []
     named = f"of the variants {', '.join(some)}, taken at equal steps of the ranking"
     shown = []
-    for kind, figure, caption in (
+    for kind, pooled, figure, caption in (
         (
             "precision_recall",
+            mean_precision_recall,
             precision_recall_figure,
             f"Precision against recall, mean over species and seeds, {named}.",
         ),
         (
             "calibration",
+            pooled_calibration,
             calibration_figure,
             f"Share of pairs where the species is present against their score, over all seeds, {named}. Scores of "
             "presence-only losses are no probabilities; the grey line is where they would be.",
         ),
     ):
-        lines = {
-            plain(name): mean_curve(dataset.curves.filter(pl.col("variant") == name, pl.col("curve") == kind), kind)
-            for name in some
-        }
-        if all(len(line) for line in lines.values()):
-            shown.append(draw(figure(lines), caption))
+        curves = dataset.curves.get(kind, {})
+        if curves.keys() >= set(some):
+            shown.append(draw(figure({plain(name): pooled(curves[name]) for name in some}), caption))
     return shown
 
 
-def mean_curve(points: pl.DataFrame, kind: str) -> pl.DataFrame:
-    """The curves of all seeds as one: x and y.
-
-    Args:
-        points: seed, x, y and n of every point.
-        kind: ``precision_recall``: the same recalls in every seed, which are averaged; ``calibration``: bins of
-            half a unit of logit, in which pairs are pooled.
-    """
-    if kind == "precision_recall":
-        return points.group_by("x").agg(pl.col("y").mean()).sort("x")
-    x = pl.col("x").clip(1e-12, 1 - 1e-12)
-    weight = pl.col("n") / pl.col("n").sum()
-    return (
-        points.with_columns(bin=((x.log() - (1 - x).log()) * 2).round())
-        .group_by("bin")
-        .agg((pl.col("x") * weight).sum(), (pl.col("y") * weight).sum())
-        .sort("bin")
-        .select("x", "y")
-    )
-
-
-def learning_section(dataset: DatasetResults, order: Sequence[str], some: Sequence[str], draw: Draw) -> list[Shown]:
+def learning_section(dataset: DatasetContent, order: Sequence[str], some: Sequence[str], draw: Draw) -> list[Shown]:
     """Training loss, and how scores part."""
     shown = []
     if dataset.losses:
@@ -267,7 +257,7 @@ def learning_section(dataset: DatasetResults, order: Sequence[str], some: Sequen
     return shown
 
 
-def cost_section(dataset: DatasetResults, main: pl.DataFrame, draw: Draw) -> Shown | None:
+def cost_section(dataset: DatasetContent, main: pl.DataFrame, draw: Draw) -> Shown | None:
     """Seconds against quality, where the time was taken for every variant."""
     rows = main.filter(pl.col("variant").is_in(list(dataset.seconds)))
     if rows.is_empty():
@@ -280,7 +270,7 @@ def cost_section(dataset: DatasetResults, main: pl.DataFrame, draw: Draw) -> Sho
     )
 
 
-def maps_section(dataset: DatasetResults, land_share: Array, draw: Draw) -> Shown | None:
+def maps_section(dataset: DatasetContent, land_share: Array, draw: Draw) -> Shown | None:
     """Some species' ranges."""
     if not dataset.maps:
         return None

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
 from presence_only.figures import comparison_figure, records_figure, save_figure, training_figure
-from presence_only.files import read_json, write_folder
-from presence_only.layout import COMPARISON, FIGURES, CellFiles, DatasetFiles
+from presence_only.files import write_folder
+from presence_only.layout import FIGURES, DatasetFiles
 from presence_only.metrics import METRICS
 from presence_only.nouns import Survey, TrainingData
-from presence_only.params import load_params
+from presence_only.results import StudyResults
 from presence_only.stages._cell import run_stage
 
 
 def main() -> None:
     """Read the comparison table, the records and the histories; replace the folder of figures."""
-    study = load_params().study
-    table = pl.read_csv(COMPARISON)
+    study = StudyResults()
     with write_folder(FIGURES) as folder:
         for dataset in study.datasets:
             files = DatasetFiles(dataset)
             records, sites_M2 = TrainingData.load(files.training).records, Survey.load(files.survey).sites_M2
             save_figure(records_figure(records, sites_M2, dataset), folder / files.map.name)
-            rows = table.filter(pl.col("dataset") == dataset)
+            rows = study.table.filter(pl.col("dataset") == dataset)
             for metric, meaning in _drawn(rows):
                 save_figure(comparison_figure(rows, metric, meaning), folder / f"{metric}_{dataset}.png")
-            curves = {v: _mean_history(CellFiles(dataset, v), study.seeds) for v in study.variants}
+            curves = {variant: study.losses(dataset, variant) for variant in study.variants}
             save_figure(training_figure(curves, dataset), folder / f"training_loss_{dataset}.png")
 
 
@@ -35,11 +33,6 @@ def _drawn(rows: pl.DataFrame) -> list[tuple[str, str]]:
     names = rows["metric"].unique(maintain_order=True).to_list()
     further = [(name, METRICS[m].meaning) for name in names for m in METRICS if name.endswith(f"_{m}")]
     return [(name, metric.meaning) for name, metric in METRICS.items()] + further
-
-
-def _mean_history(cell: CellFiles, seeds: tuple[int, ...]) -> list[float]:
-    """The loss per epoch, averaged over seeds."""
-    return [float(x) for x in np.mean([read_json(cell.history(seed))["loss"] for seed in seeds], axis=0)]
 
 
 if __name__ == "__main__":

@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from presence_only.comparison import by_seed
 from presence_only.datasets.earth import Earth
 from presence_only.diagnostics.breakdown import range_extent, records_nearby
 from presence_only.diagnostics.findings import penalty_of
 from presence_only.encoder import load_model
 from presence_only.figures.ranges import SpeciesMap, choose_by_prevalence, choose_by_rank
-from presence_only.files import content_hash, read_json, write_whole
-from presence_only.layout import COMPARISON, REPORT, SETTINGS, CellFiles, DatasetFiles
+from presence_only.files import write_whole
+from presence_only.layout import REPORT, SETTINGS, CellFiles, DatasetFiles
 from presence_only.losses.elementwise import Penalty
 from presence_only.losses.variant import PENALTY_SETTINGS, PenaltySettings
 from presence_only.nouns import PresenceRecords, Survey, TrainingData
-from presence_only.params import Params, Variant, load_params, save_settings
+from presence_only.params import Params, Variant, save_settings
+from presence_only.report.content import DatasetContent, PageContent
 from presence_only.report.page import render_page
-from presence_only.report.results import METRIC, DatasetResults, StudyResults
+from presence_only.results import MissingResultsError, StudyResults
 from presence_only.scores import ScoredModel
 from presence_only.stages._cell import run_stage
 
 PACKAGES = ("presence-only", "torch", "numpy", "scipy", "polars", "matplotlib")
+T = TypeVar("T")
 # Variants in a row of range maps, beside the records and the truth.
 MAPPED = 4
 
@@ -38,53 +40,65 @@ MAPPED = 4
 def main() -> None:
     """Read the results that params.yaml names, and no others; write the page."""
     torch.set_num_threads(1)
-    params = load_params()
-    table = pl.read_csv(COMPARISON)
-    study = StudyResults(
-        name=params.study.name,
-        table=table,
-        datasets=[
-            read_dataset(name, table, params.study.variants, params.study.seeds) for name in params.study.datasets
-        ],
+    study = StudyResults()
+    params = study.params
+    content = PageContent(
+        name=study.name,
+        table=study.table,
+        datasets=[dataset_content(study, name) for name in study.datasets],
         penalties=penalties(params),
-        settings={name: settings_in_words(params.variants[name], params) for name in params.study.variants},
+        settings={name: settings_in_words(params.variants[name], params) for name in study.variants},
         common=common_settings(params),
         versions={"Python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         land_share=Earth.load().land_share_grid,
     )
     with write_whole(REPORT) as temporary:
-        temporary.write_text(render_page(study))
+        temporary.write_text(render_page(content))
     save_settings(params, SETTINGS)
 
 
-def read_dataset(name: str, table: pl.DataFrame, variants: tuple[str, ...], seeds: tuple[int, ...]) -> DatasetResults:
-    """All results of one data set that the report shows."""
-    files, cells = DatasetFiles(name), {variant: CellFiles(name, variant) for variant in variants}
+def dataset_content(study: StudyResults, name: str) -> DatasetContent:
+    """All that the page shows of one data set: its results, and the truth beside them.
+
+    Raises:
+        MissingResultsError: If a table of the study, or of a variant, is not there.
+    """
+    files, variants = DatasetFiles(name), study.variants
     records, survey = TrainingData.load(files.training).records, Survey.load(files.survey)
-    species = {variant: pl.read_parquet(cell.per_species) for variant, cell in cells.items()}
-    ap = {variant: by_seed(rows, "ap", seeds) for variant, rows in species.items()}
-    site_ap = {variant: by_seed(pl.read_parquet(cell.per_site), "ap", seeds) for variant, cell in cells.items()}
-    histories = {v: [read_json(cell.history(seed)) for seed in seeds] for v, cell in cells.items()}
-    best_first = table.filter(pl.col("dataset") == name, pl.col("metric") == METRIC).sort("mean", descending=True)
-    prevalence_S = by_seed(next(iter(species.values())), "prevalence", seeds[:1])[0]
-    shown = choose_by_rank(best_first["variant"].to_list(), MAPPED)
-    models = {variant: load_model(cells[variant].encoder(seeds[0])) for variant in shown}
-    return DatasetResults(
+    ap = {variant: study.values(name, variant) for variant in variants}
+    site_ap = {variant: study.values(name, variant, "sample_map") for variant in variants}
+    prevalence_S = study.prevalence(name, variants[0])
+    shown = choose_by_rank(study.ranked(name), MAPPED)
+    models = {variant: load_model(CellFiles(name, variant).encoder(study.seeds[0])) for variant in shown}
+    return DatasetContent(
         name=name,
-        summary=read_json(files.summary),
+        summary=study.summary(name),
         ap=ap,
+        pairs=study.pairs(name),
         prevalence_S=prevalence_S,
         records_S=records.records_per_species(),
         extent_S=range_extent(survey.sites_M2, survey.truth_MS),
         site_ap={} if any(np.isnan(values).all() for values in site_ap.values()) else site_ap,
         effort_M=records_nearby(survey.sites_M2, records.sites_N2, records.row_P),
-        losses={v: np.mean([history["loss"] for history in own], axis=0).tolist() for v, own in histories.items()},
-        probes={v: mean_probes(own) for v, own in histories.items() if all("probes" in history for history in own)},
-        seconds=seconds_per_run(cells),
-        curves=read_curves(cells),
+        losses={variant: study.losses(name, variant) for variant in variants},
+        probes=where_there(partial(study.probes, name), variants),
+        seconds=where_there(partial(study.seconds, name), variants),
+        curves={
+            kind: where_there(partial(study.curves, name, kind=kind), variants)
+            for kind in ("precision_recall", "calibration")
+        },
         maps=species_maps(records, survey, models, prevalence_S, {v: values[0] for v, values in ap.items()}),
-        records_png=files.map.read_bytes() if files.map.exists() else None,
+        records_png=study.records_map(name),
     )
+
+
+def where_there(read: Callable[[str], T], variants: tuple[str, ...]) -> dict[str, T]:
+    """Variant to what ``read`` finds of it, without the variants of which it is missing."""
+    found = {}
+    for variant in variants:
+        with suppress(MissingResultsError):
+            found[variant] = read(variant)
+    return found
 
 
 def species_maps(
@@ -115,35 +129,6 @@ def species_maps(
             )
         )
     return found
-
-
-def mean_probes(histories: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
-    """What was probed after every epoch, mean over seeds; what was undefined is NaN."""
-    names = histories[0]["probes"]
-    return {
-        name: np.mean([np.array(history["probes"][name], dtype=np.float64) for history in histories], axis=0)
-        for name in names
-    }
-
-
-def seconds_per_run(cells: dict[str, CellFiles]) -> dict[str, float]:
-    """Mean training time of the variants whose present results were trained here and not restored."""
-    seconds = {}
-    for variant, cell in cells.items():
-        if cell.timing.exists():
-            timing = read_json(cell.timing)
-            if timing["runs"] == content_hash(cell.runs):
-                seconds[variant] = float(np.mean(list(timing["seconds"].values())))
-    return seconds
-
-
-def read_curves(cells: dict[str, CellFiles]) -> pl.DataFrame | None:
-    """The curves of all variants, where every one has them."""
-    if not all(cell.curves.exists() for cell in cells.values()):
-        return None
-    return pl.concat(
-        [pl.read_parquet(cell.curves).with_columns(variant=pl.lit(variant)) for variant, cell in cells.items()]
-    )
 
 
 def penalties(params: Params) -> dict[str, Penalty]:

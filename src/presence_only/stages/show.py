@@ -9,21 +9,16 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from presence_only.errors import DataError
 from presence_only.layout import COMPARISON, FIGURES, REPORT
+from presence_only.results import StudyResults
 from presence_only.stages._cell import run_stage
 from presence_only.tracking import repository_root, viewing
 
 
 def main() -> None:
     """Print one table a data set: variants by mAP, with AUC and sample mAP beside it."""
-    if not COMPARISON.exists():
-        raise FileNotFoundError(2, "no results yet", str(COMPARISON))
+    results = StudyResults().comparison
     console = Console(width=110)
-    try:
-        results = pl.read_csv(COMPARISON)
-    except pl.exceptions.NoDataError:
-        raise DataError(f"{COMPARISON} is empty; run `dvc repro`, which writes it anew") from None
     for dataset in results["dataset"].unique(maintain_order=True):
         console.print(leaderboard(results.filter(pl.col("dataset") == dataset), dataset))
     print(f"table    {COMPARISON.resolve()}")

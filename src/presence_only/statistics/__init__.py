@@ -11,9 +11,9 @@ are left out of all comparisons, so that every pair is judged on the same ones.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -27,16 +27,17 @@ from presence_only.statistics.paired import (
     rank_biserial,
     signed_rank_test,
 )
+from presence_only.statistics.significance import LEVEL, is_significant
 
 Family = Literal["best", "all"]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One variant against another that has a lower mean, or the same.
+    """One variant against another; in a table of pairs the other has a lower mean, or the same.
 
     Args:
-        first: The variant with the higher mean.
+        first: The variant that a positive difference favours.
         second: The other.
         difference: Mean over seeds and units of first - second, in the metric's unit.
         low: Lower end of the interval of the difference, by hierarchical bootstrap.
@@ -48,8 +49,9 @@ class Pair:
         rank_biserial: -1..1; the share of the rank sum where ``first`` is higher minus that where it is
             lower: 0 for no tendency, 1 if every unit favours ``first``.
         share_higher: Share of units where ``first`` is higher, equal ones counting one half.
-        shown: Whether ``first`` may be called better; see :func:`compare_pairs`.
-        verdict: One sentence that says so, or that no difference is shown.
+        significant: See :func:`~presence_only.statistics.significance.is_significant`; the column ``shown`` of
+            results/pairs.csv.
+        verdict: The sentence of results/pairs.csv.
     """
 
     first: str
@@ -62,8 +64,31 @@ class Pair:
     holm_units: float
     rank_biserial: float
     share_higher: float
-    shown: bool
+    significant: bool
     verdict: str
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """A row of results/pairs.csv as a pair.
+
+        Raises:
+            KeyError: If the row lacks a column.
+        """
+        names = [field.name for field in fields(cls) if field.name != "significant"]
+        return cls(**{name: row[name] for name in names}, significant=is_significant(row))
+
+    def turned(self) -> Self:
+        """The same comparison from the other side: second minus first."""
+        return replace(
+            self,
+            first=self.second,
+            second=self.first,
+            difference=-self.difference,
+            low=-self.high,
+            high=-self.low,
+            rank_biserial=-self.rank_biserial,
+            share_higher=1 - self.share_higher,
+        )
 
 
 def compare_pairs(
@@ -71,19 +96,14 @@ def compare_pairs(
     *,
     family: Family = "best",
     unit: str = "species",
-    level: float = 0.95,
+    level: float = LEVEL,
     resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[Pair, ...]:
     """Compare variants pair by pair.
 
-    A difference is *shown* if the bootstrap interval excludes 0, the test over seeds and units and
-    Holm's corrected Wilcoxon test both have p at most 1 - level, and mean and ranks point the same way.
-    All are asked for, as each is blind to something: the interval is a little narrow with few seeds;
-    the test over seeds trusts the mean, which a few species can rule, and is for this one pair;
-    Wilcoxon's is corrected for the number of pairs, but takes the seeds that happened to be run for
-    granted. With one seed nothing is known of how much another training would change, and the verdict
-    says so.
+    :func:`~presence_only.statistics.significance.is_significant` says when a difference is significant. With
+    one seed nothing is known of how much another training would change, and the verdict says so.
 
     Source: Demsar (2006), https://jmlr.org/papers/v7/demsar06a.html, for Wilcoxon's test over many
     tasks; Holm (1979) for the correction; Kerby (2014), https://doi.org/10.2466/11.IT.3.1, for the
@@ -125,8 +145,6 @@ def compare_pairs(
     for i, ((a, b), difference_VU) in enumerate(zip(pairs, differences, strict=True)):
         low, high = np.quantile(mean_RK[:, a] - mean_RK[:, b], [tail, 1 - tail])
         difference_U = difference_VU.mean(axis=0)
-        effect = rank_biserial(difference_U)
-        shown = bool(low > 0 and effect > 0 and max(p_seeds[i], holm_units[i]) <= 1 - level)
         pair = Pair(
             first=names[a],
             second=names[b],
@@ -136,23 +154,53 @@ def compare_pairs(
             p_seeds=p_seeds[i],
             p_units=p_units[i],
             holm_units=holm_units[i],
-            rank_biserial=effect,
+            rank_biserial=rank_biserial(difference_U),
             share_higher=float(np.mean((difference_U > 0) + 0.5 * (difference_U == 0))),
-            shown=shown,
+            significant=False,
             verdict="",
         )
+        pair = replace(pair, significant=is_significant(vars(pair), level=level))
         found.append(_judged(pair, unit, level, values_KVU.shape[1], len(difference_U)))
     return tuple(found)
 
 
 def pairs_table(pairs: Sequence[Pair]) -> pl.DataFrame:
-    """One row a pair, the fields of :class:`Pair` as columns; there may be no rows."""
+    """One row a pair, as in results/pairs.csv; there may be no rows.
+
+    Returns:
+        The fields of :class:`Pair` as columns, ``significant`` under the name ``shown``.
+    """
     kinds = {"str": pl.String, "float": pl.Float64, "bool": pl.Boolean}
-    return pl.DataFrame([vars(pair) for pair in pairs], schema={f.name: kinds[str(f.type)] for f in fields(Pair)})
+    table = pl.DataFrame([vars(pair) for pair in pairs], schema={f.name: kinds[str(f.type)] for f in fields(Pair)})
+    return table.rename({"significant": "shown"})
+
+
+def compare_two(
+    first: str, first_VU: NDArray[Any], second: str, second_VU: NDArray[Any], *, unit: str = "species"
+) -> Pair:
+    """One comparison that no table of pairs holds, such as an interaction or one over some of the species.
+
+    Args:
+        first: Name of what a positive difference favours.
+        first_VU: Its values, NaN where undefined.
+        second: Name of the other.
+        second_VU: Its values, the same shape.
+        unit: What a unit is, for the verdict.
+
+    Returns:
+        ``first`` minus ``second`` by :func:`compare_pairs`, whichever has the higher mean.
+
+    Raises:
+        ValueError: If the names are the same, shapes differ, or no unit is defined for both.
+    """
+    if first == second:
+        raise ValueError(f"{first!r} is given twice; a comparison needs two names")
+    (pair,) = compare_pairs({first: first_VU, second: second_VU}, unit=unit)
+    return pair if pair.first == first else pair.turned()
 
 
 def study_verdict(pairs: Sequence[Pair], *, unit: str = "species") -> str:
-    """What a study shows of its best variant, in one or two sentences.
+    """What a study says of its best variant, in one or two sentences.
 
     Args:
         pairs: What :func:`compare_pairs` returned; of all pairs those with the best are looked at.
@@ -165,21 +213,21 @@ def study_verdict(pairs: Sequence[Pair], *, unit: str = "species") -> str:
         raise ValueError("there are no pairs to judge; at least one is needed")
     best = pairs[0].first
     own = [pair for pair in pairs if pair.first == best]
-    beaten = [pair for pair in own if pair.shown]
-    open_ones = [pair.second for pair in own if not pair.shown]
+    beaten = [pair for pair in own if pair.significant]
+    open_ones = [pair.second for pair in own if not pair.significant]
     if not beaten:
         others = own[0].second if len(own) == 1 else f"any of the other {len(own)} variants"
-        return f"No difference shown: {best} has the highest mean, but is not shown to be above {others}."
+        return f"{best} has the highest mean, but its difference from {others} is not significant."
     nearest = min(beaten, key=lambda pair: pair.difference)
     margin = (
         f"the smallest of these differences is {points(nearest.difference)} points ({nearest.second}, "
         f"interval {points(nearest.low)} to {points(nearest.high)})"
     )
     if not open_ones:
-        return f"{best} is above every other variant over these {unit} and seeds; {margin}."
+        return f"{best} is significantly above every other variant over these {unit} and seeds; {margin}."
     return (
-        f"{best} has the highest mean and is shown to be above {len(beaten)} of {len(own)} others; {margin}. "
-        f"No difference shown from {', '.join(open_ones)}."
+        f"{best} has the highest mean and is significantly above {len(beaten)} of {len(own)} others; {margin}. "
+        f"Its differences from {', '.join(open_ones)} are not significant."
     )
 
 
@@ -194,7 +242,7 @@ def _judged(pair: Pair, unit: str, level: float, n_seeds: int, n_units: int) -> 
         f"{points(pair.difference)} points ({100 * level:g} % interval {points(pair.low)} to {points(pair.high)}; "
         f"{n_units:,} {unit}, {n_seeds} {'seed' if n_seeds == 1 else 'seeds'})"
     )
-    if not pair.shown:
+    if not pair.significant:
         verdict = f"No difference shown between {pair.first} and {pair.second}: {size}{_doubt(pair, unit, level)}."
     elif n_seeds == 1:
         verdict = (
@@ -207,7 +255,7 @@ def _judged(pair: Pair, unit: str, level: float, n_seeds: int, n_units: int) -> 
 
 
 def _doubt(pair: Pair, unit: str, level: float) -> str:
-    """Why a difference whose interval leaves out 0 is not shown all the same; the end of a sentence."""
+    """Why a difference whose interval leaves out 0 is not significant all the same; the end of a sentence."""
     if pair.low <= 0:
         return ""
     if pair.p_seeds > 1 - level:

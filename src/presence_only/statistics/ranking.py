@@ -1,4 +1,4 @@
-"""Average ranks of variants over many species, and which of them form a group without a shown difference.
+"""Average ranks of variants over many species, and groups of variants without a significant difference.
 
 Shape legend: K variants, U units (species or sites).
 """
@@ -79,12 +79,12 @@ def nemenyi_difference(n_variants: int, n_units: int, level: float = 0.95) -> fl
     return float(quantile * (n_variants * (n_variants + 1) / (6 * n_units)) ** 0.5)
 
 
-def groups(order: Sequence[str], shown: Collection[frozenset[str]]) -> tuple[tuple[str, ...], ...]:
-    """The largest runs of neighbours in ``order`` among which no pair is shown to differ.
+def groups(order: Sequence[str], significant: Collection[frozenset[str]]) -> tuple[tuple[str, ...], ...]:
+    """The largest runs of neighbours in ``order`` among which no pair differs significantly.
 
     Args:
         order: Variants, best first.
-        shown: Pairs that are shown to differ.
+        significant: Pairs that differ significantly.
 
     Returns:
         Runs of at least two variants, none inside another; they may overlap.
@@ -93,7 +93,7 @@ def groups(order: Sequence[str], shown: Collection[frozenset[str]]) -> tuple[tup
     reach = 0
     for start, name in enumerate(order):
         end = start + 1
-        while end < len(order) and not any(frozenset((order[end], other)) in shown for other in order[start:end]):
+        while end < len(order) and not any(frozenset((order[end], other)) in significant for other in order[start:end]):
             end += 1
         if end - start > 1 and end > reach:
             found.append((name, *order[start + 1 : end]))

@@ -1,16 +1,15 @@
-"""A notebook from its source to one HTML page: executed by the running Python, readable offline."""
+"""A notebook from its plain text to one that holds its outputs, executed by the running Python."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
-from importlib.resources import files
+from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import mistune
+import jupytext
 import nbformat
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
@@ -20,6 +19,16 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 from presence_only.errors import UserError
+
+# Of any machine that has the package: no version, no path.
+_METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
+}
+
+
+# What nbconvert says of an image.
+_NO_WORDS = "No description has been provided for this image"
 
 
 class NotebookError(UserError):
@@ -34,13 +43,37 @@ class _RunningPython(KernelSpecManager):  # type: ignore[misc, unused-ignore]
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 
-def execute_notebook(path: Path, folder: Path, timeout: float) -> NotebookNode:
-    """Run every cell of a notebook from top to bottom and return a copy with the outputs.
+def read_notebook(path: Path) -> NotebookNode:
+    """A notebook from a script in jupytext's percent format, without outputs.
 
-    Nothing of the time or the machine enters the copy: equal inputs give an equal copy.
+    Cells are numbered by their place, so that equal text gives equal bytes.
 
     Args:
-        path: The notebook.
+        path: Of the script.
+
+    Raises:
+        NotebookError: If the file has no cell marks.
+        FileNotFoundError: If there is no such file.
+    """
+    text = path.read_text()
+    if not any(line.startswith("# %%") for line in text.splitlines()):
+        raise NotebookError(f"{path.name} is no notebook: no line begins a cell with `# %%`")
+    notebook: NotebookNode = jupytext.reads(text, fmt="py:percent")
+    notebook.metadata = nbformat.from_dict(_METADATA)  # type: ignore[no-untyped-call, unused-ignore]
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for i, cell in enumerate(notebook.cells):
+        cell.id, cell.metadata = f"cell-{i + 1}", nbformat.from_dict({})  # type: ignore[no-untyped-call, unused-ignore]
+    nbformat.validate(notebook)
+    return notebook
+
+
+def execute_notebook(path: Path, folder: Path, timeout: float) -> NotebookNode:
+    """Run every cell of a notebook from top to bottom and return it with the outputs.
+
+    Nothing of the time or the machine enters it: equal inputs give an equal notebook.
+
+    Args:
+        path: Of the script, as :func:`read_notebook` takes it.
         folder: Working folder of its code.
         timeout: Seconds that one cell may take, greater than 0.
 
@@ -50,7 +83,7 @@ def execute_notebook(path: Path, folder: Path, timeout: float) -> NotebookNode:
     """
     if not timeout > 0:
         raise ValueError(f"timeout = {timeout}: must be greater than 0 seconds")
-    notebook = _read(path)
+    notebook = read_notebook(path)
     last = {"index": 0}
     with TemporaryDirectory() as private:
         manager = AsyncKernelManager(
@@ -79,45 +112,33 @@ def execute_notebook(path: Path, folder: Path, timeout: float) -> NotebookNode:
             raise _failure(path, notebook, last["index"], f"took longer than {timeout:g} s") from None
         except DeadKernelError:
             raise _failure(path, notebook, last["index"], "its Python ended while it ran") from None
+    # The kernel tells its version, which differs between machines.
+    notebook.metadata = nbformat.from_dict(_METADATA)  # type: ignore[no-untyped-call, unused-ignore]
     return notebook
 
 
 def notebook_html(notebook: NotebookNode, title: str) -> str:
-    """One HTML page with everything in it: no script, no file beside it, nothing from the network.
+    """The page that nbconvert makes of an executed notebook, without anything from the network.
 
     Args:
         notebook: With its outputs.
-        title: Of the page, where the notebook has no heading of the first level.
+        title: Of the page.
     """
-    heading = re.search(r"^# (.+)$", notebook.cells[0].source if notebook.cells else "", flags=re.MULTILINE)
-    template = files("presence_only").joinpath("templates/notebook.html.j2").read_text()
     exporter = HTMLExporter(  # type: ignore[no-untyped-call, unused-ignore]
-        template_name="basic",
-        raw_template=template,
         exclude_anchor_links=True,
         exclude_input_prompt=True,
         exclude_output_prompt=True,
+        mathjax_url="",
+        require_js_url="",
+        jquery_url="",
+        mermaid_js_url="",
     )
-    # Names in the results come from data: no tag among them becomes one of the page's.
-    markdown = mistune.create_markdown(escape=True, plugins=["table", "url"])
-    exporter.register_filter("markdown2html", markdown)  # type: ignore[no-untyped-call, unused-ignore]
-    resources: dict[str, Any] = {"metadata": {"name": heading[1] if heading else title}}
-    html, _ = exporter.from_notebook_node(notebook, resources=resources)
-    return str(html)
-
-
-def _read(path: Path) -> NotebookNode:
-    """The notebook as it is stored, without what an earlier execution left."""
-    try:
-        notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call, unused-ignore]
-        nbformat.validate(notebook)
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
-        told = str(error).strip().splitlines()[0]
-        raise NotebookError(f"{path.name} is no notebook: {told}") from None
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    return notebook
+    html, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    # nbconvert writes the same words for every image; these come from the notebook.
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    images = [output for output in outputs if "image/png" in output.get("data", {})]
+    words = iter([image.metadata.get("image/png", {}).get("alt", _NO_WORDS) for image in images])
+    return re.sub(f'alt="{_NO_WORDS}"', lambda _: f'alt="{escape(next(words))}"', str(html))
 
 
 def _failure(path: Path, notebook: NotebookNode, index: int, what: str) -> NotebookError:

@@ -1,4 +1,4 @@
-"""What the report of a study is made of: arrays and tables, as the stage read them.
+"""What the report's page shows: arrays and tables, which the stage takes from the study's results and its data.
 
 Shape legend: V seeds, S species, M survey sites.
 """
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 
 from presence_only.figures.ranges import SpeciesMap
 from presence_only.losses.elementwise import Penalty
+from presence_only.statistics import Pair
 
 Array = NDArray[Any]
-# The metric that decides.
-METRIC = "species_map"
 
 
 @dataclass(frozen=True)
-class DatasetResults:
-    """What the report knows of one data set. What a study has not measured is left empty, and its section out.
+class DatasetContent:
+    """What the page shows of one data set. What a study has not measured is left empty, and its section out.
 
     Args:
         name: Name of the data set.
         summary: Counts, as ``generate`` wrote them; ``filters``, ``notes`` and ``facts`` may be among them.
         ap: Variant to average precision (V, S), NaN where undefined.
+        pairs: Every pair of variants, the best one's first, as results/pairs.csv has them for mAP.
         prevalence_S: Share of surveyed sites where a species is present.
         records_S: Number of training records of every species.
         extent_S: How far each species reaches, in km.
@@ -36,7 +36,7 @@ class DatasetResults:
         losses: Variant to training loss per epoch, mean over seeds.
         probes: Variant to what was probed per epoch, mean over seeds.
         seconds: Variant to training time per run.
-        curves: Variant, seed, curve (``precision_recall`` or ``calibration``), x, y and n.
+        curves: Kind (``precision_recall`` or ``calibration``) to variant to the points x, y, n of every seed.
         maps: Species to map, all under the same variants.
         records_png: A map of the records.
     """
@@ -44,6 +44,7 @@ class DatasetResults:
     name: str
     summary: Mapping[str, Any]
     ap: Mapping[str, Array]
+    pairs: Sequence[Pair]
     prevalence_S: Array
     records_S: Array
     extent_S: Array
@@ -52,19 +53,19 @@ class DatasetResults:
     losses: Mapping[str, Sequence[float]] = field(default_factory=dict)
     probes: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
-    curves: pl.DataFrame | None = None
+    curves: Mapping[str, Mapping[str, pl.DataFrame]] = field(default_factory=dict)
     maps: Sequence[SpeciesMap] = ()
     records_png: bytes | None = None
 
 
 @dataclass(frozen=True)
-class StudyResults:
-    """What the report is made of.
+class PageContent:
+    """What the page is made of.
 
     Args:
         name: Name of the study.
         table: The comparison table.
-        datasets: Results of every data set.
+        datasets: What it shows of every data set.
         penalties: Elementwise penalties to draw, by the name to show.
         settings: Variant to its settings, in words.
         common: Further settings of the study, name to value.
@@ -74,7 +75,7 @@ class StudyResults:
 
     name: str
     table: pl.DataFrame
-    datasets: Sequence[DatasetResults]
+    datasets: Sequence[DatasetContent]
     penalties: Mapping[str, Penalty]
     settings: Mapping[str, str]
     common: Mapping[str, str]

@@ -1,0 +1,165 @@
+# %% [markdown]
+# # LAN-full: which pairs should count as absent, and how much should a record weigh?
+#
+# `an_slds` takes another species at the same location as absent, `an_ssdl` the same species at another location,
+# `an_full` both, and all of them; the `_me` forms ask for uncertainty in place of absence. `assume_negative` is
+# the form of the BirdNET geomodel, with M sampled species of the row. lambda is the weight of a record.
+#
+# **Before you choose a loss by this page:** the training is short (6 epochs or 600 steps, Adam with `beta2:
+# 0.999`), and this decides much of the order: with `beta2: 0.95` the lead of `an_full` over cross-entropy shrinks
+# from +0.289 (+0.260 to +0.316), significant (`full_b999` - `bce_b999`), to +0.069 (+0.057 to +0.081),
+# significant (`full_b95` - `bce_b95`), in `experiments/adam_memory/results/pairs.csv`.
+#
+# Tables and figures are made from the studies' files; nothing is trained here. A difference is *significant* if
+# its 95 % interval and its tests, corrected for all pairs of the study, say so together (`results/pairs.csv`).
+# What is not in git is shown only to those who ran the study.
+
+# %%
+from presence_only.notebook import runs, scores
+from presence_only.notebook.studies import beside, here
+
+study = here()
+lan_full = beside(study, "lan_full")
+records = beside(study, "records_per_species")
+strategies = ["an_full", "an_slds", "an_ssdl", "an_full_me", "an_slds_me", "an_ssdl_me", "assume_negative"]
+
+# %% [markdown]
+# ## How do the strategies compare?
+#
+# First in the default study.
+
+# %%
+scores.comparison(study, *strategies)
+
+# %%
+scores.leaderboard(study, *strategies)
+
+# %% [markdown]
+# After this short training `an_full` has the highest mAP of the strategies, 0.656 (0.635 to 0.674) in
+# `results/comparison.csv`.
+
+# %% [markdown]
+# Then in `experiments/lan_full`, which has more of them in a second virtual world.
+
+# %%
+scores.comparison(lan_full, *strategies)
+
+# %%
+scores.leaderboard(lan_full, *strategies)
+
+# %% [markdown]
+# There `full_l256` has the highest, 0.673 (0.655 to 0.692), and `an_ssdl_me` the lowest, 0.261 (0.237 to 0.285),
+# in `experiments/lan_full/results/comparison.csv`.
+
+# %% [markdown]
+# ## The same place, another place, or both?
+
+# %%
+scores.pairs(lan_full, ("full_l64", "an_slds"), ("full_l64", "an_ssdl"), ("an_slds", "an_ssdl"))
+
+# %% [markdown]
+# Both: `full_l64` is above `an_slds` by +0.108 (+0.091 to +0.124), significant, and `an_slds` above `an_ssdl` by
+# +0.101 (+0.080 to +0.123), significant, in `experiments/lan_full/results/pairs.csv`.
+
+# %% [markdown]
+# ## Absent, or merely unsure?
+#
+# Each entropy form stands beside its plain form with the same lambda.
+
+# %%
+scores.pairs(lan_full, ("full_me", "full_l64"), ("an_slds_me", "an_slds"), ("an_ssdl_me", "an_ssdl"))
+
+# %% [markdown]
+# Absent: asking for uncertainty changes mAP by -0.023 (-0.033 to -0.012), significant (`full_me` - `full_l64`),
+# and by -0.188 (-0.215 to -0.164), significant (`an_slds_me` - `an_slds`), in
+# `experiments/lan_full/results/pairs.csv`.
+
+# %% [markdown]
+# ## How much should a record weigh?
+
+# %%
+scores.sweep(lan_full, "pos_lambda", "an_full", "assume_negative", log=True)
+
+# %%
+scores.pairs(lan_full, ("full_l256", "full_l1"), ("full_l256", "full_l64"), ("full_l256", "full_l1024"))
+
+# %% [markdown]
+# About 256 for these 500 species: `full_l256` is above `full_l64` by +0.021 (+0.012 to +0.030), significant, and
+# above `full_l1024` by +0.008 (-0.003 to +0.020), not significant, in `experiments/lan_full/results/pairs.csv`.
+
+# %% [markdown]
+# ## How many sampled absences are enough?
+#
+# `neg_samples: 0` takes all species of a row; it stands at their number.
+
+# %%
+scores.sweep(lan_full, "neg_samples", "assume_negative", log=True)
+
+# %%
+scores.pairs(lan_full, ("an_l64_m0", "an_l64_m128"), ("an_l64_m0", "an_l64_m8"), ("an_l4_m0", "an_l4_m8"))
+
+# %% [markdown]
+# All species are above 128 of 500 by +0.002 (-0.006 to +0.010), not significant (`an_l64_m0` - `an_l64_m128`),
+# and above 8 by +0.022 (+0.013 to +0.031), significant (`an_l64_m0` - `an_l64_m8`), in
+# `experiments/lan_full/results/pairs.csv`.
+
+# %% [markdown]
+# ## Where should the other places come from?
+#
+# From background sites uniform on the sphere, on land, or at the records of the target group: three data sets of
+# `experiments/records_per_species` that differ in nothing else. Different data sets are not paired in any table,
+# so there is no test of their differences here.
+
+# %%
+scores.worlds(records, "background")
+
+# %%
+scores.worlds_table(records, "background")
+
+# %% [markdown]
+# For `an_full` sites uniform on the sphere (`cap_100`) reach 0.704 (0.686 to 0.722), sites on land
+# (`cap_100_land`) 0.687 (0.669 to 0.705), and the target group (`cap_100_target_group`) 0.653 (0.632 to 0.672),
+# in `experiments/records_per_species/results/comparison.csv`. This is one virtual world.
+
+# %% [markdown]
+# Other rows of the batch may also stand in the place of background sites (`spatial: batch`).
+
+# %%
+scores.pairs(lan_full, ("full_batch_l64", "an_l64_m0"), ("full_l64", "an_l64_m0"))
+
+# %% [markdown]
+# They bring +0.003 (-0.001 to +0.007), not significant (`full_batch_l64` - `an_l64_m0`), where background sites
+# bring +0.053 (+0.038 to +0.067), significant (`full_l64` - `an_l64_m0`), in
+# `experiments/lan_full/results/pairs.csv`.
+
+# %% [markdown]
+# ## Does a score mean what the loss says?
+#
+# Where a species has a record in a share pi of the rows, the weighted cross-entropy is least at a score of
+# `lambda pi / (lambda pi + 1 - pi + b)`, b being the weight of background sites without the species. That is for
+# a network that cannot tell sites apart; one that can spreads its scores around it.
+
+# %%
+runs.expected_scores(study, "bce", "assume_negative", "an_full")
+
+# %%
+runs.expected_score_table(study, "bce", "assume_negative", "an_full")
+
+# %% [markdown]
+# Scores of losses with another lambda have another level, so a threshold for one is none for another.
+
+# %% [markdown]
+# ## Which loss needs how many records?
+#
+# The same world with at most 10, 100 or 1000 records of every species, as in SINR's table.
+
+# %%
+scores.worlds(records, "cap", log=True)
+
+# %%
+scores.worlds_table(records, "cap")
+
+# %% [markdown]
+# With at most 10 records (`cap_10`) `an_full` is above `asl_g4_m020` by +0.008 (-0.000 to +0.017), not
+# significant, and with at most 1000 (`cap_1000`) by +0.031 (+0.018 to +0.043), significant, in
+# `experiments/records_per_species/results/pairs.csv`. All three losses had the same number of steps.

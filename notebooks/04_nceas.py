@@ -1,0 +1,67 @@
+# %% [markdown]
+# # NCEAS: the same losses on real records with independent surveys
+#
+# The benchmark of Elith et al. (2020) has presence-only records to train on and presence-absence surveys to test
+# on. Its files are not part of this repository; `experiments/nceas/README.md` says how to get them. This page
+# needs only the tables that are committed with that study, and the figures that others published for the same
+# regions (`experiments/nceas/published.csv`).
+#
+# **Before you choose a loss by this page:** the short training of the default study (6 epochs, Adam with `beta2:
+# 0.999`) decides much of its order, and the 800 steps of this study have the same `beta2`: in a virtual world
+# `beta2: 0.95` alone lifts the mAP of cross-entropy by +0.234 (+0.200 to +0.268), significant (`bce_b95` -
+# `bce_b999` in `experiments/adam_memory/results/pairs.csv`).
+#
+# Tables and figures are made from these files; nothing is trained here. A difference is *significant* if its 95 %
+# interval and its tests, corrected for all pairs of the region, say so together
+# (`experiments/nceas/results/pairs.csv`). Published figures come without intervals.
+
+# %%
+from presence_only.notebook import published
+from presence_only.notebook.studies import beside, here
+
+nceas = beside(here(), "nceas")
+
+# %% [markdown]
+# ## How do our losses do, region by region?
+
+# %%
+published.regions(nceas)
+
+# %% [markdown]
+# The AUC of `blend` is 0.737 (0.698 to 0.774) in `nceas_awt`, 0.806 (0.764 to 0.846) in `nceas_sa` and 0.843
+# (0.812 to 0.872) in `nceas_swi`, in `experiments/nceas/results/comparison.csv`.
+
+# %%
+published.against_the_best(nceas)
+
+# %% [markdown]
+# Few of these differences are significant. The AUC of `bce` differs from that of `blend` by -0.044 (-0.076 to
+# -0.012), significant, in `nceas_awt`, by -0.022 (-0.043 to -0.001), not significant, in `nceas_sa` and by -0.051
+# (-0.075 to -0.031), significant, in `nceas_swi`, in `experiments/nceas/results/pairs.csv`.
+
+# %% [markdown]
+# ## How do they compare with what others published?
+
+# %%
+published.published(nceas)
+
+# %% [markdown]
+# In each region the highest published figure here lies within the interval of `blend`. Its configuration was
+# chosen by cross-validation on presence-only data; networks, features and training differ between the sources.
+
+# %% [markdown]
+# ## The same loss, by others
+#
+# These are the published methods with a loss that the study has too.
+
+# %%
+published.same_loss(nceas)
+
+# %% [markdown]
+# A loss is one part of a method: the same name with another network and another background gives another figure.
+
+# %% [markdown]
+# ## Where do the published figures come from?
+
+# %%
+published.sources(nceas)

@@ -1,0 +1,38 @@
+"""The one rule by which a difference of two variants is called significant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+LEVEL = 0.95
+
+
+def is_significant(row: Mapping[str, Any], *, level: float = LEVEL) -> bool:
+    """Whether a paired difference is significant: by its interval, by both tests and by its ranks together.
+
+    The interval excludes 0; the test over seeds and units and the corrected Wilcoxon test both have p at most
+    1 - ``level``; mean and ranks point the same way. All are asked for, as each is blind to something: the
+    interval is a little narrow with few seeds; the test over seeds trusts the mean, which a few species can
+    rule, and is for this one pair; Wilcoxon's is corrected for the number of pairs, but takes the seeds that
+    happened to be run for granted.
+
+    Args:
+        row: A row of results/pairs.csv, or the fields of a :class:`~presence_only.statistics.Pair`: low and high
+            (the interval), p_seeds, holm_units (Wilcoxon's p, corrected) and rank_biserial. Others are not read.
+        level: Level of the interval, within 0..1; the tests are held against 1 - ``level``.
+
+    Returns:
+        True or False; a p value of NaN is that of a test that could not be made, and is not significant.
+
+    Raises:
+        KeyError: If ``row`` lacks one of these columns.
+    """
+    up = row["low"] > 0 and row["rank_biserial"] > 0
+    down = row["high"] < 0 and row["rank_biserial"] < 0
+    return bool((up or down) and row["p_seeds"] <= 1 - level and row["holm_units"] <= 1 - level)
+
+
+def judged(significant: bool) -> str:
+    """The words for it: ``significant`` or ``not significant``."""
+    return "significant" if significant else "not significant"
