@@ -67,7 +67,6 @@ def dataset(name="virtual", variants=("a", "b", "c"), seeds=3, species=40, sites
             v: {"observed_score": epochs, "unobserved_score": epochs / 9, "unobserved_below_0.05": epochs}
             for v in variants
         },
-        seconds={v: 3.0 + i for i, v in enumerate(variants)},
         curves={kind: dict.fromkeys(variants, points) for kind in ("precision_recall", "calibration")},
         maps=maps,
         records_png=PIXEL,

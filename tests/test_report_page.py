@@ -59,8 +59,8 @@ def test_links_and_ids_agree(page):
 def test_every_figure_has_a_text(page):
     reader = Reader(page)
     svgs, images = reader.all("svg"), reader.all("img")
-    # Ranking 4, maps, classes 4, curves 2, power, learning 2, cost; the bare one: ranking 4, classes 3, power; losses.
-    assert len(svgs) == 15 + 8 + 1
+    # Ranking 4, maps, classes 4, curves 2, power, learning 2; the bare one: ranking 4, classes 3, power; losses.
+    assert len(svgs) == 14 + 8 + 1
     assert all(len(a["aria-label"]) > 20 and a["role"] == "img" for a in svgs)
     (image,) = images
     assert image["alt"].startswith("Map of the training records")

@@ -31,10 +31,11 @@ def results(seeds, sites):
     ],
 )
 def test_one_is_no_plural(seeds, sites, title):
-    table = show.leaderboard(results(seeds, sites), "virtual")
+    table = show.leaderboard(results(seeds, sites), "virtual", {"bce": 2.04})
     assert table.title == title
     assert list(table.columns[0].cells) == ["an_full", "bce"]
     assert list(table.columns[3].cells) == ["-" if seeds == 1 else "0.0500"] * 2
+    assert list(table.columns[6].cells) == ["-", "2.0"]
 
 
 def test_a_study_below_the_root_shows_the_store_at_the_root(tmp_path, monkeypatch, capsys):

@@ -97,25 +97,6 @@ def sweep_figure(
     return figure
 
 
-def cost_figure(rows: pl.DataFrame, seconds: Sequence[float]) -> Figure:
-    """Mean average precision with its interval against the seconds of training; a dot for each variant.
-
-    Args:
-        rows: Rows of the comparison table.
-        seconds: Of one seed's training, a value for each row.
-    """
-    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
-    axes = figure.subplots()
-    mean, low, high = (rows[column].to_numpy() for column in ("mean", "low", "high"))
-    axes.errorbar(seconds, mean, yerr=_arms(mean, low, high), fmt="o", color=BLUE, ecolor="#999999", lw=1, ms=5)
-    for name, x, y in zip(rows["variant"], seconds, mean, strict=True):
-        axes.annotate(name, (x, y), xytext=(5, 3), textcoords="offset points", fontsize=7)
-    axes.set(xlabel="training time of one seed (seconds)", ylabel="mAP with 95 % interval (0 to 1)")
-    axes.set_xlim(0, 1.15 * max(seconds))
-    axes.grid(alpha=0.3)
-    return figure
-
-
 def published_figure(ours: pl.DataFrame, published: pl.DataFrame, metric: str) -> Figure:
     """Our variants with intervals and published methods, a panel for each data set.
 

@@ -35,7 +35,6 @@ class DatasetContent:
         effort_M: Training records near every survey site.
         losses: Variant to training loss per epoch, mean over seeds.
         probes: Variant to what was probed per epoch, mean over seeds.
-        seconds: Variant to training time per run.
         curves: Kind (``precision_recall`` or ``calibration``) to variant to the points x, y, n of every seed.
         maps: Species to map, all under the same variants.
         records_png: A map of the records.
@@ -52,7 +51,6 @@ class DatasetContent:
     effort_M: Array | None = None
     losses: Mapping[str, Sequence[float]] = field(default_factory=dict)
     probes: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
-    seconds: Mapping[str, float] = field(default_factory=dict)
     curves: Mapping[str, Mapping[str, pl.DataFrame]] = field(default_factory=dict)
     maps: Sequence[SpeciesMap] = ()
     records_png: bytes | None = None

@@ -25,7 +25,6 @@ from presence_only.report.sections import (
     Shown,
     breakdown_section,
     comparison_section,
-    cost_section,
     curves_section,
     learning_section,
     maps_section,
@@ -93,14 +92,13 @@ def _section(dataset: DatasetContent, study: PageContent, draw: Draw) -> dict[st
         "sites": int(main["n_sites"][0]),
         "verdict": study_verdict(pairs) if pairs else f"{_alone(ap)}: there is nothing to compare.",
         "pairs": pairs,
-        "leaderboard": _leaderboard(rows, order, pairs, dataset.seconds),
+        "leaderboard": _leaderboard(rows, order, pairs),
         "further": _further(rows, order),
         "figures": comparison_section(rows, ap, dataset.pairs, draw),
         "power": power_section(ap, pairs, draw),
         "breakdowns": breakdown_section(dataset, ap, some, draw),
         "curves": curves_section(dataset, some, draw),
         "learning": learning_section(dataset, order, some, draw),
-        "cost": cost_section(dataset, main, draw),
         "maps": maps_section(dataset, study.land_share, draw),
         "records_png": base64.b64encode(dataset.records_png).decode() if dataset.records_png else "",
         "numbers": numbers | dict(dataset.summary.get("facts", {})),
@@ -114,9 +112,7 @@ def _alone(ap: Mapping[str, Array]) -> str:
     return "A single variant" if len(ap) == 1 else "No species has a value under every variant"
 
 
-def _leaderboard(
-    rows: pl.DataFrame, order: Sequence[str], pairs: Sequence[Pair], seconds: Mapping[str, float]
-) -> list[dict[str, Any]]:
+def _leaderboard(rows: pl.DataFrame, order: Sequence[str], pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """One row a variant, best first."""
     cells = {(row["variant"], row["metric"]): row for row in rows.iter_rows(named=True)}
     against = {pair.second: pair for pair in pairs}
@@ -128,7 +124,6 @@ def _leaderboard(
             "sample": _mean_of(cells.get((name, "sample_map"))),
             "judged": judged(against[name].significant) if name in against else "",
             "behind": "" if name not in against else _behind(against[name]),
-            "seconds": seconds.get(name),
         }
         for name in order
     ]

@@ -28,7 +28,6 @@ from presence_only.figures.report import (
     power_figure,
     short,
 )
-from presence_only.figures.surfaces import cost_figure
 from presence_only.figures.svg import plain
 from presence_only.report.content import DatasetContent
 from presence_only.results import METRIC
@@ -255,19 +254,6 @@ def learning_section(dataset: DatasetContent, order: Sequence[str], some: Sequen
             )
         )
     return shown
-
-
-def cost_section(dataset: DatasetContent, main: pl.DataFrame, draw: Draw) -> Shown | None:
-    """Seconds against quality, where the time was taken for every variant."""
-    rows = main.filter(pl.col("variant").is_in(list(dataset.seconds)))
-    if rows.is_empty():
-        return None
-    seconds = [dataset.seconds[name] for name in rows["variant"]]
-    safe = rows.with_columns(pl.col("variant").map_elements(plain, return_dtype=pl.String))
-    return draw(
-        cost_figure(safe, seconds),
-        f"Training time of a run in seconds against {METRIC}: from {min(seconds):.3g} to {max(seconds):.3g} seconds.",
-    )
 
 
 def maps_section(dataset: DatasetContent, land_share: Array, draw: Draw) -> Shown | None:

@@ -82,7 +82,6 @@ def dataset_content(study: StudyResults, name: str) -> DatasetContent:
         effort_M=records_nearby(survey.sites_M2, records.sites_N2, records.row_P),
         losses={variant: study.losses(name, variant) for variant in variants},
         probes=where_there(partial(study.probes, name), variants),
-        seconds=where_there(partial(study.seconds, name), variants),
         curves={
             kind: where_there(partial(study.curves, name, kind=kind), variants)
             for kind in ("precision_recall", "calibration")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
+from statistics import mean
 
 import polars as pl
 from rich.console import Console
@@ -16,11 +18,15 @@ from presence_only.tracking import repository_root, viewing
 
 
 def main() -> None:
-    """Print one table a data set: variants by mAP, with AUC and sample mAP beside it."""
-    results = StudyResults().comparison
-    console = Console(width=110)
+    """Print one table per data set: variants by mAP, with AUC, sample mAP and training time beside it."""
+    study = StudyResults()
+    results = study.comparison
+    console = Console(width=120)
     for dataset in results["dataset"].unique(maintain_order=True):
-        console.print(leaderboard(results.filter(pl.col("dataset") == dataset), dataset))
+        rows = results.filter(pl.col("dataset") == dataset)
+        seconds = {variant: study.seconds_by_seed(dataset, variant) for variant in rows["variant"].unique()}
+        means = {variant: mean(taken.values()) for variant, taken in seconds.items() if taken}
+        console.print(leaderboard(rows, dataset, means))
     print(f"table    {COMPARISON.resolve()}")
     print(f"report   {REPORT.resolve()}")
     print(f"figures  {FIGURES.resolve()}")
@@ -28,8 +34,14 @@ def main() -> None:
         print(f"{label:8} {step}")
 
 
-def leaderboard(rows: pl.DataFrame, dataset: str) -> Table:
-    """The variants of one data set, best mAP on top."""
+def leaderboard(rows: pl.DataFrame, dataset: str, seconds: Mapping[str, float]) -> Table:
+    """The variants of one data set, best mAP on top.
+
+    Args:
+        rows: Of the comparison table.
+        dataset: Name of the data set.
+        seconds: Variant to the training time of a seed, of those that were trained here.
+    """
     best = rows.filter(pl.col("metric") == "species_map").sort("mean", descending=True)
     seeds, sites = best["n_seeds"][0], best["n_sites"][0]
     table = Table(
@@ -37,7 +49,7 @@ def leaderboard(rows: pl.DataFrame, dataset: str) -> Table:
         f"{sites} site{'s' * (sites != 1)} (0 to 1, higher is better)"
     )
     table.add_column("variant")
-    for name in ("mAP", "95 % interval", "sd of seeds", "AUC-ROC", "sample mAP"):
+    for name in ("mAP", "95 % interval", "sd of seeds", "AUC-ROC", "sample mAP", "seconds a run"):
         table.add_column(name, justify="right")
     others = {(r["variant"], r["metric"]): r["mean"] for r in rows.iter_rows(named=True)}
     for row in best.iter_rows(named=True):
@@ -50,6 +62,7 @@ def leaderboard(rows: pl.DataFrame, dataset: str) -> Table:
             spread,
             f"{others[name, 'auc_roc']:.4f}",
             f"{others[name, 'sample_map']:.4f}",
+            f"{seconds[name]:.1f}" if name in seconds else "-",
         )
     return table
 
