@@ -15,9 +15,10 @@ import pytest
 import tiny
 from matplotlib.figure import Figure
 from ruamel.yaml import YAML
-from test_architecture import closure, is_module
 from tiny_results import write_study
 
+import presence_only
+from presence_only.fingerprint import Fingerprints
 from presence_only.notebook.execution import read_notebook
 from presence_only.results import StudyResults
 from presence_only.stages import notebook
@@ -305,21 +306,11 @@ def test_the_pipeline_looks_at_the_code_of_every_notebook():
     """Of the functions that a notebook calls, an edit runs it again; what it imports is found in its text."""
     command = settings(ROOT / "notebooks/dvc.yaml")["stages"]["code"]["cmd"]
     assert re.findall(r"notebooks/(\w+)\.py", command) == [path.stem for path in NOTEBOOKS]
+    prints = Fingerprints(Path(presence_only.__file__).parent)
     for path in NOTEBOOKS:
-        modules = closure_of(path)
-        assert "presence_only.results" in modules
-        assert "presence_only.statistics.significance" in modules
-
-
-def closure_of(path):
-    """Every module of the package that a notebook loads."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
-                if is_module(name):
-                    found |= closure(name)
-    return found
+        reached = prints.reached(prints.add_script(path))
+        assert ("presence_only.results", "StudyResults") in reached
+        assert ("presence_only.statistics.significance", "is_significant") in reached
 
 
 def test_the_pipeline_runs_the_notebooks_again_when_an_experiment_changes():

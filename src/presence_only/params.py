@@ -7,36 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from presence_only.datasets import parse_dataset
 from presence_only.files import write_whole
 from presence_only.inheritance import inherit
 from presence_only.losses.registry import LossSettings, parse_variant
 from presence_only.settings import Settings, SettingsError
+from presence_only.study import PARAMS, Name, StudySettings, read_yaml
 
 T = TypeVar("T")
-# DVC builds stage names and file paths from these names; a dot or a dash would break them.
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-
-
-class StudySettings(Settings):
-    """What is run: every data set under every variant with every seed."""
-
-    name: Name
-    datasets: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
-    variants: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
-    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
-
-    @field_validator("datasets", "variants", "seeds")
-    @classmethod
-    def _unique(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        if len(set(values)) != len(values):
-            raise ValueError("a list without repeated entries")
-        return values
 
 
 class EncoderSettings(Settings):
@@ -271,17 +252,13 @@ class Params:
 
     def dataset(self, name: str) -> Settings:
         """Settings of one data set of the study."""
-        return self._named("dataset", name, self.study.datasets, self.datasets)
+        self.study.check("dataset", name)
+        return self.datasets[name]
 
     def variant(self, name: str) -> Variant:
         """One variant of the study."""
-        return self._named("variant", name, self.study.variants, self.variants)
-
-    @staticmethod
-    def _named(what: str, name: str, study: tuple[str, ...], defined: Mapping[str, T]) -> T:
-        if name not in study:
-            raise SettingsError(f"unknown {what} {name!r}; the study has: {', '.join(study)}")
-        return defined[name]
+        self.study.check("variant", name)
+        return self.variants[name]
 
 
 def save_settings(params: Params, path: Path) -> None:
@@ -292,18 +269,10 @@ def save_settings(params: Params, path: Path) -> None:
         writer.dump(params.resolved(), temporary)
 
 
-def load_params(path: Path = Path("params.yaml")) -> Params:
+def load_params(path: Path = PARAMS) -> Params:
     """Read and check ``path``.
 
     Raises:
         SettingsError: If the file is missing, is not YAML, or holds a wrong setting.
     """
-    try:
-        # YAML 1.2, as DVC reads it: 1e-4 is a number.
-        raw = YAML(typ="safe").load(path)
-    except FileNotFoundError:
-        raise SettingsError(f"no {path.name} in {path.resolve().parent}; run from a study's folder") from None
-    except YAMLError as error:
-        first = " ".join(str(error).split())
-        raise SettingsError(f"{path.name} is not valid YAML: {first}") from None
-    return Params.parse(raw, path.name)
+    return Params.parse(read_yaml(path), path.name)

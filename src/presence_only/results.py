@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -23,8 +23,11 @@ from presence_only.errors import DataError, UserError
 from presence_only.files import content_hash, read_json
 from presence_only.layout import COMPARISON, PAIRS, CellFiles, DatasetFiles
 from presence_only.metrics import METRICS
-from presence_only.params import Params, load_params
 from presence_only.statistics import Pair
+from presence_only.study import PARAMS, StudySettings, load_study
+
+if TYPE_CHECKING:
+    from presence_only.params import Params
 
 Floats = NDArray[np.float64]
 
@@ -57,30 +60,46 @@ class StudyResults:
             MissingResultsError: If the folder has no params.yaml.
             SettingsError: If params.yaml breaks a rule.
         """
-        path = self.folder / "params.yaml"
+        # Not at the top: the settings of losses need torch, which takes seconds to import.
+        from presence_only.params import load_params
+
+        return load_params(self._params_file())
+
+    @cached_property
+    def study(self) -> StudySettings:
+        """The lists of what the study runs.
+
+        Raises:
+            MissingResultsError: If the folder has no params.yaml.
+            SettingsError: If a list breaks a rule.
+        """
+        return load_study(self._params_file())
+
+    def _params_file(self) -> Path:
+        path = self.folder / PARAMS
         if not path.is_file():
             raise MissingResultsError(f"{path.resolve().parent.name} has no params.yaml: there is no such study here")
-        return load_params(path)
+        return path
 
     @property
     def name(self) -> str:
         """Name of the study."""
-        return self.params.study.name
+        return self.study.name
 
     @property
     def datasets(self) -> tuple[str, ...]:
         """Names of its data sets."""
-        return self.params.study.datasets
+        return self.study.datasets
 
     @property
     def variants(self) -> tuple[str, ...]:
         """Names of its variants, in the order of params.yaml."""
-        return self.params.study.variants
+        return self.study.variants
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds of its runs."""
-        return self.params.study.seeds
+        return self.study.seeds
 
     # Tables of the whole study, which are in git.
 

@@ -23,9 +23,9 @@ from presence_only.files import write_json, write_whole
 from presence_only.layout import CellFiles, DatasetFiles
 from presence_only.metrics import METRICS, SITES_LIMIT, mean_where_defined
 from presence_only.nouns import Survey, TrainingData
-from presence_only.params import load_params
 from presence_only.scores import ScoredModel, Scores
 from presence_only.stages._cell import parse_arguments, run_stage
+from presence_only.study import load_study
 from presence_only.workers import Progressed, run_side_by_side
 
 # Of what a run owes to its observers, what is compared.
@@ -63,10 +63,10 @@ def main() -> None:
     arguments = parse_arguments(__doc__, "dataset", "variant")
     # One thread, as in training: the same sums on machines with any number of cores.
     torch.set_num_threads(1)
-    params = load_params()
-    params.dataset(arguments.dataset)
-    params.variant(arguments.variant)
-    seeds = params.study.seeds
+    study = load_study()
+    study.check("dataset", arguments.dataset)
+    study.check("variant", arguments.variant)
+    seeds = study.seeds
     cell = CellFiles(arguments.dataset, arguments.variant)
     task = partial(evaluate_seed, cell, seeds[0])
     results = run_side_by_side(task, seeds, f"{cell.dataset} / {cell.variant}")
