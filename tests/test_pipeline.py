@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 import tiny
 from ruamel.yaml import YAML
 
+from presence_only.params import EncoderSettings
 from presence_only.stages.evaluate import OBSERVER_NUMBERS
 
 ROOT = Path(__file__).parents[1]
@@ -320,6 +322,87 @@ def test_a_killed_training_is_redone_and_leaves_no_half_file(project):
     project.repro()
     assert project.current_cells() == CELLS
     assert set(project.comparison()["variant"]) == {"bce", "an_full"}
+
+
+STUDY = "experiments/small"
+
+
+@pytest.fixture(scope="module")
+def study(project):
+    """A study below experiments/ that names what differs: one variant and one seed, in steps."""
+    project.edit()
+    project.repro()
+    folder = project.folder / STUDY
+    folder.mkdir(parents=True)
+    (folder / "dvc.yaml").symlink_to("../../dvc.yaml")
+    raw = tiny.params(study__name="small", study__variants=["an_full"], study__seeds=[3])
+    del raw["encoder"], raw["variants"]["bce"]
+    raw["training"] = {"steps": 5}
+    YAML().dump(raw, folder / "params.yaml")
+    project.commit("a study")
+    return project
+
+
+def in_study(project, *command):
+    done = subprocess.run(
+        command, cwd=project.folder / STUDY, env=project.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_study_below_experiments_runs_by_the_same_pipeline_and_leaves_the_root_alone(study):
+    root = (study.folder / "results/comparison.csv").read_bytes()
+    ran = study.repro(f"{STUDY}/dvc.yaml")
+    assert f"{STUDY}/dvc.yaml:train@virtual-an_full" in ran
+    assert not [name for name in ran if not name.startswith(STUDY)]
+    assert set(study.comparison(STUDY)["variant"]) == {"an_full"}
+    assert (study.folder / "results/comparison.csv").read_bytes() == root
+    settings = YAML(typ="safe").load(study.folder / STUDY / "results/settings.yaml")
+    assert (settings["variants"]["an_full"]["training"]["steps"], settings["study"]["seeds"]) == (5, [3])
+    assert settings["variants"]["an_full"]["encoder"]["width"] == EncoderSettings().width
+    # Nothing of DVC's or git's lies there, and what git must not hold is ignored by the one file at the root.
+    assert not list((study.folder / "experiments").rglob(".gitignore"))
+    assert not (study.folder / STUDY / ".dvc").exists()
+    untracked = study.run("git", "status", "--porcelain", "--untracked-files=all").split()
+    assert not [path for path in untracked if path.endswith((".pt", ".parquet", ".html", "code.yaml"))]
+    study.commit("its results")
+    assert study.repro("-R", "experiments") == set()
+    assert study.repro() == set()
+    assert study.run("git", "status", "--porcelain") == ""
+
+
+def test_experiments_of_dvc_work_in_a_study(study):
+    before = study.comparison(STUDY)
+    in_study(study, "dvc", "exp", "run", "-S", "variants.an_full.pos_lambda=2.5")
+    assert not study.comparison(STUDY).equals(before)
+    difference = json.loads(study.run("dvc", "metrics", "diff", "--json"))
+    assert list(difference) == [f"{STUDY}/results/metrics.json"]
+    study.run("git", "checkout", "-q", ".")
+    study.repro(f"{STUDY}/dvc.yaml")
+    assert study.comparison(STUDY).equals(before)
+    for value in ("3.5", "+4.5"):
+        key = "variants.an_full.pos_lambda" if value == "3.5" else "+training.beta2"
+        setting = f"{key}={value.replace('+4.5', '0.9')}"
+        in_study(study, "dvc", "exp", "run", "--queue", "-S", setting)
+    in_study(study, "dvc", "exp", "run", "--run-all")
+    table = json.loads(study.run("dvc", "exp", "show", "--json"))
+    found = [experiment for line in table for experiment in line.get("experiments") or []]
+    states = [revision["data"] for experiment in found for revision in experiment["revs"]]
+    read = [state["params"][f"{STUDY}/params.yaml"]["data"] for state in states]
+    assert {3.5} < {params["variants"]["an_full"]["pos_lambda"] for params in read}
+    assert 0.9 in {params["training"].get("beta2") for params in read}
+    # They ran in copies: the folder, and what MLflow calls current, is as before.
+    assert study.comparison(STUDY).equals(before)
+    assert study.run("git", "status", "--porcelain") == ""
+
+
+def test_the_figures_as_a_page_of_dvc(study, tmp_path):
+    study.run("dvc", "plots", "show", "results/figures", "-o", str(tmp_path / "page"))
+    page = (tmp_path / "page/index.html").read_text()
+    assert page.count("<img") == 5
+    # Without the template DVC's page asks a server elsewhere for its scripts.
+    assert not re.search(r"(src|href)=.?https?:", page)
 
 
 WRONG = [
