@@ -60,7 +60,7 @@ scores.pairs(
 
 # %% [markdown]
 # At either exponent the widest margin is above none: by +0.059 (+0.041 to +0.075), significant (`asl_g2_m020` -
-# `asl_g2_m000`), and by +0.108 (+0.093 to +0.123), significant (`asl_g4_m020` - `asl_g4_m000`), in
+# `asl_g2_m000`), and by +0.108 (+0.093 to +0.122), significant (`asl_g4_m020` - `asl_g4_m000`), in
 # `results/pairs.csv`.
 
 # %% [markdown]
@@ -114,7 +114,7 @@ scores.comparison(study, "bce", "focal", "asl")
 scores.leaderboard(study, "bce", "focal", "asl")
 
 # %% [markdown]
-# After this short training the widest margin with the larger exponent is +0.245 (+0.223 to +0.271), significant,
+# After this short training the widest margin with the larger exponent is +0.245 (+0.223 to +0.270), significant,
 # above plain cross-entropy (`asl_g4_m020` - `bce`). Focal loss differs from cross-entropy by -0.004 (-0.034 to
 # +0.025), not significant (`focal_g2` - `bce`). Both are in `results/pairs.csv`.
 

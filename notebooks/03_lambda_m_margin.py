@@ -35,7 +35,7 @@ runs.interaction(study, "asl", "gamma_neg", "clip")
 
 # %% [markdown]
 # The margin of `clip: 0.2` brings +0.059 (+0.041 to +0.075), significant, at the exponent 2 (`asl_g2_m020` -
-# `asl_g2_m000`) and +0.108 (+0.093 to +0.123), significant, at 4 (`asl_g4_m020` - `asl_g4_m000`), in
+# `asl_g2_m000`) and +0.108 (+0.093 to +0.122), significant, at 4 (`asl_g4_m020` - `asl_g4_m000`), in
 # `results/pairs.csv`. Neither stands in for the other.
 
 # %% [markdown]

@@ -234,33 +234,7 @@ def test_adding_and_removing_a_variant(project):
     assert project.current_cells() == CELLS
 
 
-TRAINING = {"train@virtual-bce", "train@virtual-an_full"}
-EVALUATION = {"evaluate@virtual-bce", "evaluate@virtual-an_full"}
-EDITS = {
-    "a comment": ([("losses/pointwise.py", ("class BceSettings", "# A comment.\nclass BceSettings"))], set()),
-    "a docstring": ([("training.py", ("Train one encoder.", "Train an encoder."))], set()),
-    "a new loss": (
-        [
-            ("losses/new.py", None),
-            ("losses/registry.py", ("LOSSES = {", 'LOSSES = {\n    "new": "presence_only.losses.new:NewSettings",')),
-        ],
-        set(),
-    ),
-    "a label of a figure": (
-        [("figures/__init__.py", ("training rows per hexagon", "rows per hexagon"))],
-        {"figures", "report"},
-    ),
-    "a loss": ([("losses/pointwise.py", "BceSettings.build")], {"train@virtual-bce", "report"}),
-    "a penalty of none of them": ([("losses/elementwise.py", "Asymmetric.negative")], {"report"}),
-    "a helper of one loss": ([("losses/assume_negative.py", "assume_negative")], {"train@virtual-an_full", "report"}),
-    "a helper of both losses": ([("losses/checks.py", "check_batch")], TRAINING | {"report"}),
-    "training": ([("training.py", "take_steps")], TRAINING),
-    "the encoder": ([("encoder.py", "ResidualBlock.forward")], TRAINING | EVALUATION | {"report"}),
-    "a metric": ([("metrics.py", "_average_precision")], EVALUATION | {"compare", "figures", "report"}),
-    "a data set": ([("datasets/virtual.py", "build")], {"generate@virtual", "report"}),
-    "a data set of another kind": ([("datasets/gbif.py", "build")], set()),
-    "the grid of the Earth": ([("earth/earth_1deg.npz", None)], {"generate@virtual", "report"}),
-}
+TRAINING = {"train.bce", "train.an_full"}
 NEW_LOSS = """from typing import Literal
 
 from presence_only.losses.pointwise import BceSettings
@@ -269,25 +243,90 @@ from presence_only.losses.pointwise import BceSettings
 class NewSettings(BceSettings):
     loss: Literal["new"]
 """
+# File of the package and place in it, by the kind of edit; and the entries of code.yaml that it changes.
+EDITS = {
+    "a comment": ([("losses/pointwise.py", ("class BceSettings", "# A comment.\nclass BceSettings"))], set()),
+    "a docstring": ([("training.py", ("Train one encoder.", "Train an encoder."))], set()),
+    "a new loss": (
+        [
+            ("losses/new.py", NEW_LOSS),
+            ("losses/registry.py", ("LOSSES = {", 'LOSSES = {\n    "new": "presence_only.losses.new:NewSettings",')),
+        ],
+        set(),
+    ),
+    "a data set of another kind": ([("datasets/gbif.py", "build")], set()),
+    "a label of a figure": ([("figures/__init__.py", ("training rows per hexagon", "rows per hexagon"))], {"figures"}),
+    "a loss": ([("losses/pointwise.py", "BceSettings.build")], {"train.bce", "report"}),
+    "a penalty of neither loss": ([("losses/elementwise.py", "Asymmetric.negative")], {"report"}),
+    "a helper of one loss": ([("losses/assume_negative.py", "assume_negative")], {"train.an_full", "report"}),
+    "a helper of both losses": ([("losses/checks.py", "check_batch")], TRAINING | {"report"}),
+    "the training loop": ([("training.py", "take_steps")], TRAINING),
+    "the encoder": ([("encoder.py", "ResidualBlock.forward")], TRAINING | {"evaluate", "report"}),
+    "a metric": ([("metrics.py", "_average_precision")], {"evaluate", "compare", "figures", "report"}),
+    "the data set": ([("datasets/virtual.py", "build")], {"generate.virtual", "report"}),
+    "the grid of the Earth": ([("earth/earth_1deg.npz", None)], {"generate.virtual", "report"}),
+}
 
 
-@pytest.mark.parametrize("edit", EDITS)
-def test_an_edit_of_the_code_reruns_what_it_can_change_and_no_more(project, edit):
+def make_edit(project, kind):
+    for file, place in EDITS[kind][0]:
+        path = project.folder / "src/presence_only" / file
+        if place is None:
+            with np.load(path) as stored:
+                arrays = dict(stored)
+            np.savez(path, **arrays)
+        elif not path.exists():
+            path.write_text(place)
+        else:
+            project.edit_code(file, place)
+
+
+def code_entries(project):
+    """The entries of code.yaml, as they are now."""
+    assert project.stage("code").returncode == 0
+    code = YAML(typ="safe").load(project.folder / "code.yaml")["code"]
+    return {
+        f"{stage}.{name}" if isinstance(entry, dict) else stage: value
+        for stage, entry in code.items()
+        for name, value in (entry.items() if isinstance(entry, dict) else [("", entry)])
+    }
+
+
+@pytest.mark.parametrize("kind", EDITS)
+def test_an_edit_changes_the_entries_of_the_stages_that_it_concerns(project, kind):
+    before = code_entries(project)
+    make_edit(project, kind)
+    after = code_entries(project)
+    project.run("git", "checkout", "-q", "src")
+    project.run("git", "clean", "-fdq", "src")
+    assert {entry for entry in before if before[entry] != after[entry]} == EDITS[kind][1]
+
+
+NOTHING = [kind for kind, (_, entries) in EDITS.items() if not entries]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        (NOTHING, set()),
+        (["a label of a figure"], {"figures", "report"}),
+        (["a loss"], {"train@virtual-bce", "report"}),
+        (
+            ["a metric"],
+            {"evaluate@virtual-bce", "evaluate@virtual-an_full", "compare", "figures", "report"},
+        ),
+        (["the grid of the Earth"], {"generate@virtual", "report"}),
+    ],
+    ids=["nothing", "figure", "loss", "metric", "earth"],
+)
+def test_dvc_reruns_what_an_edit_can_change_and_no_more(project, kinds, expected):
     """Results stay as they are, so that nothing follows from a stage that was executed again; edits add up.
 
     The report draws the curves of penalties and writes every setting down, so that it follows losses and data sets.
     """
-    places, expected = EDITS[edit]
-    for file, place in places:
-        if file.endswith(".npz"):
-            path = project.folder / "src/presence_only" / file
-            with np.load(path) as stored:
-                arrays = dict(stored)
-            np.savez(path, **arrays)
-        elif place is None:
-            (project.folder / "src/presence_only" / file).write_text(NEW_LOSS)
-        else:
-            project.edit_code(file, place)
+    assert len(NOTHING) == 4
+    for kind in kinds:
+        make_edit(project, kind)
     assert project.repro() == expected
 
 
