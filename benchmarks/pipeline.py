@@ -62,7 +62,7 @@ def main() -> None:
         Path(__file__),
         [
             "Stages of one `dvc repro` in a repository with further studies of 16 variants each, none of which is run.",
-            "All stages but `code` do no work, so that CPU seconds are DVC's, with the start of the shells and of `code`.",
+            "All stages but `code` do no work, so that CPU seconds are DVC's, with the start of shells and of `code`.",
             "",
             "| further studies | variants | stages | first run, CPU s | a stage, CPU s | second run, wall s | CPU s |",
             "|---|---|---|---|---|---|---|",

@@ -84,9 +84,9 @@ scores.pairs(
 
 # %% [markdown]
 # Much of it is the short training. The widest margin brings +0.157 (+0.128 to +0.183), significant, after 6
-# epochs (`m040_short` - `m000_short`) and +0.056 (+0.036 to +0.078), significant, after 18 (`m040_long` -
-# `m000_long`). The usual margin of `clip: 0.05` brings +0.004 (-0.005 to +0.013), not significant, after 18
-# (`m005_long` - `m000_long`). Three times the training without a margin brings +0.180 (+0.155 to +0.207),
+# epochs (`m040_short` - `m000_short`) and +0.055 (+0.032 to +0.079), significant, after 18 (`m040_long` -
+# `m000_long`). The usual margin of `clip: 0.05` brings +0.004 (-0.005 to +0.012), not significant, after 18
+# (`m005_long` - `m000_long`). Three times the training without a margin brings +0.180 (+0.156 to +0.207),
 # significant (`m000_long` - `m000_short`). All are in `experiments/asl_margin/results/pairs.csv`.
 
 # %% [markdown]

@@ -74,7 +74,7 @@ scores.pairs(
 )
 
 # %% [markdown]
-# At lambda 16 asymmetric loss brings +0.098 (+0.078 to +0.118), significant (`asl_g4_m005_l16` - `bce_l16`); at
+# At lambda 16 asymmetric loss brings +0.099 (+0.080 to +0.119), significant (`asl_g4_m005_l16` - `bce_l16`); at
 # 256 it brings +0.007 (-0.002 to +0.017), not significant (`asl_g4_m005_l256` - `bce_l256`). A larger lambda
-# alone brings +0.100 (+0.076 to +0.120), significant (`bce_l256` - `bce_l16`). All are in
+# alone brings +0.101 (+0.078 to +0.120), significant (`bce_l256` - `bce_l16`). All are in
 # `experiments/asl_in_lan_full/results/pairs.csv`.

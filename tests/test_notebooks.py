@@ -22,6 +22,7 @@ from presence_only.fingerprint import Fingerprints
 from presence_only.notebook.execution import read_notebook
 from presence_only.results import StudyResults
 from presence_only.stages import notebook
+from presence_only.stages.code import of_files
 from presence_only.statistics.significance import is_significant
 
 ROOT = Path(__file__).parents[1]
@@ -313,9 +314,17 @@ def test_the_pipeline_looks_at_the_code_of_every_notebook():
         assert ("presence_only.statistics.significance", "is_significant") in reached
 
 
-def test_the_pipeline_runs_the_notebooks_again_when_an_experiment_changes():
+def test_the_pipeline_runs_the_notebooks_again_when_an_experiment_changes(monkeypatch):
     used = {name for path in NOTEBOOKS for name in re.findall(r"beside\([^\"]*\"(\w+)\"\)", path.read_text())}
     assert used == set(EXPERIMENTS)
+    command = settings(ROOT / "notebooks/dvc.yaml")["stages"]["code"]["cmd"]
+    monkeypatch.chdir(ROOT)
+    hashed = of_files(command.split("--files ")[1].split())["files"]
     for name in used:
         for file in ("params.yaml", "results/comparison.csv", "results/pairs.csv"):
-            assert f"experiments/{name}/{file}" in stage()["deps"]
+            assert len(hashed[f"experiments/{name}/{file}"]) == 16
+    assert "files" in next(
+        entries["notebooks/code.yaml"] for entries in stage()["params"] if "notebooks/code.yaml" in entries
+    )
+    # With a table itself as a dependency DVC would run the study that made it.
+    assert not [dep for dep in stage()["deps"] if dep.startswith("experiments")]

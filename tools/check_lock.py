@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -87,7 +88,7 @@ def main() -> None:
         if not (pipeline.parent / "dvc.lock").exists():
             sys.exit(f"error: {pipeline.relative_to(ROOT)} has no dvc.lock; run it by `dvc repro` and commit the lock")
         stage = YAML(typ="safe").load(pipeline)["stages"]["code"]
-        _run(sys.executable, *stage["cmd"].split()[1:], cwd=pipeline.parent / stage.get("wdir", "."))
+        _run(sys.executable, *shlex.split(stage["cmd"])[1:], cwd=pipeline.parent / stage.get("wdir", "."))
     wrong = mismatches(json.loads(_run("dvc", "status", "--json")), _counts)
     for pipeline in pipelines:
         if (pipeline.parent / "params.yaml").exists():

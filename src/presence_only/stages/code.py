@@ -14,7 +14,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from presence_only.files import write_whole
+from presence_only.errors import DataError
+from presence_only.files import content_hash, write_whole
 from presence_only.fingerprint import Choice, Fingerprints
 from presence_only.inheritance import inherit
 from presence_only.stages._cell import run_stage
@@ -31,11 +32,12 @@ def main() -> None:
     """Write the entries of the study in this folder, or of the scripts named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scripts", nargs="+", type=Path, help="scripts to write an entry each of")
+    parser.add_argument("--files", nargs="+", help="with --scripts: files, or patterns of files, to hash beside them")
     parser.add_argument("--out", type=Path, default=CODE, help="the file to write, by default %(default)s")
     arguments = parser.parse_args()
     fingerprints = Fingerprints(PACKAGE)
     if arguments.scripts:
-        content = of_scripts(fingerprints, arguments.scripts)
+        content = of_scripts(fingerprints, arguments.scripts) | of_files(arguments.files or [])
     else:
         content = of_study(fingerprints, read_settings(Path("params.yaml")))
     writer = YAML(typ="safe")
@@ -92,6 +94,24 @@ def of_study(fingerprints: Fingerprints, settings: Mapping[str, Any]) -> dict[st
 def of_scripts(fingerprints: Fingerprints, scripts: Sequence[Path]) -> dict[str, Any]:
     """Entries of scripts, by their names without folder and ending."""
     return {"code": {script.stem: fingerprints.of(fingerprints.add_script(script)) for script in scripts}}
+
+
+def of_files(patterns: Sequence[str]) -> dict[str, Any]:
+    """Hashes of committed files.
+
+    A stage that depends on a file itself has DVC bring it up to date first, which means to run the study that made
+    it. Depending on its hash, the stage takes the file as it is.
+
+    Raises:
+        DataError: If there is no file of some pattern.
+    """
+    hashes: dict[str, str] = {}
+    for pattern in patterns:
+        found = sorted(Path().glob(pattern))
+        if not found:
+            raise DataError(f"--files {pattern}: there is no such file in {Path.cwd()}")
+        hashes |= {path.as_posix(): content_hash(path) for path in found}
+    return {"files": hashes} if hashes else {}
 
 
 def _training(variant: Mapping[str, Any]) -> Choice:
