@@ -94,7 +94,7 @@ def test_it_imports_nothing_that_takes_time(tmp_path):
     assert done.stdout == "[]\n"
 
 
-def test_a_new_study_is_settings_a_write_up_and_a_link(tmp_path, monkeypatch):
+def test_a_new_study_is_settings_a_write_up_and_a_copy_of_the_pipeline(tmp_path, monkeypatch):
     (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
     folder = new_study["make_study"]("mine", tmp_path)
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "dvc.yaml", "params.yaml"]
@@ -107,13 +107,9 @@ def test_a_new_study_is_settings_a_write_up_and_a_link(tmp_path, monkeypatch):
         new_study["make_study"]("My study", tmp_path)
 
 
-def test_a_study_has_a_copy_of_the_pipeline_where_links_cannot_be_made(tmp_path, monkeypatch):
+def test_all_studies_get_the_pipeline_of_the_root(tmp_path):
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
-
-    def refuse(*_):
-        raise OSError("no links here")
-
-    monkeypatch.setattr(Path, "symlink_to", refuse)
-    folder = new_study["make_study"]("mine", tmp_path)
-    assert not (folder / "dvc.yaml").is_symlink()
-    assert (folder / "dvc.yaml").read_text() == "stages: {}\n"
+    folders = [new_study["make_study"](name, tmp_path) for name in ("b", "a")]
+    (tmp_path / "dvc.yaml").write_text("stages: {x: {cmd: y}}\n")
+    assert new_study["refresh"](tmp_path) == ["a", "b"]
+    assert [(folder / "dvc.yaml").read_text() for folder in folders] == ["stages: {x: {cmd: y}}\n"] * 2

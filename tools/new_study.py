@@ -1,15 +1,18 @@
-"""Make the folder of a study below experiments/.
+"""Make the folder of a study below experiments/, or bring the pipelines of all studies up to date.
 
-    python tools/new_study.py my_study
+    python tools/new_study.py my_study     # a new one
+    python tools/new_study.py              # after an edit of the root's dvc.yaml
 
 The folder gets a params.yaml, which holds what differs from the default study, a README.md with the questions that a
-write-up answers, and a link to the root's dvc.yaml. `make experiment NAME=my_study` runs it.
+write-up answers, and a copy of the root's dvc.yaml. (A link would do, but that DVC cannot read links of an earlier
+commit, as `dvc metrics diff` wants to.) `make experiment NAME=my_study` runs it.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -66,26 +69,28 @@ def make_study(name: str, root: Path = ROOT) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "params.yaml").write_text(SETTINGS.format(name=name))
     (folder / "README.md").write_text(WRITE_UP.format(name=name))
-    link_pipeline(folder)
+    shutil.copy(root / "dvc.yaml", folder / "dvc.yaml")
     return folder
 
 
-def link_pipeline(folder: Path) -> None:
-    """Give a study the root's pipeline; a copy where the system makes no links."""
-    pipeline = folder / "dvc.yaml"
-    pipeline.unlink(missing_ok=True)
-    try:
-        pipeline.symlink_to("../../dvc.yaml")
-    except OSError:
-        pipeline.write_text((folder / "../../dvc.yaml").read_text())
+def refresh(root: Path = ROOT) -> list[str]:
+    """Give every study the root's pipeline; returns their names."""
+    studies = sorted(path.parent for path in root.glob("experiments/*/params.yaml"))
+    for study in studies:
+        shutil.copy(root / "dvc.yaml", study / "dvc.yaml")
+    return [study.name for study in studies]
 
 
 def main() -> None:
-    """Make the study named on the command line."""
+    """Make the study named on the command line, or refresh all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", help="of the study: lower-case letters, digits and underscores")
+    parser.add_argument("name", nargs="?", help="of the study: lower-case letters, digits and underscores")
+    name = parser.parse_args().name
+    if name is None:
+        print(f"dvc.yaml is the root's in {', '.join(refresh())}")
+        return
     try:
-        folder = make_study(parser.parse_args().name)
+        folder = make_study(name)
     except (ValueError, FileExistsError) as error:
         sys.exit(f"error: {error}")
     print(f"{folder.relative_to(ROOT)}/params.yaml is yours to edit; make experiment NAME={folder.name} runs it")
