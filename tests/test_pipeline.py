@@ -288,6 +288,8 @@ def code_entries(project):
     return {
         f"{stage}.{name}" if isinstance(entry, dict) else stage: value
         for stage, entry in code.items()
+        # It runs each time, and reads its entry to know whether anything is new.
+        if stage != "publish"
         for name, value in (entry.items() if isinstance(entry, dict) else [("", entry)])
     }
 

@@ -30,7 +30,7 @@ def test_the_entries_are_those_that_the_pipeline_names(tmp_path, monkeypatch):
     assert written["settings"] == {
         group: tiny.PARAMS[group] for group in ("datasets", "encoder", "training", "variants")
     }
-    assert set(written["code"]) == {"generate", "train", "evaluate", "compare", "figures", "report"}
+    assert set(written["code"]) == {"generate", "train", "evaluate", "compare", "figures", "report", "publish"}
     assert set(written["code"]["train"]) == {"bce", "an_full"}
     assert written["code"]["train"]["bce"] != written["code"]["train"]["an_full"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+CODE = Path("code.yaml")
 COMPARISON = Path("results/comparison.csv")
 PAIRS = Path("results/pairs.csv")
 METRICS_OF_STUDY = Path("results/metrics.json")

@@ -18,9 +18,9 @@ from presence_only.errors import DataError
 from presence_only.files import content_hash, write_whole
 from presence_only.fingerprint import Choice, Fingerprints
 from presence_only.inheritance import inherit
+from presence_only.layout import CODE
 from presence_only.stages._cell import run_stage
 
-CODE = Path("code.yaml")
 PACKAGE = Path(__file__).parents[1]
 # Tables of which a stage uses the entries that its settings name.
 DATASETS, LOSSES = "presence_only.datasets:KINDS", "presence_only.losses.registry:LOSSES"
@@ -79,8 +79,9 @@ def of_study(fingerprints: Fingerprints, settings: Mapping[str, Any]) -> dict[st
                 for name, dataset in datasets.items()
             },
             "train": {name: fingerprints.of(_stage("train"), _training(variant)) for name, variant in variants.items()},
-            "report": fingerprints.of(_stage("report"), {DATASETS: kinds, LOSSES: losses}),
         }
+        for stage in ("report", "publish"):
+            code[stage] = fingerprints.of(_stage(stage), {DATASETS: kinds, LOSSES: losses})
     except ValueError:
         # A kind, a loss or a penalty that does not exist.
         _check(Path("params.yaml"))

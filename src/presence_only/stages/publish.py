@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presence_only.files import content_hash, read_json
-from presence_only.layout import COMPARISON, FIGURES, PAIRS, REPORT, CellFiles, DatasetFiles
+from presence_only.layout import CODE, COMPARISON, FIGURES, PAIRS, REPORT, CellFiles, DatasetFiles
 from presence_only.stages._cell import run_stage
 from presence_only.tracking import (
     RunRecord,
@@ -75,13 +75,12 @@ def main() -> None:
 
 
 def study_state() -> str:
-    """Hash of all that decides which runs are published: files, settings and code.
+    """Hash of all that decides which runs are published: files, settings, and code by its fingerprints in code.yaml.
 
     Times of training are not in it: they differ between equal results, which are the same run.
     """
-    files = (Path("params.yaml"), Path("data"), Path("runs"), Path("results/metrics"), *_products())
-    code = sorted(Path(__file__).parents[1].rglob("*.py"))
-    return content_hash(*(path for path in files if path.exists()), *code)
+    files = (Path("params.yaml"), CODE, Path("data"), Path("runs"), Path("results/metrics"), *_products())
+    return content_hash(*(path for path in files if path.exists()))
 
 
 def dataset_records(params: Params, dataset: str, tags: dict[str, str]) -> list[RunRecord]:
