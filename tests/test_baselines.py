@@ -1,19 +1,23 @@
 """Baselines on species whose niches are plain to see."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
-from test_architecture import PACKAGE, ROOT, SOURCE, closure
 
+import presence_only
 from presence_only import baselines
 from presence_only.baselines import BaselineFiles, fit_baseline, random_sites, score_species, target_group_sites
 from presence_only.errors import DataError, UserError
+from presence_only.fingerprint import Fingerprints
 from presence_only.metrics import auc_roc
 from presence_only.nouns import Background, PresenceRecords, Survey, TrainingData
 
 OPTIMUM = {"low": -1.0, "middle": 0.0, "high": 1.0}
+
+ROOT = Path(__file__).parents[1]
 
 
 def data(*, unknown=False, groups=("bird", "bird", "plant"), background="given"):
@@ -172,21 +176,13 @@ def test_files_lie_below_results():
     assert files.timing.as_posix() == "timing/baselines/nceas_awt/logistic_random.json"
 
 
-@pytest.mark.parametrize(("stage", "module"), [("fit", "baselines"), ("methods", "methods")])
-def test_the_pipeline_depends_on_every_module_that_its_scripts_import(stage, module):
-    folder = ROOT / "experiments/nceas"
-    deps = YAML(typ="safe").load(folder / "baselines/dvc.yaml")["stages"][stage]["deps"]
-    script = folder / next(dep for dep in deps if dep.endswith(".py"))
-    named = {line.split()[1] for line in script.read_text().splitlines() if line.startswith(f"from {PACKAGE}.")}
-    assert f"{PACKAGE}.{module}" in named
-    params = f"{PACKAGE}.params"
-    needed = set().union(*(closure(name, stop={params}) for name in named)) - {PACKAGE}
-    listed = {(folder / dep).resolve() for dep in deps if "src/" in dep}
-    expected = set()
-    for name in needed:
-        path = SOURCE.joinpath(*name.split("."))
-        expected.add(path / "__init__.py" if path.is_dir() else path.with_suffix(".py"))
-    # params.py checks every setting, and so knows every data set and loss; a stage computes with what it is handed.
-    apart = {p for p in expected if p.parts[-2] in ("datasets", "losses")}
-    assert expected - apart - listed == set()
-    assert all(path.exists() for path in listed)
+@pytest.mark.parametrize(
+    ("script", "stage", "name"), [("fit", "fit", "fit_baseline"), ("table", "methods", "methods_table")]
+)
+def test_the_pipeline_looks_at_the_code_of_its_scripts(script, stage, name):
+    folder = ROOT / "experiments/nceas/baselines"
+    stages = YAML(typ="safe").load(folder / "dvc.yaml")["stages"]
+    assert f"baselines/{script}.py" in stages["code"]["cmd"].split("--scripts ")[1].split()
+    assert {"baselines/code.yaml": [f"code.{script}"]} in stages[stage]["params"]
+    prints = Fingerprints(Path(presence_only.__file__).parent)
+    assert name in {found for _, found in prints.reached(prints.add_script(folder / f"{script}.py"))}
