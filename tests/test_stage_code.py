@@ -10,6 +10,8 @@ import tiny
 from ruamel.yaml import YAML
 
 from presence_only.errors import SettingsError
+from presence_only.losses.registry import LOSSES
+from presence_only.registry import resolve
 from presence_only.stages import code
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +57,13 @@ def test_a_loss_has_one_entry_whatever_its_parameters_and_a_blend_that_of_all_me
     train = written["code"]["train"]
     assert train["bce"] == train["weighted"]
     assert len({train[name] for name in ("bce", "asl", "an_full", "blend")}) == 4
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_variant_that_names_no_penalty_is_covered_by_the_one_that_its_loss_takes(loss):
+    """The stage reads no defaults: with another default than this the fingerprint would look at the wrong penalty."""
+    field = resolve(LOSSES[loss]).model_fields.get("penalty")
+    assert code._training({"loss": loss})[code.PENALTIES] == ["bce" if field is None else field.default]
 
 
 def test_scripts_have_entries_of_their_own(tmp_path, monkeypatch):
