@@ -33,14 +33,14 @@ NO_SCM = dvc config core.no_scm 2>/dev/null | grep -qx true
 study: setup
 	@$(NO_SCM) || $(REPOSITORY)
 	@dvc repro dvc.yaml notebooks/dvc.yaml
-	@python -m presence_only.stages.show
+	@python -m presence_only.pipeline.show
 
 # A study of experiments/, by name: make experiment NAME=nceas
 experiment: setup
 	@test -f experiments/$(NAME)/params.yaml || { echo "error: NAME=$(NAME) is no folder of experiments/; there are:" $$(cd experiments && echo */); exit 1; }
 	@$(NO_SCM) || $(REPOSITORY)
 	@dvc repro -R experiments/$(NAME)
-	@cd experiments/$(NAME) && python -m presence_only.stages.show
+	@cd experiments/$(NAME) && python -m presence_only.pipeline.show
 
 # A file a process, up to one a core; the longest file first (tests/conftest.py)
 test: setup

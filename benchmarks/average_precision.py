@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import average_precision_score
 
-from presence_only.comparison import CellResult, compare
-from presence_only.metrics import average_precision
+from presence_only.evaluation.metrics import average_precision
+from presence_only.statistics.comparison import CellResult, compare
 from results import machine, write_results
 
 # Prevalence, advantage of presences in standard deviations, share of sites not surveyed.

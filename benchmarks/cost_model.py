@@ -20,13 +20,13 @@ from time import process_time
 
 import torch
 
-from presence_only.encoder import RangeModel
-from presence_only.features import Features
 from presence_only.losses.batch import TrainingCounts
 from presence_only.losses.fused import fused_loss
 from presence_only.losses.registry import build_loss, parse_variant
-from presence_only.optimizers import RowAdam
-from presence_only.params import EncoderSettings
+from presence_only.model.encoder import RangeModel
+from presence_only.model.features import Features
+from presence_only.model.settings import EncoderSettings
+from presence_only.training.optimizers import RowAdam
 from results import write_results
 
 BATCH, DEPTH, DROPOUT = 2048, 4, 0.5

@@ -22,18 +22,22 @@ from time import process_time
 import numpy as np
 import torch
 
+from presence_only.data.dataset import Dataset
+from presence_only.data.records import PresenceRecords
+from presence_only.data.survey import Survey
+from presence_only.data.training import TrainingData
 from presence_only.datasets.virtual import DatasetSettings, build
-from presence_only.encoder import RangeModel
-from presence_only.features import Features
+from presence_only.evaluation.metrics import average_precision
 from presence_only.losses.batch import TrainingCounts
 from presence_only.losses.fused import fused_loss
 from presence_only.losses.registry import BatchLoss, build_loss, parse_variant
-from presence_only.metrics import average_precision
-from presence_only.nouns import Dataset, PresenceRecords, Survey, TrainingData
-from presence_only.optimizers import BETA2
-from presence_only.params import EncoderSettings, TrainingSettings
-from presence_only.training import make_head, take_steps
-from presence_only.workers import keep_pages
+from presence_only.model.encoder import RangeModel
+from presence_only.model.features import Features
+from presence_only.model.settings import EncoderSettings
+from presence_only.pipeline.workers import keep_pages
+from presence_only.training.fit import make_head, take_steps
+from presence_only.training.optimizers import BETA2
+from presence_only.training.settings import TrainingSettings
 from results import write_results
 
 HELD_OUT, JUDGED = 2000, 1000

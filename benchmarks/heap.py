@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from presence_only import workers
+from presence_only.pipeline import workers
 
 
 def keep_pages() -> None:

@@ -27,7 +27,7 @@ from results import write_results
 ROOT = Path(__file__).resolve().parents[1]
 NO_WORK = """\
 #!/bin/bash
-# python -m presence_only.stages.NAME --dataset D --variant V
+# python -m presence_only.pipeline.NAME --dataset D --variant V
 case "$2" in
   *.code) exec {python} "$@" ;;
   *.generate) mkdir -p data/$4/training data/$4/survey results/datasets

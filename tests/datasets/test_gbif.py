@@ -6,10 +6,10 @@ import zipfile
 import polars as pl
 import pytest
 
+from presence_only.common.errors import DataError
+from presence_only.common.settings import SettingsError
 from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.datasets.gbif import DatasetSettings, read_occurrences
-from presence_only.errors import DataError
-from presence_only.settings import SettingsError
 
 COLUMNS = [
     "gbifID",

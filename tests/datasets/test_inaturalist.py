@@ -4,10 +4,10 @@ import gzip
 
 import pytest
 
+from presence_only.common.errors import DataError
+from presence_only.common.settings import SettingsError
 from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.datasets.inaturalist import DatasetSettings, read_occurrences
-from presence_only.errors import DataError
-from presence_only.settings import SettingsError
 
 TAXA = """taxon_id	ancestry	rank_level	rank	name	active
 48460		100	stateofmatter	Life	true

@@ -10,10 +10,11 @@ import pyproj
 import pyreadr
 import pytest
 
+from presence_only.common.errors import DataError
+from presence_only.common.settings import SettingsError
+from presence_only.data.records import Background
+from presence_only.data.training import TrainingData
 from presence_only.datasets.nceas import DatasetSettings, build, mix_backgrounds
-from presence_only.errors import DataError
-from presence_only.nouns import Background, TrainingData
-from presence_only.settings import SettingsError
 
 REAL = Path(os.environ.get("PRESENCE_ONLY_NCEAS", "")).expanduser()
 real = pytest.mark.skipif(

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from losses_reference import loop_bce
+from support.losses_reference import loop_bce
 
 from presence_only.losses import AssumeNegativeLoss, an_full
 from presence_only.losses.batch import LossBatch, TrainingCounts

@@ -2,10 +2,10 @@
 
 import math
 
-import losses_reference as reference
 import pytest
+import support.losses_reference as reference
 import torch
-from losses_reference import LOGITS, TOLERANCE, worst_error
+from support.losses_reference import LOGITS, TOLERANCE, worst_error
 
 from presence_only.losses.elementwise import (
     Asymmetric,

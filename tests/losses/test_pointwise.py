@@ -2,8 +2,8 @@
 
 import math
 
-import losses_reference as reference
 import pytest
+import support.losses_reference as reference
 import torch
 
 from presence_only.losses import BinaryFocalLoss, asymmetric_loss, compute_pos_weights, focal_loss

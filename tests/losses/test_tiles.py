@@ -1,8 +1,8 @@
 from functools import partial
 
-import losses_reference as reference
 import mpmath
 import pytest
+import support.losses_reference as reference
 import torch
 
 from presence_only.losses.elementwise import Asymmetric, CrossEntropy, Focal, MaximumEntropy, Smoothed

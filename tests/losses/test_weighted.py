@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from losses_reference import loop_bce
+from support.losses_reference import loop_bce
 
 from presence_only.losses import full_weighted
 from presence_only.losses.batch import LossBatch, TrainingCounts

@@ -6,10 +6,11 @@ import time
 from threadpoolctl import threadpool_limits
 
 from presence_only.baselines import BaselineFiles, fit_baseline, score_species
-from presence_only.files import content_hash, write_json, write_whole
-from presence_only.layout import DatasetFiles
-from presence_only.nouns import Survey, TrainingData
-from presence_only.stages._cell import run_stage
+from presence_only.common.atomic_files import content_hash, write_json, write_whole
+from presence_only.data.survey import Survey
+from presence_only.data.training import TrainingData
+from presence_only.pipeline.command import run_stage
+from presence_only.study.paths import DatasetFiles
 
 
 def main() -> None:

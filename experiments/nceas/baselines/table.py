@@ -3,7 +3,7 @@
 import argparse
 
 from presence_only.baselines import BaselineFiles
-from presence_only.files import write_whole
+from presence_only.common.atomic_files import write_whole
 from presence_only.methods import (
     METHODS_PAIRS,
     METHODS_TABLE,
@@ -15,8 +15,8 @@ from presence_only.methods import (
     read_baseline,
     read_encoder,
 )
-from presence_only.results import StudyResults
-from presence_only.stages._cell import run_stage
+from presence_only.pipeline.command import run_stage
+from presence_only.study.results import StudyResults
 
 
 def main() -> None:

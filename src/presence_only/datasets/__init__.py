@@ -1,6 +1,6 @@
 """Data sets, one module a kind; ``KINDS`` is the table of kinds, one line an entry.
 
-A kind's module defines ``DatasetSettings``, a :class:`~presence_only.settings.Settings` with a field
+A kind's module defines ``DatasetSettings``, a :class:`~presence_only.common.settings.Settings` with a field
 ``kind``, and ``build(settings) -> Dataset``; if its covariates are known everywhere, also
 ``covariate_source(settings)``, for maps. The other modules here are helpers.
 """
@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import ModuleType
 
-from presence_only.errors import DataError
-from presence_only.nouns import Dataset, Floats
-from presence_only.registry import resolve
-from presence_only.settings import Settings, SettingsError
+from presence_only.common.arrays import Floats
+from presence_only.common.errors import DataError
+from presence_only.common.registry import resolve
+from presence_only.common.settings import Settings, SettingsError
+from presence_only.data.dataset import Dataset
 
 # Kind in params.yaml to its module.
 KINDS = {
     "gbif": "presence_only.datasets.gbif",
     "inaturalist": "presence_only.datasets.inaturalist",
     "nceas": "presence_only.datasets.nceas",
-    "sinr": "presence_only.datasets.sinr",
+    "sinr": "presence_only.datasets.sinr.dataset",
     "virtual": "presence_only.datasets.virtual",
 }
 

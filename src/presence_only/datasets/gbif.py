@@ -22,15 +22,15 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import Field
 
-from presence_only.datasets import darwin_core
-from presence_only.datasets.assemble import RecordsSettings, assemble
-from presence_only.datasets.assemble import covariate_source as covariate_source
-from presence_only.datasets.cleaning import CleaningSettings, ReaderRules, Rule, clean
-from presence_only.datasets.occurrences import Occurrences
-from presence_only.datasets.packed import LIMITS, Archive, Limits, first_bytes, is_zip
-from presence_only.datasets.tables import Columns, read_archive, read_table
-from presence_only.errors import DataError
-from presence_only.nouns import Dataset
+from presence_only.common.errors import DataError
+from presence_only.data.dataset import Dataset
+from presence_only.occurrences import darwin_core
+from presence_only.occurrences.assemble import RecordsSettings, assemble
+from presence_only.occurrences.assemble import covariate_source as covariate_source
+from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
+from presence_only.occurrences.occurrences import Occurrences
+from presence_only.occurrences.packed import LIMITS, Archive, Limits, first_bytes, is_zip
+from presence_only.occurrences.tables import Columns, read_archive, read_table
 
 # GBIF's own geospatial issues, those that its filter hasGeospatialIssue stands for.
 GEOSPATIAL_ISSUES = (

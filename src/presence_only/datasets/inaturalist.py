@@ -17,14 +17,14 @@ from typing import Annotated, Literal
 import polars as pl
 from pydantic import Field
 
-from presence_only.datasets.assemble import RecordsSettings, assemble
-from presence_only.datasets.assemble import covariate_source as covariate_source
-from presence_only.datasets.cleaning import CleaningSettings, ReaderRules, Rule, clean
-from presence_only.datasets.occurrences import Occurrences
-from presence_only.datasets.packed import LIMITS, Limits
-from presence_only.datasets.tables import Columns, read_table
-from presence_only.errors import DataError
-from presence_only.nouns import Dataset
+from presence_only.common.errors import DataError
+from presence_only.data.dataset import Dataset
+from presence_only.occurrences.assemble import RecordsSettings, assemble
+from presence_only.occurrences.assemble import covariate_source as covariate_source
+from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
+from presence_only.occurrences.occurrences import Occurrences
+from presence_only.occurrences.packed import LIMITS, Limits
+from presence_only.occurrences.tables import Columns, read_table
 
 SPECIES_LEVEL = 10.0
 _OBSERVATIONS = Columns(

@@ -31,10 +31,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 from pyreadr.custom_errors import LibrdataError, PyreadrError
 
-from presence_only.errors import DataError
-from presence_only.nouns import Background, Dataset, Floats, Input, Ints, PresenceRecords, Survey, TrainingData
-from presence_only.settings import Settings
-from presence_only.truth import NOT_SURVEYED
+from presence_only.common.arrays import Floats, Ints
+from presence_only.common.errors import DataError
+from presence_only.common.settings import Settings
+from presence_only.data.dataset import Dataset
+from presence_only.data.records import Background, PresenceRecords
+from presence_only.data.survey import Survey
+from presence_only.data.training import Input, TrainingData
+from presence_only.data.truth import NOT_SURVEYED
 
 
 class DatasetSettings(Settings):

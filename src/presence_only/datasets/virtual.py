@@ -42,8 +42,13 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from scipy.special import expit, ndtr, ndtri
 
-from presence_only.background import BackgroundKind, make_background
-from presence_only.datasets.earth import (
+from presence_only.common.settings import Settings
+from presence_only.data.dataset import Dataset
+from presence_only.data.records import PresenceRecords
+from presence_only.data.survey import Survey
+from presence_only.data.training import Input, TrainingData
+from presence_only.data.truth import ABSENT, PRESENT
+from presence_only.geography.earth import (
     COLUMNS,
     EARTH_RADIUS_KM,
     LAND_SHARE,
@@ -54,9 +59,7 @@ from presence_only.datasets.earth import (
     sites_of,
     unit_vectors,
 )
-from presence_only.nouns import Dataset, Input, PresenceRecords, Survey, TrainingData
-from presence_only.settings import Settings
-from presence_only.truth import ABSENT, PRESENT
+from presence_only.occurrences.background import BackgroundKind, make_background
 
 Floats = NDArray[np.floating[Any]]
 Float32s = NDArray[np.float32]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from presence_only.common.registry import resolve
+from presence_only.common.settings import SettingsError
 from presence_only.losses.batch import LossBatch, TrainingCounts
 from presence_only.losses.variant import BatchLoss, LossSettings
-from presence_only.registry import resolve
-from presence_only.settings import SettingsError
 
 __all__ = [
     "BatchLoss",

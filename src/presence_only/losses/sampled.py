@@ -4,7 +4,7 @@ A step takes the species observed in its batch and M others, drawn uniformly wit
 shared by all rows. The negatives of the drawn species stand for those of all others and weigh
 accordingly; positives, and the negatives of the observed species, are exact. Given the batch, loss and
 gradients are unbiased. Time and traffic per step depend on M and the batch alone: the optimizer, too,
-touches only the rows that were taken (:class:`~presence_only.optimizers.RowAdam`).
+touches only the rows that were taken (:class:`~presence_only.training.optimizers.RowAdam`).
 
 Shape legend: B rows of a batch, K background sites, S species, D embedding, P positives, J species taken.
 """

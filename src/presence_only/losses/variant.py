@@ -9,11 +9,11 @@ from typing import Any, Protocol
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
+from presence_only.common.settings import Settings
 from presence_only.losses.batch import LossBatch, TrainingCounts
 from presence_only.losses.checks import check_batch
 from presence_only.losses.elementwise import PENALTIES, Penalty
 from presence_only.losses.negatives import Positives, zero
-from presence_only.settings import Settings
 
 PENALTY_SETTINGS = {name: tuple(field.name for field in fields(penalty)) for name, penalty in PENALTIES.items()}
 _OWNERS = {field: name for name, names in PENALTY_SETTINGS.items() for field in names}

@@ -1,0 +1,1 @@
+"""Settings, errors, random streams and files: what every other room may use."""

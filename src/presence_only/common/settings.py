@@ -1,0 +1,84 @@
+"""The base of every settings class: frozen, strict, and clear about what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from presence_only.common.errors import SettingsError
+
+__all__ = ["Settings", "SettingsError"]
+
+
+class Settings(BaseModel):
+    """A frozen, strictly typed group of settings; an unknown key is an error.
+
+    Subclasses declare fields only. Read one with :meth:`parse`, which turns the first validation
+    error into a one-sentence :class:`SettingsError`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, raw: Any, where: str) -> Self:
+        """Check ``raw`` against this class.
+
+        Args:
+            raw: What the YAML file holds at ``where``.
+            where: The key of ``raw`` in the file, such as ``variants.asl_m005``.
+
+        Raises:
+            SettingsError: If a key is unknown or missing, or a value breaks its rule.
+        """
+        if not isinstance(raw, dict):
+            raise SettingsError(f"{where} = {raw!r}: must be a mapping of settings")
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise SettingsError(_sentence(error.errors()[0], cls, where)) from None
+
+
+def _sentence(error: ErrorDetails, owner: type[BaseModel], where: str) -> str:
+    """One sentence for the first validation error: the key, the value and the rule."""
+    path = [str(part) for part in error["loc"]]
+    key = ".".join([where, *path]) if where else ".".join(path)
+    if error["type"] == "extra_forbidden":
+        for part in path[:-1]:
+            owner = _field_type(owner, part)
+        known = ", ".join(sorted(owner.model_fields))
+        parent = ".".join(key.split(".")[:-1]) or "params.yaml"
+        return f"unknown key {path[-1]!r} in {parent}; known: {known}"
+    if error["type"] == "missing":
+        return f"missing key {key!r}; it has no default"
+    if path and path[-1] == "[key]":
+        return f"{'.'.join([where, *path[:-2]]).strip('.')} has the name {path[-2]!r}: must be {_rule(error)}"
+    if error["type"] == "value_error" and isinstance(error["input"], dict):
+        return f"{key}: must be {_rule(error)}"  # of the whole group, whose values the rule names
+    return f"{key} = {error['input']!r}: must be {_rule(error)}"
+
+
+def _rule(error: ErrorDetails) -> str:
+    """What the value must be, in words of the settings file and not of Python."""
+    bounds = error.get("ctx", {})
+    match error["type"]:
+        case "string_pattern_mismatch":
+            return f"lower-case letters, digits and underscores, as in {bounds['pattern']}"
+        case "tuple_type":
+            return "a list"
+        case "too_short":
+            return f"a list of at least {bounds['min_length']}"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return "a mapping of settings"
+        case "literal_error":
+            return f"one of {bounds['expected']}"
+    return error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+
+
+def _field_type(owner: type[BaseModel], name: str) -> type[BaseModel]:
+    """The settings class of one nested field."""
+    field = owner.model_fields.get(name)
+    candidates = [] if field is None else [field.annotation, *get_args(field.annotation)]
+    nested = (c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return next(nested, owner)

@@ -1,0 +1,1 @@
+"""Presence-only records, background sites and surveys: what every data set is made of."""

@@ -1,0 +1,83 @@
+"""What every data set is made of: presence-only records, background sites and a survey.
+
+Shape legend: N training rows, P positives, K background sites, M survey sites, C covariates, S species.
+A site is longitude, latitude in degrees WGS84, in that order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from presence_only.common.errors import DataError
+from presence_only.data.survey import Survey
+from presence_only.data.training import TrainingData
+
+
+class Further(Protocol):
+    """Something else that a model is scored by, beside the survey; itself a :class:`Survey`, or of a kind of its own.
+
+    The module ``presence_only.evaluation.tasks.<kind>`` reads what ``save`` wrote, and scores.
+    """
+
+    kind: ClassVar[str]
+
+    def save(self, folder: Path) -> None:
+        """Write everything that scoring needs into ``folder``, whole or not at all."""
+
+
+# Where the further evaluations of a data set lie inside of its survey's folder.
+FURTHER = "further"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a data set module returns: training data, and the survey that training never sees.
+
+    Args:
+        filters: What cleaning left: each rule in the order of use with the rows that remained after
+            it, the first entry being the rows read. Empty where nothing was cleaned.
+        notes: Sentences that whoever reads the results must know, such as the limits of an evaluation.
+        facts: Further counts for the summary, such as how much of a published evaluation is covered.
+        further: What else a model is scored by, by a name that its metrics begin with, such as ``iucn``.
+            A further survey may hold any of the records' species in any order.
+    """
+
+    training: TrainingData
+    survey: Survey
+    filters: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, int | float] = field(default_factory=dict)
+    further: Mapping[str, Further] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        records = self.training.records
+        if self.survey.species != records.species:
+            raise DataError("the survey's species must be the records' species, in the same order")
+        if self.survey.covariate_names != records.covariate_names:
+            raise DataError("the survey's covariates must be the records' covariates, in the same order")
+        for name, task in self.further.items():
+            # Counts begin with n_, such as n_sites.
+            if not re.fullmatch("(?!n_)[a-z][a-z0-9_]*", name):
+                raise DataError(
+                    f"further evaluation {name!r}: a name must be of small letters, digits and underscores, "
+                    "and not begin with n_"
+                )
+            if not isinstance(task, Survey):
+                continue
+            if unknown := set(task.species) - set(records.species):
+                raise DataError(
+                    f"the further survey {name!r} has species {min(unknown)!r} ({len(unknown)} such species); "
+                    "all must be among the records' species"
+                )
+            if task.covariate_names != records.covariate_names:
+                raise DataError(f"the further survey {name!r} must have the records' covariates, in the same order")
+
+    def save_survey(self, folder: Path) -> None:
+        """Write the survey and the further evaluations into ``folder``."""
+        self.survey.save(folder)
+        for name, task in self.further.items():
+            task.save(folder / FURTHER / name / task.kind)

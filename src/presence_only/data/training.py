@@ -1,0 +1,113 @@
+"""Training data: the records and background sites that training may see, and their files.
+
+Shape legend: N training rows, K background sites, C covariates, S species.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import polars as pl
+
+from presence_only.common.atomic_files import read_json, write_folder, write_json
+from presence_only.common.errors import DataError
+from presence_only.data.records import Background, PresenceRecords
+from presence_only.data.sites import covariates_of, site_table, sites_of, weeks_of
+
+Input = Literal["coordinates", "covariates", "both"]
+
+
+CoordinateScale = Literal["sphere", "local"]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All that training may see, and how the encoder is to read it.
+
+    Args:
+        input: What the encoder reads: ``coordinates``, ``covariates`` or ``both``.
+        coordinates: ``sphere``: SINR's sines and cosines as they are; ``local``: the same,
+            standardised on training rows and background, for a region too small to vary on the sphere.
+    """
+
+    records: PresenceRecords
+    background: Background
+    input: Input = "coordinates"
+    coordinates: CoordinateScale = "sphere"
+
+    def __post_init__(self) -> None:
+        if self.background.covariates_KC.shape != (
+            len(self.background.sites_K2),
+            len(self.records.covariate_names),
+        ):
+            raise DataError(
+                f"background covariates have shape {self.background.covariates_KC.shape}; "
+                f"records have {len(self.records.covariate_names)} covariates"
+            )
+        if (self.background.week_K is None) != (self.records.week_N is None):
+            with_weeks, without = (
+                ("records", "background") if self.background.week_K is None else ("background", "records")
+            )
+            raise DataError(f"the {with_weeks} have weeks and the {without} none; both or neither must have them")
+        if self.input != "coordinates" and not self.records.covariate_names:
+            raise DataError(f"input = {self.input!r}: the data set has no covariates; use 'coordinates'")
+
+    def save(self, folder: Path) -> None:
+        """Write the training data into ``folder``, whole or not at all."""
+        records, background = self.records, self.background
+        names = records.covariate_names
+        with write_folder(folder) as temporary:
+            rows = site_table(records.sites_N2, records.covariates_NC, names, records.week_N)
+            rows.write_parquet(temporary / "rows.parquet")
+            pl.DataFrame({"row": records.row_P, "species": records.species_P}).write_parquet(
+                temporary / "positives.parquet"
+            )
+            pl.DataFrame({"species": records.species, "group": records.groups}).write_parquet(
+                temporary / "species.parquet"
+            )
+            table = site_table(background.sites_K2, background.covariates_KC, names, background.week_K)
+            if background.groups_K is not None:
+                table = table.with_columns(pl.Series("group", background.groups_K, dtype=pl.String))
+            table.write_parquet(temporary / "background.parquet")
+            write_json(
+                temporary / "meta.json",
+                {
+                    "input": self.input,
+                    "coordinates": self.coordinates,
+                    "covariates": names,
+                    "background": background.kind,
+                },
+            )
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what :meth:`save` wrote."""
+        meta = read_json(folder / "meta.json")
+        names = tuple(meta["covariates"])
+        rows = pl.read_parquet(folder / "rows.parquet")
+        positives = pl.read_parquet(folder / "positives.parquet")
+        species = pl.read_parquet(folder / "species.parquet")
+        background = pl.read_parquet(folder / "background.parquet")
+        return cls(
+            records=PresenceRecords(
+                sites_N2=sites_of(rows),
+                covariates_NC=covariates_of(rows, names),
+                row_P=positives["row"].to_numpy(),
+                species_P=positives["species"].to_numpy(),
+                species=tuple(species["species"]),
+                groups=tuple(species["group"]),
+                covariate_names=names,
+                week_N=weeks_of(rows),
+            ),
+            background=Background(
+                kind=meta["background"],
+                sites_K2=sites_of(background),
+                covariates_KC=covariates_of(background, names),
+                groups_K=tuple(background["group"]) if "group" in background.columns else None,
+                week_K=weeks_of(background),
+            ),
+            input=meta["input"],
+            coordinates=meta["coordinates"],
+        )

@@ -1,0 +1,1 @@
+"""SINR's records and evaluations, from its published files."""

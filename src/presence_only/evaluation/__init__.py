@@ -1,0 +1,1 @@
+"""Metrics, and what a model is scored by."""

@@ -1,0 +1,191 @@
+"""GeoScore: the BirdNET geomodel's one number for ranking, list length, rare species and observer bias together.
+
+Shape legend: M survey sites, S species, m some sites. Scores are logits; truth is 1 present, 0 absent,
+-1 not surveyed, and what was not surveyed has no influence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from presence_only.evaluation.metrics import Matrix, average_precision, sample_average_precision
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+
+WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {
+        "sample_map": 0.20,
+        "f1": 0.20,
+        "list_ratio": 0.15,
+        "watchlist_ap": 0.10,
+        "holdout_map": 0.10,
+        "density_ratio": 0.20,
+        "density_correlation": 0.05,
+    }
+)
+# Scores that are looked at together: 16 MB of float32.
+_PART = 2**22
+
+
+@dataclass(frozen=True)
+class GeoScore:
+    """The composite and what it is made of.
+
+    Args:
+        value: Within 0..1, higher is better; NaN if no part is defined.
+        parts: Every defined part after its transformation, within 0..1, by a name of ``WEIGHTS``.
+        raw: Every part before it, NaN where undefined: the list ratio, the density ratio and the
+            correlation are not within 0..1.
+    """
+
+    value: float
+    parts: Mapping[str, float]
+    raw: Mapping[str, float]
+
+
+def geoscore(
+    scores_MS: Array | Matrix,
+    truth_MS: Array | Matrix,
+    effort_M: Array,
+    *,
+    watchlist_S: Array | None = None,
+    holdout_M: Array | None = None,
+    threshold: float = 0.1,
+    ap_M: Array | None = None,
+) -> GeoScore:
+    """GeoScore of one run on one survey.
+
+    A weighted mean of up to seven parts; those that are undefined are left out and the other weights
+    scaled up. What each part is, and what it becomes:
+
+    - sample_map (0.20): mean over sites of average precision over species; as it is.
+    - f1 (0.20): F1 of all pairs pooled, present if sigmoid(score) exceeds the threshold; as it is.
+    - list_ratio (0.15): mean over sites with presences of species predicted / species present; exp(-|log r|).
+    - watchlist_ap (0.10): mean average precision over sites of the species on a watchlist; as it is.
+    - holdout_map (0.10): sample_map at sites of regions kept out of training; as it is.
+    - density_ratio (0.20): sample_map of the quarter of sites with the least effort, over that of the
+      quarter with the most; min(r, 1 / r).
+    - density_correlation (0.05): Pearson's correlation of effort with the number of species predicted;
+      max(0, 1 - |r|).
+
+    Two things differ from the source, as the data do. Effort is here what the caller measures
+    (:func:`~presence_only.evaluation.breakdown.records_nearby`), there the summed length of the species lists of a
+    cell; and the watchlist, there 18 island and relict birds, is the caller's. Values of the two are
+    therefore not to be compared. Scores of a presence-only loss are no probabilities, and the threshold
+    judges them as if they were: f1 and list_ratio, a third of the weight, judge the loss's scale.
+
+    Source: Table A.1 and section "GeoScore" of the BirdNET geomodel's paper,
+    https://github.com/birdnet-team/geomodel (paper/appendix.tex, paper/body.tex)
+
+    Args:
+        scores_MS: Logits.
+        truth_MS: 1 present, 0 absent, -1 not surveyed.
+        effort_M: Observer effort at every site.
+        watchlist_S: Which species are on the watchlist, bool; None: there is none.
+        holdout_M: Which sites lie in regions kept out of training, bool; None: there are none.
+        threshold: Score, after the sigmoid, above which a species counts as predicted; within 0..1.
+        ap_M: Average precision over species of every site, where it is at hand; None: it is computed.
+
+    Raises:
+        ValueError: If a shape disagrees, the threshold is out of range, or a surveyed score is NaN.
+    """
+    n_sites, n_species = scores_MS.shape
+    for name, array, size in (
+        ("effort", effort_M, n_sites),
+        ("watchlist", watchlist_S, n_species),
+        ("holdout", holdout_M, n_sites),
+        ("ap", ap_M, n_sites),
+    ):
+        if array is not None and array.shape != (size,):
+            raise ValueError(f"{name} has shape {array.shape}; {(size,)} expected")
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold = {threshold}: must lie within 0..1, both excluded")
+    if ap_M is None:
+        ap_M = sample_average_precision(scores_MS, truth_MS)
+    predicted_M, present_M, hit_M = _lists(scores_MS, truth_MS, float(np.log(threshold / (1 - threshold))))
+    n_hits, n_predicted, n_present = hit_M.sum(), predicted_M.sum(), present_M.sum()
+    listed_M = present_M > 0
+    raw = {
+        "sample_map": _mean(ap_M),
+        "f1": float(2 * n_hits / (n_predicted + n_present)) if n_present else float("nan"),
+        "list_ratio": _mean(predicted_M[listed_M] / present_M[listed_M]),
+        "watchlist_ap": float("nan") if watchlist_S is None else _watched(scores_MS, truth_MS, watchlist_S),
+        "holdout_map": float("nan") if holdout_M is None else _mean(ap_M[holdout_M]),
+        "density_ratio": _density_ratio(ap_M, effort_M),
+        "density_correlation": _pearson(effort_M, predicted_M),
+    }
+    parts = {name: _transformed(name, value) for name, value in raw.items() if not np.isnan(value)}
+    weight = sum(WEIGHTS[name] for name in parts)
+    value = sum(WEIGHTS[name] * part for name, part in parts.items()) / weight if parts else float("nan")
+    return GeoScore(value, parts, raw)
+
+
+def _transformed(name: str, value: float) -> float:
+    """A part brought to 0..1, higher is better."""
+    if name in ("list_ratio", "density_ratio"):
+        # exp(-|log r|) and min(r, 1 / r) are the same, and 0 at 0.
+        return min(value, 1 / value) if value > 0 else 0.0
+    if name == "density_correlation":
+        return max(0.0, 1 - abs(value))
+    return value
+
+
+def _lists(scores_MS: Array | Matrix, truth_MS: Array | Matrix, logit: float) -> tuple[Floats, Floats, Floats]:
+    """Of every site the number of species predicted, present, and both; only surveyed ones count."""
+    n_sites, n_species = scores_MS.shape
+    counts = np.zeros((3, n_sites))
+    step = max(1, _PART // max(1, n_species))
+    for start in range(0, n_sites, step):
+        part = slice(start, min(start + step, n_sites))
+        score_mS = scores_MS[part] if isinstance(scores_MS, np.ndarray) else scores_MS.rows(part)
+        truth_mS = truth_MS[part] if isinstance(truth_MS, np.ndarray) else truth_MS.rows(part)
+        predicted_mS, present_mS = (score_mS > logit) & (truth_mS >= 0), truth_mS == 1
+        for row, flags_mS in enumerate((predicted_mS, present_mS, predicted_mS & present_mS)):
+            counts[row, part] = np.count_nonzero(flags_mS, axis=1)
+    return counts[0], counts[1], counts[2]
+
+
+def _watched(scores_MS: Array | Matrix, truth_MS: Array | Matrix, watchlist_S: Array) -> float:
+    """Mean average precision over sites of the watched species."""
+    index_Q = np.flatnonzero(watchlist_S)
+    if not len(index_Q):
+        return float("nan")
+    columns = [
+        tuple(
+            matrix[:, s : s + 1] if isinstance(matrix, np.ndarray) else matrix.columns(slice(s, s + 1))
+            for matrix in (scores_MS, truth_MS)
+        )
+        for s in index_Q.tolist()
+    ]
+    return _mean(np.concatenate([average_precision(scores_M1, truth_M1) for scores_M1, truth_M1 in columns]))
+
+
+def _density_ratio(ap_M: Floats, effort_M: Array) -> float:
+    """Mean AP of the sites with the least effort over that of those with the most, a quarter each."""
+    known_M = ~np.isnan(ap_M)
+    if not known_M.any():
+        return float("nan")
+    ap_M, effort_M = ap_M[known_M], effort_M[known_M]
+    low, high = np.quantile(effort_M, [0.25, 0.75])
+    dense = float(ap_M[effort_M >= high].mean())
+    return float(ap_M[effort_M <= low].mean()) / dense if low < high and dense > 0 else float("nan")
+
+
+def _pearson(a_M: Array, b_M: Array) -> float:
+    """Pearson's correlation; NaN where one does not vary."""
+    if len(a_M) < 2 or np.ptp(a_M) == 0 or np.ptp(b_M) == 0:
+        return float("nan")
+    return float(np.corrcoef(a_M, b_M)[0, 1])
+
+
+def _mean(values: Array) -> float:
+    """Mean of the values that are not NaN; NaN if there is none."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")

@@ -1,0 +1,64 @@
+"""What a run's scores owe to the observers, as the numbers of a seed that the evaluation keeps.
+
+Shape legend: M survey sites, S species, Q classes of effort. Scores are logits; truth is 1 present, 0 absent,
+-1 not surveyed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from presence_only.evaluation.breakdown import ap_by_effort, effort_correlation, quantile_classes
+from presence_only.evaluation.geoscore import geoscore
+from presence_only.evaluation.metrics import Matrix
+
+Array = NDArray[Any]
+
+
+def observer_numbers(
+    scores_MS: Array | Matrix,
+    truth_MS: Array | Matrix,
+    effort_M: Array,
+    *,
+    watchlist_S: Array | None = None,
+    ap_M: Array | None = None,
+) -> dict[str, float]:
+    """Everything in one number a seed that has to do with observer effort.
+
+    Args:
+        scores_MS: Logits.
+        truth_MS: 1 present, 0 absent, -1 not surveyed.
+        effort_M: Training records near each site; see :func:`~presence_only.evaluation.breakdown.records_nearby`.
+        watchlist_S: Which species are on GeoScore's watchlist, bool; None: it has none.
+        ap_M: Average precision over species of every site, where it is at hand; None: it is computed.
+
+    Returns:
+        ``geoscore`` and its raw parts as ``geoscore_<part>``; ``effort_correlation`` with ``_of_truth`` and
+        ``_absent``, see :class:`~presence_only.evaluation.breakdown.EffortCorrelation`; ``species_map_sparse`` and
+        ``species_map_dense``, mAP over the quarter of sites with the least and the most effort, over the
+        species present in both; NaN where undefined.
+
+    Raises:
+        ValueError: If the shapes disagree, or a surveyed score is NaN.
+    """
+    composite = geoscore(scores_MS, truth_MS, effort_M, watchlist_S=watchlist_S, ap_M=ap_M)
+    follows = effort_correlation(scores_MS, truth_MS, effort_M)
+    classes = quantile_classes(effort_M)
+    sparse = dense = float("nan")
+    if len(classes) > 1:
+        ends_2S = ap_by_effort(scores_MS, truth_MS, classes)[[0, -1]]
+        both_S = ~np.isnan(ends_2S).any(axis=0)
+        if both_S.any():
+            sparse, dense = (float(mean) for mean in ends_2S[:, both_S].mean(axis=1))
+    return {
+        "geoscore": composite.value,
+        **{f"geoscore_{name}": value for name, value in composite.raw.items()},
+        "effort_correlation": follows.score,
+        "effort_correlation_of_truth": follows.truth,
+        "effort_correlation_absent": follows.absent,
+        "species_map_sparse": sparse,
+        "species_map_dense": dense,
+    }

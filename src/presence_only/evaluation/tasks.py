@@ -1,0 +1,87 @@
+"""What a model is scored by beside the survey, one module a kind; ``TASKS`` is the table of kinds, one line an entry.
+
+A kind's module defines a class with the attributes of :class:`Task`. A data set's module hands such objects over in
+``Dataset.further``.
+
+Shape legend: S species of the model's vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from presence_only.common.errors import DataError
+from presence_only.common.registry import resolve
+from presence_only.data.dataset import FURTHER
+
+if TYPE_CHECKING:
+    # Data set modules make tasks, and have no need of torch.
+    from presence_only.model.site_scores import ScoredModel
+
+Floats = NDArray[np.floating[Any]]
+
+# Kind, which is also the folder's name where a task is saved, to the class that loads it.
+TASKS = {
+    "geo_feature": "presence_only.evaluation.geo_feature:GeoFeature",
+    "geo_prior": "presence_only.evaluation.geo_prior:GeoPrior",
+    "survey": "presence_only.evaluation.survey:FurtherSurvey",
+}
+
+
+class Task(Protocol):
+    """One further evaluation.
+
+    Attributes:
+        kind: Name of its module.
+    """
+
+    kind: ClassVar[str]
+
+    def save(self, folder: Path) -> None:
+        """Write everything that scoring needs into ``folder``, whole or not at all."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what ``save`` wrote."""
+        ...
+
+    def score(self, model: ScoredModel, species: tuple[str, ...]) -> Mapping[str, float | Floats]:
+        """Numbers of one run, by name.
+
+        Args:
+            model: A trained model, in evaluation mode.
+            species: Its vocabulary: the S names in the order of its logits.
+
+        Returns:
+            A float is one number of the run, NaN where undefined; it is compared over seeds alone. An
+            array of shape (S,) is one value a species, NaN where undefined; its mean is the number, and
+            it is compared over seeds and species. A name that begins with ``n_`` is a count, which is
+            written down and not compared.
+        """
+        ...
+
+
+def kinds() -> tuple[str, ...]:
+    """Every known kind of further evaluation, sorted."""
+    return tuple(sorted(TASKS))
+
+
+def load_further(survey_folder: Path) -> dict[str, Task]:
+    """The further evaluations that a data set saved with its survey, by name.
+
+    Raises:
+        DataError: If one is of a kind that is not known.
+    """
+    tasks = {}
+    for folder in sorted(survey_folder.glob(f"{FURTHER}/*/*")):
+        kind = folder.name
+        if kind not in TASKS:
+            raise DataError(f"{folder}: unknown kind of evaluation {kind!r}; known: {', '.join(kinds())}")
+        task: type[Task] = resolve(TASKS[kind])
+        tasks[folder.parent.name] = task.load(folder)
+    return tasks

@@ -1,0 +1,1 @@
+"""The sphere, the shipped grid of the Earth and users' rasters."""

@@ -1,0 +1,1 @@
+"""The location encoder and its scores at sites."""

@@ -1,0 +1,279 @@
+"""The location encoder: features of a site -> embedding -> one logit per species.
+
+Shape legend: B sites, F features, C covariates, D embedding, S species.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from presence_only.common.arrays import Floats, Ints
+from presence_only.common.errors import DataError
+from presence_only.model.features import WEEK_FEATURES, Features
+from presence_only.model.settings import EncoderSettings
+from presence_only.model.site_scores import ScoredModel
+
+# Before the sigmoid: the direct logits' share at the start is 0.95.
+GATE_START = 3.0
+
+
+class ByteDropout(nn.Module):
+    """Dropout whose mask takes one random byte a unit, at a seventh of the cost of ``nn.Dropout`` on a CPU.
+
+    Source: Srivastava et al. (2014), https://jmlr.org/papers/v15/srivastava14a.html
+
+    Args:
+        share: Share of units silenced while training, rounded to a multiple of 1/256; the others
+            are scaled up so that the expectation stays exactly the same.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.silenced = min(round(share * 256), 255)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x`` with units silenced at random; ``x`` itself when not training."""
+        if not self.training or self.silenced == 0:
+            return x
+        words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        mask = (words.view(torch.uint8)[: x.numel()] >= self.silenced).view(x.shape)
+        return x * mask.to(x.dtype).mul_(256 / (256 - self.silenced))
+
+
+class ResidualBlock(nn.Module):
+    """Two layers with a shortcut around them, as in SINR's ``ResLayer``."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.first = nn.Linear(width, width)
+        self.second = nn.Linear(width, width)
+        self.dropout = ByteDropout(dropout)
+
+    def forward(self, x_BD: Tensor) -> Tensor:
+        """``x + relu(second(dropout(relu(first(x)))))``."""
+        # In place: a fresh output of this size costs as much in page faults as the operation itself.
+        hidden_BD = self.dropout(torch.relu_(self.first(x_BD)))
+        return x_BD + torch.relu_(self.second(hidden_BD))
+
+
+class WeekModulation(nn.Module):
+    """Scales and shifts what enters a residual block by the week; without effect at the start.
+
+    Source: FiLM, Perez et al. (2018), https://arxiv.org/abs/1709.07871
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(WEEK_FEATURES, 2 * width)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x_BD: Tensor, week_BW: Tensor) -> Tensor:
+        """``x * (1 + scale) + shift``."""
+        scale_shift_B2D: Tensor = self.linear(week_BW)
+        scale_BD, shift_BD = scale_shift_B2D.chunk(2, dim=1)
+        return x_BD * (1 + scale_BD) + shift_BD
+
+
+def _residual_network(n_features: int, settings: EncoderSettings) -> nn.Sequential:
+    """Features to embedding; dropout of features, where asked for, comes first."""
+    return nn.Sequential(
+        *([ByteDropout(settings.input_dropout)] * (settings.input_dropout > 0)),
+        nn.Linear(n_features, settings.width),
+        nn.ReLU(),
+        *(ResidualBlock(settings.width, settings.dropout) for _ in range(settings.depth)),
+    )
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the model says about B sites.
+
+    Args:
+        logits_BS: Species logits; with a habitat head the gated mixture of both heads.
+        environment_BC: Predicted standardised covariates, where there is an environment head.
+        habitat_BS: Species logits from the predicted environment alone, where there is a habitat head.
+    """
+
+    logits_BS: Tensor
+    environment_BC: Tensor | None = None
+    habitat_BS: Tensor | None = None
+
+
+class RangeModel(ScoredModel):
+    """Location encoder and species head: where -> how suitable for each species.
+
+    The environment head predicts the site's standardised covariates from the embedding. The habitat
+    head goes from that prediction, detached so that species do not bend it, to species logits; a
+    learned gate per species mixes them with the direct ones and starts at sigmoid(3) = 0.95 for these.
+
+    An ``additive`` encoder is the features themselves: with hinges, every species is a sum of smooth
+    responses to one column each, as Maxent without products.
+
+    Source: SINR, Cole et al. (2023), https://arxiv.org/abs/2306.02564: residual network over
+    coordinate features, linear species head without bias. The two further heads are those of the
+    BirdNET geomodel, https://github.com/birdnet-team/geomodel
+    """
+
+    def __init__(self, features: Features, n_species: int, settings: EncoderSettings) -> None:
+        super().__init__()
+        width, n_covariates = settings.width, features.n_covariates
+        if settings.environment_head and n_covariates == 0:
+            raise DataError("encoder.environment_head = true: the data set has no covariates to predict")
+        self.features = features
+        self.settings = settings
+        self.n_species = n_species
+        self.n_hidden = 1 + settings.habitat_head
+        self.weeks = features.weeks
+        modulated = self.weeks and settings.week == "film"
+        if settings.kind == "additive":
+            self.encoder, width = nn.Sequential(), features.size
+        else:
+            self.encoder = _residual_network(features.size - WEEK_FEATURES * modulated, settings)
+        self.modulations = nn.ModuleList(WeekModulation(width) for _ in range(settings.depth * modulated))
+        self.species_head = nn.Linear(width, n_species, bias=False)
+        if settings.kind == "additive":
+            nn.init.zeros_(self.species_head.weight)  # the penalty on its size would have to undo a random start
+        if settings.environment_head:
+            self.environment_head = nn.Linear(width, n_covariates)
+        if settings.habitat_head:
+            self.habitat_head = nn.Sequential(
+                nn.Linear(n_covariates, width), nn.ReLU(), nn.Linear(width, n_species, bias=False)
+            )
+            self.gate_S = nn.Parameter(torch.full((n_species,), GATE_START))
+
+    def embed(self, features_BF: Tensor) -> Tensor:
+        """Location embedding (B, D)."""
+        if not self.modulations:
+            location_BD: Tensor = self.encoder(features_BF)
+            return location_BD
+        place_BF, week_BW = features_BF[:, :-WEEK_FEATURES], features_BF[:, -WEEK_FEATURES:]
+        depth = len(self.modulations)
+        x_BD: Tensor = self.encoder[:-depth](place_BF)
+        for modulation, block in zip(self.modulations, list(self.encoder)[-depth:], strict=True):
+            x_BD = block(modulation(x_BD, week_BW))
+        return x_BD
+
+    def forward(self, features_BF: Tensor) -> Outputs:
+        """Everything the heads say about some sites."""
+        location_BD = self.embed(features_BF)
+        direct_BS = self.species_head(location_BD)
+        if not self.settings.environment_head:
+            return Outputs(direct_BS)
+        environment_BC = self.environment_head(location_BD)
+        if not self.settings.habitat_head:
+            return Outputs(direct_BS, environment_BC)
+        habitat_BS = self.habitat_head(environment_BC.detach())
+        share_S = torch.sigmoid(self.gate_S)
+        return Outputs(share_S * direct_BS + (1 - share_S) * habitat_BS, environment_BC, habitat_BS)
+
+    @torch.no_grad()
+    def hidden(self, sites_B2: Floats, covariates_BC: Floats, week_B: Ints | None = None) -> tuple[Tensor, ...]:
+        """Everything about some sites that the species' logits are linear in: one tensor a species head."""
+        device = self.species_head.weight.device
+        location_BD = self.embed(self.features(sites_B2, covariates_BC, week_B).to(device))
+        if not self.settings.habitat_head:
+            return (location_BD,)
+        return location_BD, self.habitat_head[:2](self.environment_head(location_BD))
+
+    @torch.no_grad()
+    def species_logits(self, hidden: tuple[Tensor, ...], species: slice) -> Tensor:
+        """Logits (B, s) of some species, from what :meth:`hidden` returned."""
+        direct_Bs = linear(hidden[0], self.species_head.weight[species])
+        if not self.settings.habitat_head:
+            return direct_Bs
+        share_s = torch.sigmoid(self.gate_S[species])
+        return share_s * direct_Bs + (1 - share_s) * linear(
+            hidden[1], self.habitat_head.get_parameter("2.weight")[species]
+        )
+
+    def content(self) -> dict[str, Any]:
+        """All that makes the model again; see :meth:`of`."""
+        return {
+            "input": self.features.input,
+            "coordinates": self.features.coordinates,
+            "n_covariates": self.features.n_covariates,
+            "weeks": self.weeks,
+            "n_species": self.n_species,
+            "settings": self.settings.model_dump(),
+            "state": {name: tensor.cpu() for name, tensor in self.state_dict().items()},
+        }
+
+    @classmethod
+    def of(cls, content: dict[str, Any]) -> Self:
+        """The model that :meth:`content` describes, on the CPU, in evaluation mode."""
+        settings = EncoderSettings.model_validate(content["settings"])
+        features = Features(
+            content["input"],
+            content["coordinates"],
+            content["n_covariates"],
+            weeks=content["weeks"],
+            expansion=settings.expansion,
+        )
+        model = cls(features, content["n_species"], settings)
+        model.load_state_dict(content["state"])
+        return model.eval()
+
+
+class Blend(ScoredModel):
+    """The mean of the logits of models that were trained apart: members of a variant, or its seeds.
+
+    Args:
+        members: At least one, all for the same species and data.
+    """
+
+    def __init__(self, members: Sequence[ScoredModel]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.features = members[0].features
+        self.n_species = members[0].n_species
+        self.weeks = members[0].weeks
+        self.n_hidden = sum(member.n_hidden for member in members)
+
+    def hidden(self, sites_B2: Floats, covariates_BC: Floats, week_B: Ints | None = None) -> tuple[Tensor, ...]:
+        """What the members' logits are made from, one member after the other."""
+        return tuple(tensor for member in self._members() for tensor in member.hidden(sites_B2, covariates_BC, week_B))
+
+    def species_logits(self, hidden: tuple[Tensor, ...], species: slice) -> Tensor:
+        """Logits (B, s) of some species, averaged over the members."""
+        parts, first = [], 0
+        for member in self._members():
+            parts.append(member.species_logits(hidden[first : first + member.n_hidden], species))
+            first += member.n_hidden
+        return torch.stack(parts).mean(dim=0)
+
+    def content(self) -> dict[str, Any]:
+        """All that makes the blend again."""
+        return {"members": [member.content() for member in self._members()]}
+
+    @classmethod
+    def of(cls, content: dict[str, Any]) -> Self:
+        """The blend that :meth:`content` describes, on the CPU, in evaluation mode."""
+        return cls([_model_of(member) for member in content["members"]]).eval()
+
+    def _members(self) -> list[ScoredModel]:
+        return [member for member in self.members if isinstance(member, ScoredModel)]
+
+
+def load_model(path: Path) -> RangeModel | Blend:
+    """Read what ``save`` wrote, onto the CPU, in evaluation mode.
+
+    Raises:
+        DataError: If the file is cut off, or of another version.
+    """
+    try:
+        return _model_of(torch.load(path, map_location="cpu", weights_only=True))
+    except (pickle.UnpicklingError, EOFError, KeyError, RuntimeError, ValueError):
+        raise DataError(f"{path}: cannot be read as an encoder of this version; `dvc repro` makes it anew") from None
+
+
+def _model_of(content: dict[str, Any]) -> RangeModel | Blend:
+    return Blend.of(content) if "members" in content else RangeModel.of(content)

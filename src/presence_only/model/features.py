@@ -1,0 +1,206 @@
+"""What the encoder reads: sines of coordinates and of the week, standardised covariates.
+
+Shape legend: B sites, F features, C covariates.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from presence_only.common.arrays import Floats, Ints
+from presence_only.data.sites import WEEKS
+from presence_only.data.training import CoordinateScale, Input, TrainingData
+from presence_only.model.ranks_and_hinges import Hinges, RankGauss
+
+WEEK_FEATURES = 4
+
+
+def coordinate_features(sites_B2: Floats) -> Floats:
+    """Sines and cosines of longitude and latitude, which make the date line vanish.
+
+    Source: Mac Aodha et al. (2019), https://arxiv.org/abs/1906.05272, as used by SINR.
+
+    Args:
+        sites_B2: Longitude, latitude in degrees.
+
+    Returns:
+        (B, 4): sin, cos of pi * longitude / 180; sin, cos of pi * latitude / 90.
+    """
+    angles_B2 = np.pi * sites_B2 / np.array([180.0, 90.0])
+    return np.stack(
+        [
+            np.sin(angles_B2[:, 0]),
+            np.cos(angles_B2[:, 0]),
+            np.sin(angles_B2[:, 1]),
+            np.cos(angles_B2[:, 1]),
+        ],
+        axis=1,
+    )
+
+
+def week_features(week_B: Ints) -> Floats:
+    """First and second circular harmonic of the week, which make the new year vanish.
+
+    Args:
+        week_B: 1..48, four weeks a month.
+
+    Returns:
+        (B, 4): sin, cos of one turn a year; sin, cos of two turns a year.
+    """
+    angle_B = 2 * np.pi * week_B / WEEKS
+    return np.stack([np.sin(angle_B), np.cos(angle_B), np.sin(2 * angle_B), np.cos(2 * angle_B)], axis=1)
+
+
+def local_coordinates(sites_B2: Floats, longitude: float) -> Floats:
+    """Degrees east of a meridian and north of the equator, of equal length there: a map of a small region.
+
+    Returns:
+        (B, 2); the date line is no border.
+    """
+    east_B = (sites_B2[:, 0] - longitude + 180.0) % 360.0 - 180.0
+    return np.stack([east_B, sites_B2[:, 1]], axis=1)
+
+
+class Features(nn.Module):
+    """Turns sites, covariates and weeks into the encoder's input, by what was seen in training.
+
+    Covariates are standardised with the mean and deviation over training rows and background
+    sites; an unknown covariate (NaN) becomes the mean. Coordinates are SINR's sines on the ``sphere``,
+    and standardised degrees in a ``local`` region. An expansion replaces the covariates by their ranks, or
+    coordinates and covariates by hinges; see ``expansions.py``. The features of the week, where the
+    data has weeks, are the last four.
+    """
+
+    longitude: Tensor
+    mean_P: Tensor
+    scale_P: Tensor
+    mean_C: Tensor
+    scale_C: Tensor
+
+    def __init__(
+        self,
+        input: Input,
+        coordinates: CoordinateScale,
+        n_covariates: int,
+        *,
+        weeks: bool = False,
+        expansion: Literal["none", "rank", "hinge"] = "none",
+    ) -> None:
+        super().__init__()
+        self.input = input
+        self.weeks = weeks
+        self.coordinates = coordinates
+        self.n_covariates = n_covariates
+        self.n_place = {"sphere": 4, "local": 2}[coordinates]
+        # float64: a region of a few kilometres leaves few digits.
+        self.register_buffer("longitude", torch.zeros((), dtype=torch.float64))
+        for name, size in (("P", self.n_place), ("C", n_covariates)):
+            self.register_buffer(f"mean_{name}", torch.zeros(size, dtype=torch.float64))
+            self.register_buffer(f"scale_{name}", torch.ones(size, dtype=torch.float64))
+        self.ranks = RankGauss(n_covariates) if expansion == "rank" and input != "coordinates" else None
+        self.hinges = Hinges(self._n_columns) if expansion == "hinge" else None
+
+    @property
+    def _n_columns(self) -> int:
+        """Columns of coordinates and covariates before any expansion."""
+        return self.n_place * (self.input != "covariates") + self.n_covariates * (self.input != "coordinates")
+
+    @property
+    def size(self) -> int:
+        """Number of features F."""
+        columns = self._n_columns if self.hinges is None else self.hinges.size
+        return columns + WEEK_FEATURES * self.weeks
+
+    def fit(self, data: TrainingData) -> Self:
+        """Measure on the training rows and the background sites all that the features are made by."""
+        records, background = data.records, data.background
+        covariates = np.concatenate([records.covariates_NC, background.covariates_KC])
+        _measure(covariates.astype(np.float64), self.mean_C, self.scale_C)
+        if self.coordinates == "local":
+            sites = np.concatenate([records.sites_N2, background.sites_K2]).astype(np.float64)
+            radians = np.radians(sites[:, 0])
+            self.longitude.fill_(float(np.degrees(np.arctan2(np.sin(radians).mean(), np.cos(radians).mean()))))
+            _measure(self._place(sites), self.mean_P, self.scale_P)
+        # Rows and background alike, whichever are more.
+        n = min(records.n_rows, len(background.sites_K2))
+        row_R, site_R = (
+            np.linspace(0, total - 1, n).astype(int) for total in (records.n_rows, len(background.sites_K2))
+        )
+        sites_R2 = np.concatenate([records.sites_N2[row_R], background.sites_K2[site_R]])
+        covariates_RC = np.concatenate([records.covariates_NC[row_R], background.covariates_KC[site_R]])
+        if self.ranks is not None:
+            self.ranks.fit(covariates_RC.astype(np.float64))
+        if self.hinges is not None:
+            self.hinges.fit(self._columns(sites_R2, covariates_RC))
+        return self
+
+    def forward(self, sites_B2: Floats, covariates_BC: Floats, week_B: Ints | None = None) -> Tensor:
+        """Features of shape (B, F), float32, on the CPU.
+
+        Raises:
+            ValueError: If the number of covariates is not the one seen in training, or weeks are
+                given to an encoder made without, or not given to one made with them.
+        """
+        if (week_B is not None) != self.weeks:
+            raise ValueError(
+                f"week_B is {'missing' if self.weeks else 'given'}: the encoder was made "
+                f"{'with' if self.weeks else 'without'} weeks"
+            )
+        columns_BC = self._columns(sites_B2, covariates_BC)
+        if self.hinges is not None:
+            columns_BC = self.hinges(columns_BC)
+        if week_B is not None:
+            columns_BC = np.concatenate([columns_BC, week_features(week_B)], axis=1)
+        return torch.from_numpy(columns_BC.astype(np.float32))
+
+    def _columns(self, sites_B2: Floats, covariates_BC: Floats) -> Floats:
+        """Coordinates and covariates, standardised or ranked, in float64; an unknown covariate is 0."""
+        standard_BC, parts = self._standard_covariates(covariates_BC), []
+        if self.input != "covariates":
+            parts.append(_standardise(self._place(sites_B2.astype(np.float64)), self.mean_P, self.scale_P))
+        if self.input != "coordinates":
+            if self.ranks is not None:
+                standard_BC = self.ranks(covariates_BC.astype(np.float64), standard_BC)
+            parts.append(np.nan_to_num(standard_BC, nan=0.0))
+        return np.concatenate(parts, axis=1)
+
+    def _place(self, sites_B2: Floats) -> Floats:
+        if self.coordinates == "local":
+            return local_coordinates(sites_B2, float(self.longitude))
+        return coordinate_features(sites_B2)
+
+    def environment(self, covariates_BC: Floats) -> Tensor:
+        """Standardised covariates of shape (B, C), float32, on the CPU, NaN where unknown.
+
+        Raises:
+            ValueError: If the number of covariates is not the one seen in training.
+        """
+        return torch.from_numpy(self._standard_covariates(covariates_BC).astype(np.float32))
+
+    def _standard_covariates(self, covariates_BC: Floats) -> Floats:
+        if covariates_BC.shape[1] != self.n_covariates:
+            raise ValueError(
+                f"covariates_BC has {covariates_BC.shape[1]} columns; the encoder was made for {self.n_covariates}"
+            )
+        return _standardise(covariates_BC.astype(np.float64), self.mean_C, self.scale_C)
+
+
+def _measure(values: Floats, mean: Tensor, scale: Tensor) -> None:
+    """Store mean and deviation of every column's known values; a constant column keeps its scale."""
+    known = ~np.isnan(values)
+    count = np.maximum(known.sum(axis=0), 1)
+    centre = np.where(known, values, 0.0).sum(axis=0) / count
+    deviation = np.sqrt(np.where(known, (values - centre) ** 2, 0.0).sum(axis=0) / count)
+    deviation[deviation < 1e-12] = 1.0
+    mean.copy_(torch.from_numpy(centre))
+    scale.copy_(torch.from_numpy(deviation))
+
+
+def _standardise(values: Floats, mean: Tensor, scale: Tensor) -> Floats:
+    """``(values - mean) / scale`` in float64."""
+    standard: Floats = (values - mean.cpu().numpy()) / scale.cpu().numpy()
+    return standard

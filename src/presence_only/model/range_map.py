@@ -1,0 +1,163 @@
+"""Range maps of trained encoders: scores on a grid of longitude and latitude, and the files to keep them in.
+
+Shape legend: M grid cells, H rows (north first), W columns, C covariates, S species.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from presence_only.common.arrays import Floats
+from presence_only.common.atomic_files import write_whole
+from presence_only.common.errors import UserError
+from presence_only.data.sites import WEEKS
+from presence_only.model.site_scores import ScoredModel
+
+Sample = Callable[[Floats], Floats]
+MOST_CELLS = 10_000_000
+
+
+class MapError(UserError, ValueError):
+    """A map cannot be made; the message is one sentence with the value and the rule."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Cells of equal size in degrees.
+
+    Args:
+        west: Western edge in degrees, -180..180.
+        south: Southern edge in degrees, -90..90.
+        east: Eastern edge, more than ``west``.
+        north: Northern edge, more than ``south``.
+        resolution: Side of a cell in degrees, > 0.
+
+    Raises:
+        MapError: If the edges are out of order or off the globe, or there are too many cells.
+    """
+
+    west: float
+    south: float
+    east: float
+    north: float
+    resolution: float
+
+    def __post_init__(self) -> None:
+        if not (-180 <= self.west < self.east <= 180 and -90 <= self.south < self.north <= 90):
+            raise MapError(
+                f"box {self.west:g} {self.south:g} {self.east:g} {self.north:g}: must be west south east north in "
+                "degrees, west < east within -180..180 and south < north within -90..90"
+            )
+        if not 0 < self.resolution <= 90:
+            raise MapError(f"resolution = {self.resolution:g}: must be within 0..90 degrees, and more than 0")
+        if self.shape[0] * self.shape[1] > MOST_CELLS:
+            raise MapError(
+                f"resolution = {self.resolution:g}: makes {self.shape[0] * self.shape[1]:,} cells; "
+                f"at most {MOST_CELLS:,} are drawn, so take a smaller box or larger cells"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns (H, W)."""
+        height, width = (self.north - self.south) / self.resolution, (self.east - self.west) / self.resolution
+        return max(round(height), 1), max(round(width), 1)
+
+    @property
+    def sites_M2(self) -> NDArray[np.float64]:
+        """Centres of the cells, northern row first."""
+        height, width = self.shape
+        longitude_W = self.west + (np.arange(width) + 0.5) * (self.east - self.west) / width
+        latitude_H = self.north - (np.arange(height) + 0.5) * (self.north - self.south) / height
+        longitude_HW, latitude_HW = np.meshgrid(longitude_W, latitude_H)
+        return np.column_stack([longitude_HW.ravel(), latitude_HW.ravel()])
+
+
+def suitability(
+    models: Sequence[ScoredModel], sites_M2: Floats, sample: Sample | None, species: slice, week: int | None
+) -> NDArray[np.float32]:
+    """Relative suitability (M, s) within 0..1: the sigmoid of the logits, averaged over the models (seeds).
+
+    Args:
+        models: At least one, of one run.
+        sites_M2: Longitude, latitude in degrees.
+        sample: Gives the covariates (M, C) that the models read; None: they read none.
+        species: Which species.
+        week: 1..48 for models that read the week; None: averaged over the year.
+
+    Returns:
+        NaN where the models read covariates and most of them are unknown, as at sea.
+
+    Raises:
+        MapError: If a week is given to models without weeks, or is not within 1..48.
+    """
+    if week is not None and not models[0].weeks:
+        raise MapError(f"week = {week}: the run was trained without weeks; leave the week out")
+    if week is not None and not 1 <= week <= WEEKS:
+        raise MapError(f"week = {week}: must lie within 1..{WEEKS}, four weeks a month")
+    week_M = None if week is None else np.full(len(sites_M2), week)
+    n_covariates = models[0].features.n_covariates
+    covariates_MC = np.zeros((len(sites_M2), n_covariates), np.float32) if sample is None else sample(sites_M2)
+    mean_Ms = np.mean([expit(m.scores(sites_M2, covariates_MC, week_M).columns(species)) for m in models], axis=0)
+    if models[0].features.input != "coordinates":
+        mean_Ms[np.isnan(covariates_MC).mean(axis=1) > 0.5] = np.nan
+    result: NDArray[np.float32] = mean_Ms.astype(np.float32)
+    return result
+
+
+def write_table(path: Path, grid: Grid, score_HW: Floats) -> None:
+    """Longitude, latitude and suitability of every cell as CSV, whole or not at all."""
+    sites_M2 = grid.sites_M2
+    table = pl.DataFrame(
+        {"longitude": sites_M2[:, 0], "latitude": sites_M2[:, 1], "suitability": score_HW.astype(np.float64).ravel()}
+    )
+    with write_whole(path) as temporary:
+        table.with_columns(pl.col("suitability").fill_nan(None)).write_csv(temporary, float_precision=6)
+
+
+def check_geotiff() -> None:
+    """Tell before a long computation whether :func:`write_geotiff` can do its work.
+
+    Raises:
+        MapError: If rasterio is not installed.
+    """
+    if importlib.util.find_spec("rasterio") is None:
+        raise MapError("GeoTIFF needs rasterio: pip install 'presence-only[rasters]'; .png and .csv do not")
+
+
+def write_geotiff(path: Path, grid: Grid, score_HW: Floats) -> None:
+    """One float32 band in EPSG:4326, NaN where unknown, whole or not at all.
+
+    Raises:
+        MapError: If rasterio is not installed.
+    """
+    check_geotiff()
+    import rasterio
+    from rasterio.transform import from_bounds
+
+    height, width = grid.shape
+    with (
+        write_whole(path) as temporary,
+        rasterio.open(
+            temporary,
+            "w",
+            driver="GTiff",
+            height=height,
+            width=width,
+            count=1,
+            dtype="float32",
+            crs="EPSG:4326",
+            transform=from_bounds(grid.west, grid.south, grid.east, grid.north, width, height),
+            nodata=float("nan"),
+            compress="deflate",
+        ) as file,
+    ):
+        file.write(score_HW.astype(np.float32), 1)
+        file.set_band_description(1, "relative suitability (0 to 1)")

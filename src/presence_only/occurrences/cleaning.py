@@ -1,0 +1,496 @@
+"""Which of a user's records become occurrences: quality rules, duplicates and thinning, and what each left.
+
+The order is fixed, so that the counts can be compared:
+
+1. coordinates given and possible; 2. not at 0, 0; 3. GBIF's geospatial issues; 4. distance from
+centroids; 5. coordinate uncertainty, and the values that stand for a centroid; 6. basis of record or
+quality grade; 7. occurrence status; 8. year; 9. a full date, where weeks are read; 10. taxon;
+11. duplicates; 12. at most so many a species and cell; 13. at least so many a species; 14. at most so
+many a species.
+
+Rules 1 to 10 judge a row by itself, in one pass over batches of the file; a row counts for the first
+rule that it breaks. Rules 11 to 14 see the rows that remain. The minimum comes after thinning, for it is
+the records that training sees which must be enough. A rule that is switched off is not in the funnel;
+one that needs a column which the file lacks is there as such, and drops nothing.
+
+Shape legend: N records, S species, P places.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import h3.api.basic_int as h3
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from scipy.spatial import cKDTree
+
+from presence_only.common.arrays import Floats, Ints
+from presence_only.common.errors import DataError
+from presence_only.common.settings import Settings
+from presence_only.geography.earth import unit_vectors
+from presence_only.occurrences.occurrences import Occurrences, week_of
+from presence_only.occurrences.tables import Columns, read_table
+
+EARTH_RADIUS_M = 6_371_008.8
+# Decimals of a degree in which two sites are one: a metre.
+SITE_DECIMALS = 5
+
+# A share of longitudes beyond 180 that is no slip of the pen.
+MANY_LONGITUDES = 0.01
+
+Unknown = Literal["keep", "drop"]
+Year = Annotated[int, Field(ge=1, le=9999)]
+Metres = Annotated[float, Field(ge=0.0, le=20_000_000.0)]
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+
+
+class CleaningSettings(Settings):
+    """Which records are good enough, whatever file they come from.
+
+    Args:
+        longitudes: How the file counts them; ``0..360`` is converted, and refused if not said here.
+        max_uncertainty_m: Largest coordinate uncertainty in metres; null: any.
+        unknown_uncertainty: What becomes of a record without one.
+        default_uncertainties_m: Uncertainties that georeferencing tools give to centroids of countries
+            and provinces, as GBIF's guide to filtering lists them; such records are dropped.
+        centroids: Path of a table of places to avoid, with ``decimalLongitude`` and ``decimalLatitude``,
+            such as GBIF's catalogue of centroids (https://github.com/jhnwllr/catalogue-of-centroids).
+        centroid_distance_m: Records nearer to a centroid are dropped, by this table and by the file's
+            ``distanceFromCentroidInMeters``; 0: none is.
+        min_year: First year; null: any.
+        max_year: Last year; null: any.
+        unknown_year: What becomes of a record without a year.
+        drop_duplicates: Whether of several records of one species at one site (five decimals of a
+            degree) on one date only the first is kept. Unknown dates count as one date.
+        max_per_cell: Records kept of one species in one cell, drawn at random; 0: all.
+        cell: What a cell is: ``h3`` or a ``grid`` of degrees.
+        cell_h3_resolution: Of the h3 cells; 6 is cells of 6 km.
+        cell_degrees: Side of the grid's cells.
+        min_records: Species with fewer records are dropped.
+        max_per_species: Records kept of one species, drawn at random; 0: all.
+        cleaning_seed: Of both draws.
+    """
+
+    longitudes: Literal["-180..180", "0..360"] = "-180..180"
+    max_uncertainty_m: Metres | None = 10_000.0
+    unknown_uncertainty: Unknown = "keep"
+    default_uncertainties_m: Annotated[tuple[float, ...], Field(strict=False)] = (301.0, 999.0, 3036.0, 9999.0)
+    centroids: str | None = None
+    centroid_distance_m: Metres = 2_000.0
+    min_year: Year | None = 1900
+    max_year: Year | None = None
+    unknown_year: Unknown = "keep"
+    drop_duplicates: bool = True
+    max_per_cell: Count = 0
+    cell: Literal["h3", "grid"] = "h3"
+    cell_h3_resolution: Annotated[int, Field(ge=0, le=10)] = 6
+    cell_degrees: Annotated[float, Field(gt=0.0, le=90.0)] = 0.1
+    min_records: Annotated[int, Field(ge=1, le=1_000_000_000)] = 10
+    max_per_species: Count = 0
+    cleaning_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+    @model_validator(mode="after")
+    def _limits_in_order(self) -> Self:
+        if self.min_year is not None and self.max_year is not None and self.max_year < self.min_year:
+            raise ValueError(f"settings where max_year, {self.max_year}, is not below min_year, {self.min_year}")
+        if 0 < self.max_per_species < self.min_records:
+            raise ValueError(
+                f"settings where max_per_species, {self.max_per_species}, is 0 or at least "
+                f"min_records, {self.min_records}"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule that judges a row by itself.
+
+    Args:
+        name: What the funnel calls it.
+        keep: True where the row passes; null counts as false.
+        column: The column that it needs; without it the rule drops nothing.
+        always: Whether the rule holds without the column too: all values are unknown then.
+    """
+
+    name: str
+    keep: pl.Expr
+    column: str
+    always: bool = False
+
+
+# What a reader's batches may hold. A reader's own rules may need further columns.
+STANDARD: dict[str, Any] = {
+    "longitude": pl.Float64,
+    "latitude": pl.Float64,
+    "uncertainty_m": pl.Float64,
+    "year": pl.Int32,
+    "month": pl.Int32,
+    "day": pl.Int32,
+    "species": pl.String,
+    "key": pl.String,
+    "group": pl.String,
+}
+
+
+@dataclass(frozen=True)
+class ReaderRules:
+    """The rules that only one reader has, by their place in the order."""
+
+    issues: tuple[Rule, ...] = ()
+    basis: tuple[Rule, ...] = ()
+    status: tuple[Rule, ...] = ()
+    taxon: tuple[Rule, ...] = field(default=())
+
+
+def clean(
+    batches: Iterable[pl.DataFrame], settings: CleaningSettings, rules: ReaderRules, weeks: bool, where: str
+) -> Occurrences:
+    """The records that pass all rules, in the order of the file.
+
+    Args:
+        batches: Rows with the columns of :data:`STANDARD` that the file has, and those of ``rules``.
+            ``key`` tells species of one name apart and may be null; ``species`` is null where the row
+            is not of a species.
+        settings: The rules.
+        rules: The reader's own.
+        weeks: Whether every record needs its week of the year.
+        where: What error messages call the file.
+
+    Returns:
+        Species sorted by name, each with a record; two of one name are told apart by their keys. A
+        species' group is the one that most of its rows have.
+
+    Raises:
+        DataError: If longitudes run from 0 to 360 and no setting says so, or no record is left.
+    """
+    row_rules = _row_rules(settings, rules, weeks)
+    places = _Places.of(settings)
+    sieve = _Sieve(row_rules, settings.longitudes == "0..360", places)
+    for batch in batches:
+        sieve.add(batch)
+    if settings.longitudes == "-180..180":
+        sieve.check_longitudes(where)
+    records = sieve.records()
+    filters = sieve.filters()
+    kept_N, more = thin(records, settings)
+    return _occurrences(records, kept_N, (*filters, *more), weeks)
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """What is remembered of the rows that pass the rules on rows.
+
+    Args:
+        sites_N2: Longitude, latitude in degrees.
+        species_N: Index into ``species``.
+        date_N: Year * 10,000 + month * 100 + day, with 0 for what is unknown.
+        species: Name, key or None, and group of every species.
+    """
+
+    sites_N2: Floats
+    species_N: Ints
+    date_N: Ints
+    species: tuple[tuple[str, str | None, str], ...]
+
+
+def thin(records: Records, settings: CleaningSettings) -> tuple[Ints, tuple[tuple[str, int], ...]]:
+    """Which records remain after the rules that need all of them; ascending indices, and the funnel's end."""
+    rng = np.random.default_rng(settings.cleaning_seed)
+    kept_N: Ints = np.arange(len(records.species_N))
+    filters = []
+    if settings.drop_duplicates:
+        kept_N = _first_of_each(records)
+        filters.append(("duplicates of species, site and date", len(kept_N)))
+    if settings.max_per_cell:
+        cells_N = _cells(records.sites_N2[kept_N], settings)
+        kept_N = kept_N[_draw(_numbered(records.species_N[kept_N], cells_N), settings.max_per_cell, rng)]
+        name = f"h3 {settings.cell_h3_resolution}" if settings.cell == "h3" else f"{settings.cell_degrees:g} degrees"
+        filters.append((f"at most {settings.max_per_cell:,} of a species in a cell ({name})", len(kept_N)))
+    if settings.min_records > 1:
+        counts_S = np.bincount(records.species_N[kept_N], minlength=len(records.species))
+        kept_N = kept_N[counts_S[records.species_N[kept_N]] >= settings.min_records]
+        filters.append((f"at least {settings.min_records:,} of a species", len(kept_N)))
+    if settings.max_per_species:
+        kept_N = kept_N[_draw(records.species_N[kept_N], settings.max_per_species, rng)]
+        filters.append((f"at most {settings.max_per_species:,} of a species", len(kept_N)))
+    return kept_N, tuple(filters)
+
+
+def _row_rules(settings: CleaningSettings, rules: ReaderRules, weeks: bool) -> tuple[Rule, ...]:
+    """The rules on rows in their order, without those that are switched off."""
+    longitude, latitude = pl.col("longitude"), pl.col("latitude")
+    found = [
+        Rule(
+            "coordinates given and possible",
+            longitude.is_between(-180, 180) & latitude.is_between(-90, 90),
+            "longitude",
+        ),
+        Rule("coordinates not 0, 0", (longitude != 0) | (latitude != 0), "longitude"),
+        *rules.issues,
+    ]
+    if settings.centroids is not None and settings.centroid_distance_m > 0:
+        found.append(Rule(f"{settings.centroid_distance_m:g} m from centroids", ~pl.col("near"), "near"))
+    # Uncertainties of 0 or less are not known ones: the term asks for a positive number.
+    uncertainty = pl.when(pl.col("uncertainty_m") > 0).then(pl.col("uncertainty_m"))
+    strict = settings.unknown_uncertainty == "drop"
+    if settings.max_uncertainty_m is not None:
+        name = f"coordinate uncertainty at most {settings.max_uncertainty_m:g} m"
+        keep = (uncertainty <= settings.max_uncertainty_m).fill_null(not strict)
+        found.append(Rule(name, keep, "uncertainty_m", always=strict))
+    elif strict:
+        found.append(Rule("coordinate uncertainty known", uncertainty.is_not_null(), "uncertainty_m", always=True))
+    if settings.default_uncertainties_m:
+        values = ", ".join(f"{value:g}" for value in settings.default_uncertainties_m)
+        keep = ~uncertainty.is_in(list(settings.default_uncertainties_m)).fill_null(False)
+        found.append(Rule(f"coordinate uncertainty not that of a centroid ({values} m)", keep, "uncertainty_m"))
+    found += [*rules.basis, *rules.status]
+    strict = settings.unknown_year == "drop"
+    if settings.min_year is not None or settings.max_year is not None or strict:
+        keep = pl.col("year").is_between(settings.min_year or 1, settings.max_year or 9999).fill_null(not strict)
+        span = f"{settings.min_year or ''}..{settings.max_year or ''}"
+        found.append(Rule(f"year {span}" if span != ".." else "year known", keep, "year", always=strict))
+    if weeks:
+        known = pl.col("month").is_between(1, 12) & pl.col("day").is_between(1, 31)
+        found.append(Rule("date known to the day", known, "day", always=True))
+    return (*found, *rules.taxon, Rule("of a species", pl.col("species").is_not_null(), "species", always=True))
+
+
+class _Sieve:
+    """Batches in, the rows that pass all rules and the counts out."""
+
+    def __init__(self, rules: Sequence[Rule], wrap: bool, places: _Places | None) -> None:
+        self._rules, self._wrap, self._places = rules, wrap, places
+        self._rows, self._failed = 0, np.zeros(len(rules) + 1, dtype=np.int64)
+        self._columns: set[str] = set()
+        self._codes: dict[tuple[str, str | None, str], int] = {}
+        self._kept: list[tuple[Floats, Ints, Ints]] = []
+        self._west = self._beyond = 0
+        self._largest = 0.0
+
+    def add(self, batch: pl.DataFrame) -> None:
+        """Judge the rows of a batch."""
+        missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in STANDARD.items() if name not in batch.columns]
+        present = {*batch.columns, "near"}
+        self._columns |= present
+        year, longitude = pl.col("year"), pl.col("longitude")
+        batch = batch.with_columns(missing).with_columns(
+            pl.col("longitude", "latitude", "uncertainty_m").fill_nan(None),
+            pl.when(year.is_between(1, 9999)).then(year),
+        )
+        beyond = longitude.is_between(180, 360, "right")
+        if self._wrap:
+            batch = batch.with_columns(pl.when(beyond).then(longitude - 360).otherwise(longitude).alias("longitude"))
+        else:
+            west, past, largest = batch.select(
+                west=(longitude < 0).sum(), past=beyond.sum(), largest=longitude.filter(beyond).max()
+            ).row(0)
+            self._west, self._beyond = self._west + west, self._beyond + past
+            self._largest = max(self._largest, largest or 0.0)
+        if self._places is not None:
+            batch = batch.with_columns(self._places.near(batch))
+        failed: Any = pl.lit(0, dtype=pl.UInt8)
+        for number, rule in reversed(list(enumerate(self._rules, 1))):
+            if rule.column in present or rule.always:
+                failed = pl.when(rule.keep.fill_null(False)).then(failed).otherwise(pl.lit(number, dtype=pl.UInt8))
+        batch = batch.with_columns(failed.alias("failed"))
+        self._rows += len(batch)
+        self._failed += np.bincount(batch["failed"].to_numpy(), minlength=len(self._failed))
+        batch = batch.filter(pl.col("failed") == 0)
+        if len(batch):
+            self._remember(batch)
+
+    def _remember(self, batch: pl.DataFrame) -> None:
+        """Keep what later steps need of rows that passed, as numbers."""
+        names = ["species", "key", "group"]
+        batch = batch.with_columns(pl.col("group").fill_null("unknown"))
+        known = batch.select(names).unique(maintain_order=True)
+        codes = [self._codes.setdefault(row, len(self._codes)) for row in known.iter_rows()]
+        date = pl.col("year").fill_null(0) * 10_000 + pl.col("month").fill_null(0) * 100 + pl.col("day").fill_null(0)
+        coded = batch.join(
+            known.with_columns(pl.Series("code", codes, dtype=pl.Int32)),
+            on=names,
+            how="left",
+            nulls_equal=True,
+            maintain_order="left",
+        )
+        self._kept.append(
+            (
+                coded.select("longitude", "latitude").to_numpy(),
+                coded["code"].to_numpy().copy(),
+                coded.select(date.cast(pl.Int32)).to_series().to_numpy().copy(),
+            )
+        )
+
+    def check_longitudes(self, where: str) -> None:
+        """Refuse a file whose longitudes run from 0 to 360: dropping half of the world is no cleaning."""
+        if self._beyond >= max(MANY_LONGITUDES * self._rows, 1) and not self._west:
+            raise DataError(
+                f"{where}: longitudes reach {self._largest:g} and none is negative, so they run from 0 to 360; "
+                "set longitudes: 0..360 to have them converted"
+            )
+
+    def filters(self) -> tuple[tuple[str, int], ...]:
+        """The funnel so far."""
+        left = self._rows
+        found = [("read", left)]
+        for rule, failed in zip(self._rules, self._failed[1:].tolist(), strict=True):
+            left -= failed
+            found.append((rule.name if rule.column in self._columns else f"{rule.name} - not in the file", left))
+        return tuple(found)
+
+    def records(self) -> Records:
+        """The rows that passed, one entry a species name and key."""
+        if not self._kept:
+            return Records(np.empty((0, 2)), np.empty(0, np.int32), np.empty(0, np.int32), ())
+        sites_N2, codes_N, date_N = (np.concatenate(parts) for parts in zip(*self._kept, strict=True))
+        self._kept = []
+        index_C, species = _merge(tuple(self._codes), np.bincount(codes_N, minlength=len(self._codes)))
+        return Records(sites_N2, index_C[codes_N], date_N, species)
+
+
+def _merge(
+    coded: Sequence[tuple[str, str | None, str]], counts_C: Ints
+) -> tuple[NDArray[np.int32], tuple[tuple[str, str | None, str], ...]]:
+    """Every (name, key, group) that was met, as the species that it is of, and the species by name.
+
+    A key is one species, whatever groups its rows say; a row without a key is of the species of its
+    name, where only one key has this name.
+    """
+    keys_of: dict[str, set[str]] = {}
+    for name, key, _ in coded:
+        keys_of.setdefault(name, set()).update({key} if key is not None else ())
+    identities = []
+    for name, key, _ in coded:
+        only = next(iter(keys_of[name])) if len(keys_of[name]) == 1 else None
+        shown = key if key is not None else only
+        identities.append((name, None) if shown is None else (shown, shown))
+    groups: dict[tuple[str, str | None], Counter[str]] = {}
+    names: dict[tuple[str, str | None], Counter[str]] = {}
+    for identity, (name, _, group), count in zip(identities, coded, counts_C.tolist(), strict=True):
+        groups.setdefault(identity, Counter())[group] += count
+        names.setdefault(identity, Counter())[name] += count
+    entries = {identity: (_most(names[identity]), identity[1], _most(groups[identity])) for identity in groups}
+    order = sorted(entries, key=lambda identity: (entries[identity][0], identity[1] or ""))
+    place = {identity: i for i, identity in enumerate(order)}
+    index_C = np.array([place[identity] for identity in identities], dtype=np.int32)
+    return index_C, tuple(entries[identity] for identity in order)
+
+
+def _most(counts: Counter[str]) -> str:
+    """The most frequent value, the first in the alphabet of equals."""
+    return min(counts, key=lambda value: (-counts[value], value))
+
+
+def _occurrences(records: Records, kept_N: Ints, filters: tuple[tuple[str, int], ...], weeks: bool) -> Occurrences:
+    """The kept records, with the species that have one."""
+    present_S, species_N = np.unique(records.species_N[kept_N], return_inverse=True)
+    entries = [records.species[i] for i in present_S]
+    repeated = Counter(name for name, _, _ in entries)
+    week_N = None
+    if weeks:
+        date_N = records.date_N[kept_N]
+        week_N = week_of(date_N // 100 % 100, date_N % 100)
+    return Occurrences(
+        sites_N2=records.sites_N2[kept_N],
+        species_N=species_N,
+        species=tuple(
+            f"{name} ({key})" if repeated[name] > 1 and key is not None else name for name, key, _ in entries
+        ),
+        groups=tuple(group for _, _, group in entries),
+        week_N=week_N,
+        filters=filters,
+    )
+
+
+def _first_of_each(records: Records) -> Ints:
+    """The first record of every species, site and date, ascending."""
+    site_N = _site_numbers(records.sites_N2)
+    what_N = records.species_N.astype(np.int64) * 2**32 + records.date_N
+    # Stable, so that of equals the first in the file comes first.
+    order_N = np.lexsort((site_N, what_N))
+    new_N = np.ones(len(order_N), dtype=np.bool_)
+    new_N[1:] = (np.diff(site_N[order_N]) != 0) | (np.diff(what_N[order_N]) != 0)
+    first_N: Ints = np.sort(order_N[new_N])
+    return first_N
+
+
+def _site_numbers(sites_N2: Floats) -> Ints:
+    """A number for every site, the same for sites that are one."""
+    cells_N2 = np.rint(sites_N2 * 10**SITE_DECIMALS).astype(np.int64)
+    # The antimeridian has two names.
+    cells_N2[cells_N2[:, 0] == 180 * 10**SITE_DECIMALS, 0] *= -1
+    numbers_N: Ints = cells_N2[:, 0] * 2**32 + cells_N2[:, 1]
+    return numbers_N
+
+
+def _cells(sites_N2: Floats, settings: CleaningSettings) -> Ints:
+    """A number for the cell of every site."""
+    if settings.cell == "grid":
+        steps_N2 = np.floor(sites_N2 / settings.cell_degrees).astype(np.int64)
+        numbers_N: Ints = steps_N2[:, 0] * 2**32 + steps_N2[:, 1]
+        return numbers_N
+    # h3 takes one site at a time, and many records share theirs.
+    _, first_P, inverse_N = np.unique(_site_numbers(sites_N2), return_index=True, return_inverse=True)
+    resolution = settings.cell_h3_resolution
+    cells = [h3.latlng_to_cell(latitude, longitude, resolution) for longitude, latitude in sites_N2[first_P].tolist()]
+    return np.array(cells, dtype=np.int64)[inverse_N]
+
+
+def _numbered(species_N: Ints, cells_N: Ints) -> Ints:
+    """A number for every pair of species and cell."""
+    _, cell_N = np.unique(cells_N, return_inverse=True)
+    return species_N.astype(np.int64) * (int(cell_N.max(initial=0)) + 1) + cell_N
+
+
+def _draw(groups_N: Ints, at_most: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """At most so many members of every group, drawn at random."""
+    order_N = np.lexsort((rng.random(len(groups_N)), groups_N))
+    sorted_N = groups_N[order_N]
+    starts_N = np.flatnonzero(np.concatenate([[True], sorted_N[1:] != sorted_N[:-1]])[: len(sorted_N)])
+    sizes = np.diff(np.append(starts_N, len(sorted_N)))
+    rank_N = np.arange(len(sorted_N)) - np.repeat(starts_N, sizes)
+    keep_N = np.zeros(len(groups_N), dtype=np.bool_)
+    keep_N[order_N[rank_N < at_most]] = True
+    return keep_N
+
+
+class _Places:
+    """Places that records must keep a distance from."""
+
+    def __init__(self, sites_P2: Floats, distance_m: float) -> None:
+        self._tree = cKDTree(unit_vectors(sites_P2))
+        # Chord of the unit sphere; distances are small against the Earth, or half around it at most.
+        self._chord = 2 * np.sin(min(distance_m / EARTH_RADIUS_M, np.pi) / 2)
+
+    @classmethod
+    def of(cls, settings: CleaningSettings) -> _Places | None:
+        """The table that the settings name, if they do."""
+        if settings.centroids is None or settings.centroid_distance_m == 0:
+            return None
+        names = ("decimalLongitude", "decimalLatitude")
+        table = pl.concat(read_table(Path(settings.centroids).expanduser(), Columns(names)))
+        table = table.select(pl.col(name).cast(pl.Float64, strict=False) for name in names)
+        good = pl.col(names[0]).is_between(-180, 180) & pl.col(names[1]).is_between(-90, 90)
+        wrong = table.filter(~good.fill_null(False))
+        if len(wrong):
+            raise DataError(
+                f"centroids = {settings.centroids!r}: {len(wrong)} of {len(table)} places have no longitude within "
+                "-180..180 and latitude within -90..90; every place needs both"
+            )
+        return cls(table.to_numpy(), settings.centroid_distance_m)
+
+    def near(self, batch: pl.DataFrame) -> pl.Series:
+        """Whether a row is nearer to a place than it may be; false where it has no site."""
+        sites_N2 = batch.select("longitude", "latitude").to_numpy()
+        known_N = (np.abs(sites_N2) <= (180, 90)).all(axis=1)
+        near_N = np.zeros(len(sites_N2), dtype=np.bool_)
+        distances, _ = self._tree.query(unit_vectors(sites_N2[known_N]), distance_upper_bound=self._chord)
+        near_N[known_N] = np.isfinite(distances)
+        return pl.Series("near", near_N)

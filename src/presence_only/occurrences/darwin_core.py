@@ -1,0 +1,206 @@
+"""Darwin Core Archives: the records of an archive as its metafile describes them.
+
+Source: Darwin Core text guide, https://dwc.tdwg.org/text/
+
+Terms are known by the last part of their addresses, such as ``decimalLatitude``. The metafile comes from
+a stranger: one with a document type, which alone can define entities, is refused.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from xml.etree import ElementTree
+
+import polars as pl
+
+from presence_only.common.errors import DataError
+from presence_only.occurrences.packed import Archive, is_unsafe, open_text
+from presence_only.occurrences.tables import Columns, Dialect, plain_name, read_text
+
+METAFILE = "meta.xml"
+LARGEST_METAFILE = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class Core:
+    """What a metafile says of its core.
+
+    Args:
+        row_type: What a row is, such as ``Occurrence``.
+        locations: Paths of its files, relative to the metafile.
+        dialect: How they are written.
+        defaults: Value of a term where a row has none.
+    """
+
+    row_type: str
+    locations: tuple[str, ...]
+    dialect: Dialect
+    defaults: dict[str, str]
+
+
+def metafile_of(names: Sequence[str]) -> str | None:
+    """The name of the metafile among an archive's members: at the top, or in its only folder."""
+    found = [name for name in names if PurePosixPath(name).name.lower() == METAFILE and name.count("/") <= 1]
+    return min(found, key=lambda name: name.count("/"), default=None)
+
+
+def read_zip(archive: Archive, metafile: str, columns: Columns) -> Generator[pl.DataFrame, None, None]:
+    """The rows of the core of a zipped archive, in batches of strings.
+
+    Raises:
+        DataError: If the metafile or a file that it names is missing, damaged or unsafe, if the core's
+            rows are not occurrences, or a required term is missing.
+    """
+    folder = PurePosixPath(metafile).parent
+
+    def open_member(location: str) -> io.BufferedIOBase:
+        name = str(folder / location)
+        if name not in archive.names:
+            raise DataError(f"{archive.path}: {metafile} names {location!r}, which is not in the archive")
+        return archive.open(name)
+
+    with archive.open(metafile) as stream:
+        text = stream.read(LARGEST_METAFILE + 1)
+    yield from _read(read_metafile(text, f"{archive.path}/{metafile}"), open_member, str(archive.path), columns)
+
+
+def read_folder(folder: Path, columns: Columns) -> Generator[pl.DataFrame, None, None]:
+    """The rows of the core of an unpacked archive, as :func:`read_zip`."""
+
+    def open_file(location: str) -> io.BufferedIOBase:
+        return open_text(folder / location)
+
+    with (folder / METAFILE).open("rb") as stream:
+        text = stream.read(LARGEST_METAFILE + 1)
+    yield from _read(read_metafile(text, str(folder / METAFILE)), open_file, str(folder), columns)
+
+
+def read_metafile(text: bytes, where: str) -> Core:
+    """Understand a metafile.
+
+    Args:
+        text: Its bytes.
+        where: What error messages call it.
+
+    Raises:
+        DataError: If it is no metafile, has a document type, or describes files that cannot be read.
+    """
+    if len(text) > LARGEST_METAFILE:
+        raise DataError(f"{where}: has more than {LARGEST_METAFILE:,} bytes; a metafile is a page or two")
+    try:
+        parser = ElementTree.XMLParser(target=_NoDoctype(where))
+        parser.feed(text)
+        root = parser.close()
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{where}: is not XML ({error})") from None
+    core = next((child for child in root if _last(child.tag) == "core"), None)
+    if core is None:
+        raise DataError(f"{where}: has no <core>; it is not the metafile of a Darwin Core Archive")
+    locations = tuple((child.text or "").strip() for files in core if _last(files.tag) == "files" for child in files)
+    if not locations:
+        raise DataError(f"{where}: its core names no file; a <location> is missing")
+    for location in locations:
+        if "://" in location or not location or is_unsafe(location):
+            raise DataError(f"{where}: its core lies at {location!r}; it must lie inside the archive")
+    names, defaults = _fields(core, where)
+    return Core(_last(core.get("rowType", "")), locations, _dialect(core, names, where), defaults)
+
+
+class _NoDoctype(ElementTree.TreeBuilder):
+    """Builds a tree, of a document without a document type only."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self._where = where
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        """Refuse what could define entities; the parser says so before it reads the definitions."""
+        raise DataError(f"{self._where}: declares a document type (<!DOCTYPE {name}>), which a metafile never needs")
+
+
+def _read(
+    core: Core, open_location: Callable[[str], io.BufferedIOBase], where: str, columns: Columns
+) -> Generator[pl.DataFrame, None, None]:
+    """The rows of a core, with its default values."""
+    if core.row_type != "Occurrence":
+        raise DataError(
+            f"{where}: its core is of {core.row_type or 'unnamed'} rows; it must be of Occurrence rows, "
+            "as in the downloads of gbif.org"
+        )
+    defaults = {
+        name: core.defaults[key]
+        for name in columns.required + columns.optional
+        for key in core.defaults
+        if plain_name(key) == plain_name(name)
+    }
+    indexed = {plain_name(name) for name in core.dialect.names or ()}
+    constant = {name: value for name, value in defaults.items() if plain_name(name) not in indexed}
+    columns = replace(
+        columns,
+        required=tuple(name for name in columns.required if name not in constant),
+        optional=tuple(name for name in columns.optional if name not in constant),
+    )
+    for location in core.locations:
+        with open_location(location) as stream:
+            for batch in read_text(stream, f"{where}/{location}", columns, core.dialect):
+                filled = [
+                    pl.col(name).fill_null(value) if name in batch.columns else pl.lit(value).alias(name)
+                    for name, value in defaults.items()
+                ]
+                yield batch.with_columns(filled)
+
+
+def _fields(core: ElementTree.Element, where: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Names of the columns by their indices, and default values."""
+    at: dict[int, str] = {}
+    defaults = {}
+    for child in core:
+        if _last(child.tag) not in ("id", "field"):
+            continue
+        term, index = _last(child.get("term", "")), child.get("index")
+        if index is not None:
+            if not index.isdecimal() or int(index) > 10_000:
+                raise DataError(f"{where}: field {term or 'id'!r} has the index {index!r}; it must be 0, 1, 2, ...")
+            # The id's column may have a term too.
+            if term or int(index) not in at:
+                at[int(index)] = term
+        if child.get("default") is not None and term:
+            defaults[term] = child.get("default", "")
+    return tuple(at.get(i, "") for i in range(max(at, default=-1) + 1)), defaults
+
+
+def _dialect(core: ElementTree.Element, names: tuple[str, ...], where: str) -> Dialect:
+    """How the files of a core are written; the standard's defaults where the metafile is silent."""
+    separator = _unescaped(core.get("fieldsTerminatedBy", ","))
+    # XML turns a tab that is written as itself into a blank.
+    separator = "\t" if separator == " " else separator
+    quote = _unescaped(core.get("fieldsEnclosedBy", '"'))
+    encoding = core.get("encoding", "utf-8").strip() or "utf-8"
+    header = core.get("ignoreHeaderLines", "0").strip() or "0"
+    if len(separator) != 1 or not separator.isascii() or len(quote) > 1:
+        raise DataError(f"{where}: fields end with {separator!r} and are in {quote!r}; both must be one character")
+    if not header.isdecimal():
+        raise DataError(f"{where}: ignoreHeaderLines is {header!r}; it must be a number")
+    try:
+        known = codecs.lookup(encoding).name
+    except LookupError:
+        raise DataError(f"{where}: unknown encoding {encoding!r}") from None
+    return Dialect(separator, quote, known, int(header), names)
+
+
+def _unescaped(text: str) -> str:
+    r"""An attribute's characters: ``\t`` and ``\n`` are written as two."""
+    for escaped, character in (("\\t", "\t"), ("\\n", "\n"), ("\\r", "\r"), ("\\\\", "\\")):
+        text = text.replace(escaped, character)
+    return text
+
+
+def _last(address: str) -> str:
+    """The last part of a term's address, or of a tag with its namespace."""
+    return address.rstrip("/").replace("#", "/").replace("}", "/").rsplit("/", 1)[-1].strip()

@@ -1,0 +1,343 @@
+"""Evaluation for users who have presence records only: the records of a held-out area are the survey.
+
+A site of the survey is one where something was recorded. A species is present where it was recorded,
+absent where others of its taxon group were recorded and it was not, and not surveyed elsewhere. So the
+absences are assumed, and species are ranked within the footprint of the observers: figures compare
+losses with each other, and not with figures of a real survey.
+
+Blocks keep neighbours together, because a record next to a training record tests memory more than
+knowledge: Roberts et al. (2017), https://doi.org/10.1111/ecog.02881; sites of the target group in place
+of absences: Phillips et al. (2009), https://doi.org/10.1890/07-2153.1
+
+Shape legend: N sites or rows, P positives, M survey sites, S species, B blocks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from heapq import heapreplace
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from presence_only.common.arrays import Floats, Ints
+from presence_only.common.errors import DataError
+from presence_only.common.settings import Settings
+from presence_only.data.truth import ABSENT, NOT_SURVEYED, PRESENT
+from presence_only.occurrences.checklists import Rows, cells_of, distinct
+
+Longitude = Annotated[float, Field(ge=-180.0, le=180.0)]
+Latitude = Annotated[float, Field(ge=-90.0, le=90.0)]
+
+_FIELDS = {
+    "blocks": {"degrees", "folds", "fold"},
+    "h3": {"resolution", "folds", "fold"},
+    "region": {"box", "polygon"},
+}
+
+
+class EvaluationSettings(Settings):
+    """Which area is held out of training and becomes the survey.
+
+    Args:
+        kind: ``blocks``: blocks of ``degrees``, dealt to folds; ``h3``: the cells of h3's
+            ``resolution``, dealt to folds; ``region``: one ``box`` or ``polygon``.
+        degrees: Side of a block in degrees of arc, from north to south and from west to east: towards
+            the poles fewer blocks go around the Earth, so that all have about the same area.
+        resolution: 0 is cells of 1,100 km, 1 of 420 km, 2 of 160 km.
+        folds: Number of folds.
+        fold: The one that is held out, counted from 0.
+        box: West, south, east, north in degrees; west may be greater than east, across 180 degrees.
+        polygon: A GeoJSON file of polygons.
+    """
+
+    kind: Literal["blocks", "h3", "region"] = "blocks"
+    degrees: Annotated[float, Field(ge=0.1, le=90.0)] = 5.0
+    resolution: Annotated[int, Field(ge=0, le=5)] = 1
+    folds: Annotated[int, Field(ge=2, le=100)] = 5
+    fold: Annotated[int, Field(ge=0)] = 0
+    box: Annotated[tuple[Longitude, Latitude, Longitude, Latitude], Field(strict=False)] | None = None
+    polygon: str | None = None
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        own = _FIELDS[self.kind]
+        foreign = sorted(self.model_fields_set - own - {"kind"})
+        if foreign:
+            raise ValueError(f"settings without {foreign[0]!r}, as kind {self.kind!r} takes {', '.join(sorted(own))}")
+        if self.kind == "region" and (self.box is None) == (self.polygon is None):
+            raise ValueError("settings with either box or polygon, and not both, as kind is 'region'")
+        if self.fold >= self.folds:
+            raise ValueError(f"settings with fold less than folds, which is {self.folds}; folds count from 0")
+        if self.box is not None and (self.box[1] >= self.box[3] or self.box[0] == self.box[2]):
+            raise ValueError("settings with a box of west, south, east, north, the south less than the north")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Area:
+    """What is held out of training.
+
+    Args:
+        words: What it is, to be told to the reader of the results.
+        contains: From sites (N, 2) to whether they lie within, shape (N,).
+    """
+
+    words: str
+    contains: Callable[[Floats], NDArray[np.bool_]]
+
+
+def held_out_area(settings: EvaluationSettings, sites_N2: Floats, generator: np.random.Generator) -> Area:
+    """The area that ``settings`` describes.
+
+    Blocks with training rows are dealt to folds at random, larger ones first, each to the fold with the
+    fewest rows so far. The folds are the same whichever of them is held out.
+
+    Args:
+        settings: Blocks, h3 cells or a region.
+        sites_N2: Sites of all rows, by which the folds are balanced.
+        generator: Deals the blocks.
+
+    Raises:
+        DataError: If there are fewer blocks than folds, or none or all of the rows lie within.
+    """
+    if settings.kind == "region":
+        area = _region(settings)
+        within = int(area.contains(sites_N2).sum())
+        if within in (0, len(sites_N2)):
+            raise DataError(
+                f"evaluation: {'all' if within else 'none'} of the {len(sites_N2):,} records lie within {area.words}; "
+                "some must, to be tested on, and some not, to be trained on"
+            )
+        return area
+    block_of: Callable[[Floats], Ints]
+    if settings.kind == "h3":
+        block_of = partial(cells_of, resolution=settings.resolution)
+        words = f"h3 cells of resolution {settings.resolution}"
+    else:
+        block_of = partial(blocks_of, degrees=settings.degrees)
+        words = f"blocks of {settings.degrees:g} degrees"
+    blocks_B, rows_B = np.unique(block_of(sites_N2), return_counts=True)
+    if len(blocks_B) < settings.folds:
+        raise DataError(
+            f"evaluation: the records lie in {len(blocks_B)} {words}, fewer than folds = {settings.folds}; "
+            "take smaller blocks or fewer folds"
+        )
+    held_B = blocks_B[deal(rows_B, settings.folds, generator) == settings.fold]
+    return Area(
+        f"{words}, fold {settings.fold} of {settings.folds}",
+        lambda sites_N2: np.isin(block_of(sites_N2), held_B),
+    )
+
+
+def blocks_of(sites_N2: Floats, degrees: float) -> NDArray[np.int64]:
+    """The block of every site, shape (N,): bands of latitude, cut into blocks about as wide as high."""
+    bands = max(round(180 / degrees), 1)
+    middle = np.radians((np.arange(bands) + 0.5) * 180 / bands - 90)
+    columns = np.maximum(np.rint(2 * bands * np.cos(middle)).astype(np.int64), 1)
+    band_N = np.minimum((sites_N2[:, 1] + 90) / 180 * bands, bands - 1).astype(np.int64)
+    column_N = ((sites_N2[:, 0] + 180) / 360 * columns[band_N]).astype(np.int64) % columns[band_N]
+    block_N: NDArray[np.int64] = (np.cumsum(columns) - columns)[band_N] + column_N
+    return block_N
+
+
+def deal(rows_B: Ints, folds: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """The fold of every block, shape (B,), the folds balanced by rows."""
+    order_B = generator.permutation(len(rows_B))
+    # Those of the same order of magnitude stay in random order.
+    order_B = order_B[np.argsort(-np.floor(np.log2(rows_B[order_B])), kind="stable")]
+    loads = [(0, fold) for fold in range(folds)]
+    fold_B = np.empty(len(rows_B), dtype=np.int64)
+    for block in order_B.tolist():
+        load, fold = loads[0]
+        fold_B[block] = fold
+        heapreplace(loads, (load + int(rows_B[block]), fold))
+    return fold_B
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """The survey before it has covariates.
+
+    Args:
+        sites_M2: Longitude, latitude of the survey's sites.
+        truth_MS: int8, the species of the training vocabulary.
+        week_M: Week of every site, where weeks are read.
+        found: Sites that there were to draw from.
+        never_absent: Species that are nowhere absent, and so not surveyed.
+    """
+
+    sites_M2: Floats
+    truth_MS: NDArray[np.int8]
+    week_M: Ints | None
+    found: int
+    never_absent: int
+
+    def take(self, kept_M: NDArray[np.bool_]) -> HeldOut:
+        """The sites of a mask."""
+        week_M = None if self.week_M is None else self.week_M[kept_M]
+        return HeldOut(self.sites_M2[kept_M], self.truth_MS[kept_M], week_M, self.found, self.never_absent)
+
+
+def held_out_survey(
+    rows: Rows, groups: tuple[str, ...], vocabulary: Ints, sites: int, generator: np.random.Generator
+) -> HeldOut:
+    """The truth at the sites of held-out rows; with weeks, a site in another week is another one.
+
+    A species that is absent from no site, being alone in its group, counts as not surveyed: it would be
+    ranked perfectly by any model.
+
+    Args:
+        rows: The rows of the held-out area.
+        groups: Taxon group of every species that the rows may name.
+        vocabulary: Species with training records, which the survey asks about, S of them.
+        sites: At most so many are drawn, all alike, among those where a group of the vocabulary was
+            recorded.
+        generator: Draws the sites.
+
+    Raises:
+        DataError: If no group of the vocabulary was recorded in the area, or no species is absent
+            anywhere.
+    """
+    names, group_of = np.unique(groups, return_inverse=True)
+    asked = np.zeros(len(names), dtype=bool)
+    asked[group_of[vocabulary]] = True
+    kept_P = asked[group_of[rows.species_P]]
+    row_P, species_P = rows.row_P[kept_P], rows.species_P[kept_P]
+    if len(row_P) == 0:
+        raise DataError(
+            "evaluation: no record of the held-out area is of a taxon group that has training records; "
+            "hold out another area"
+        )
+    keys = [rows.sites_N2[:, 0], rows.sites_N2[:, 1]] + ([] if rows.week_N is None else [rows.week_N])
+    first_U, place_N = distinct(*keys)
+    found_U = np.unique(place_N[row_P])
+    chosen_M = np.sort(generator.choice(found_U, min(sites, len(found_U)), replace=False))
+    site_U = np.full(len(first_U), -1)
+    site_U[chosen_M] = np.arange(len(chosen_M))
+    site_P = site_U[place_N[row_P]]
+    drawn_P = site_P >= 0
+    site_P, species_P = site_P[drawn_P], species_P[drawn_P]
+
+    visited = np.zeros((len(chosen_M), len(names)), dtype=bool)
+    visited[site_P, group_of[species_P]] = True
+    truth_MS = np.where(visited[:, group_of[vocabulary]], np.int8(ABSENT), np.int8(NOT_SURVEYED))
+    column_of = np.full(len(groups), -1)
+    column_of[vocabulary] = np.arange(len(vocabulary))
+    known_P = column_of[species_P] >= 0
+    truth_MS[site_P[known_P], column_of[species_P[known_P]]] = PRESENT
+    never_absent_S = (truth_MS == PRESENT).any(axis=0) & ~(truth_MS == ABSENT).any(axis=0)
+    truth_MS[:, never_absent_S] = NOT_SURVEYED
+    if not (truth_MS == PRESENT).any():
+        raise DataError(
+            "evaluation: no species is present at one held-out site and absent from another; hold out a larger "
+            "area, or give wider taxon groups, as a species is absent where others of its group were recorded"
+        )
+    row_M = first_U[chosen_M]
+    week_M = None if rows.week_N is None else rows.week_N[row_M]
+    return HeldOut(rows.sites_N2[row_M], truth_MS, week_M, len(found_U), int(never_absent_S.sum()))
+
+
+def within_box(sites_N2: Floats, box: tuple[float, float, float, float]) -> NDArray[np.bool_]:
+    """Whether sites lie within west, south, east, north, shape (N,); west > east crosses 180 degrees."""
+    west, south, east, north = box
+    longitude_N, latitude_N = sites_N2[:, 0], sites_N2[:, 1]
+    if west < east:
+        beside_N = (longitude_N >= west) & (longitude_N <= east)
+    else:
+        beside_N = (longitude_N >= west) | (longitude_N <= east)
+    inside_N: NDArray[np.bool_] = beside_N & (latitude_N >= south) & (latitude_N <= north)
+    return inside_N
+
+
+def within_rings(sites_N2: Floats, rings: list[NDArray[np.float64]]) -> NDArray[np.bool_]:
+    """Whether sites lie within polygons by the even-odd rule, shape (N,), so that a hole is outside.
+
+    Edges are straight in longitude and latitude. A ring may leave -180..180 degrees to cross 180.
+
+    Args:
+        sites_N2: Longitude, latitude.
+        rings: Each (X, 2), the last point equal to the first.
+    """
+    order_N = np.argsort(sites_N2[:, 1], kind="stable")
+    longitude_N, latitude_N = sites_N2[order_N, 0], sites_N2[order_N, 1]
+    inside_N = np.zeros(len(sites_N2), dtype=bool)
+    for ring in rings:
+        west, east = ring[:, 0].min(), ring[:, 0].max()
+        turns = [turn for turn in (-360.0, 0.0, 360.0) if west - turn <= 180 and east - turn >= -180]
+        for (x_from, y_from), (x_to, y_to) in pairwise(ring):
+            # Only the sites at the latitudes of an edge can see it to their east.
+            start, stop = np.searchsorted(latitude_N, sorted((y_from, y_to)))
+            if start == stop:
+                continue
+            share = (latitude_N[start:stop] - y_from) / (y_to - y_from)
+            x_edge = x_from + share * (x_to - x_from)
+            for turn in turns:
+                inside_N[start:stop] ^= longitude_N[start:stop] + turn < x_edge
+    result_N = np.empty_like(inside_N)
+    result_N[order_N] = inside_N
+    return result_N
+
+
+def read_rings(path: Path) -> list[NDArray[np.float64]]:
+    """All rings of the polygons of a GeoJSON file (RFC 7946).
+
+    Raises:
+        DataError: If the file is missing, is no GeoJSON, or has no polygon.
+    """
+    try:
+        found = list(_rings(json.loads(path.read_text("utf-8-sig"))))
+        rings = [np.asarray(ring, dtype=np.float64)[:, :2] for ring in found]
+    except OSError:
+        raise DataError(
+            f"evaluation.polygon = {str(path)!r}: cannot be opened; give a GeoJSON file of polygons"
+        ) from None
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise DataError(
+            f"evaluation.polygon = {str(path)!r}: cannot be read as GeoJSON ({error}); it must hold polygons"
+        ) from None
+    if not rings or any(len(ring) < 4 or not np.isfinite(ring).all() for ring in rings):
+        raise DataError(
+            f"evaluation.polygon = {str(path)!r}: has no polygon, or a ring of less than four points; "
+            "it must hold Polygon or MultiPolygon geometries, longitude before latitude"
+        )
+    return [np.concatenate([ring, ring[:1]]) if np.any(ring[0] != ring[-1]) else ring for ring in rings]
+
+
+def _rings(item: Any) -> Iterator[Any]:
+    """The rings below a GeoJSON object."""
+    match item["type"]:
+        case "FeatureCollection":
+            parts = item["features"]
+        case "GeometryCollection":
+            parts = item["geometries"]
+        case "Feature":
+            parts = [item["geometry"]] if item["geometry"] else []
+        case "Polygon":
+            yield from item["coordinates"]
+            return
+        case "MultiPolygon":
+            for polygon in item["coordinates"]:
+                yield from polygon
+            return
+        case _:
+            return
+    for part in parts:
+        yield from _rings(part)
+
+
+def _region(settings: EvaluationSettings) -> Area:
+    """A box or polygons."""
+    if settings.box is not None:
+        west, south, east, north = settings.box
+        words = f"the box west {west:g}, south {south:g}, east {east:g}, north {north:g}"
+        return Area(words, partial(within_box, box=settings.box))
+    path = Path(settings.polygon or "").expanduser()
+    return Area(f"the polygons of {path.name}", partial(within_rings, rings=read_rings(path)))

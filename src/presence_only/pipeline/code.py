@@ -1,0 +1,144 @@
+"""Write code.yaml: the code and the settings that every stage of a study uses, so that DVC reruns what an edit changes.
+
+``dvc.yaml`` names an entry of code.yaml where it would name source files. The stage runs each time and imports
+nothing of what it looks at, so that it costs a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from presence_only.common.atomic_files import content_hash, write_whole
+from presence_only.common.errors import DataError
+from presence_only.pipeline.command import run_stage
+from presence_only.pipeline.fingerprint import Choice, Fingerprints
+from presence_only.study.inheritance import inherit
+from presence_only.study.paths import CODE
+
+PACKAGE = Path(__file__).parents[1]
+# Tables of which a stage uses the entries that its settings name.
+DATASETS, LOSSES = "presence_only.datasets:KINDS", "presence_only.losses.registry:LOSSES"
+PENALTIES = "presence_only.losses.elementwise:PENALTIES"
+NONE: Choice = {DATASETS: (), LOSSES: ()}
+
+
+def main() -> None:
+    """Write the entries of the study in this folder, or of the scripts named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scripts", nargs="+", type=Path, help="scripts to write an entry each of")
+    parser.add_argument("--files", nargs="+", help="with --scripts: files, or patterns of files, to hash beside them")
+    parser.add_argument("--out", type=Path, default=CODE, help="the file to write, by default %(default)s")
+    arguments = parser.parse_args()
+    fingerprints = Fingerprints(PACKAGE)
+    if arguments.scripts:
+        content = of_scripts(fingerprints, arguments.scripts) | of_files(arguments.files or [])
+    else:
+        content = of_study(fingerprints, read_settings(Path("params.yaml")))
+    writer = YAML(typ="safe")
+    writer.default_flow_style = False
+    with write_whole(arguments.out) as temporary:
+        writer.dump(content, temporary)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings as they are written, with what entries take over from each other.
+
+    Raises:
+        SettingsError: If something is wrong with what the study names.
+    """
+    try:
+        raw = YAML(typ="safe").load(path)
+        settings = {**raw, **{group: inherit(raw[group], group) for group in ("datasets", "variants")}}
+        for name in settings["study"]["datasets"]:
+            settings["datasets"][name]["kind"]
+        for name in settings["study"]["variants"]:
+            list(_losses(settings["variants"][name]))
+    except (OSError, YAMLError, LookupError, TypeError, AttributeError):
+        _check(path)
+        raise
+    return settings
+
+
+def of_study(fingerprints: Fingerprints, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries of a study: its settings by group, and the code by stage."""
+    study = settings["study"]
+    datasets = {name: settings["datasets"][name] for name in study["datasets"]}
+    variants = {name: settings["variants"][name] for name in study["variants"]}
+    kinds = sorted({dataset["kind"] for dataset in datasets.values()})
+    losses = sorted({loss for variant in variants.values() for loss, _ in _losses(variant)})
+    try:
+        code: dict[str, Any] = {
+            "generate": {
+                name: fingerprints.of(_stage("generate"), {**NONE, DATASETS: [dataset["kind"]]})
+                for name, dataset in datasets.items()
+            },
+            "train": {name: fingerprints.of(_stage("train"), _training(variant)) for name, variant in variants.items()},
+        }
+        for stage in ("report", "publish"):
+            code[stage] = fingerprints.of(_stage(stage), {DATASETS: kinds, LOSSES: losses})
+    except ValueError:
+        # A kind, a loss or a penalty that does not exist.
+        _check(Path("params.yaml"))
+        raise
+    code |= {stage: fingerprints.of(_stage(stage), NONE) for stage in ("evaluate", "compare", "figures")}
+    # DVC refuses to depend on a group of settings that is not in its file.
+    groups = {group: settings.get(group) or {} for group in ("encoder", "training")}
+    return {"code": code, "settings": {"datasets": datasets, **groups, "variants": variants}}
+
+
+def of_scripts(fingerprints: Fingerprints, scripts: Sequence[Path]) -> dict[str, Any]:
+    """Entries of scripts, by their names without folder and ending."""
+    return {"code": {script.stem: fingerprints.of(fingerprints.add_script(script)) for script in scripts}}
+
+
+def of_files(patterns: Sequence[str]) -> dict[str, Any]:
+    """Hashes of committed files.
+
+    A stage that depends on a file itself has DVC bring it up to date first, which means to run the study that made
+    it. Depending on its hash, the stage takes the file as it is.
+
+    Raises:
+        DataError: If there is no file of some pattern.
+    """
+    hashes: dict[str, str] = {}
+    for pattern in patterns:
+        found = sorted(Path().glob(pattern))
+        if not found:
+            raise DataError(f"--files {pattern}: there is no such file in {Path.cwd()}")
+        hashes |= {path.as_posix(): content_hash(path) for path in found}
+    return {"files": hashes} if hashes else {}
+
+
+def _training(variant: Mapping[str, Any]) -> Choice:
+    """The losses and penalties that a variant, or one of its members, is trained by."""
+    pairs = list(_losses(variant))
+    return {**NONE, LOSSES: sorted({loss for loss, _ in pairs}), PENALTIES: sorted({penalty for _, penalty in pairs})}
+
+
+def _losses(variant: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Loss and penalty of a variant and of all its members."""
+    yield variant["loss"], variant.get("penalty", "bce")
+    for member in variant.get("members", ()):
+        yield from _losses({**{k: v for k, v in variant.items() if k != "members"}, **member})
+
+
+def _stage(name: str) -> str:
+    return f"presence_only.pipeline.{name}"
+
+
+def _check(path: Path) -> None:
+    """Raise the sentence that says what is wrong with the settings."""
+    # Not at the top: checking settings imports torch, which takes seconds.
+    from presence_only.study.params import load_params
+
+    load_params(path)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,1 +1,0 @@
-"""One thin ``main`` per DVC stage; nothing else imports them."""

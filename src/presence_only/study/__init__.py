@@ -1,0 +1,1 @@
+"""Settings, files and results of one study."""

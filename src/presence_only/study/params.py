@@ -1,0 +1,108 @@
+"""params.yaml as a frozen, typed tree: the only reader of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from ruamel.yaml import YAML
+
+from presence_only.common.atomic_files import write_whole
+from presence_only.common.settings import Settings, SettingsError
+from presence_only.datasets import parse_dataset
+from presence_only.model.settings import EncoderSettings
+from presence_only.study.inheritance import inherit
+from presence_only.study.settings import PARAMS, Name, StudySettings, read_yaml
+from presence_only.training.settings import TrainingSettings
+from presence_only.training.variant import Variant
+
+T = TypeVar("T")
+
+
+class _Tree(Settings):
+    """The top level of params.yaml, its open-ended parts still raw."""
+
+    study: StudySettings
+    datasets: dict[Name, dict[str, Any]]
+    encoder: EncoderSettings = EncoderSettings()
+    training: TrainingSettings = TrainingSettings()
+    variants: dict[Name, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Params:
+    """Every setting of one study.
+
+    ``datasets`` and ``variants`` may hold more than the study names; all of them are checked.
+    """
+
+    study: StudySettings
+    datasets: Mapping[str, Settings]
+    encoder: EncoderSettings
+    training: TrainingSettings
+    variants: Mapping[str, Variant]
+
+    @classmethod
+    def parse(cls, raw: Any, where: str = "params.yaml") -> Self:
+        """Check a whole settings tree.
+
+        Raises:
+            SettingsError: If a key is unknown or missing, a value breaks its rule, or the study
+                names something that is not defined.
+        """
+        if not isinstance(raw, dict):
+            raise SettingsError(f"{where} holds {raw!r}: must be a mapping of settings")
+        tree = _Tree.parse(raw, "")
+        datasets = {
+            name: parse_dataset(item, f"datasets.{name}") for name, item in inherit(tree.datasets, "datasets").items()
+        }
+        variants = {
+            name: Variant.parse(item, f"variants.{name}", tree.encoder, tree.training)
+            for name, item in inherit(tree.variants, "variants").items()
+        }
+        for what, named, defined in (
+            ("datasets", tree.study.datasets, datasets),
+            ("variants", tree.study.variants, variants),
+        ):
+            for name in named:
+                if name not in defined:
+                    known = ", ".join(sorted(defined)) or "none"
+                    raise SettingsError(f"study.{what} names {name!r}, which {what} does not define; defined: {known}")
+        return cls(tree.study, datasets, tree.encoder, tree.training, variants)
+
+    def resolved(self) -> dict[str, Any]:
+        """Every setting of what the study names, defaults included, as plain values for a file."""
+        return {
+            "study": self.study.model_dump(mode="json"),
+            "datasets": {name: self.datasets[name].model_dump(mode="json") for name in self.study.datasets},
+            "variants": {name: self.variants[name].resolved() for name in self.study.variants},
+        }
+
+    def dataset(self, name: str) -> Settings:
+        """Settings of one data set of the study."""
+        self.study.check("dataset", name)
+        return self.datasets[name]
+
+    def variant(self, name: str) -> Variant:
+        """One variant of the study."""
+        self.study.check("variant", name)
+        return self.variants[name]
+
+
+def save_settings(params: Params, path: Path) -> None:
+    """Write every setting of a study as YAML, whole or not at all."""
+    writer = YAML()
+    writer.indent(mapping=2, sequence=4, offset=2)
+    with write_whole(path) as temporary:
+        writer.dump(params.resolved(), temporary)
+
+
+def load_params(path: Path = PARAMS) -> Params:
+    """Read and check ``path``.
+
+    Raises:
+        SettingsError: If the file is missing, is not YAML, or holds a wrong setting.
+    """
+    return Params.parse(read_yaml(path), path.name)

@@ -1,0 +1,426 @@
+"""The results of one study, read from its files when asked for; whatever is missing is told in one sentence.
+
+Report, comparison, notebooks and tables of methods read a study by this class alone.
+
+Shape legend: V seeds, U units (species or sites), E epochs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from presence_only.common.atomic_files import content_hash, read_json
+from presence_only.common.errors import DataError, UserError
+from presence_only.evaluation.metrics import METRICS
+from presence_only.statistics import Pair
+from presence_only.statistics.comparison import CellResult, by_seed
+from presence_only.study.paths import COMPARISON, PAIRS, CellFiles, DatasetFiles
+from presence_only.study.settings import PARAMS, StudySettings, load_study
+
+if TYPE_CHECKING:
+    from presence_only.study.params import Params
+
+Floats = NDArray[np.float64]
+
+# The metric that decides.
+METRIC = "species_map"
+
+
+class MissingResultsError(UserError):
+    """Results that were asked for are not there; the message says what, in one sentence."""
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """All results of one study: settings, tables, values per species and site, curves, runs and times.
+
+    Args:
+        folder: Folder of the study's params.yaml.
+        committed: Whether to read only what is in git. Every clone has that; the tables per species, the
+            curves and the runs are in the cache of whoever ran the study.
+    """
+
+    folder: Path = Path()
+    committed: bool = False
+
+    @cached_property
+    def params(self) -> Params:
+        """The study's settings.
+
+        Raises:
+            MissingResultsError: If the folder has no params.yaml.
+            SettingsError: If params.yaml breaks a rule.
+        """
+        # Not at the top: the settings of losses need torch, which takes seconds to import.
+        from presence_only.study.params import load_params
+
+        return load_params(self._params_file())
+
+    @cached_property
+    def study(self) -> StudySettings:
+        """The lists of what the study runs.
+
+        Raises:
+            MissingResultsError: If the folder has no params.yaml.
+            SettingsError: If a list breaks a rule.
+        """
+        return load_study(self._params_file())
+
+    def _params_file(self) -> Path:
+        path = self.folder / PARAMS
+        if not path.is_file():
+            raise MissingResultsError(f"{path.resolve().parent.name} has no params.yaml: there is no such study here")
+        return path
+
+    @property
+    def name(self) -> str:
+        """Name of the study."""
+        return self.study.name
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of its data sets."""
+        return self.study.datasets
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names of its variants, in the order of params.yaml."""
+        return self.study.variants
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of its runs."""
+        return self.study.seeds
+
+    # Tables of the whole study, which are in git.
+
+    @cached_property
+    def comparison(self) -> pl.DataFrame:
+        """The comparison table as the file holds it.
+
+        Raises:
+            MissingResultsError: If the file is not there, or empty.
+        """
+        return self._table(COMPARISON)
+
+    @cached_property
+    def table(self) -> pl.DataFrame:
+        """Comparison table: the rows of the data sets and variants that params.yaml names."""
+        return self.comparison.filter(pl.col("dataset").is_in(self.datasets) & pl.col("variant").is_in(self.variants))
+
+    @cached_property
+    def _pairs(self) -> pl.DataFrame:
+        """Rows of the table of pairs."""
+        table = self._table(PAIRS)
+        named = pl.col("first").is_in(self.variants) & pl.col("second").is_in(self.variants)
+        return table.filter(pl.col("dataset").is_in(self.datasets) & named)
+
+    def scores(self, dataset: str, variants: Iterable[str], metric: str = METRIC) -> pl.DataFrame:
+        """Rows of the comparison table, in the order of ``variants``; those without results are left out.
+
+        Raises:
+            MissingResultsError: If none of them has results.
+        """
+        wanted = list(variants)
+        rows = self.table.filter((pl.col("dataset") == dataset) & (pl.col("metric") == metric))
+        have = {name: i for i, name in enumerate(rows["variant"])}
+        found = [have[name] for name in wanted if name in have]
+        if not found:
+            what = ", ".join(wanted) or "such variants"
+            raise MissingResultsError(f"{self.name} has no {metric} of {what} on {dataset}")
+        return rows[found]
+
+    def ranked(self, dataset: str, metric: str = METRIC) -> list[str]:
+        """The variants with results, best mean first; a mean that is not defined stands last."""
+        rows = self.scores(dataset, self.variants, metric)
+        return rows.sort(pl.col("mean").fill_nan(None), descending=True, nulls_last=True)["variant"].to_list()
+
+    def pairs(self, dataset: str, metric: str = METRIC) -> tuple[Pair, ...]:
+        """Every pair of variants of a data set, in the order of results/pairs.csv: the best one's come first.
+
+        Raises:
+            MissingResultsError: If there is no table of pairs.
+        """
+        rows = self._pairs.filter((pl.col("dataset") == dataset) & (pl.col("metric") == metric))
+        return tuple(Pair.from_row(row) for row in rows.iter_rows(named=True))
+
+    def pair(self, dataset: str, first: str, second: str, metric: str = METRIC) -> Pair:
+        """How much variant ``first`` is above variant ``second``: the row of results/pairs.csv, from either side.
+
+        Raises:
+            MissingResultsError: If the table has no such row.
+        """
+        for pair in self.pairs(dataset, metric):
+            if (pair.first, pair.second) == (first, second):
+                return pair
+            if (pair.first, pair.second) == (second, first):
+                return pair.turned()
+        raise MissingResultsError(f"{PAIRS} of {self.name} has no {metric} of {first} and {second} on {dataset}")
+
+    def summary(self, dataset: str) -> dict[str, Any]:
+        """Counts, prevalence and notes of a data set.
+
+        Raises:
+            MissingResultsError: If the file is not there.
+        """
+        found: dict[str, Any] = read_json(self._there(DatasetFiles(dataset).summary))
+        return found
+
+    def records_map(self, dataset: str) -> bytes | None:
+        """A map of a data set's records as PNG; None where it was not drawn."""
+        path = self.folder / DatasetFiles(dataset).map
+        return path.read_bytes() if path.exists() else None
+
+    # Variants by their settings.
+
+    def settings(self, variant: str) -> dict[str, Any]:
+        """A variant's loss and all its parameters, defaults included."""
+        return self.params.variants[variant].loss.model_dump()
+
+    def named(self, dataset: str, *losses: str) -> list[str]:
+        """Variants of the given losses that have results, in the study's order; there may be none."""
+        scored = set(self.table.filter(pl.col("dataset") == dataset)["variant"])
+        return [name for name in self.variants if self.params.variants[name].loss.loss in losses and name in scored]
+
+    def families(self, dataset: str, loss: str, *swept: str) -> list[dict[tuple[Any, ...], str]]:
+        """Groups of variants that differ in nothing but the ``swept`` parameters: their values to the variant.
+
+        Network and training are settings too: variants that bring their own form a group of their own.
+        The largest group comes first; every one has at least two members, and there may be none.
+        """
+        groups: dict[str, dict[tuple[Any, ...], str]] = {}
+        for name in self.named(dataset, loss):
+            variant = self.params.variants[name]
+            fixed = variant.loss.model_dump()
+            value = tuple(fixed.pop(key) for key in swept)
+            rest = repr((sorted(fixed.items(), key=repr), variant.encoder, variant.training))
+            groups.setdefault(rest, {}).setdefault(value, name)
+        found = [dict(sorted(group.items(), key=_in_order)) for group in groups.values() if len(group) > 1]
+        return sorted(found, key=len, reverse=True)
+
+    # One data set under one variant, which whoever ran the study has.
+
+    def per_species(self, dataset: str, variant: str) -> pl.DataFrame:
+        """One row a seed and species.
+
+        Raises:
+            MissingResultsError: If the file is not there.
+        """
+        return pl.read_parquet(self._there(CellFiles(dataset, variant).per_species, local=True))
+
+    def per_site(self, dataset: str, variant: str) -> pl.DataFrame:
+        """One row a seed and survey site.
+
+        Raises:
+            MissingResultsError: If the file is not there.
+        """
+        return pl.read_parquet(self._there(CellFiles(dataset, variant).per_site, local=True))
+
+    def species(self, dataset: str, variant: str) -> tuple[str, ...]:
+        """Names of the species, in the order of their values.
+
+        Raises:
+            MissingResultsError: If the file is not there.
+            DataError: If seeds have other species than the first.
+        """
+        table = self.per_species(dataset, variant)
+        names = [tuple(table.filter(pl.col("seed") == seed)["species"]) for seed in self.seeds]
+        if set(names) != {names[0]}:
+            path = CellFiles(dataset, variant).per_species
+            raise DataError(f"{path}: seeds {self.seeds} must all have the same species; run `dvc repro`")
+        return names[0]
+
+    def values(self, dataset: str, variant: str, metric: str = METRIC) -> NDArray[Any]:
+        """A metric of every seed and unit, shape (V, U); NaN where undefined.
+
+        Args:
+            dataset: Name of the data set.
+            variant: Name of the variant.
+            metric: A metric of the package, or a further one that has a column per species of its own.
+
+        Raises:
+            MissingResultsError: If the file is not there, or lacks a seed.
+        """
+        known = METRICS.get(metric)
+        by_site = known is not None and known.unit == "site"
+        table = self.per_site(dataset, variant) if by_site else self.per_species(dataset, variant)
+        return self._by_seed(table, metric if known is None else known.column, dataset, variant)
+
+    def prevalence(self, dataset: str, variant: str) -> Floats:
+        """Share of surveyed sites where each species is present, as the table of a variant has it, shape (U,)."""
+        prevalence_U: Floats = self._by_seed(self.per_species(dataset, variant), "prevalence", dataset, variant)[0]
+        return prevalence_U
+
+    def cell(self, dataset: str, variant: str) -> CellResult:
+        """What the evaluation wrote for one cell, as arrays with one row per seed.
+
+        Raises:
+            MissingResultsError: If a file is not there, or lacks a seed.
+        """
+        species, sites = self.per_species(dataset, variant), self.per_site(dataset, variant)
+        metrics = self.metrics(dataset, variant)
+        further = [name for name in metrics[f"seed_{self.seeds[0]}"] if name not in METRICS]
+        by_species = {name: name for name in further if name in species.columns}
+        by_species = {n: m.column for n, m in METRICS.items() if m.unit == "species"} | by_species
+        by_site = {n: m.column for n, m in METRICS.items() if m.unit == "site"}
+        return CellResult(
+            dataset=dataset,
+            variant=variant,
+            seeds=self.seeds,
+            per_species={n: self._by_seed(species, column, dataset, variant) for n, column in by_species.items()},
+            per_site={n: self._by_seed(sites, column, dataset, variant) for n, column in by_site.items()},
+            n_species=len(species) // len(self.seeds),
+            n_sites=len(sites) // len(self.seeds),
+            per_seed={n: _of_seeds(metrics, n, self.seeds) for n in further if n not in by_species},
+            n_sites_of={n: _sites_of(metrics, n) for n in further if n in by_species},
+        )
+
+    def metrics(self, dataset: str, variant: str) -> dict[str, Any]:
+        """Means over seeds, the metrics of every seed as ``seed_<n>``, and those of the seeds' ``ensemble``.
+
+        Raises:
+            MissingResultsError: If the file is not there.
+        """
+        found: dict[str, Any] = read_json(self._there(CellFiles(dataset, variant).metrics, local=True))
+        return found
+
+    def ensemble(self, dataset: str, variant: str) -> dict[str, float]:
+        """Metrics of the mean of all seeds' logits; empty where there is none."""
+        found: dict[str, float] = self.metrics(dataset, variant).get("ensemble", {})
+        return found
+
+    def curves(self, dataset: str, variant: str, kind: str) -> pl.DataFrame:
+        """One curve's points x, y, n of every seed, in order.
+
+        Args:
+            dataset: Name of the data set.
+            variant: Name of the variant.
+            kind: ``precision_recall`` or ``calibration``.
+
+        Raises:
+            MissingResultsError: If they were not recorded.
+        """
+        path = self._there(CellFiles(dataset, variant).curves, local=True)
+        table = pl.read_parquet(path).filter(pl.col("curve") == kind)
+        if not len(table):
+            raise MissingResultsError(f"{variant} on {dataset} has no {kind.replace('_', '-')} curve")
+        return table
+
+    def history(self, dataset: str, variant: str, seed: int) -> dict[str, Any]:
+        """What one run recorded after every epoch: ``loss``, and ``probes`` if they were asked for.
+
+        Raises:
+            MissingResultsError: If the run is not there.
+        """
+        found: dict[str, Any] = read_json(self._there(CellFiles(dataset, variant).history(seed), local=True))
+        return found
+
+    def losses(self, dataset: str, variant: str) -> list[float]:
+        """Training loss after every epoch, mean over seeds.
+
+        Raises:
+            MissingResultsError: If a run is not there.
+        """
+        return [float(x) for x in np.mean([self.history(dataset, variant, s)["loss"] for s in self.seeds], axis=0)]
+
+    def probes(self, dataset: str, variant: str) -> dict[str, Floats]:
+        """What was probed after every epoch, mean over seeds: name to values (E,), NaN where undefined.
+
+        Raises:
+            MissingResultsError: If a run is not there, or was made without probes.
+        """
+        histories = [self.history(dataset, variant, seed) for seed in self.seeds]
+        if not all(history.get("probes") for history in histories):
+            raise MissingResultsError(
+                f"the runs of {variant} on {dataset} were made without probes; {self._how_to_run()} makes them anew"
+            )
+        return {
+            name: np.mean([np.array(history["probes"][name], dtype=np.float64) for history in histories], axis=0)
+            for name in histories[0]["probes"]
+        }
+
+    def seconds_by_seed(self, dataset: str, variant: str) -> dict[str, float]:
+        """Seconds that each seed's training took; empty where the present runs were restored, and not timed here."""
+        cell = CellFiles(dataset, variant)
+        return timed(self.folder / cell.timing, "runs", self.folder / cell.runs) or {}
+
+    def seconds(self, dataset: str, variant: str) -> float:
+        """Seconds that one seed's training took, mean over seeds.
+
+        Raises:
+            MissingResultsError: If nobody timed the runs that are there.
+        """
+        self._there(CellFiles(dataset, variant).timing, local=True)
+        found = self.seconds_by_seed(dataset, variant)
+        if not found:
+            raise MissingResultsError(f"the timing of {variant} on {dataset} is of other runs than those at hand")
+        return float(np.mean(list(found.values())))
+
+    def _by_seed(self, table: pl.DataFrame, column: str, dataset: str, variant: str) -> NDArray[Any]:
+        try:
+            return by_seed(table, column, self.seeds)
+        except ValueError:
+            raise MissingResultsError(
+                f"{variant} on {dataset} was not evaluated for every seed of {', '.join(map(str, self.seeds))}"
+            ) from None
+
+    def _table(self, path: Path) -> pl.DataFrame:
+        """A table of the whole study."""
+        try:
+            return pl.read_csv(self._there(path))
+        except pl.exceptions.NoDataError:
+            raise MissingResultsError(f"{path} is empty; {self._how_to_run()} makes it anew") from None
+
+    def _there(self, path: Path, *, local: bool = False) -> Path:
+        """``path`` in the study's folder, if it exists and may be read; ``local``: whether it is not in git."""
+        if local and self.committed:
+            raise MissingResultsError(f"`{path.as_posix()}` of {self.name} is not in git")
+        if not (self.folder / path).exists():
+            raise MissingResultsError(f"`{path.as_posix()}` is not there; {self._how_to_run()} makes it")
+        return self.folder / path
+
+    def _how_to_run(self) -> str:
+        folder = self.folder.resolve()
+        if folder.parent.name == "experiments":
+            return f"`make experiment NAME={folder.name}`"
+        return "`make study`"
+
+
+def timed(timing: Path, key: str, made: Path) -> Any:
+    """What a timing file says of the seconds, if it belongs to what lies in ``made``; otherwise None.
+
+    Args:
+        timing: The file.
+        key: Entry of the file that holds the hash of what was timed.
+        made: What was timed: a file or a folder.
+    """
+    if not timing.exists() or not made.exists():
+        return None
+    found = read_json(timing)
+    return found["seconds"] if found[key] == content_hash(made) else None
+
+
+def _of_seeds(metrics: dict[str, Any], name: str, seeds: tuple[int, ...]) -> Floats:
+    """One number of every seed, shape (V,); NaN where it was undefined."""
+    return np.array([metrics[f"seed_{seed}"][name] for seed in seeds], dtype=np.float64)
+
+
+def _sites_of(metrics: dict[str, Any], name: str) -> int | None:
+    """Number of sites of the further evaluation that a metric comes from, where it counted any."""
+    tasks = [key.removeprefix("n_").removesuffix("sites") for key in metrics if re.fullmatch("n_.+_sites", key)]
+    task = max((task for task in tasks if name.startswith(task)), key=len, default=None)
+    return None if task is None else int(metrics[f"n_{task}sites"])
+
+
+def _in_order(item: tuple[tuple[Any, ...], str]) -> tuple[tuple[bool, Any], ...]:
+    """Sorts by values of any one kind; a value that is not set stands first."""
+    return tuple((value is not None, 0 if value is None else value) for value in item[0])

@@ -1,0 +1,80 @@
+"""What a study runs: the lists under ``study`` in params.yaml.
+
+Collecting results takes these lists and no other setting; reading the others imports torch, which takes seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from presence_only.common.settings import Settings, SettingsError
+
+PARAMS = Path("params.yaml")
+# DVC builds stage names and file paths from these names; a dot or a dash would break them.
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class StudySettings(Settings):
+    """What is run: every data set under every variant with every seed."""
+
+    name: Name
+    datasets: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
+    variants: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+
+    @field_validator("datasets", "variants", "seeds")
+    @classmethod
+    def _unique(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(values)) != len(values):
+            raise ValueError("a list without repeated entries")
+        return values
+
+    def check(self, what: str, name: str) -> None:
+        """Refuse a name that is not in the study.
+
+        Args:
+            what: ``dataset`` or ``variant``.
+            name: As given on the command line.
+
+        Raises:
+            SettingsError: If the study does not have it.
+        """
+        names: tuple[str, ...] = getattr(self, f"{what}s")
+        if name not in names:
+            raise SettingsError(f"unknown {what} {name!r}; the study has: {', '.join(names)}")
+
+
+def load_study(path: Path = PARAMS) -> StudySettings:
+    """Read and check the lists of ``path``.
+
+    Raises:
+        SettingsError: If the file is missing, is not YAML, or a list breaks its rule.
+    """
+    raw = read_yaml(path)
+    if not isinstance(raw, dict):
+        raise SettingsError(f"{path.name} holds {raw!r}: must be a mapping of settings")
+    if "study" not in raw:
+        raise SettingsError("missing key 'study'; it has no default")
+    return StudySettings.parse(raw["study"], "study")
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds.
+
+    Raises:
+        SettingsError: If the file is missing or is not YAML.
+    """
+    try:
+        # YAML 1.2, as DVC reads it: 1e-4 is a number.
+        return YAML(typ="safe").load(path)
+    except FileNotFoundError:
+        raise SettingsError(f"no {path.name} in {path.resolve().parent}; run from a study's folder") from None
+    except YAMLError as error:
+        first = " ".join(str(error).split())
+        raise SettingsError(f"{path.name} is not valid YAML: {first}") from None

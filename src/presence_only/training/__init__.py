@@ -1,0 +1,1 @@
+"""Fitting an encoder under a loss."""

@@ -1,0 +1,81 @@
+"""Settings of training: length, optimizer, batches, and how the loss is computed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from presence_only.common.settings import Settings
+
+
+class TrainingSettings(Settings):
+    """How the encoder is fitted. Defaults are the default study's.
+
+    Args:
+        epochs: Passes over the training rows, unless ``steps`` says the length.
+        steps: Optimizer steps, whatever the number of rows.
+        batch_size: Training rows a step.
+        background_batch_size: Background sites a step, for the losses that use any.
+        optimizer: ``adam`` or ``adamw``.
+        learning_rate: Step size at the start.
+        beta2: Decay of Adam's running mean of squared gradients: 0.999 remembers about 1,000 steps, 0.95 about 20.
+        weight_decay: Decoupled for ``adamw``, L2 for ``adam``.
+        schedule: ``constant``, ``cosine`` (to 0 over the whole run) or ``exponential``
+            (SINR's: times ``decay`` after every epoch).
+        decay: Factor of the exponential schedule.
+        device: ``auto`` takes a GPU where there is one.
+        head: How loss and gradients are computed: ``plain`` from the logits of all pairs; ``fused``
+            the same, in chunks of species; ``sampled`` an unbiased estimate from the species of the
+            batch and ``sampled_species`` others; ``auto`` the one that is first at the same mAP, see
+            docs/scaling.md.
+        sampled_species: Species drawn a step by the sampled head, 1,024 if left out; with
+            ``head: sampled`` only.
+        species_l1: Weight of the mean over species of the sum of its head's absolute weights.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] | None = 6
+    steps: Annotated[int, Field(ge=1)] | None = None
+    batch_size: Annotated[int, Field(ge=1)] = 512
+    background_batch_size: Annotated[int, Field(ge=1)] = 512
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0.0)] = 0.005
+    beta2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.999
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    schedule: Literal["constant", "cosine", "exponential"] = "cosine"
+    decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.98
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    head: Literal["auto", "plain", "fused", "sampled"] = "auto"
+    sampled_species: Annotated[int, Field(ge=1)] | None = None
+    species_l1: Annotated[float, Field(ge=0.0)] = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _steps_replace_epochs(cls, raw: Any) -> Any:
+        """A length in steps takes the place of the default length in epochs."""
+        if isinstance(raw, dict) and raw.get("steps") is not None:
+            return {"epochs": None} | raw
+        return raw
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.epochs is None and self.steps is None:
+            raise ValueError("settings with either epochs or steps")
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError(f"settings with either epochs or steps, not both: {self.epochs} and {self.steps}")
+        return self
+
+    @model_validator(mode="after")
+    def _sampled_fits(self) -> Self:
+        if self.head != "sampled" and self.sampled_species is not None:
+            raise ValueError(f"settings with head: sampled, as sampled_species is {self.sampled_species}")
+        if self.head == "sampled" and not self.leaves_rows_alone:
+            raise ValueError(
+                "settings with weight_decay and species_l1 0 if head is 'sampled', which leaves most rows alone"
+            )
+        return self
+
+    @property
+    def leaves_rows_alone(self) -> bool:
+        """Whether a species without gradient keeps its weights: no decay or penalty moves them."""
+        return self.weight_decay == 0 and self.species_l1 == 0

@@ -1,0 +1,72 @@
+"""A variant: a loss with the encoder and the training that it goes with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+from presence_only.common.settings import Settings, SettingsError
+from presence_only.losses.registry import LossSettings, parse_variant
+from presence_only.model.settings import EncoderSettings
+from presence_only.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One named way to train: a loss, and the encoder and training it goes with.
+
+    In params.yaml a variant holds the loss and its parameters; its optional groups ``encoder`` and
+    ``training`` replace single settings of the study's, such as a learning rate tuned for the loss. With
+    a list ``members``, whose entries replace settings of the variant in turn, every member is trained
+    apart and the model is the mean of their logits; the variant's own groups are then those of all.
+    """
+
+    loss: LossSettings
+    encoder: EncoderSettings
+    training: TrainingSettings
+    members: tuple[Self, ...] = ()
+
+    def resolved(self) -> dict[str, Any]:
+        """Every setting of the variant, or of each of its members, as plain values."""
+        groups = {"encoder": self.encoder.model_dump(mode="json"), "training": self.training.model_dump(mode="json")}
+        members = {"members": [member.resolved() for member in self.members]} if self.members else {}
+        return self.loss.model_dump(mode="json") | groups | members
+
+    @classmethod
+    def parse(cls, raw: dict[str, Any], where: str, encoder: EncoderSettings, training: TrainingSettings) -> Self:
+        """Check one variant against the study's encoder and training settings."""
+        groups = {"encoder", "training", "members"}
+        loss = parse_variant({key: value for key, value in raw.items() if key not in groups}, where)
+        own_encoder = replaced(encoder, raw.get("encoder", {}), f"{where}.encoder")
+        if own_encoder.environment_head != ("environment_head" in loss.heads):
+            raise SettingsError(
+                f"{where}: loss {loss.loss!r} with encoder.environment_head = {own_encoder.environment_head}: "
+                "must be true for a loss that trains this head, and false for any other"
+            )
+        if "habitat_head" in loss.heads and not own_encoder.habitat_head:
+            raise SettingsError(f"{where}: loss {loss.loss!r} trains a habitat head; needs encoder.habitat_head: true")
+        own_training = replaced(training, raw.get("training", {}), f"{where}.training")
+        listed = raw.get("members", [])
+        if not isinstance(listed, list) or len(listed) == 1 or not all(isinstance(item, dict) for item in listed):
+            raise SettingsError(f"{where}.members = {listed!r}: must be a list of two or more groups of settings")
+        shared = {key: value for key, value in raw.items() if key not in groups}
+        members = tuple(
+            cls.parse(shared | item, f"{where}.members[{i}]", own_encoder, own_training)
+            for i, item in enumerate(listed)
+        )
+        return cls(loss, own_encoder, own_training, members)
+
+
+G = TypeVar("G", bound=Settings)
+
+
+def replaced(base: G, changes: Any, where: str) -> G:
+    """``base`` with some settings replaced, checked as a whole."""
+    if not isinstance(changes, dict):
+        raise SettingsError(f"{where} = {changes!r}: must be a mapping of settings")
+    lengths = {name for name in ("epochs", "steps") if changes.get(name) is not None}
+    # A variant that says its length in one of the two does not inherit the other.
+    inherited = {
+        name: value for name, value in base.model_dump().items() if not lengths or name not in ("epochs", "steps")
+    }
+    return type(base).parse(inherited | changes, where)

@@ -1,0 +1,230 @@
+import json
+from itertools import pairwise
+
+import h3
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from presence_only.common.errors import DataError
+from presence_only.common.settings import SettingsError
+from presence_only.occurrences.checklists import Rows, record_rows
+from presence_only.occurrences.held_out_area import (
+    EvaluationSettings,
+    blocks_of,
+    deal,
+    held_out_area,
+    held_out_survey,
+    read_rings,
+    within_box,
+    within_rings,
+)
+
+
+def sphere_sites(n, seed=0):
+    rng = np.random.default_rng(seed)
+    return np.column_stack([rng.uniform(-180, 180, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n)))])
+
+
+@pytest.mark.parametrize("degrees", [1.0, 5.0, 7.3, 30.0])
+def test_blocks_are_of_the_given_size_and_of_like_area(degrees):
+    sites = sphere_sites(100_000)
+    block = blocks_of(sites, degrees)
+    n_blocks = len(np.unique(blocks_of(sphere_sites(1_000_000, 1), degrees)))
+    # A square of k degrees of arc is k^2 of 41,253 square degrees.
+    assert abs(n_blocks * degrees**2 / 41_253 - 1) < 0.1
+    for latitude in (0.1, 48.0, -70.0, 88.0):
+        along = np.column_stack([np.linspace(-180, 180, 20_001), np.full(20_001, latitude)])
+        widths = 360 * np.cos(np.radians(latitude)) / len(np.unique(blocks_of(along, degrees)))
+        assert widths < 2.1 * degrees
+    inside = sites[block == block[0]]
+    assert np.ptp(inside[:, 1]) <= 180 / round(180 / degrees)
+
+
+def test_blocks_have_no_seam_but_their_edges():
+    blocks = blocks_of(np.array([[180.0, 10.0], [-180.0, 10.0], [0, 90], [179, 90], [0, -90]]), 5.0)
+    assert blocks[0] == blocks[1]
+    # A cap of 5 degrees has three blocks.
+    assert blocks[4] in (0, 1, 2)
+    assert len({*blocks}) == 4
+
+
+def test_folds_are_balanced_and_random():
+    rng = np.random.default_rng(0)
+    rows = np.maximum((10 ** rng.uniform(0, 3, 400)).astype(int), 1)
+    folds = deal(rows, 5, np.random.default_rng(1))
+    loads = np.bincount(folds, weights=rows)
+    assert loads.max() / loads.min() < 1.02
+    assert_array_equal(folds, deal(rows, 5, np.random.default_rng(1)))
+    # Another seed deals most blocks otherwise.
+    assert (folds == deal(rows, 5, np.random.default_rng(2))).mean() < 0.5
+    assert_array_equal(np.sort(deal(np.array([9, 9, 9]), 3, np.random.default_rng(0))), [0, 1, 2])
+
+
+@pytest.mark.parametrize("kind", [{"kind": "blocks", "degrees": 20.0}, {"kind": "h3", "resolution": 0}])
+def test_every_record_is_held_out_in_one_fold(kind):
+    sites = sphere_sites(2000)
+    held = []
+    for fold in range(4):
+        settings = EvaluationSettings(**kind, folds=4, fold=fold)
+        area = held_out_area(settings, sites, np.random.default_rng([7, 1]))
+        held.append(area.contains(sites))
+        assert f"fold {fold} of 4" in area.words
+    assert_array_equal(np.sum(held, axis=0), np.ones(2000))
+    assert min(mask.sum() for mask in held) > 400
+    if kind["kind"] == "h3":
+        cells = np.array([h3.latlng_to_cell(latitude, longitude, 0) for longitude, latitude in sites])
+        for mask in held:
+            assert not set(cells[mask]) & set(cells[~mask])
+
+
+def test_a_box_may_cross_180_degrees():
+    sites = np.array([[-10.0, 40.0], [10.0, 40.0], [179.0, -17.0], [-179.0, -17.0], [179.0, 17.0]])
+    assert_array_equal(within_box(sites, (-20.0, 30.0, 0.0, 50.0)), [True, False, False, False, False])
+    assert_array_equal(within_box(sites, (170.0, -20.0, -170.0, 0.0)), [False, False, True, True, False])
+
+
+def test_polygons_with_holes_are_those_of_a_plain_ray(tmp_path):
+    def ray(site, rings):
+        crossings = 0
+        for ring in rings:
+            for (x1, y1), (x2, y2) in pairwise(ring):
+                if (y1 > site[1]) != (y2 > site[1]) and site[0] < x1 + (site[1] - y1) / (y2 - y1) * (x2 - x1):
+                    crossings += 1
+        return crossings % 2 == 1
+
+    angle = np.linspace(0, 2 * np.pi, 24)
+    radius = 10 * (1 + 0.5 * np.cos(5 * angle))
+    star = np.column_stack([20 + radius * np.cos(angle), 40 + radius * np.sin(angle)])
+    hole = np.array([[18.0, 38.0], [22.0, 38.0], [22.0, 42.0], [18.0, 42.0], [18.0, 38.0]])
+    other = np.array([[-60.0, -10.0], [-50.0, -10.0], [-55.0, 5.0], [-60.0, -10.0]])
+    geojson = {
+        "type": "FeatureCollection",
+        "features": [
+            {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [star.tolist(), hole.tolist()]}},
+            {"type": "Feature", "geometry": {"type": "MultiPolygon", "coordinates": [[other.tolist()]]}},
+            {"type": "Feature", "geometry": {"type": "Point", "coordinates": [0, 0]}},
+            {"type": "Feature", "geometry": None},
+        ],
+    }
+    path = tmp_path / "area.geojson"
+    path.write_text(json.dumps(geojson), encoding="utf-8-sig")
+    rings = read_rings(path)
+    rng = np.random.default_rng(0)
+    sites = np.concatenate(
+        [
+            np.column_stack([rng.uniform(0, 40, 2000), rng.uniform(20, 60, 2000)]),
+            np.column_stack([rng.uniform(-65, -45, 500), rng.uniform(-12, 7, 500)]),
+        ]
+    )
+    inside = within_rings(sites, rings)
+    assert_array_equal(inside, [ray(site, rings) for site in sites])
+    assert 0.1 < inside.mean() < 0.6
+    assert not within_rings(np.array([[20.0, 40.0]]), rings)[0]
+
+
+def test_a_polygon_may_cross_180_degrees():
+    ring = np.array([[170.0, -20.0], [190.0, -20.0], [190.0, 0.0], [170.0, 0.0], [170.0, -20.0]])
+    sites = np.array([[175.0, -10.0], [-175.0, -10.0], [-165.0, -10.0], [0.0, -10.0], [180.0, -10.0], [-180.0, -10.0]])
+    expected = [True, True, False, False, True, True]
+    assert_array_equal(within_rings(sites, [ring]), expected)
+    assert_array_equal(within_rings(sites, [ring - [360, 0]]), expected)
+
+
+GROUPS = ("bird", "bird", "plant", "plant", "fungus")
+
+
+def test_the_survey_says_present_absent_or_not_surveyed():
+    # Species 1 and 4 have no training record; group fungus is not asked about.
+    sites = np.array([[1.0, 0.0], [1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [4.0, 0.0], [4.0, 0.0], [2.0, 0.0]])
+    rows = record_rows(sites, np.array([0, 2, 1, 3, 4, 0, 1]))
+    survey = held_out_survey(rows, GROUPS, np.array([0, 2, 3]), 100, np.random.default_rng(0))
+    assert_array_equal(survey.sites_M2, [[1, 0], [2, 0], [3, 0], [4, 0]])
+    assert_array_equal(survey.truth_MS, [[1, 1, 0], [0, -1, -1], [-1, 0, 1], [1, -1, -1]])
+    assert survey.truth_MS.dtype == np.int8
+    assert survey.week_M is None
+    assert survey.found == 4
+
+
+def test_the_survey_of_checklists_and_weeks():
+    rows = Rows(
+        sites_N2=np.array([[1.0, 0.0], [1.0, 0.0], [2.0, 0.0]]),
+        row_P=np.array([0, 0, 1, 2]),
+        species_P=np.array([0, 2, 1, 3]),
+        week_N=np.array([5, 30, 5]),
+    )
+    survey = held_out_survey(rows, GROUPS, np.arange(4), 100, np.random.default_rng(0))
+    assert_array_equal(survey.week_M, [5, 30, 5])
+    assert_array_equal(survey.truth_MS, [[1, 0, 1, 0], [0, 1, -1, -1], [-1, -1, 0, 1]])
+
+
+def test_the_survey_draws_its_sites_alike():
+    sites = np.column_stack([np.arange(40.0), np.zeros(40)])
+    rows = record_rows(sites, np.arange(40) % 4)
+    drawn = np.zeros(40)
+    for seed in range(300):
+        survey = held_out_survey(rows, GROUPS, np.arange(4), 20, np.random.default_rng(seed))
+        assert survey.truth_MS.shape == (20, 4)
+        assert survey.found == 40
+        drawn[survey.sites_M2[:, 0].astype(int)] += 1
+        for (longitude, _), truth in zip(survey.sites_M2, survey.truth_MS, strict=True):
+            assert truth[int(longitude) % 4] == 1
+    assert drawn.sum() == 6000
+    assert 110 < drawn.min() <= drawn.max() < 190
+
+
+def test_a_species_that_is_never_absent_is_not_surveyed():
+    sites = np.column_stack([np.arange(4.0), np.zeros(4)])
+    survey = held_out_survey(
+        record_rows(sites, np.array([0, 1, 4, 4])), GROUPS, np.arange(5), 9, np.random.default_rng(0)
+    )
+    assert survey.never_absent == 1
+    assert_array_equal(survey.truth_MS[:, 4], [-1, -1, -1, -1])
+    assert_array_equal(survey.truth_MS[:2, :2], [[1, 0], [0, 1]])
+    with pytest.raises(DataError, match="no species is present at one held-out site and absent from another"):
+        held_out_survey(record_rows(sites, np.array([4, 4, 4, 4])), GROUPS, np.arange(5), 9, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        ({"kind": "block"}, "evaluation.kind = 'block': must be one of 'blocks', 'h3' or 'region'"),
+        ({"degrees": 0.0}, "evaluation.degrees = 0.0: must be greater than or equal to 0.1"),
+        ({"resolution": 2}, "settings without 'resolution', as kind 'blocks' takes degrees, fold, folds"),
+        ({"kind": "h3", "box": [0.0, 0.0, 1.0, 1.0]}, "settings without 'box', as kind 'h3' takes"),
+        ({"kind": "region"}, "settings with either box or polygon, and not both"),
+        ({"folds": 3, "fold": 3}, "settings with fold less than folds, which is 3"),
+        ({"kind": "region", "box": [0.0, 10.0, 20.0, 5.0]}, "box of west, south, east, north, the south less"),
+        ({"kind": "region", "box": [0.0, 10.0, 20.0, 95.0]}, "must be less than or equal to 90"),
+    ],
+)
+def test_wrong_settings_are_one_sentence(raw, sentence):
+    with pytest.raises(SettingsError) as error:
+        EvaluationSettings.parse(raw, "datasets.mine.evaluation")
+    assert sentence in str(error.value)
+
+
+def test_areas_that_cannot_be_held_out_are_refused(tmp_path):
+    sites = np.array([[10.0, 50.0], [10.1, 50.1], [10.2, 50.2]])
+
+    def refused(sentence, **settings):
+        with pytest.raises(DataError, match=sentence):
+            held_out_area(EvaluationSettings(**settings), sites, np.random.default_rng(0))
+
+    refused("the records lie in 1 blocks of 5 degrees, fewer than folds = 5; take smaller blocks")
+    refused("the records lie in 1 h3 cells of resolution 1", kind="h3")
+    refused("none of the 3 records lie within the box west 0", kind="region", box=(0.0, 0.0, 5.0, 5.0))
+    refused("all of the 3 records lie within the box", kind="region", box=(0.0, 0.0, 50.0, 60.0))
+    refused("cannot be opened; give a GeoJSON file", kind="region", polygon=str(tmp_path / "none.geojson"))
+    path = tmp_path / "bad.geojson"
+    for text, sentence in (
+        ("{", "cannot be read as GeoJSON"),
+        ("[1]", "cannot be read as GeoJSON"),
+        ('{"type": "Point", "coordinates": [0, 0]}', "has no polygon"),
+        ('{"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}', "a ring of less than four points"),
+        ('{"type": "Polygon", "coordinates": [["a", "b"]]}', "cannot be read as GeoJSON"),
+    ):
+        path.write_text(text)
+        refused(sentence, kind="region", polygon=str(path))
+    with pytest.raises(DataError, match="no record of the held-out area is of a taxon group that has training"):
+        held_out_survey(record_rows(sites, np.array([4, 4, 4])), GROUPS, np.arange(4), 9, np.random.default_rng(0))

@@ -1,0 +1,394 @@
+"""The fingerprint of the code: what changes it, what does not, and that nothing which runs escapes it."""
+
+import ast
+import shutil
+import sys
+from importlib import import_module
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from ruamel.yaml import YAML
+from support import tiny
+
+import presence_only
+from presence_only.losses.registry import LOSSES
+from presence_only.pipeline import code
+from presence_only.pipeline.fingerprint import Fingerprints
+from presence_only.training import loss_computation as heads
+
+PACKAGE = Path(presence_only.__file__).parent
+
+MODULES = {
+    "__init__": "",
+    "run": '''
+        """A command."""
+        from toy.tools import helper, table
+        from toy.passed import passed_on
+
+        def main():
+            """Run."""
+            return helper(2) + passed_on() + table()["a"]
+
+        def unused():
+            return 1
+
+        if __name__ == "__main__":
+            main()
+        ''',
+    "tools": '''
+        from __future__ import annotations
+
+        import math
+        from dataclasses import dataclass
+
+        from toy.lazy import resolve
+
+        FACTOR, OTHER = 3.0, 4.0
+        UNUSED = 5
+        TABLE = {"a": "toy.entries:first", "b": "toy.entries:second"}
+
+        @dataclass
+        class Pair:
+            """Two numbers."""
+            x: float = 1.0
+
+            def area(self):
+                # A comment.
+                return self.x * FACTOR
+
+        def helper(n):
+            from toy.late import late
+            return math.sqrt(Pair(n).area()) + late()
+
+        def table():
+            return {key: resolve(value) for key, value in TABLE.items()}
+        ''',
+    "lazy": "def resolve(reference):\n    return reference\n",
+    "entries": "def first():\n    return one()\n\ndef one():\n    return 1\n\ndef second():\n    return 2\n",
+    "passed": "from toy.late import passed_on\n__all__ = ['passed_on']\n",
+    "late": """
+        from toy.shown import page
+
+        def late():
+            return 7
+
+        def passed_on():
+            return page()
+        """,
+    "shown": """
+        from typing import TYPE_CHECKING
+        try:
+            from toy.fast import speed
+        except ImportError:
+            speed = None
+        if TYPE_CHECKING:
+            from toy.alone import Alone
+
+        def page():
+            return speed(), "page.html"
+        """,
+    "fast": "def speed():\n    return 9\n",
+    "alone": "class Alone:\n    pass\n",
+}
+
+
+@pytest.fixture
+def toy(tmp_path):
+    root = tmp_path / "toy"
+    root.mkdir()
+    for name, text in MODULES.items():
+        (root / f"{name}.py").write_text(dedent(text).lstrip())
+    (root / "pages").mkdir()
+    (root / "pages/page.html").write_text('{% include "style.css" %}')
+    (root / "pages/style.css").write_text("p {}")
+    (root / "pages/other.html").write_text("other")
+    return root
+
+
+def fingerprint(root, **choice):
+    return Fingerprints(root).of("toy.run", {f"toy.tools:{name}": entries for name, entries in choice.items()})
+
+
+def replace(root, name, old, new):
+    text = (root / name).read_text()
+    assert old in text
+    (root / name).write_text(text.replace(old, new))
+
+
+SAME = [
+    ("run.py", '"""Run."""', '"""Run it."""'),
+    ("run.py", '"""A command."""', '"""The command, explained."""\n'),
+    ("tools.py", "# A comment.", "# Another comment."),
+    ("tools.py", '"""Two numbers."""\n', "\n"),
+    ("run.py", "helper(2) + passed_on()", "(helper(2)\n            + passed_on())"),
+    ("run.py", "return 1", "return 2"),
+    ("tools.py", "UNUSED = 5", "UNUSED = 6"),
+    ("alone.py", "pass", "x = 1"),
+    ("late.py", "def late", "def more():\n    return 8\n\ndef late"),
+    ("pages/other.html", "other", "changed"),
+]
+
+
+@pytest.mark.parametrize("edit", SAME, ids=[f"{file}-{new[:12]!r}" for file, _, new in SAME])
+def test_what_cannot_change_a_result_does_not_count(toy, edit):
+    before = fingerprint(toy)
+    replace(toy, *edit)
+    assert fingerprint(toy) == before
+
+
+OTHER = [
+    ("run.py", "helper(2)", "helper(3)"),
+    ("tools.py", "FACTOR, OTHER = 3.0", "FACTOR, OTHER = 3.5"),
+    ("tools.py", "x: float = 1.0", "x: float = 1.5"),
+    ("tools.py", "@dataclass\n", "@dataclass(frozen=True)\n"),
+    ("tools.py", "math.sqrt", "math.cbrt"),
+    ("tools.py", "import math", "import cmath as math"),
+    ("late.py", "return 7", "return 8"),
+    ("late.py", "return page()", "return page(), 1"),
+    ("fast.py", "return 9", "return 10"),
+    ("entries.py", "return 1", "return 3"),
+    ("entries.py", "return 2", "return 3"),
+    ("pages/page.html", "{%", "<p>{%"),
+    ("pages/style.css", "p", "b"),
+    ("alone.py", "class Alone", "import toy.tools\ntoy.tools.Pair.area = None\nclass Alone"),
+    ("late.py", "def late", "def helper():\n    return 1\n\nif True:\n    passed_on = helper\n\ndef late"),
+    ("late.py", "return page()\n", "return page()\n\ndef late():\n    return 70\n"),
+]
+
+
+@pytest.mark.parametrize("edit", OTHER, ids=[f"{file}-{new[:12]!r}" for file, _, new in OTHER])
+def test_what_can_change_a_result_counts(toy, edit):
+    # Whatever is imported runs its loose statements.
+    replace(toy, "late.py", "from toy.shown", "import toy.alone\nfrom toy.shown")
+    before = fingerprint(toy)
+    replace(toy, *edit)
+    assert fingerprint(toy) != before
+
+
+def test_of_a_table_only_the_chosen_entries_count(toy):
+    chosen, all_entries = fingerprint(toy, TABLE=["a"]), fingerprint(toy)
+    replace(toy, "entries.py", "return 2", "return 3")
+    replace(toy, "tools.py", '"b": "toy.entries:second"', '"b": "toy.entries:second", "c": "toy.entries:one"')
+    assert fingerprint(toy, TABLE=["a"]) == chosen
+    assert fingerprint(toy) != all_entries
+    replace(toy, "entries.py", "return 1", "return 3")
+    assert fingerprint(toy, TABLE=["a"]) != chosen
+    with pytest.raises(ValueError, match=r"toy\.tools:TABLE has no entry 'z'; known: a, b, c"):
+        fingerprint(toy, TABLE=["z"])
+
+
+def test_a_definition_may_move(toy):
+    before = fingerprint(toy)
+    shutil.move(toy / "late.py", toy / "moved.py")
+    for name in ("tools.py", "passed.py"):
+        replace(toy, name, "toy.late", "toy.moved")
+    assert fingerprint(toy) == before
+
+
+def test_a_name_that_comes_to_mean_other_code_counts(toy):
+    (toy / "twin.py").write_text("from toy.fast import speed\n\ndef late():\n    return speed()\n")
+    (toy / "twin2.py").write_text("from toy.entries import one as speed\n\ndef late():\n    return speed()\n")
+    replace(
+        toy, "tools.py", "from toy.late import late", "from toy.twin import late\n    from toy.twin2 import late as b"
+    )
+    before = fingerprint(toy)
+    replace(toy, "tools.py", "from toy.twin import late\n", "from toy.twin2 import late\n")
+    assert fingerprint(toy) != before
+
+
+def test_code_that_cannot_be_followed_is_refused(toy):
+    replace(toy, "late.py", "from toy.shown import page", "from toy.shown import *")
+    with pytest.raises(ValueError, match=r"toy.late imports \* from toy.shown"):
+        fingerprint(toy)
+    replace(toy, "late.py", "from toy.shown import *", "from .shown import page")
+    with pytest.raises(ValueError, match=r"toy\.late imports from '\.shown'"):
+        fingerprint(toy)
+    replace(toy, "late.py", "from .shown import page", "from toy.shown import pages")
+    replace(toy, "late.py", "return page()", "return pages()")
+    with pytest.raises(ValueError, match=r"toy\.shown has no 'pages'"):
+        fingerprint(toy)
+    with pytest.raises(ValueError, match=r"toy\.nothing: there is no such module"):
+        Fingerprints(toy).of("toy.nothing")
+
+
+def test_a_script_counts_with_all_that_it_uses(toy, tmp_path):
+    script = tmp_path / "draw.py"
+    script.write_text("# %%\nfrom toy.entries import first\n\nfirst()\n")
+
+    def of_script():
+        prints = Fingerprints(toy)
+        return prints.of(prints.add_script(script))
+
+    before = of_script()
+    replace(toy, "entries.py", "return 2", "return 3")
+    assert of_script() == before
+    replace(toy, "entries.py", "return 1", "return 3")
+    assert of_script() != before
+    before = of_script()
+    script.write_text("# %%\nfrom toy.entries import first\n\nfirst()\nfirst()\n")
+    assert of_script() != before
+
+
+# The package itself.
+
+
+def forbidden(tree):
+    names = {"__subclasses__", "__init_subclass__", "globals", "exec", "eval", "iter_modules", "walk_packages"}
+    found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    found |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    found |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    return names & found
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_package_looks_nothing_up_that_a_reader_of_its_names_would_miss(path):
+    tree = ast.parse(path.read_text())
+    # model.eval() and DataFrame.eval are methods; the built-in is a bare name.
+    assert forbidden(tree) <= {"eval"}
+    assert not [
+        n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "eval"
+    ]
+    imports = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == "import_module"]
+    # rasterio is another package; everything else goes through the registry.
+    assert not imports or path.name in ("registry.py", "environment.py", "sinr_files.py")
+
+
+def test_every_shipped_file_is_named_by_code_that_reads_it():
+    unread = {"CREDITS.md"}
+    text = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    text += "\n".join(path.read_text() for path in PACKAGE.rglob("*.html"))
+    for path in PACKAGE.rglob("*"):
+        if path.is_file() and path.suffix not in (".py", ".pyc", ".typed") and path.name not in unread:
+            assert any(f"{path.name}{quote}" in text for quote in "'\""), path
+
+
+def settings(variant, **changes):
+    """One data set and one variant, so that whatever runs is the code of these."""
+    return tiny.params(variants={"it": variant}, study__variants=["it"], study__seeds=[0, 1], **changes)
+
+
+class Watch:
+    """Every top-level definition of the package that is called while the block runs."""
+
+    def __init__(self):
+        self.called, self.places = set(), {}
+
+    def __enter__(self):
+        sys.setprofile(self.note)
+        return self
+
+    def __exit__(self, *_):
+        sys.setprofile(None)
+
+    def note(self, frame, event, _):
+        file = frame.f_code.co_filename
+        if event != "call" or not file.startswith(str(PACKAGE)) or not file.endswith(".py"):
+            return
+        above = frame
+        while above is not None:
+            # What importing a module calls is no part of the command.
+            if above.f_code.co_name == "<module>" and above.f_code.co_filename.startswith(str(PACKAGE)):
+                return
+            above = above.f_back
+        self.called.add((file, frame.f_code.co_firstlineno))
+
+    def definitions(self):
+        found = set()
+        for file, line in self.called:
+            if file not in self.places:
+                body = ast.parse(Path(file).read_text()).body
+                self.places[file] = [node for node in body if hasattr(node, "name") or isinstance(node, ast.Assign)]
+            parts = Path(file).relative_to(PACKAGE.parent).with_suffix("").parts
+            module = ".".join(parts).removesuffix(".__init__")
+            for node in self.places[file]:
+                first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+                if first <= line <= node.end_lineno:
+                    name = node.name if hasattr(node, "name") else node.targets[0].id
+                    found.add((module, name))
+        return found
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run a stage in this process, seeds in turn; returns what it called of the package."""
+    monkeypatch.chdir(tmp_path)
+
+    def side_by_side(task, seeds, *_):
+        return {seed: task(seed, lambda *_: None) for seed in seeds}
+
+    def run(raw, stage, *arguments):
+        YAML().dump(raw, tmp_path / "params.yaml")
+        module = import_module(f"presence_only.pipeline.{stage}")
+        if hasattr(module, "run_side_by_side"):
+            monkeypatch.setattr(module, "run_side_by_side", side_by_side)
+        monkeypatch.setattr(sys, "argv", [stage, *arguments])
+        with Watch() as watch:
+            module.main()
+        return watch.definitions()
+
+    return run
+
+
+def missed(stage, called, choice):
+    reached = Fingerprints(PACKAGE).reached(f"presence_only.pipeline.{stage}", choice)
+    assert len(called) > 10
+    return called - reached
+
+
+VARIANTS = [
+    *({"loss": name} for name in LOSSES if name != "multitask"),
+    {"loss": "multitask", "encoder": {"environment_head": True, "habitat_head": True}, "habitat_weight": 0.5},
+    {"loss": "bce", "pos_weight": True, "background_weight": 0.5},
+    {"loss": "an_full", "penalty": "asl", "clip": 0.1},
+    {"loss": "full_weighted", "penalty": "focal"},
+    {"loss": "assume_negative", "neg_samples": 3, "spatial": "batch", "label_smoothing": 0.1},
+    {"loss": "maxent", "members": [{}, {"loss": "bce", "encoder": {"kind": "additive", "expansion": "hinge"}}]},
+    *({"loss": name, "training": {"head": "sampled", "sampled_species": 3}} for name in ("bce", "focal", "an_full")),
+]
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory):
+    """A data set with covariates, as training and evaluation read it."""
+    folder = tmp_path_factory.mktemp("generated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        YAML().dump(settings({"loss": "bce"}, datasets__virtual__input="both"), folder / "params.yaml")
+        patch.setattr(sys, "argv", ["generate", "--dataset", "virtual"])
+        import_module("presence_only.pipeline.generate").main()
+    return folder
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: "-".join(str(x) for x in v.values())[:40])
+def test_no_training_runs_code_outside_of_its_fingerprint(variant, run, generated, tmp_path, monkeypatch):
+    monkeypatch.setattr(heads, "FUSED_PAYS", 1)
+    shutil.copytree(generated / "data", tmp_path / "data")
+    called = run(settings(variant), "train", "--dataset", "virtual", "--variant", "it")
+    assert ("presence_only.training.fit", "fit") in called
+    # The check of params.yaml as a whole ends a stage or lets it be.
+    assert missed("train", called, code._training(variant)) <= {("presence_only.datasets.virtual", "DatasetSettings")}
+
+
+def test_no_other_stage_runs_code_outside_of_its_fingerprint(run):
+    raw = settings({"loss": "asl"})
+    raw["variants"]["other"] = {"loss": "an_full"}
+    raw["study"]["variants"] = ["it", "other"]
+    cells = [("--dataset", "virtual", "--variant", name) for name in raw["study"]["variants"]]
+    # The check of params.yaml as a whole ends a stage or lets it be.
+    checks = {
+        ("presence_only.datasets.virtual", "DatasetSettings"),
+        ("presence_only.losses.pointwise", "AslSettings"),
+        ("presence_only.losses.sinr", "AnFullSettings"),
+        ("presence_only.losses.variant", "PenaltySettings"),
+    }
+    called = run(raw, "generate", "--dataset", "virtual")
+    assert ("presence_only.datasets.virtual", "build") in called
+    assert missed("generate", called, {**code.NONE, code.DATASETS: ["virtual"]}) <= checks
+    for arguments in cells:
+        run(raw, "train", *arguments)
+    for stage in ("evaluate", "compare", "figures"):
+        for arguments in cells if stage == "evaluate" else [()]:
+            assert missed(stage, run(raw, stage, *arguments), code.NONE) <= checks
+    choice = {code.DATASETS: ["virtual"], code.LOSSES: ["an_full", "asl"]}
+    assert not missed("report", run(raw, "report"), choice)

@@ -1,0 +1,305 @@
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import polars as pl
+import pytest
+from ruamel.yaml import YAML
+from support import tiny
+
+from presence_only.common.errors import DataError
+from presence_only.datasets import build_dataset, covariate_source, parse_dataset
+from presence_only.geography.earth import Earth
+from presence_only.model.range_map import Grid, MapError, suitability
+from presence_only.pipeline import predict
+from presence_only.reporting.figures import range_figure
+from presence_only.study.params import Params
+from presence_only.study.paths import CellFiles, DatasetFiles
+from presence_only.training.fit import fit
+
+
+@pytest.fixture(scope="module", params=["coordinates", "covariates"])
+def study(request, tmp_path_factory):
+    """A trained cell of two seeds in a folder of its own."""
+    folder = tmp_path_factory.mktemp(request.param)
+    raw = tiny.params(datasets__virtual__input=request.param)
+    YAML(typ="safe").dump(raw, folder / "params.yaml")
+    params = Params.parse(raw)
+    data = build_dataset(parse_dataset(raw["datasets"]["virtual"], "")).training
+    data.save(folder / DatasetFiles("virtual").training)
+    variant = params.variant("an_full")
+    for seed in (0, 1):
+        model, _ = fit(data, variant.loss, variant.encoder, variant.training, seed)
+        model.save(folder / CellFiles("virtual", "an_full").encoder(seed))
+    return folder, data
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["predict", *map(str, arguments)])
+    predict.main()
+
+
+def test_the_table_of_a_map_is_the_mean_sigmoid_over_seeds(study, monkeypatch, tmp_path):
+    folder, data = study
+    cell, out = folder / "runs/virtual/an_full", tmp_path / "map.csv"
+    species = data.records.species[3]
+    run(
+        monkeypatch,
+        "--run",
+        cell,
+        "--species",
+        species.upper(),
+        "--out",
+        out,
+        "--box",
+        -10,
+        40,
+        10,
+        50,
+        "--resolution",
+        5,
+    )
+    table = pl.read_csv(out)
+    assert table["longitude"].to_list() == [-7.5, -2.5, 2.5, 7.5] * 2
+    assert table["latitude"].to_list() == [47.5] * 4 + [42.5] * 4
+    models = predict.load_run(cell).models
+    sites = table.select("longitude", "latitude").to_numpy()
+    covariates = Earth.load().sample(sites)
+    p = np.mean([1 / (1 + np.exp(-m.predict(sites, covariates)[:, 3].astype(float))) for m in models], axis=0)
+    if models[0].features.input == "covariates":
+        p[np.isnan(covariates[:, -1])] = np.nan  # at sea
+        assert np.isnan(p).sum() == table["suitability"].null_count() > 0
+    np.testing.assert_allclose(table["suitability"].cast(float).to_numpy(), p, atol=2e-6)
+
+
+def test_a_map_as_a_figure_and_as_a_geotiff(study, monkeypatch, tmp_path):
+    folder, data = study
+    cell, species = folder / "runs/virtual/an_full/seed_1", data.records.species[0]
+    run(monkeypatch, "--run", cell, "--species", species, "--out", tmp_path / "map.png")
+    assert matplotlib.image.imread(tmp_path / "map.png").std() > 0.01
+    rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
+    run(monkeypatch, "--run", cell, "--species", species, "--out", tmp_path / "map.tif", "--box", -10, 40, 10, 50)
+    run(monkeypatch, "--run", cell, "--species", species, "--out", tmp_path / "map.csv", "--box", -10, 40, 10, 50)
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert tuple(file.bounds) == (-10, 40, 10, 50)
+        assert file.crs.to_epsg() == 4326
+        scores, (longitude, latitude) = file.read(1), file.xy(0, 1)
+    table = pl.read_csv(tmp_path / "map.csv")
+    assert (table["longitude"][1], table["latitude"][1]) == pytest.approx((longitude, latitude))
+    np.testing.assert_allclose(scores.ravel(), table["suitability"].to_numpy(), atol=1e-6)
+
+
+def test_the_species_of_a_place_are_listed_from_the_likeliest_down(study, monkeypatch, capsys):
+    folder, data = study
+    cell = folder / "runs/virtual/an_full"
+    run(monkeypatch, "--run", cell, "--at", -1.5, 48.5, "--top", 4)
+    listed = [line.split("│")[2].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    models, site = predict.load_run(cell).models, np.array([[-1.5, 48.5]])
+    score = np.mean([1 / (1 + np.exp(-m.predict(site, Earth.load().sample(site))[0])) for m in models], axis=0)
+    assert listed == [data.records.species[i] for i in np.argsort(-score)[:4]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--at", 200, 0], "--at 200 0: must be longitude -180..180"),
+        (["--species", "oak", "--out", "map.png"], "the run knows no such species; its names look like 'virtual_0001'"),
+        (["--species", "virtual_003", "--out", "map.png"], "knows no such species; did you mean 'virtual_0003'?"),
+        (["--species", "virtual_0003", "--out", "map.csv", "--resolution", 0], "resolution = 0: must be within 0..90"),
+        (["--species", "SPECIES", "--out", "map.jpg"], "--out map.jpg: must end in one of .png, .tif, .csv"),
+        (["--at", 8, 47, "--week", 3], "week = 3: the run was trained without weeks"),
+    ],
+)
+def test_a_wrong_question_is_answered_by_one_sentence(study, monkeypatch, arguments, sentence):
+    folder, _ = study
+    with pytest.raises(MapError) as error:
+        run(monkeypatch, "--run", folder / "runs/virtual/an_full", *arguments)
+    assert sentence in str(error.value)
+
+
+VIRTUAL = tuple(f"virtual_{i:04d}" for i in range(1, 61))
+BIRDS = ("Turdus merula", "Parus major", "Parus ater", "Turdus-major 12")
+
+
+@pytest.mark.parametrize(
+    ("asked", "species", "names"),
+    [
+        # Equal as numbers, with or without the word; not those whose digits look alike.
+        ("virtual_001", VIRTUAL, ["virtual_0001"]),
+        ("Virtual 31", VIRTUAL, ["virtual_0031"]),
+        ("virtaul_00007", VIRTUAL, ["virtual_0007"]),
+        ("7", VIRTUAL, ["virtual_0007"]),
+        ("virtual", VIRTUAL, ["virtual_0001", "virtual_0002", "virtual_0003"]),
+        ("virtual_99", VIRTUAL, ["virtual_0009", "virtual_0019", "virtual_0029"]),
+        ("parus_major", BIRDS, ["Parus major"]),
+        ("PARUS", BIRDS, ["Parus ater", "Parus major"]),
+        ("merula", BIRDS, ["Turdus merula"]),
+        ("Parus mjaor", BIRDS, ["Parus major", "Parus ater", "Turdus-major 12"]),
+        ("0", ("virtual_0000", "virtual_0010"), ["virtual_0000"]),
+        ("xyzzy", BIRDS, []),
+        ("", BIRDS, []),
+    ],
+)
+def test_names_that_may_be_meant_come_the_likest_first(asked, species, names):
+    assert predict.suggestions(asked, species) == names
+    with pytest.raises(MapError) as error:
+        predict.find_species(asked, species)
+    offered = " or ".join(", ".join(map(repr, names)).rsplit(", ", 1))
+    advice = f"did you mean {offered}?" if names else f"its names look like {species[0]!r}"
+    assert str(error.value) == f"--species {asked!r}: the run knows no such species; {advice}"
+
+
+@pytest.mark.parametrize("folders", ["", "made/on the way"])
+def test_trying_whether_a_file_may_be_written_leaves_nothing_behind(tmp_path, folders):
+    predict.check_writable(tmp_path / folders / "map.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif", ".csv"])
+@pytest.mark.parametrize(
+    ("folder", "reason"),
+    [
+        ("a folder", "it is a folder"),
+        ("a file/map", "Not a directory"),
+        ("a file/deeper/map", "Not a directory"),
+        ("/proc/map", "No such file or directory"),
+    ],
+)
+def test_a_map_that_cannot_be_written_is_refused_before_it_is_computed(
+    study, monkeypatch, tmp_path, ending, folder, reason
+):
+    (tmp_path / f"a folder{ending}").mkdir()
+    (tmp_path / "a file").touch()
+    out = tmp_path / f"{folder}{ending}"
+    if folder.startswith("/proc") and not Path("/proc/self").exists():
+        pytest.skip("a system without /proc")
+    monkeypatch.setattr(predict, "suitability", lambda *_: pytest.fail("computed in vain"))
+    with pytest.raises(MapError) as error:
+        run(monkeypatch, "--run", study[0] / "runs/virtual/an_full", "--species", "virtual_0001", "--out", out)
+    assert str(error.value) == f"--out {out}: cannot be written: {reason}"
+
+
+def test_without_rasterio_a_geotiff_is_refused_before_it_is_computed(study, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    monkeypatch.setattr(predict, "suitability", lambda *_: pytest.fail("computed in vain"))
+    arguments = ["--species", "virtual_0001", "--out", tmp_path / "map.tif"]
+    with pytest.raises(MapError, match=r"GeoTIFF needs rasterio: pip install 'presence-only\[rasters\]'"):
+        run(monkeypatch, "--run", study[0] / "runs/virtual/an_full", *arguments)
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif", ".csv"])
+def test_a_map_that_turns_out_not_to_be_writable_is_one_sentence_too(study, monkeypatch, tmp_path, ending):
+    if ending == ".tif":
+        pytest.importorskip("rasterio", reason="rasterio is not installed")
+    out = tmp_path / f"map{ending}"
+    scores = predict.suitability
+
+    def meanwhile(*arguments):
+        out.mkdir()
+        return scores(*arguments)
+
+    monkeypatch.setattr(predict, "suitability", meanwhile)
+    arguments = ["--species", "virtual_0001", "--out", out, "--box", 0, 40, 10, 50, "--resolution", 5]
+    with pytest.raises(MapError, match=re.escape(f"--out {out}: cannot be written: ") + "Is a directory$"):
+        run(monkeypatch, "--run", study[0] / "runs/virtual/an_full", *arguments)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_what_a_library_says_without_a_number_is_one_line(study, monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError("no space\n  left on device (os error 28)")
+
+    monkeypatch.setattr(predict, "write_table", full)
+    arguments = ["--species", "virtual_0001", "--out", tmp_path / "a.csv", "--box", 0, 40, 10, 50, "--resolution", 5]
+    with pytest.raises(MapError, match=r"a\.csv: cannot be written: no space left on device \(os error 28\)$"):
+        run(monkeypatch, "--run", study[0] / "runs/virtual/an_full", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--at", 8, 47, "--out", "map.png"], "--out goes with --species, not with --at: leave one of them out"),
+        (["--at", 8, 47, "--box", 0, 40, 10, 50], "--box goes with --species, not with --at: leave one of them out"),
+        (["--at", 8, 47, "--resolution", 0], "--resolution goes with --species, not with --at"),
+        (["--species", "a", "--out", "a.png", "--top", 3], "--top goes with --at, not with --species"),
+        (["--at", 8, 47, "--top", 0], "--top 0: must be at least 1"),
+        (["--at", 8, 47, "--species", "a"], "give either --at LON LAT, or --species NAME with --out FILE"),
+        (["--species", "a"], "--species needs --out"),
+    ],
+)
+def test_arguments_that_do_not_go_together_are_refused(monkeypatch, capsys, arguments, sentence):
+    with pytest.raises(SystemExit, match="2"):
+        run(monkeypatch, "--run", "runs/virtual/an_full", *arguments)
+    assert sentence in capsys.readouterr().err
+
+
+def test_one_seed_is_no_seeds(study, monkeypatch, tmp_path, capsys):
+    cell, out = study[0] / "runs/virtual/an_full", tmp_path / "map.csv"
+    arguments = ["--species", "virtual_0001", "--out", out, "--box", 0, 40, 10, 50, "--resolution"]
+    run(monkeypatch, "--run", cell / "seed_0", *arguments, 10)
+    run(monkeypatch, "--run", cell, *arguments, 5)
+    said = capsys.readouterr().out
+    assert "scoring 1 cell under 1 seed\n" in said
+    assert "scoring 4 cells under 2 seeds\n" in said
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(MapError, match="holds no encoder; give a folder runs/<dataset>/<variant>"):
+        predict.load_run(tmp_path)
+
+
+def test_the_sea_is_unknown_to_a_run_that_reads_the_environment(study):
+    folder, _ = study
+    trained = predict.load_run(folder / "runs/virtual/an_full")
+    scores = suitability(trained.models, np.array([[-30.0, 30.0], [2.0, 47.0]]), trained.sample, slice(None), None)
+    reads_environment = trained.models[0].features.input == "covariates"
+    assert np.isnan(scores[0]).all() == reads_environment
+    assert np.isfinite(scores[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("edges", "sentence"),
+    [
+        ((10, 0, -10, 5, 1), "must be west south east north"),
+        ((0, 0, 10, 95, 1), "must be west south east north"),
+        ((0, 0, 10, 10, 0), "resolution = 0: must be within 0..90"),
+        ((-180, -90, 180, 90, 0.01), "makes 648,000,000 cells"),
+    ],
+)
+def test_an_impossible_grid_is_refused(edges, sentence):
+    with pytest.raises(MapError, match=sentence):
+        Grid(*edges)
+
+
+@pytest.mark.parametrize("kind", ["virtual", "gbif", "inaturalist", "sinr"])
+def test_every_kind_whose_environment_is_known_everywhere_can_be_mapped(kind):
+    module = importlib.import_module(f"presence_only.datasets.{kind}")
+    assert callable(module.covariate_source)
+
+
+def test_a_kind_with_covariates_at_its_own_sites_says_so():
+    settings = parse_dataset({"kind": "nceas", "root": "x", "region": "SA"}, "")
+    with pytest.raises(DataError, match="a data set of kind 'nceas' has covariates at its own sites only"):
+        covariate_source(settings)
+
+
+@pytest.mark.parametrize("content", [b"", b"junk\n", "cut off"])
+def test_a_broken_encoder_is_one_sentence(study, tmp_path, content):
+    folder, _ = study
+    if content == "cut off":
+        content = (folder / "runs/virtual/an_full/seed_0/encoder.pt").read_bytes()[:1000]
+    cell = tmp_path / "runs/virtual/an_full"
+    (cell / "seed_0").mkdir(parents=True)
+    (cell / "seed_0/encoder.pt").write_bytes(content)
+    with pytest.raises(DataError, match="cannot be read as an encoder of this version; `dvc repro` makes it anew"):
+        predict.load_run(cell)
+
+
+@pytest.mark.parametrize(("n", "said"), [(1, "1 training record"), (2, "2 training records")])
+def test_a_range_map_counts_its_records(n, said):
+    sites = np.zeros((n, 2))
+    figure = range_figure(np.zeros((4, 4)), (-10, 10, -10, 10), sites, Earth.load().land_share_grid, "species 1")
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [said]

@@ -1,0 +1,126 @@
+"""The stage that writes what every other stage depends on."""
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from support import tiny
+
+from presence_only.common.errors import SettingsError
+from presence_only.common.registry import resolve
+from presence_only.losses.registry import LOSSES
+from presence_only.pipeline import code
+
+ROOT = Path(__file__).parents[2]
+new_study = runpy.run_path(str(ROOT / "tools/new_study.py"))
+
+
+def write(folder, monkeypatch, raw, *arguments):
+    """Run the stage in a folder with these settings; returns what it wrote."""
+    monkeypatch.chdir(folder)
+    YAML().dump(raw, folder / "params.yaml")
+    monkeypatch.setattr(sys, "argv", ["code", *arguments])
+    code.main()
+    return YAML(typ="safe").load(folder / "code.yaml")
+
+
+def test_the_entries_are_those_that_the_pipeline_names(tmp_path, monkeypatch):
+    written = write(tmp_path, monkeypatch, tiny.params())
+    assert written["settings"] == {
+        group: tiny.PARAMS[group] for group in ("datasets", "encoder", "training", "variants")
+    }
+    assert set(written["code"]) == {"generate", "train", "evaluate", "compare", "figures", "report", "publish"}
+    assert set(written["code"]["train"]) == {"bce", "an_full"}
+    assert written["code"]["train"]["bce"] != written["code"]["train"]["an_full"]
+
+
+def test_what_the_study_does_not_name_is_left_out_and_what_is_missing_is_empty(tmp_path, monkeypatch):
+    raw = tiny.params(study__variants=["bce"])
+    del raw["encoder"], raw["training"]
+    written = write(tmp_path, monkeypatch, raw)
+    assert written["settings"]["encoder"] == written["settings"]["training"] == {}
+    assert set(written["settings"]["variants"]) == {"bce"}
+
+
+def test_a_loss_has_one_entry_whatever_its_parameters_and_a_blend_that_of_all_members(tmp_path, monkeypatch):
+    variants = {
+        "bce": {"loss": "bce"},
+        "weighted": {"loss": "bce", "pos_weight": True},
+        "asl": {"loss": "an_full", "penalty": "asl"},
+        "an_full": {"loss": "an_full"},
+        "blend": {"loss": "bce", "members": [{}, {"loss": "an_full"}]},
+    }
+    written = write(tmp_path, monkeypatch, tiny.params(variants=variants, study__variants=list(variants)))
+    train = written["code"]["train"]
+    assert train["bce"] == train["weighted"]
+    assert len({train[name] for name in ("bce", "asl", "an_full", "blend")}) == 4
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_variant_that_names_no_penalty_is_covered_by_the_one_that_its_loss_takes(loss):
+    """The stage reads no defaults: with another default than this the fingerprint would look at the wrong penalty."""
+    field = resolve(LOSSES[loss]).model_fields.get("penalty")
+    assert code._training({"loss": loss})[code.PENALTIES] == ["bce" if field is None else field.default]
+
+
+def test_scripts_have_entries_of_their_own(tmp_path, monkeypatch):
+    (tmp_path / "one.py").write_text(
+        "from presence_only.evaluation.metrics import average_precision\naverage_precision\n"
+    )
+    (tmp_path / "two.py").write_text("print(1)\n")
+    written = write(tmp_path, monkeypatch, tiny.params(), "--scripts", "one.py", "two.py")
+    assert set(written) == {"code"}
+    assert set(written["code"]) == {"one", "two"}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"variants__bce": {"loss": "bcee"}}, r"unknown loss 'bcee' in variants\.bce; known: an_full"),
+        ({"variants__bce": {}}, r"missing key 'variants\.bce\.loss'"),
+        ({"variants__bce": 3}, r"variants\.bce = 3"),
+        ({"variants__bce": {"loss": "an_full", "penalty": "asll"}}, r"variants\.bce\.penalty = 'asll': must be one of"),
+        ({"datasets__virtual": {"kind": "virtul"}}, r"unknown dataset kind 'virtul' in datasets\.virtual"),
+        ({"study__variants": ["bce", "nothing"]}, r"study\.variants names 'nothing', which variants does not define"),
+        ({"study": {"name": "x"}}, r"missing key 'study\.datasets'"),
+        ({"variants__bce": {"like": "nothing"}}, r"variants\.bce\.like = 'nothing': must be one of bce, an_full"),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_anything_runs(tmp_path, monkeypatch, change, sentence):
+    with pytest.raises(SettingsError, match=sentence):
+        write(tmp_path, monkeypatch, tiny.params(**change))
+    assert not (tmp_path / "code.yaml").exists()
+
+
+def test_it_imports_nothing_that_takes_time(tmp_path):
+    YAML().dump(tiny.params(), tmp_path / "params.yaml")
+    program = (
+        "import sys; sys.argv = ['code']; from presence_only.pipeline import code; code.main(); "
+        "print(sorted({'torch', 'numpy', 'polars', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_new_study_is_settings_a_write_up_and_a_copy_of_the_pipeline(tmp_path, monkeypatch):
+    (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+    folder = new_study["make_study"]("mine", tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "dvc.yaml", "params.yaml"]
+    assert (folder / "dvc.yaml").read_text() == (ROOT / "dvc.yaml").read_text()
+    written = write(folder, monkeypatch, YAML(typ="safe").load(folder / "params.yaml"))
+    assert set(written["code"]["train"]) == {"bce", "an_full"}
+    with pytest.raises(FileExistsError, match="experiments/mine is there already"):
+        new_study["make_study"]("mine", tmp_path)
+    with pytest.raises(ValueError, match="name = 'My study': must be lower-case letters"):
+        new_study["make_study"]("My study", tmp_path)
+
+
+def test_all_studies_get_the_pipeline_of_the_root(tmp_path):
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    folders = [new_study["make_study"](name, tmp_path) for name in ("b", "a")]
+    (tmp_path / "dvc.yaml").write_text("stages: {x: {cmd: y}}\n")
+    assert new_study["refresh"](tmp_path) == ["a", "b"]
+    assert [(folder / "dvc.yaml").read_text() for folder in folders] == ["stages: {x: {cmd: y}}\n"] * 2

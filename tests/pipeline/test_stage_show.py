@@ -1,0 +1,60 @@
+"""What is printed at the end of `make study`."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from presence_only.pipeline import show
+from presence_only.study.paths import COMPARISON
+
+METRICS = ("species_map", "auc_roc", "sample_map")
+
+
+def results(seeds, sites):
+    rows = [
+        {"dataset": "virtual", "variant": variant, "metric": metric, "mean": mean, "low": 0.1, "high": 0.9, "sd": 0.05}
+        | {"n_seeds": seeds, "n_species": 12, "n_sites": sites}
+        for variant, mean in (("bce", 0.25), ("an_full", 0.5))
+        for metric in METRICS
+    ]
+    return pl.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "sites", "title"),
+    [
+        (1, 40, "virtual: mean of 1 seed, 12 species, 40 sites (0 to 1, higher is better)"),
+        (5, 1, "virtual: mean of 5 seeds, 12 species, 1 site (0 to 1, higher is better)"),
+    ],
+)
+def test_one_is_no_plural(seeds, sites, title):
+    table = show.leaderboard(results(seeds, sites), "virtual", {"bce": 2.04})
+    assert table.title == title
+    assert list(table.columns[0].cells) == ["an_full", "bce"]
+    assert list(table.columns[3].cells) == ["-" if seeds == 1 else "0.0500"] * 2
+    assert list(table.columns[6].cells) == ["-", "2.0"]
+
+
+def test_a_study_below_the_root_shows_the_store_at_the_root(tmp_path, monkeypatch, capsys):
+    """And a command that needs neither the folder of the study nor an activated environment."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    study = tmp_path / "experiments/small"
+    (study / COMPARISON).parent.mkdir(parents=True)
+    results(2, 40).write_csv(study / COMPARISON)
+    program = tmp_path / ".venv/bin/mlflow"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
+    monkeypatch.setattr(show, "repository_root", {study: tmp_path}.__getitem__)
+    monkeypatch.chdir(study)
+    show.main()
+    said = capsys.readouterr().out.splitlines()[-5:]
+    assert said[0] == f"table    {study / COMPARISON}"
+    label, *command = shlex.split(said[3])
+    assert (label, command[:4]) == ("runs", [str(program), "ui", "--workers", "1"])
+    assert command[4:] == ["--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db"]
+    assert said[4] == "         then open http://127.0.0.1:5000"
+    assert Path(command[0]).is_absolute()

@@ -1,0 +1,158 @@
+"""Who imports whom, and what the pipeline depends on."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from presence_only.datasets import parse_dataset
+from presence_only.model.settings import EncoderSettings
+from presence_only.study.params import load_params
+from presence_only.training.settings import TrainingSettings
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src"
+PACKAGE = "presence_only"
+
+
+@cache
+def imports(module):
+    """Modules of the package that a module names at its top level."""
+    path = SOURCE.joinpath(*module.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        found |= {name for name in names if name.startswith(PACKAGE + ".") and is_module(name)}
+    return frozenset(found)
+
+
+def is_module(name):
+    path = SOURCE.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+MODULES = sorted(
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+    for path in (SOURCE / PACKAGE).rglob("*.py")
+)
+STUDIES = [ROOT, *sorted(path.parent for path in ROOT.glob("experiments/*/params.yaml"))]
+
+
+def stages(path):
+    return YAML(typ="safe").load(path)["stages"]
+
+
+def code_entries(stage):
+    """The code that a stage names of code.yaml."""
+    return {
+        entry.split(".")[1]
+        for item in stage.get("params", [])
+        if isinstance(item, dict)
+        for file, entries in item.items()
+        if file.endswith("code.yaml")
+        for entry in entries
+        if entry.startswith("code.")
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in stages(ROOT / "dvc.yaml") if name not in ("code", "publish")])
+def test_every_stage_depends_on_its_own_code(name):
+    assert name in code_entries(stages(ROOT / "dvc.yaml")[name])
+
+
+def test_training_never_depends_on_a_survey():
+    train, evaluate = (stages(ROOT / "dvc.yaml")[name] for name in ("train", "evaluate"))
+    assert not [dep for dep in train["deps"] if "survey" in dep]
+    assert [dep for dep in evaluate["deps"] if "survey" in dep]
+
+
+@pytest.mark.parametrize("study", STUDIES[1:], ids=lambda path: path.name)
+def test_a_study_has_the_pipeline_of_the_root(study):
+    assert (study / "dvc.yaml").read_text() == (ROOT / "dvc.yaml").read_text()
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.name)
+def test_the_settings_in_the_results_are_all_settings_of_the_study(study):
+    written = YAML(typ="safe").load(study / "results/settings.yaml")
+    assert written == load_params(study / "params.yaml").resolved()
+
+
+def test_params_yaml_shows_every_setting_of_encoder_and_training():
+    text = (ROOT / "params.yaml").read_text()
+    params = load_params(ROOT / "params.yaml")
+    for group in (params.encoder, params.training):
+        for name in type(group).model_fields:
+            assert re.search(rf"^ +#? ?{name}:", text, re.MULTILINE), name
+
+
+def test_defaults_are_the_default_study():
+    params = load_params(ROOT / "params.yaml")
+    assert params.encoder == EncoderSettings()
+    assert params.training == TrainingSettings()
+    assert params.dataset("virtual") == parse_dataset({"kind": "virtual"}, "datasets.virtual")
+
+
+# Imports go down this list only.
+ROOMS = (
+    "pipeline",
+    "reporting",
+    "study",
+    "statistics",
+    "evaluation",
+    "training",
+    "model",
+    "losses",
+    "datasets",
+    "occurrences",
+    "geography",
+    "data",
+    "common",
+)
+
+
+def room(module):
+    return module.split(".")[1]
+
+
+def test_the_rooms_are_those_of_the_list():
+    folders = {path.name for path in (SOURCE / PACKAGE).iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == set(ROOMS)
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m != PACKAGE and room(m) in ROOMS])
+def test_imports_go_down_the_list_of_rooms(module):
+    below = ROOMS[ROOMS.index(room(module)) :]
+    assert {room(name) for name in imports(module)} <= set(below)
+
+
+def test_one_module_reads_the_results_of_a_study():
+    """The files of a study's results are named by whoever writes, mirrors or hashes them, and read by results.py."""
+    tables, files = {}, r"read_(?:csv|parquet|json)\(\s*(?:self\._there\()?(?:COMPARISON|PAIRS|cell\.|CellFiles)"
+    for path in (SOURCE / PACKAGE).rglob("*.py"):
+        tables[path.relative_to(SOURCE / PACKAGE).as_posix()] = bool(re.search(files, path.read_text()))
+    # publish mirrors the runs into MLflow.
+    assert {name for name, reads in tables.items() if reads} == {"study/results.py", "pipeline/publish.py"}
+
+
+def test_only_tracking_imports_mlflow():
+    users = [
+        p.name
+        for p in (SOURCE / PACKAGE).rglob("*.py")
+        if "import mlflow" in p.read_text() or "from mlflow" in p.read_text()
+    ]
+    assert users == ["mlflow_mirror.py"]
+
+
+def test_only_the_evaluation_and_the_generation_open_a_survey():
+    users = {p.stem for p in (SOURCE / PACKAGE / "pipeline").glob("*.py") if ".survey" in p.read_text()}
+    # publish hashes the files, and reads no value; figures show where its sites are; the report draws the truth beside
+    # predictions, and chooses nothing.
+    assert users == {"evaluate", "figures", "generate", "publish", "report"}

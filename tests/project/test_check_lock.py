@@ -1,0 +1,41 @@
+import runpy
+from pathlib import Path
+
+import pytest
+
+mismatches = runpy.run_path(str(Path(__file__).parents[2] / "tools/check_lock.py"))["mismatches"]
+
+
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [
+        ({}, []),
+        ({"publish": ["always changed"]}, []),
+        ({"train@a": [{"changed deps": {"data/a": "deleted"}}, {"changed outs": {"runs/a": "deleted"}}]}, []),
+        ({"train@a": [{"changed outs": {"runs/a": "not in cache"}}]}, []),
+        ({"compare": [{"changed deps": {"runs": "modified"}}]}, []),
+        (
+            {"train@a": [{"changed deps": {"src/x.py": "modified"}}]},
+            ["train@a: changed deps: src/x.py is modified"],
+        ),
+        (
+            {"train@a": [{"changed deps": {"params.yaml": {"training.epochs": "modified"}}}]},
+            ["train@a: changed deps: params.yaml training.epochs is modified"],
+        ),
+        (
+            {"compare": [{"changed outs": {"results/comparison.csv": "modified"}}]},
+            ["compare: changed outs: results/comparison.csv is modified"],
+        ),
+        (
+            {"train@b": [{"changed deps": {"params.yaml": {"variants.b": "new"}}}]},
+            ["train@b: changed deps: params.yaml variants.b is new"],
+        ),
+        (
+            {"compare": [{"changed outs": {"results/comparison.csv": "deleted"}}]},
+            ["compare: changed outs: results/comparison.csv is deleted"],
+        ),
+        ({"train@b": ["changed command"]}, ["train@b: changed command"]),
+    ],
+)
+def test_only_what_was_changed_is_a_mismatch(status, found):
+    assert mismatches(status, lambda path: path.startswith(("src", "results", "params.yaml"))) == found

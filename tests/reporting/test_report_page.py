@@ -1,0 +1,136 @@
+import base64
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import polars as pl
+import pytest
+from support.report_study import HOSTILE, PIXEL, VARIANTS, dataset, full_page, study
+
+from presence_only.reporting.report.page import render_page
+from presence_only.statistics import compare_pairs
+
+
+class Reader(HTMLParser):
+    """Tags with their attributes, and the text outside of figures."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text = [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def all(self, name):
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+
+@pytest.fixture(scope="module")
+def page():
+    return full_page()
+
+
+def test_it_is_self_contained_and_has_no_script(page):
+    reader = Reader(page)
+    assert not reader.all("script")
+    for attributes in (a for _, a in reader.tags):
+        for key in ("src", "href"):
+            assert attributes.get(key, "#").startswith(("#", "data:"))
+        assert not [key for key in attributes if key.startswith("on")]
+    assert "http" not in page
+    assert "@import" not in page
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", page))
+
+
+def test_links_and_ids_agree(page):
+    reader = Reader(page)
+    ids = [a["id"] for _, a in reader.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    targets = {a["href"][1:] for _, a in reader.tags if a.get("href", "").startswith("#")}
+    targets |= set(re.findall(r"url\(#([^)]*)\)", page))
+    assert targets <= set(ids)
+
+
+def test_every_figure_has_a_text(page):
+    reader = Reader(page)
+    svgs, images = reader.all("svg"), reader.all("img")
+    # Ranking 4, maps, classes 4, curves 2, power, learning 2; the bare one: ranking 4, classes 3, power; losses.
+    assert len(svgs) == 14 + 8 + 1
+    assert all(len(a["aria-label"]) > 20 and a["role"] == "img" for a in svgs)
+    (image,) = images
+    assert image["alt"].startswith("Map of the training records")
+    assert base64.b64decode(image["src"].split(",")[1]) == PIXEL
+
+
+def test_names_from_data_are_text(page):
+    assert "<script" not in page.lower()
+    assert "&lt;script&gt;" in page
+    text = "".join(Reader(page).text)
+    assert HOSTILE in text
+    assert f"species {HOSTILE} 0" in text
+
+
+def test_numbers_are_those_of_the_table(page):
+    given = study(dataset("virtual", VARIANTS))
+    best = given.table.filter(pl.col("metric") == "species_map").sort("mean", descending=True)
+    assert f"<td>{best['mean'][0]:.4f}</td>" in page
+    assert f"{VARIANTS[-1]} is significantly above every other variant over these species and seeds" in page
+    text = " ".join("".join(Reader(page).text).split())
+    assert "3 seeds, 40 species, 50 survey sites" in text
+    assert "Every comparison with the best" in text
+
+
+def test_what_was_not_measured_is_left_out():
+    html = render_page(study(dataset(full=False)))
+    text = "".join(Reader(html).text)
+    for heading in ("Range maps", "Precision, recall", "Cost", "By observer effort"):
+        assert heading not in text
+    assert "By prevalence" in text
+
+
+def test_one_variant_and_one_seed():
+    one = " ".join("".join(Reader(render_page(study(dataset(variants=("a",), seeds=1, full=False)))).text).split())
+    assert "A single variant: there is nothing to compare." in one
+    assert "What this study can tell apart" not in one
+    assert "1 seed, 40 species" in one
+    two = "".join(Reader(render_page(study(dataset(variants=("a", "b"), seeds=1, full=False)))).text)
+    assert "nothing is known of how much another seed would change" in two
+    assert "What this study can tell apart" not in two
+
+
+def test_undefined_metrics_are_dashes_and_equal_variants_are_no_error():
+    own = dataset(variants=("a", "b"), full=False)
+    nothing = replace(own, ap={v: np.full_like(ap, np.nan) for v, ap in own.ap.items()}, pairs=())
+    text = "".join(Reader(render_page(study(nothing))).text)
+    assert "nan" not in text.lower()
+    assert "No species has a value under every variant: there is nothing to compare." in text
+    ap = dict.fromkeys(own.ap, own.ap["a"])
+    same = replace(own, ap=ap, pairs=compare_pairs(ap, family="all"))
+    assert "its difference from b is not significant" in render_page(study(same))
+
+
+def test_a_pair_is_significant_where_the_table_of_pairs_says_so():
+    """The page has no test of its own: it says of a pair what the row says."""
+    own = dataset(variants=("a", "b", "c"), full=False)
+    for significant in (True, False):
+        pairs = [replace(pair, significant=significant) for pair in own.pairs]
+        text = "".join(Reader(render_page(study(replace(own, pairs=pairs)))).text)
+        # In the ranking and in the table of tests, for each of the two others.
+        assert text.count("not significant") >= 4 * (not significant)
+        assert ("c is significantly above every other variant" in text) is significant
+
+
+def test_the_same_twice():
+    first, second = (render_page(study(dataset(variants=("a",), full=False))) for _ in range(2))
+    assert first == second
+
+
+def test_a_data_set_without_variants_is_refused():
+    given = study(dataset())
+    with pytest.raises(ValueError, match="data set 'virtual' has no variant"):
+        render_page(replace(given, datasets=[replace(given.datasets[0], ap={})]))

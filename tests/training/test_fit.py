@@ -1,0 +1,330 @@
+import re
+
+import numpy as np
+import pytest
+import torch
+from support import tiny
+
+from presence_only.common.errors import TrainingError
+from presence_only.common.settings import SettingsError
+from presence_only.evaluation.metrics import evaluate
+from presence_only.losses.batch import TrainingCounts
+from presence_only.losses.fused import is_dense
+from presence_only.losses.registry import build_loss, loss_names, parse_variant
+from presence_only.model.settings import EncoderSettings
+from presence_only.training import fit as training
+from presence_only.training import loss_computation as heads
+from presence_only.training.fit import GroupMask, RowBatches, fit
+from presence_only.training.pair_scores import Probe
+from presence_only.training.settings import TrainingSettings
+from presence_only.training.variant import Variant
+
+ENCODER = EncoderSettings(width=16, depth=1, dropout=0.1)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Small tensors: threads that wait for each other would cost ten times the work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def settings(**changes):
+    base = {"epochs": 3, "batch_size": 16, "background_batch_size": 16, "schedule": "constant", "device": "cpu"}
+    return TrainingSettings(**base | changes)
+
+
+def train(loss="bce", seed=0, data=None, encoder=ENCODER, **changes):
+    data = data or tiny.dataset()
+    return fit(data.training, parse_variant({"loss": loss}, "variants.x"), encoder, settings(**changes), seed)
+
+
+@pytest.mark.parametrize("loss", ["bce", "an_full", "an_ssdl", "assume_negative"])
+def test_a_seed_fixes_everything_bit_for_bit(loss):
+    (one, history), (two, again), (other, _) = (train(loss, seed) for seed in (0, 0, 1))
+    assert history.loss == again.loss
+    for name, weight in one.state_dict().items():
+        assert torch.equal(weight, two.state_dict()[name])
+    assert not torch.equal(one.species_head.weight, other.species_head.weight)
+
+
+def test_the_callers_random_stream_is_left_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    train()
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_training_learns_the_ranges():
+    data = tiny.dataset(rows=400, input="coordinates")
+    model, history = train("an_full", data=data, epochs=60, learning_rate=0.01)
+    result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth_MS)
+    assert result.summary["species_map"] > 0.7
+    assert history.loss[-1] < history.loss[0]
+    assert not model.training
+
+
+@pytest.mark.parametrize("per_row", [1, 3])
+def test_batches_hold_every_row_once_with_its_own_positives(per_row):
+    records = tiny.dataset(rows=50, per_row=per_row).training.records
+    batches = RowBatches(records, 16, torch.Generator().manual_seed(0))
+    seen, pairs = [], set()
+    for index_B, row_P, species_P in batches:
+        assert (row_P.diff() >= 0).all()
+        seen += index_B.tolist()
+        pairs |= set(zip(index_B[row_P].tolist(), species_P.tolist(), strict=True))
+    assert sorted(seen) == list(range(50))
+    assert pairs == set(zip(records.row_P.tolist(), records.species_P.tolist(), strict=True))
+    assert batches.per_epoch == 4
+
+
+def test_rows_are_shuffled_anew_every_epoch():
+    batches = RowBatches(tiny.dataset(rows=50).training.records, 50, torch.Generator().manual_seed(0))
+    orders = [next(iter(batches))[0].tolist() for _ in range(3)]
+    assert len({tuple(order) for order in orders}) == 3
+    assert list(range(50)) not in orders
+
+
+def test_steps_count_as_asked_and_epochs_report():
+    data = tiny.dataset()
+    reports = []
+    _, history = fit(
+        data.training,
+        parse_variant({"loss": "bce"}, "x"),
+        ENCODER,
+        settings(epochs=None, steps=6),
+        0,
+        lambda *report: reports.append(report),
+    )
+    assert history.steps == 6
+    assert [report[:2] for report in reports] == [(1, 2), (2, 2)]
+    assert [report[2] for report in reports] == history.loss
+
+
+HEADED = (
+    {"loss": "bce", "pos_weight": True},
+    {"loss": "focal", "background_weight": 1.0},
+    {"loss": "asl"},
+    {"loss": "an_full"},
+    {"loss": "an_full_me"},
+    {"loss": "full_weighted"},
+    {"loss": "assume_negative", "neg_samples": 0},
+)
+
+
+@pytest.mark.parametrize("variant", HEADED, ids=lambda v: v["loss"])
+def test_plain_and_fused_heads_train_the_same_model(variant):
+    groups = ("bird", "plant", "bird", "plant", "plant")
+    data = tiny.dataset(rows=100, per_row=2, groups=groups)
+    data.training.background.__dict__["groups_K"] = ("bird", "plant") * 20
+    (plain, before), (fused, after) = (
+        fit(data.training, parse_variant(variant, "v"), ENCODER, settings(head=head), 0) for head in ("plain", "fused")
+    )
+    np.testing.assert_allclose(after.loss, before.loss, rtol=1e-5)
+    for name, weight in plain.state_dict().items():
+        torch.testing.assert_close(fused.state_dict()[name], weight, rtol=1e-3, atol=1e-5)
+
+
+def test_the_sampled_head_with_all_species_trains_the_same_model_again():
+    data = tiny.dataset(rows=100)
+    plain, sampled = (
+        fit(data.training, parse_variant({"loss": "an_full"}, "v"), ENCODER, settings(**changes), 0)[0]
+        for changes in ({"head": "plain"}, {"head": "sampled", "sampled_species": 5})
+    )
+    for name, weight in plain.state_dict().items():
+        torch.testing.assert_close(sampled.state_dict()[name], weight, rtol=1e-3, atol=1e-5)
+
+
+def test_the_sampled_head_learns_and_is_fixed_by_its_seed():
+    data = tiny.dataset(rows=400, species=8, input="coordinates")
+    own = {"data": data, "head": "sampled", "sampled_species": 2, "learning_rate": 0.01, "batch_size": 8}
+    assert train("an_full", **own)[1].loss == train("an_full", **own)[1].loss
+    model, _ = train("an_full", epochs=15, **own)
+    result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth_MS)
+    assert result.summary["species_map"] > 0.6
+
+
+@pytest.mark.parametrize("head", ["fused", "sampled"])
+@pytest.mark.parametrize(
+    "variant",
+    [{"loss": "maxent"}, {"loss": "an_slds"}, {"loss": "assume_negative", "neg_samples": 2}],
+    ids=lambda v: v["loss"],
+)
+def test_a_loss_without_the_form_says_which_losses_have_it(head, variant):
+    wanted = settings(head=head, **({"sampled_species": 2} if head == "sampled" else {}))
+    message = f"training.head = '{head}' with loss '{variant['loss']}': only sums over all pairs"
+    with pytest.raises(TrainingError, match=message):
+        fit(tiny.dataset().training, parse_variant(variant, "v"), ENCODER, wanted, 0)
+
+
+def test_the_sentence_names_exactly_the_losses_that_have_the_form():
+    counts = TrainingCounts(10, torch.ones(3, dtype=torch.float64))
+    dense = {
+        name
+        for name in loss_names()
+        if is_dense(
+            build_loss(
+                parse_variant({"loss": name} | ({"neg_samples": 0} if name == "assume_negative" else {}), "v"), counts
+            )
+        )
+    }
+    assert set(re.findall(r"'(\w+)'", heads.DENSE_LOSSES)) - {"none"} == dense
+
+
+def test_the_automatic_head_is_the_one_that_pays():
+    counts = TrainingCounts(10, torch.ones(3, dtype=torch.float64))
+    bce, maxent = (build_loss(parse_variant({"loss": name}, "v"), counts) for name in ("bce", "maxent"))
+    cpu, gpu, many = torch.device("cpu"), torch.device("cuda"), heads.SAMPLED_PAYS_OTHERS
+    habitat = EncoderSettings(environment_head=True, habitat_head=True)
+
+    def chosen(n_species, device=cpu, loss=bce, encoder=ENCODER, name="bce", **changes):
+        return heads.choose_head(settings(**changes), loss, name, encoder, n_species, device)
+
+    assert chosen(heads.FUSED_PAYS - 1) == "plain"
+    assert chosen(heads.FUSED_PAYS) == chosen(many - 1) == "fused"
+    assert chosen(many) == "sampled"
+    # Heavy presences learn from a few species at a time.
+    earlier = heads.SAMPLED_PAYS["an_full"]
+    assert (chosen(earlier - 1, name="an_full"), chosen(earlier, name="an_full")) == ("fused", "sampled")
+    # Decay and penalty move every row at every step.
+    assert chosen(many, weight_decay=0.1) == chosen(many, species_l1=0.1) == "fused"
+    assert chosen(many, gpu) == chosen(many, encoder=habitat) == chosen(many, loss=maxent) == "plain"
+    assert chosen(many, head="plain") == "plain"
+    assert chosen(2, gpu, head="fused") == "fused"
+
+
+def test_the_automatic_sampled_head_draws_the_number_that_was_measured(monkeypatch):
+    monkeypatch.setattr(heads, "FUSED_PAYS", 1)
+    monkeypatch.setattr(heads, "SAMPLED_PAYS_OTHERS", 1)
+    monkeypatch.setattr(heads, "SAMPLED_SPECIES", 2)
+    data, loss = tiny.dataset().training, parse_variant({"loss": "bce"}, "v")
+    model, history = fit(data, loss, ENCODER, settings(epochs=2), 0)
+    same, asked = fit(data, loss, ENCODER, settings(epochs=2, head="sampled", sampled_species=2), 0)
+    assert history.head == asked.head == "sampled"
+    assert torch.equal(model.species_head.weight, same.species_head.weight)
+
+
+@pytest.mark.parametrize("head", ["plain", "fused", "sampled"])
+def test_the_memory_of_squared_gradients_is_that_of_encoder_and_species(head):
+    data, loss = tiny.dataset().training, parse_variant({"loss": "bce"}, "v")
+    models = [fit(data, loss, ENCODER, settings(epochs=2, head=head, beta2=beta2), 0)[0] for beta2 in (0.999, 0.5)]
+    for one, other in zip(*(model.parameters() for model in models), strict=True):
+        assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"beta2": 1.0}, "beta2 = 1.0: must be less than 1"),
+        ({"sampled_species": 5}, "head: sampled, as sampled_species is 5"),
+        ({"head": "sampled", "sampled_species": 5, "weight_decay": 0.1}, "species_l1 0 if head is 'sampled'"),
+        ({"head": "quick"}, "head = 'quick': must be one of 'auto', 'plain', 'fused' or 'sampled'"),
+    ],
+)
+def test_settings_of_a_head_that_cannot_be(changes, message):
+    with pytest.raises(SettingsError, match=message):
+        TrainingSettings.parse({"epochs": 1} | changes, "training")
+
+
+def test_learning_rate_schedules():
+    rate = training._learning_rate
+    assert rate(settings(learning_rate=0.1), 5, 10, 2) == 0.1
+    cosine = settings(learning_rate=0.1, schedule="cosine")
+    assert [round(rate(cosine, step, 10, 0), 12) for step in (0, 5, 10)] == [0.1, 0.05, 0.0]
+    assert rate(settings(learning_rate=0.1, schedule="exponential", decay=0.5), 7, 10, 3) == 0.0125
+
+
+def test_group_mask_keeps_a_site_to_its_observers():
+    mask = GroupMask.of(("bird", "plant", "", "fungus"), ("plant", "bird"))
+    expected = [[False, True], [True, False], [True, True], [False, False]]
+    assert mask.rows(torch.arange(4)).tolist() == expected
+    assert mask.rows(torch.tensor([2, 0])).tolist() == [expected[2], expected[0]]
+    assert GroupMask.of(None, ("plant",)) is None
+    assert GroupMask.of(("plant", "plant"), ("plant",)) is None
+
+
+def test_a_run_is_probed_after_every_epoch():
+    data = tiny.dataset(rows=100)
+    model, history = train("bce", data=data, epochs=3, batch_size=30)
+    assert set(history.probes) == {
+        "observed_score",
+        "unobserved_score",
+        "unobserved_below_0.05",
+        "unobserved_below_0.2",
+    }
+    assert all(len(values) == 3 for values in history.probes.values())
+    records = data.training.records
+    probe = Probe(
+        model.features(records.sites_N2, records.covariates_NC),
+        torch.from_numpy(records.row_P),
+        torch.from_numpy(records.species_P),
+    )
+    # With fewer rows than are probed, the probe is all of them, after the last step.
+    for name, value in probe.measure(model).items():
+        assert history.probes[name][-1] == pytest.approx(value, abs=1e-6)
+
+
+def test_a_penalty_on_the_species_head_empties_it():
+    data = tiny.dataset(rows=100)
+    settings = {"data": data, "epochs": 30, "encoder": EncoderSettings(kind="additive", expansion="hinge")}
+    free, _ = train("bce", **settings)
+    held, _ = train("bce", **settings, species_l1=10.0)
+    assert held.species_head.weight.abs().sum() < 0.2 * free.species_head.weight.abs().sum()
+
+
+def test_a_loss_that_explodes_is_one_sentence():
+    data = tiny.dataset()
+    data.training.records.covariates_NC[:] = 1.0
+    with pytest.raises(
+        TrainingError, match=r"the training loss is nan in epoch \d of \d+: lower training.learning_rate"
+    ):
+        train("bce", data=data, epochs=20, learning_rate=1e30)
+
+
+def test_cuda_is_refused_where_there_is_none(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(TrainingError, match="torch sees no GPU here"):
+        training.choose_device("cuda")
+    assert training.choose_device("auto").type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert training.choose_device("auto").type == "cuda"
+    assert training.choose_device("cpu").type == "cpu"
+
+
+def test_training_leaves_its_data_unmodified():
+    data = tiny.dataset()
+    before = data.training.records.covariates_NC.copy(), data.training.records.sites_N2.copy()
+    train("an_full", data=data)
+    np.testing.assert_array_equal(before[0], data.training.records.covariates_NC)
+    np.testing.assert_array_equal(before[1], data.training.records.sites_N2)
+
+
+def test_heads_learn_the_environment_and_the_habitat():
+    data = tiny.dataset(rows=300, input="coordinates")
+    records = data.training.records
+    records.covariates_NC[:, 0] = records.sites_N2[:, 1] * 10 + 3
+    records.covariates_NC[:, 1] = np.nan
+    encoder = EncoderSettings(width=32, depth=1, dropout=0.0, environment_head=True, habitat_head=True)
+    loss = parse_variant({"loss": "multitask", "env_weight": 1.0, "habitat_weight": 1.0}, "variants.x")
+    model, _ = fit(data.training, loss, encoder, settings(epochs=80, learning_rate=0.01), 0)
+    out = model(model.features(records.sites_N2, records.covariates_NC))
+    wanted = model.features.environment(records.covariates_NC)[:, 0]
+    assert (out.environment_BC[:, 0] - wanted).square().mean().item() < 0.1 * wanted.var().item()
+    right = out.habitat_BS.argmax(dim=1).numpy() == records.species_P
+    assert right.mean() > 0.7
+    assert model.gate_S.detach().std() > 0
+
+
+def test_a_blend_reports_the_epochs_of_all_its_members():
+    raw = {"loss": "bce", "members": [{"training": {"epochs": 1}}, {"encoder": {"width": 4}}]}
+    variant = Variant.parse(raw, "v", ENCODER, settings(epochs=2))
+    seen = []
+    model, histories = training.fit_variant(
+        tiny.dataset().training, variant, 0, lambda done, total, loss: seen.append((done, total))
+    )
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert [len(history.loss) for history in histories] == [1, 2]
+    assert model.n_hidden == 2
