@@ -31,6 +31,7 @@ from presence_only.statistics.significance import is_significant
 from presence_only.study.paths import CellFiles
 from presence_only.study.results import StudyResults
 
+ROOT = Path(__file__).parents[2]
 SPECIES = tuple(f"species_{i}" for i in range(8))
 
 

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from support import tiny
 
 from presence_only.common.errors import DataError
-from presence_only.datasets import build_dataset, covariate_source, parse_dataset
+from presence_only.datasets import KINDS, build_dataset, covariate_source, parse_dataset
 from presence_only.geography.earth import Earth
 from presence_only.model.range_map import Grid, MapError, suitability
 from presence_only.pipeline import predict
@@ -276,8 +276,7 @@ def test_an_impossible_grid_is_refused(edges, sentence):
 
 @pytest.mark.parametrize("kind", ["virtual", "gbif", "inaturalist", "sinr"])
 def test_every_kind_whose_environment_is_known_everywhere_can_be_mapped(kind):
-    module = importlib.import_module(f"presence_only.datasets.{kind}")
-    assert callable(module.covariate_source)
+    assert callable(importlib.import_module(KINDS[kind]).covariate_source)
 
 
 def test_a_kind_with_covariates_at_its_own_sites_says_so():
