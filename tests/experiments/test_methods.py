@@ -11,8 +11,6 @@ from ruamel.yaml import YAML
 from scipy import stats
 from support.tiny import params
 
-ROOT = Path(__file__).parents[2]
-
 from presence_only.baselines import BaselineFiles
 from presence_only.common.atomic_files import content_hash, write_json
 from presence_only.common.errors import DataError
