@@ -5,8 +5,9 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
+from support.matrices import Parts, TruthParts
 
-from presence_only.evaluation import metrics
+from presence_only.evaluation import metrics, ranking
 from presence_only.evaluation.metrics import METRICS, auc_roc, average_precision, evaluate, sample_average_precision
 
 REFERENCES = {"ap": average_precision_score, "auc_roc": roc_auc_score}
@@ -225,35 +226,6 @@ class TestEvaluate:
             evaluation.values("mAP")
 
 
-class Parts:
-    """A matrix that is made part by part: what a part holds depends on its place alone."""
-
-    def __init__(self, shape, make, seed=0):
-        self.shape, self.make = shape, make
-        self.asked = []
-
-    def columns(self, species):
-        species = range(*species.indices(self.shape[1]))
-        self.asked.append(len(species) * self.shape[0])
-        return self.make(np.arange(self.shape[0])[:, None], np.array(species, dtype=np.int64)[None, :])
-
-    def rows(self, sites):
-        sites = range(*sites.indices(self.shape[0]))
-        self.asked.append(len(sites) * self.shape[1])
-        return self.make(np.array(sites, dtype=np.int64)[:, None], np.arange(self.shape[1])[None, :])
-
-
-class TruthParts(Parts):
-    def whole(self):
-        return self.columns(slice(None))
-
-    def presences_per_species(self):
-        return np.array([np.count_nonzero(self.columns(slice(s, s + 1)) == 1) for s in range(self.shape[1])])
-
-    def surveyed_per_species(self):
-        return np.array([np.count_nonzero(self.columns(slice(s, s + 1)) >= 0) for s in range(self.shape[1])])
-
-
 def made_scores(sites, species):
     """Something without order."""
     return ((sites * 7919 + species * 104729 + sites * species) % 1000).astype(np.float32)
@@ -285,7 +257,7 @@ class TestParts:
         scores, truth = Parts((90, 150), made_scores), TruthParts((90, 150), made_truth)
         expected = average_precision(scores, truth)
         assert max(scores.asked) == 90 * 64
-        monkeypatch.setattr(metrics, "_CHUNK_SCORES", 300)
+        monkeypatch.setattr(ranking, "_CHUNK_SCORES", 300)
         scores.asked.clear()
         np.testing.assert_array_equal(average_precision(scores, truth), expected)
         assert max(scores.asked) <= 300
