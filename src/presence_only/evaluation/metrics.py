@@ -108,6 +108,11 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def in_tables() -> dict[str, Metric]:
+    """The metrics in the order in which tables for readers show them: those of species first."""
+    return dict(sorted(METRICS.items(), key=lambda item: item[1].unit == "site"))
+
+
 def average_precision(scores_MS: Array | Matrix, truth_MS: Array | Truth) -> Floats:
     """Average precision over the surveyed sites for every species (S,); NaN for one without presences."""
     return per_unit("species", *matrices(scores_MS, truth_MS), [_AP])[0]

@@ -23,17 +23,21 @@ def main() -> None:
             records, sites_M2 = TrainingData.load(files.training).records, Survey.load(files.survey).sites_M2
             save_figure(records_figure(records, sites_M2, dataset), folder / files.map.name)
             rows = study.table.filter(pl.col("dataset") == dataset)
-            for metric, meaning in _drawn(rows):
+            for metric, meaning in _drawn(rows).items():
                 save_figure(comparison_figure(rows, metric, meaning), folder / f"{metric}_{dataset}.png")
             curves = {variant: study.losses(dataset, variant) for variant in study.variants}
             save_figure(training_figure(curves, dataset), folder / f"training_loss_{dataset}.png")
 
 
-def _drawn(rows: pl.DataFrame) -> list[tuple[str, str]]:
-    """The metrics of a figure each, with their meaning: those of the survey, and the same of further surveys."""
-    names = rows["metric"].unique(maintain_order=True).to_list()
-    further = [(name, METRICS[m].meaning) for name in names for m in METRICS if name.endswith(f"_{m}")]
-    return [(name, metric.meaning) for name, metric in METRICS.items()] + further
+def _drawn(rows: pl.DataFrame) -> dict[str, str]:
+    """The metrics that have a figure each, with their meaning: those of the survey, and the same of further surveys."""
+    found = {name: metric.meaning for name, metric in METRICS.items()}
+    for name in rows["metric"].unique(maintain_order=True):
+        # One metric's name may end with another's.
+        ends = [metric for metric in METRICS if name.endswith(f"_{metric}")]
+        if name not in METRICS and ends:
+            found[name] = METRICS[max(ends, key=len)].meaning
+    return found
 
 
 if __name__ == "__main__":
