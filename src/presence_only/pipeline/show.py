@@ -14,7 +14,7 @@ from rich.table import Table
 from presence_only.evaluation.metrics import METRICS, in_tables
 from presence_only.pipeline.command import run_stage
 from presence_only.pipeline.mlflow_mirror import repository_root, viewing
-from presence_only.study.paths import COMPARISON, FIGURES, REPORT
+from presence_only.study.paths import COMPARISON, FIGURES, MORE_FIGURES, REPORT
 from presence_only.study.results import METRIC, StudyResults
 
 
@@ -30,7 +30,7 @@ def main() -> None:
         console.print(leaderboard(rows, dataset, means))
     print(f"table    {COMPARISON.resolve()}")
     print(f"report   {REPORT.resolve()}")
-    print(f"figures  {FIGURES.resolve()}")
+    print(f"figures  {FIGURES.resolve()}, and more in {MORE_FIGURES.name} beside it")
     for label, step in zip_longest(["runs"], viewing(repository_root(Path.cwd())), fillvalue=""):
         print(f"{label:8} {step}")
 
