@@ -23,7 +23,7 @@ from support.tiny import params
 
 from presence_only.common.atomic_files import content_hash, write_json
 from presence_only.common.errors import DataError
-from presence_only.statistics import compare_pairs
+from presence_only.statistics.differences import compare_pairs
 from presence_only.statistics.paired import holm
 from presence_only.statistics.significance import is_significant
 from presence_only.study.paths import CellFiles

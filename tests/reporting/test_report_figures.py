@@ -12,7 +12,7 @@ from presence_only.reporting.figures.report import (
     short,
 )
 from presence_only.reporting.figures.svg import inline_svg, plain
-from presence_only.statistics import compare_pairs
+from presence_only.statistics.differences import compare_pairs
 from presence_only.statistics.power import Components, detectable
 from presence_only.statistics.ranking import Ranking
 

@@ -9,7 +9,7 @@ import pytest
 from support.report_study import HOSTILE, PIXEL, VARIANTS, dataset, full_page, study
 
 from presence_only.reporting.report.page import render_page
-from presence_only.statistics import compare_pairs
+from presence_only.statistics.differences import compare_pairs
 
 
 class Reader(HTMLParser):

@@ -12,7 +12,7 @@ from presence_only.reporting.figures import ORANGE
 from presence_only.reporting.figures.report import differences_figure
 from presence_only.reporting.notebook import scores
 from presence_only.reporting.report.page import render_page
-from presence_only.statistics import compare_pairs, pairs_table
+from presence_only.statistics.differences import compare_pairs, pairs_table
 from presence_only.statistics.significance import is_significant, judged
 from presence_only.study.results import StudyResults
 

@@ -9,8 +9,8 @@ from presence_only.losses.elementwise import Asymmetric, CrossEntropy
 from presence_only.reporting.figures.ranges import SpeciesMap
 from presence_only.reporting.report.content import DatasetContent, PageContent
 from presence_only.reporting.report.page import render_page
-from presence_only.statistics import compare_pairs
 from presence_only.statistics.comparison import CellResult, compare
+from presence_only.statistics.differences import compare_pairs
 
 # What a name from data may hold to break a page, a figure or both.
 HOSTILE = "<script>alert(1)</script> \"x\" $\\frac{a & 'b' _ \x07"

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from presence_only.common.errors import DataError
 from presence_only.evaluation.metrics import METRICS
-from presence_only.statistics import points
-from presence_only.statistics.paired import bootstrap_means, crossed_test, holm, rank_biserial, signed_rank_test
+from presence_only.statistics.differences import points
+from presence_only.statistics.paired import bootstrap_means, holm, paired_tests
 from presence_only.statistics.significance import is_significant, judged
 from presence_only.study.results import MissingResultsError, StudyResults, timed
 
@@ -203,8 +203,7 @@ def pairs_with(
             for k, name in enumerate(names):
                 if k == at:
                     continue
-                difference_VU = values_KVU[at] - values_KVU[k]
-                difference_U = difference_VU.mean(axis=0)
+                tests = paired_tests(values_KVU[at] - values_KVU[k])
                 low, high = np.quantile(mean_RK[:, at] - mean_RK[:, k], [0.025, 0.975])
                 found.append(
                     {
@@ -215,13 +214,13 @@ def pairs_with(
                         "difference": float(mean_K[at] - mean_K[k]),
                         "low": float(low),
                         "high": float(high),
-                        "p_seeds": crossed_test(difference_VU),
-                        "p_units": signed_rank_test(difference_U),
+                        "p_seeds": tests["p_seeds"],
+                        "p_units": tests["p_units"],
                         "holm_units": 1.0,
-                        "rank_biserial": rank_biserial(difference_U),
-                        "share_higher": float(np.mean((difference_U > 0) + 0.5 * (difference_U == 0))),
+                        "rank_biserial": tests["rank_biserial"],
+                        "share_higher": tests["share_higher"],
                         "significant": False,
-                        "n_species": len(difference_U),
+                        "n_species": values_KVU.shape[2],
                     }
                 )
             for row, p in zip(found, holm([row["p_units"] for row in found]), strict=True):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from presence_only.reporting.figures import BLUE, ORANGE, RED, SKY
 from presence_only.reporting.figures.losses import look
 from presence_only.reporting.figures.svg import plain
-from presence_only.statistics import Pair
+from presence_only.statistics.differences import Pair
 from presence_only.statistics.power import Components, detectable
 from presence_only.statistics.ranking import Ranking
 

@@ -22,7 +22,7 @@ from presence_only.reporting.figures.losses import Floats, prevalence_figure
 from presence_only.reporting.figures.report import breakdown_figure
 from presence_only.reporting.notebook.display import Shown, code, picture, section, table
 from presence_only.reporting.notebook.scores import interval
-from presence_only.statistics import compare_two
+from presence_only.statistics.differences import compare_two
 from presence_only.statistics.significance import judged
 from presence_only.study.results import MissingResultsError, StudyResults
 

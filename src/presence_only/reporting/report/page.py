@@ -32,7 +32,7 @@ from presence_only.reporting.report.sections import (
     of_best,
     power_section,
 )
-from presence_only.statistics import Pair, points, study_verdict
+from presence_only.statistics.differences import Pair, points, study_verdict
 from presence_only.statistics.significance import judged
 from presence_only.study.results import METRIC
 

@@ -35,7 +35,7 @@ from presence_only.reporting.figures.report import (
 )
 from presence_only.reporting.figures.svg import plain
 from presence_only.reporting.report.content import DatasetContent
-from presence_only.statistics import Pair
+from presence_only.statistics.differences import Pair
 from presence_only.statistics.paired import complete
 from presence_only.statistics.power import Components, components, seeds_needed, units_needed
 from presence_only.statistics.ranking import groups, rank_variants

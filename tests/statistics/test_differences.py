@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from presence_only.statistics import Pair, compare_pairs, compare_two, pairs_table, points, study_verdict
+from presence_only.statistics.differences import Pair, compare_pairs, compare_two, pairs_table, points, study_verdict
 from presence_only.statistics.significance import is_significant
 
 
