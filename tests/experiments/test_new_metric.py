@@ -1,8 +1,9 @@
 """A metric that somebody adds: one entry of the table, and every stage, table and page has it."""
 
-import math
+import re
 import runpy
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import polars as pl
@@ -13,8 +14,8 @@ from ruamel.yaml import YAML
 from support import tiny
 
 from presence_only.common.atomic_files import read_json, write_json
+from presence_only.evaluation import metrics
 from presence_only.evaluation.metrics import METRICS, Metric
-from presence_only.evaluation.ranking import of_scores
 from presence_only.model.encoder import RangeModel, load_model
 from presence_only.model.features import Features
 from presence_only.model.settings import EncoderSettings
@@ -23,22 +24,35 @@ from presence_only.reporting.report import page
 from presence_only.study.params import load_params
 from presence_only.study.paths import COMPARISON, PAIRS, REPORT, CellFiles, DatasetFiles
 
-BASELINES = Path(__file__).parents[2] / "experiments/nceas/baselines"
+ROOT = Path(__file__).parents[2]
+BASELINES = ROOT / "experiments/nceas/baselines"
 VARIANTS = ("bce", "an_full")
 
 
-def precision_at_recall(scores_N, present_N, recall=0.1):
-    """Share of presences among all sites that score at least as high as the presence that completes the recall."""
-    threshold = np.sort(scores_N[present_N])[::-1][math.ceil(recall * present_N.sum()) - 1]
-    return present_N[scores_N >= threshold].mean()
+def guide():
+    """The function and the entry that CONTRIBUTING.md shows, as somebody would type them into metrics.py."""
+    section = (ROOT / "CONTRIBUTING.md").read_text().split("## To add a metric")[1].split("\n## ")[0]
+    function, entry = (dedent(block) for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL))
+    names = {**vars(metrics)}
+    exec(function, names)
+    return eval(f"{{{entry}}}", names)
 
 
-# All that adding them takes.
-PRECISION = of_scores(precision_at_recall)
-NEW = {
-    "precision_10": Metric("species", "p10", "precision", "mean over species of precision at recall 0.1", PRECISION),
-    "sample_precision_10": Metric("site", "p10", "sample p10", "mean over sites of precision at recall 0.1", PRECISION),
-}
+def slow_precision(scores_N, present_N):
+    """Sites one after the other by falling score, until a tenth of the presences is found; ties come together."""
+    found = n = 0
+    for score in sorted(set(scores_N.tolist()), reverse=True):
+        found += int((present_N & (scores_N == score)).sum())
+        n += int((scores_N == score).sum())
+        if found >= 0.1 * present_N.sum():
+            return found / n
+    raise AssertionError("there is no presence")
+
+
+NEW = guide()
+(PLAIN,) = NEW.values()
+# And one of sites, whose name ends with the other's.
+NEW["sample_precision_10"] = Metric("site", "p10", "sample p10", "mean over sites of that precision", PLAIN.formula)
 
 
 @pytest.fixture
@@ -79,8 +93,8 @@ def test_a_plain_metric_of_one_entry_goes_all_the_way(study, monkeypatch, capsys
     cell, survey = CellFiles("virtual", "bce"), study.survey
     logits_MS = load_model(cell.encoder(0)).predict(survey.sites_M2, survey.covariates_MC)
     present_MS = survey.truth_MS == 1
-    by_species = [precision_at_recall(logits_MS[:, s], present_MS[:, s]) for s in range(5)]
-    by_site = [precision_at_recall(logits_MS[m], present_MS[m]) for m in range(50)]
+    by_species = [slow_precision(logits_MS[:, s], present_MS[:, s]) for s in range(5)]
+    by_site = [slow_precision(logits_MS[m], present_MS[m]) for m in range(50)]
     for path, expected in ((cell.per_species, by_species), (cell.per_site, by_site)):
         table = pl.read_parquet(path)
         np.testing.assert_allclose(table.filter(pl.col("seed") == 0)["p10"].to_numpy(), expected)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from presence_only.common.arrays import mean_where_defined
 from presence_only.evaluation.matrix import Dense, Matrix, Truth, matrices
-from presence_only.evaluation.ranking import Formula, Ranks, Unit, of_ranks, per_unit
+from presence_only.evaluation.ranking import Formula, OfRanks, Ranks, Unit, per_unit
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -40,8 +40,8 @@ class Metric:
         column: Name of those values in a table of species or of sites.
         title: How tables for readers call it.
         meaning: One line for figures and the report.
-        formula: Values of some units: :func:`~presence_only.evaluation.ranking.of_scores` of a function
-            ``(scores_N, present_N) -> float``, or :func:`~presence_only.evaluation.ranking.of_ranks`, which is faster.
+        formula: A plain function ``(scores_N, present_N) -> float`` of one unit's surveyed scores and of which are
+            presences, one at least; or :class:`~presence_only.evaluation.ranking.OfRanks`, which is faster.
     """
 
     unit: Unit
@@ -97,7 +97,7 @@ def auc_roc_of_ranks(ranks: Ranks) -> Floats:
     return np.divide(twice_u_U, 2 * n_pairs_U, out=auc_U, where=n_pairs_U > 0)
 
 
-_AP, _AUC = of_ranks(average_precision_of_ranks), of_ranks(auc_roc_of_ranks)
+_AP, _AUC = OfRanks(average_precision_of_ranks), OfRanks(auc_roc_of_ranks)
 # A metric is one entry here: evaluation, tables, figures, report, MLflow and the contract test read this table.
 METRICS: dict[str, Metric] = {
     "species_map": Metric("species", "ap", "mAP", "mean over species of average precision over sites", _AP),

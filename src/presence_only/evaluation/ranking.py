@@ -4,9 +4,9 @@ Shape legend: M survey sites, S species, U units (species or sites), N what a un
 units. Scores and truth are (M, S) or (U, N); truth is 1 present, 0 absent, -1 not surveyed, and what was not surveyed
 has no influence.
 
-A metric has one of two kinds of formula. :func:`of_scores` evaluates a function of the scores and presences of one
-unit. :func:`of_ranks` evaluates a function of :class:`Ranks`: where the presences of many units stand, which is found
-once for all such metrics, and faster than by sorting every score.
+A metric has one of two kinds of formula: a plain function of the scores and presences of one unit, or one of
+:class:`Ranks` (:class:`OfRanks`), where the presences of many units stand. Ranks are found once for all such metrics,
+and faster than by sorting every score.
 """
 
 from __future__ import annotations
@@ -132,47 +132,35 @@ class Block:
         return units, Ranks(n_surveyed_U, start_U1, presences_P, below_P, nears)
 
 
-# What a metric is made of: from a block to one value per unit, NaN where undefined.
-Formula = Callable[[Block], Floats]
-
-
-def of_ranks(function: Callable[[Ranks], Floats]) -> Formula:
+@dataclass(frozen=True)
+class OfRanks:
     """The formula of a metric that looks at the order of scores alone.
 
     Args:
         function: From the ranks of some units, which all have a presence, to one value each; NaN where undefined.
     """
 
-    def formula(block: Block) -> Floats:
+    function: Callable[[Ranks], Floats]
+
+
+# A plain formula goes from the surveyed scores (N,) of one unit, and which of them are presences (N,), to its value,
+# NaN where undefined. It is asked only where something is present.
+Formula = OfRanks | Callable[[Array, Bools], float]
+
+
+def values_of(block: Block, formula: Formula) -> Floats:
+    """One value per unit of a block, NaN where undefined."""
+    values_U = np.full(len(block.truth_UN), np.nan)
+    if isinstance(formula, OfRanks):
         units, ranks = block.ranked
-        values_U = np.full(len(block.truth_UN), np.nan)
-        values_U[units] = function(ranks)
+        values_U[units] = formula.function(ranks)
         return values_U
-
-    return formula
-
-
-def of_scores(function: Callable[[Array, Bools], float]) -> Formula:
-    """The formula of a metric that is written for one unit.
-
-    Args:
-        function: From the surveyed scores (N,) of one unit, and which of them are presences (N,), to its value; NaN
-            where undefined. It is not asked where nothing is present, which is NaN.
-    """
-
-    def formula(block: Block) -> Floats:
-        present_UN = block.truth_UN == 1
-        values_U = np.full(len(present_UN), np.nan)
-        for u in np.flatnonzero(present_UN.any(axis=1)).tolist():
-            # Copies, which the function may overwrite: other formulas read the block too.
-            if block.surveyed_UN is None:
-                values_U[u] = function(block.scores_UN[u].copy(), present_UN[u])
-            else:
-                surveyed_N = block.surveyed_UN[u]
-                values_U[u] = function(block.scores_UN[u][surveyed_N], present_UN[u][surveyed_N])
-        return values_U
-
-    return formula
+    present_UN = block.truth_UN == 1
+    for u in np.flatnonzero(present_UN.any(axis=1)).tolist():
+        surveyed = slice(None) if block.surveyed_UN is None else block.surveyed_UN[u]
+        # A copy, which the function may overwrite: other formulas read the block too.
+        values_U[u] = formula(np.array(block.scores_UN[u][surveyed]), present_UN[u][surveyed])
+    return values_U
 
 
 def per_unit(unit: Unit, scores: Matrix, truth: Matrix, formulas: Sequence[Formula]) -> list[Floats]:
@@ -182,7 +170,7 @@ def per_unit(unit: Unit, scores: Matrix, truth: Matrix, formulas: Sequence[Formu
         unit: ``species``: a unit is a species, over sites; ``site``: a unit is a site, over species.
         scores: The higher the more likely; infinite is allowed.
         truth: The same shape; see :func:`~presence_only.evaluation.matrix.matrices`.
-        formulas: By :func:`of_ranks` or :func:`of_scores`.
+        formulas: What to evaluate.
 
     Returns:
         NaN for a unit without presences among what was surveyed.
@@ -213,7 +201,7 @@ def per_unit(unit: Unit, scores: Matrix, truth: Matrix, formulas: Sequence[Formu
                     scores_UN, truth_UN = scores.rows(part), truth.rows(part)
             block = open_block(unit, scores_UN, truth_UN, start)
             for value, formula in zip(values, formulas, strict=True):
-                value[part] = formula(block)
+                value[part] = values_of(block, formula)
 
     # NumPy sorts without the interpreter's lock, so threads share the work; units are independent,
     # and the result is the same for any number of threads.
