@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from markupsafe import Markup
 from ruamel.yaml import YAML
 from support import tiny
+from support.report_study import draw_nothing
 
 from presence_only.common.atomic_files import read_json, write_json
 from presence_only.evaluation import metrics
@@ -20,7 +20,6 @@ from presence_only.model.encoder import RangeModel, load_model
 from presence_only.model.features import Features
 from presence_only.model.settings import EncoderSettings
 from presence_only.pipeline import compare, evaluate, figures, publish, report, show
-from presence_only.reporting.report import page
 from presence_only.study.params import load_params
 from presence_only.study.paths import COMPARISON, PAIRS, REPORT, CellFiles, DatasetFiles
 
@@ -85,7 +84,7 @@ def study(tmp_path, monkeypatch):
 def test_a_plain_metric_of_one_entry_goes_all_the_way(study, monkeypatch, capsys):
     # Pixels and lines take seconds, and are other tests' business.
     monkeypatch.setattr(figures, "save_figure", lambda figure, path: path.write_text(figure.axes[0].get_xlabel()))
-    monkeypatch.setattr(page, "inline_svg", lambda *_: Markup("<svg></svg>"))
+    draw_nothing(monkeypatch)
     for stage in (compare, figures, report, show):
         stage.main()
 
