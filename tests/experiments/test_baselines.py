@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
+import models
 import numpy as np
 import pytest
+from models import BaselineFiles, fit_baseline, random_sites, score_species, target_group_sites
 from ruamel.yaml import YAML
 
 import presence_only
-from presence_only import baselines
-from presence_only.baselines import BaselineFiles, fit_baseline, random_sites, score_species, target_group_sites
 from presence_only.common.errors import DataError, UserError
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.survey import Survey
@@ -58,7 +58,7 @@ def survey():
 
 @pytest.fixture(autouse=True)
 def few_trees(monkeypatch):
-    monkeypatch.setattr(baselines, "TREES", 25)
+    monkeypatch.setattr(models, "TREES", 25)
 
 
 def needs(method):
@@ -67,7 +67,7 @@ def needs(method):
 
 
 @pytest.mark.parametrize("background", ["random", "target_group"])
-@pytest.mark.parametrize("method", baselines.METHODS)
+@pytest.mark.parametrize("method", models.METHODS)
 def test_a_plain_niche_is_recovered(method, background):
     needs(method)
     # All species in one group: else its sites hold nothing that tells where a lone plant is not.
@@ -78,7 +78,7 @@ def test_a_plain_niche_is_recovered(method, background):
     assert (auc_S > 0.85).all(), auc_S
 
 
-@pytest.mark.parametrize("method", baselines.METHODS)
+@pytest.mark.parametrize("method", models.METHODS)
 def test_the_same_seed_gives_the_same_scores_and_inputs_stay(method):
     needs(method)
     training = data(unknown=True)
@@ -91,11 +91,11 @@ def test_the_same_seed_gives_the_same_scores_and_inputs_stay(method):
     np.testing.assert_array_equal(training.records.covariates_NC, before)
 
 
-@pytest.mark.parametrize("method", baselines.METHODS)
+@pytest.mark.parametrize("method", models.METHODS)
 def test_two_records_are_enough(method):
     needs(method)
     rng = np.random.default_rng(0)
-    scorer = baselines.METHODS[method](np.array([[1.0, 0.0], [1.2, 0.1]]), rng.normal(size=(50, 2)), rng)
+    scorer = models.METHODS[method](np.array([[1.0, 0.0], [1.2, 0.1]]), rng.normal(size=(50, 2)), rng)
     scores_M = scorer(np.array([[1.1, 0.05], [-2.0, 0.05]]))
     assert np.isfinite(scores_M).all()
     assert scores_M[0] > scores_M[1]
@@ -103,9 +103,9 @@ def test_two_records_are_enough(method):
 
 @pytest.mark.parametrize(("n_present", "expected"), [(7, 7), (40, 20)])
 def test_every_tree_sees_as_many_background_sites_as_presences(monkeypatch, n_present, expected):
-    monkeypatch.setattr(baselines, "TREE_PRESENCES", 20)
+    monkeypatch.setattr(models, "TREE_PRESENCES", 20)
     rng = np.random.default_rng(0)
-    forest = baselines.random_forest(rng.normal(size=(n_present, 2)), rng.normal(size=(500, 2)), rng)
+    forest = models.random_forest(rng.normal(size=(n_present, 2)), rng.normal(size=(500, 2)), rng)
     assert len(forest.trees) == 25
     for tree in forest.trees:
         assert tree.tree_.n_node_samples[0] == 2 * expected
@@ -118,8 +118,8 @@ def test_presences_and_background_weigh_alike_in_the_logistic_regression():
     rng = np.random.default_rng(0)
     present, background = rng.normal(1, 1, (20, 2)), rng.normal(0, 1, (60, 2))
     sites = rng.normal(size=(30, 2))
-    once = baselines.logistic(present, background, rng)(sites)
-    copied = baselines.logistic(present, np.repeat(background, 5, axis=0), rng)(sites)
+    once = models.logistic(present, background, rng)(sites)
+    copied = models.logistic(present, np.repeat(background, 5, axis=0), rng)(sites)
     # Standardisation sees the copies, so the fit moves a little; the intercept would move by log 5 = 1.6.
     assert abs(np.mean(once - copied)) < 0.3
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 from support import tiny
+from support.report_study import draw_nothing
 
 from presence_only.common.atomic_files import write_json
 from presence_only.evaluation.metrics import evaluate
@@ -64,9 +65,12 @@ def write_cell(cell, data, offset):
     )
 
 
-def test_it_writes_the_page_of_what_is_there(study):
+def test_it_writes_the_page_of_what_is_there(study, monkeypatch):
+    draw_nothing(monkeypatch)
     report.main()
     page = REPORT.read_text()
+    for mean in pl.read_csv(COMPARISON)["mean"]:
+        assert f"<td>{mean:.4f}</td>" in page
     for text in (
         "bce",
         "an_full",

@@ -25,7 +25,7 @@ from presence_only.pipeline.evaluate import score_further, summarise
 from presence_only.pipeline.generate import explain, funnel
 from presence_only.pipeline.generate import summarise as summarise_dataset
 from presence_only.statistics import comparison
-from presence_only.study.paths import COMPARISON, FIGURES, CellFiles, DatasetFiles
+from presence_only.study.paths import COMPARISON, FIGURES, MORE_FIGURES, CellFiles, DatasetFiles
 from presence_only.study.results import MissingResultsError, StudyResults
 
 
@@ -140,8 +140,10 @@ def test_further_evaluations_go_from_the_data_set_to_the_comparison(tmp_path, mo
 
     table.write_csv(COMPARISON)
     figures.main()
-    drawn = {path.name for path in FIGURES.iterdir()}
-    assert {"species_map_virtual.png", "iucn_species_map_virtual.png", "records_virtual.png"} <= drawn
+    assert [path.name for path in FIGURES.iterdir()] == ["species_map_virtual.png"]
+    metrics = ("auc_roc", "sample_map", *(f"iucn_{metric}" for metric in ("auc_roc", "sample_map", "species_map")))
+    more = {f"{name}_virtual.png" for name in (*metrics, "records", "training_loss")}
+    assert {path.name for path in MORE_FIGURES.iterdir()} == more
 
 
 def test_the_evaluation_keeps_mean_scores_records_curves_and_the_ensemble(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""For which species and where a model is good: by how common a species is, and by where observers went.
+"""Metrics by class of species and of sites: by prevalence, range extent and observer effort.
 
 Shape legend: M survey sites, N training rows, P positives, S species, V seeds, Q classes. Sites are longitude,
 latitude in degrees; scores are logits; truth is 1 present, 0 absent, -1 not surveyed.
@@ -16,7 +16,8 @@ from h3.api import basic_int as h3
 from numpy.typing import NDArray
 
 from presence_only.evaluation.curves import species_parts
-from presence_only.evaluation.metrics import Matrix, average_precision
+from presence_only.evaluation.matrix import Matrix, Truth, as_matrix
+from presence_only.evaluation.metrics import average_precision
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -78,7 +79,7 @@ def mean_by_class(values: Mapping[str, Array], classes: Classes) -> pl.DataFrame
         classes: Class of every unit.
 
     Returns:
-        One row a variant and class: variant, class (0 is lowest), low and high (of the quantity), n (units with
+        One row per variant and class: variant, class (0 is lowest), low and high (of the quantity), n (units with
         a value), mean over seeds of the mean over units, and sd of the seeds' means (NaN for one seed).
 
     Raises:
@@ -108,7 +109,7 @@ def mean_by_class(values: Mapping[str, Array], classes: Classes) -> pl.DataFrame
     return pl.DataFrame(rows)
 
 
-def range_extent(sites_M2: Array, truth_MS: Array | Matrix) -> Floats:
+def range_extent(sites_M2: Array, truth_MS: Array | Truth) -> Floats:
     """How far a species reaches: median distance in km of its surveyed presences from their centre.
 
     The centre is the mean of the sites as unit vectors, put back onto the sphere; for presences all around
@@ -125,10 +126,10 @@ def range_extent(sites_M2: Array, truth_MS: Array | Matrix) -> Floats:
     unit_M3 = np.stack(
         [np.cos(latitude_M) * np.cos(longitude_M), np.cos(latitude_M) * np.sin(longitude_M), np.sin(latitude_M)], axis=1
     )
-    extent_S = np.full(truth_MS.shape[1], np.nan)
-    for s in range(truth_MS.shape[1]):
-        truth_M = truth_MS[:, s] if isinstance(truth_MS, np.ndarray) else truth_MS.columns(slice(s, s + 1))[:, 0]
-        own_P3 = unit_M3[truth_M == 1]
+    truth = as_matrix(truth_MS)
+    extent_S = np.full(truth.shape[1], np.nan)
+    for s in range(truth.shape[1]):
+        own_P3 = unit_M3[truth.columns(slice(s, s + 1))[:, 0] == 1]
         if not len(own_P3):
             continue
         centre_3 = own_P3.mean(axis=0)
@@ -173,7 +174,7 @@ def _cells(sites_M2: Array, resolution: int) -> Ints:
     return np.fromiter((h3.latlng_to_cell(y, x, resolution) for x, y in np.asarray(sites_M2).tolist()), np.int64)
 
 
-def ap_by_effort(scores_MS: Array | Matrix, truth_MS: Array | Matrix, classes: Classes) -> Floats:
+def ap_by_effort(scores_MS: Array | Matrix, truth_MS: Array | Truth, classes: Classes) -> Floats:
     """Average precision of every species over the sites of each class of effort alone.
 
     Sparse and dense sites differ in more than effort: other species live there, and AP grows with
@@ -212,7 +213,7 @@ class EffortCorrelation:
     n_species: int
 
 
-def effort_correlation(scores_MS: Array | Matrix, truth_MS: Array | Matrix, effort_M: Array) -> EffortCorrelation:
+def effort_correlation(scores_MS: Array | Matrix, truth_MS: Array | Truth, effort_M: Array) -> EffortCorrelation:
     """Spearman's correlation of scores with observer effort, averaged over species.
 
     Args:

@@ -1,4 +1,4 @@
-"""Encoders and baselines side by side: region x method, and every method against the best encoder.
+"""Tables of encoders and baselines side by side: region x method, and every method against the best encoder.
 
 Shape legend: K methods, V seeds, U species, R resamples, D data sets (regions).
 
@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+from models import BaselineFiles
 from numpy.typing import NDArray
 
-from presence_only.baselines import BaselineFiles
 from presence_only.common.errors import DataError
 from presence_only.evaluation.metrics import METRICS
-from presence_only.statistics import points
-from presence_only.statistics.paired import bootstrap_means, crossed_test, holm, rank_biserial, signed_rank_test
+from presence_only.statistics.differences import points
+from presence_only.statistics.paired import bootstrap_means, holm, paired_tests
 from presence_only.statistics.significance import is_significant, judged
 from presence_only.study.results import MissingResultsError, StudyResults, timed
 
@@ -32,10 +32,8 @@ METHODS_TEXT = Path("results/methods.md")
 # Of a table's data sets; the mean over the others.
 MEAN = "mean"
 RESAMPLES = 2000
-_COLUMNS = {name: metric.column for name, metric in METRICS.items() if metric.unit == "species"}
 # Ordered by what the benchmark is ordered by.
 _FIRST = "auc_roc"
-_TITLES = {"auc_roc": "AUC-ROC", "species_map": "Average precision"}
 
 Floats = NDArray[np.float64]
 
@@ -77,7 +75,7 @@ def read_encoder(study: StudyResults, dataset: str, variant: str) -> MethodResul
         method=variant,
         kind="encoder",
         species=study.species(dataset, variant),
-        values={metric: study.values(dataset, variant, metric) for metric in _COLUMNS},
+        values={metric: study.values(dataset, variant, metric) for metric in _metrics()},
         ensemble=study.ensemble(dataset, variant),
         seconds=seconds,
     )
@@ -91,7 +89,7 @@ def read_baseline(files: BaselineFiles) -> MethodResult:
         method=files.name,
         kind="baseline",
         species=tuple(table["species"]),
-        values={name: table[column].to_numpy()[None] for name, column in _COLUMNS.items()},
+        values={name: table[METRICS[name].column].to_numpy()[None] for name in _metrics()},
         ensemble={},
         seconds=timed(files.timing, "scores", files.scores),
     )
@@ -126,7 +124,7 @@ def methods_table(results: Sequence[MethodResult], *, resamples: int = RESAMPLES
                 "kind": cell.kind,
                 "n_seeds": next(iter(cell.values.values())).shape[0],
                 "n_species": int(_defined(cells, _FIRST).sum()),
-                **{f"ensemble_{metric}": cell.ensemble.get(metric) for metric in _COLUMNS},
+                **{f"ensemble_{metric}": cell.ensemble.get(metric) for metric in _metrics()},
                 "seconds": cell.seconds,
             }
             for cell in cells
@@ -134,7 +132,7 @@ def methods_table(results: Sequence[MethodResult], *, resamples: int = RESAMPLES
     n_methods = len(rows) // len(grid)
     if len(grid) > 1:
         rows += [_mean_row(rows[k::n_methods]) for k in range(n_methods)]
-    for metric in _COLUMNS:
+    for metric in _metrics():
         mean_DK, mean_DRK = _means(grid, metric, resamples, seed)
         low_DK, high_DK = np.quantile(mean_DRK, [0.025, 0.975], axis=1)
         found = zip(rows, mean_DK.ravel(), low_DK.ravel(), high_DK.ravel(), strict=True)
@@ -143,8 +141,8 @@ def methods_table(results: Sequence[MethodResult], *, resamples: int = RESAMPLES
     order = {dataset: i for i, dataset in enumerate([*grid, MEAN])}
     rows.sort(key=lambda row: (order[row["dataset"]], -row[_FIRST], row["method"]))
     table = pl.DataFrame(rows, infer_schema_length=None)
-    names = [name for metric in (_FIRST, *_others()) for name in (metric, f"{metric}_low", f"{metric}_high")]
-    ensembles = [f"ensemble_{metric}" for metric in (_FIRST, *_others())]
+    names = [name for metric in _metrics() for name in (metric, f"{metric}_low", f"{metric}_high")]
+    ensembles = [f"ensemble_{metric}" for metric in _metrics()]
     floats = [pl.col(name).cast(pl.Float64) for name in [*names, *ensembles, "seconds"]]
     return table.select("dataset", "method", "kind", "n_seeds", "n_species", *floats)
 
@@ -194,7 +192,7 @@ def pairs_with(
         raise DataError(f"reference = {reference!r}: must be one of two or more methods; there are: {', '.join(names)}")
     at = names.index(reference)
     rows: list[dict[str, Any]] = []
-    for metric in (_FIRST, *_others()):
+    for metric in _metrics():
         mean_DK, mean_DRK = _means(grid, metric, resamples, seed)
         values_DKVU = [_stacked(cells, metric) for cells in grid.values()]
         if len(grid) > 1:
@@ -205,8 +203,7 @@ def pairs_with(
             for k, name in enumerate(names):
                 if k == at:
                     continue
-                difference_VU = values_KVU[at] - values_KVU[k]
-                difference_U = difference_VU.mean(axis=0)
+                tests = paired_tests(values_KVU[at] - values_KVU[k])
                 low, high = np.quantile(mean_RK[:, at] - mean_RK[:, k], [0.025, 0.975])
                 found.append(
                     {
@@ -217,13 +214,13 @@ def pairs_with(
                         "difference": float(mean_K[at] - mean_K[k]),
                         "low": float(low),
                         "high": float(high),
-                        "p_seeds": crossed_test(difference_VU),
-                        "p_units": signed_rank_test(difference_U),
+                        "p_seeds": tests["p_seeds"],
+                        "p_units": tests["p_units"],
                         "holm_units": 1.0,
-                        "rank_biserial": rank_biserial(difference_U),
-                        "share_higher": float(np.mean((difference_U > 0) + 0.5 * (difference_U == 0))),
+                        "rank_biserial": tests["rank_biserial"],
+                        "share_higher": tests["share_higher"],
                         "significant": False,
-                        "n_species": len(difference_U),
+                        "n_species": values_KVU.shape[2],
                     }
                 )
             for row, p in zip(found, holm([row["p_units"] for row in found]), strict=True):
@@ -239,20 +236,20 @@ def methods_text(table: pl.DataFrame, pairs: pl.DataFrame) -> str:
     methods = table.filter(pl.col("dataset") == datasets[-1])["method"].to_list()
     cells = {(row["method"], row["dataset"]): row for row in table.iter_rows(named=True)}
     parts = ["# Methods", "", *_legend(table)]
-    for metric in (_FIRST, *_others()):
-        parts += ["", f"## {_TITLES[metric]}", ""]
+    for metric in _metrics():
+        parts += ["", f"## {_title(metric)}", ""]
         shown = [[_interval(cells[method, d], metric) for d in datasets] for method in methods]
         parts += _markdown(["method", *datasets], methods, shown)
     ensembles = [[_number(cells[method, d][f"ensemble_{_FIRST}"]) for d in datasets] for method in methods]
     kept = [k for k, row in enumerate(ensembles) if any(row)]
     if kept:
-        parts += ["", f"## {_TITLES[_FIRST]} of ensembles", ""]
+        parts += ["", f"## {_title(_FIRST)} of ensembles", ""]
         parts += _markdown(["method", *datasets], [methods[k] for k in kept], [ensembles[k] for k in kept])
     parts += ["", "## Seconds", ""]
     seconds = [[_number(cells[method, d]["seconds"], 1) for d in datasets] for method in methods]
     parts += _markdown(["method", *datasets], methods, seconds)
     for metric in pairs["metric"].unique(maintain_order=True):
-        parts += ["", f"## {pairs['reference'][0]} against every other method, {_TITLES[metric]} in points", ""]
+        parts += ["", f"## {pairs['reference'][0]} against every other method, {_title(metric)} in points", ""]
         own = pairs.filter(pl.col("metric") == metric)
         found = {(row["method"], row["dataset"]): row for row in own.iter_rows(named=True)}
         others = own.filter(pl.col("dataset") == datasets[-1])["method"].to_list()
@@ -324,9 +321,15 @@ def _mean_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {**rows[0], **means, "dataset": MEAN, "n_species": sum(of_all["n_species"])}
 
 
-def _others() -> tuple[str, ...]:
-    """The metrics of species beside the first."""
-    return tuple(metric for metric in _COLUMNS if metric != _FIRST)
+def _metrics() -> tuple[str, ...]:
+    """The metrics of species, what tables are ordered by first."""
+    return (_FIRST, *(name for name, metric in METRICS.items() if metric.unit == "species" and name != _FIRST))
+
+
+def _title(metric: str) -> str:
+    """How the tables call a metric."""
+    # Ecologists know the mean over species by the name of what it is the mean of.
+    return "Average precision" if metric == "species_map" else METRICS[metric].title
 
 
 def _legend(table: pl.DataFrame) -> list[str]:

@@ -1,4 +1,4 @@
-"""What ecologists fit to presence-only records, one model a species: the methods that encoders are held against.
+"""Random forest, logistic regression and Maxent, one model per species: the baselines of the NCEAS study.
 
 Shape legend: N training rows, P presences of one species, K background sites, M survey sites, C covariates,
 S species.
@@ -31,7 +31,6 @@ from presence_only.evaluation.metrics import METRICS
 
 Floats = NDArray[np.floating[Any]]
 Scorer = Callable[[Floats], NDArray[np.float64]]
-Method = Literal["random_forest", "logistic", "maxent"]
 BackgroundChoice = Literal["random", "target_group"]
 
 TREES = 300
@@ -94,14 +93,14 @@ class Baseline:
         return np.stack([scorer(filled_MC) for scorer in self.scorers], axis=1)
 
 
-def fit_baseline(method: Method, data: TrainingData, background: BackgroundChoice, seed: int) -> Baseline:
+def fit_baseline(method: str, data: TrainingData, background: BackgroundChoice, seed: int) -> Baseline:
     """Fit one model a species.
 
     Source: target-group background Phillips et al. (2009), https://doi.org/10.1890/07-2153.1; the methods
     :func:`random_forest`, :func:`logistic` and :func:`maxent`.
 
     Args:
-        method: ``random_forest``, ``logistic`` or ``maxent``.
+        method: A name of ``METHODS``.
         data: Records with covariates; a survey is never seen.
         background: ``random``: the data's background sites, each once, without those that have a record,
             so that a background mixed of random and target-group sites gives its random ones;
@@ -274,7 +273,7 @@ def maxent(present_PC: Floats, background_KC: Floats, rng: np.random.Generator) 
     return scorer
 
 
-# Adding a method is one function and one line here and in Method.
+# Adding a method is one function and one line here.
 METHODS: dict[str, Callable[[Floats, Floats, np.random.Generator], Scorer]] = {
     "random_forest": random_forest,
     "logistic": logistic,
@@ -286,15 +285,11 @@ def score_species(baseline: Baseline, survey: Survey) -> pl.DataFrame:
     """Every metric per species, over the sites where it was surveyed.
 
     Returns:
-        One row a species: species, ap and auc_roc, NaN where undefined.
-
-    Raises:
-        DataError: If the survey's truth is too large for a matrix.
+        One row per species: species, and the column of every metric of species, NaN where undefined.
     """
-    if not isinstance(survey.truth_MS, np.ndarray):
-        raise DataError("the survey lists its presences; baselines are scored by a survey that is a matrix")
     scores_MS = baseline.scores(survey.covariates_MC)
-    values = {m.column: m.function(scores_MS, survey.truth_MS) for m in METRICS.values() if m.unit == "species"}
+    metrics = [metric for metric in METRICS.values() if metric.unit == "species"]
+    values = {metric.column: metric.function(scores_MS, survey.truth_MS) for metric in metrics}
     return pl.DataFrame({"species": survey.species} | values)
 
 
