@@ -43,6 +43,7 @@ from scipy.spatial import cKDTree
 from scipy.special import expit, ndtr, ndtri
 
 from presence_only.common.settings import Settings
+from presence_only.common.streams import numpy_stream
 from presence_only.data.dataset import Dataset
 from presence_only.data.records import PresenceRecords
 from presence_only.data.survey import Survey
@@ -100,6 +101,8 @@ WILDERNESS_EFFORT = 0.02
 # Parts of the world with more or fewer observers; the reach is a chord of the unit sphere.
 CULTURES, CULTURE_REACH = 40, 0.35
 PLACES = 200_000
+# The numbers that made the worlds of the published studies. A new stream gets none: its name is enough.
+STREAMS = {"species": 0, "towns": 1, "places": 2, "records": 3, "background": 4, "cap": 5}
 
 
 class DatasetSettings(Settings):
@@ -539,7 +542,6 @@ def _found_towns(earth: Earth, generator: np.random.Generator) -> tuple[NDArray[
     return towns_T3, size_T
 
 
-def _stream(settings: DatasetSettings, what: str) -> np.random.Generator:
+def _stream(settings: DatasetSettings, name: str) -> np.random.Generator:
     """A generator of its own for each thing drawn: more records leave the species as they are."""
-    streams = ("species", "towns", "places", "records", "background", "cap")
-    return np.random.default_rng([settings.seed, streams.index(what)])
+    return numpy_stream(settings.seed, name, STREAMS)
