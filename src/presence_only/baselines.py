@@ -287,14 +287,9 @@ def score_species(baseline: Baseline, survey: Survey) -> pl.DataFrame:
 
     Returns:
         One row a species: species, ap and auc_roc, NaN where undefined.
-
-    Raises:
-        DataError: If the survey's truth is too large for a matrix.
     """
-    if not isinstance(survey.truth_MS, np.ndarray):
-        raise DataError("the survey lists its presences; baselines are scored by a survey that is a matrix")
     scores_MS = baseline.scores(survey.covariates_MC)
-    values = {m.column: m.function(scores_MS, survey.truth_MS) for m in METRICS.values() if m.unit == "species"}
+    values = {m.column: m.function(scores_MS, survey.truth) for m in METRICS.values() if m.unit == "species"}
     return pl.DataFrame({"species": survey.species} | values)
 
 

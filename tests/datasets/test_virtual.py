@@ -75,14 +75,14 @@ def test_same_settings_same_data(dataset):
 
 def test_another_seed_is_another_world(dataset):
     other = build(seed=1)
-    assert not np.array_equal(dataset.survey.truth_MS, other.survey.truth_MS)
+    assert not np.array_equal(dataset.survey.truth.matrix(), other.survey.truth.matrix())
     assert not np.array_equal(dataset.training.records.sites_N2, other.training.records.sites_N2)
     assert not np.array_equal(dataset.training.background.sites_K2, other.training.background.sites_K2)
 
 
 def test_the_world_does_not_depend_on_how_it_is_observed(dataset):
     other = build(records=200, bias=0.0, noise_km=50.0, background="land", input="both")
-    assert_array_equal(dataset.survey.truth_MS, other.survey.truth_MS)
+    assert_array_equal(dataset.survey.truth.matrix(), other.survey.truth.matrix())
 
 
 def test_records_are_as_many_as_asked_one_a_row_and_on_the_globe(dataset):
@@ -115,7 +115,7 @@ def test_as_few_records_as_species_is_one_record_each(seed):
 
 def test_one_species_is_a_data_set():
     dataset = build(species=1, records=1)
-    assert dataset.survey.truth_MS.shape[1] == 1
+    assert dataset.survey.truth.shape[1] == 1
     assert dataset.training.records.n_rows == 1
 
 
@@ -158,7 +158,7 @@ def test_the_survey_is_an_even_grid_over_land_without_antarctica():
 
 
 def test_the_truth_is_known_everywhere(dataset, created):
-    truth = dataset.survey.truth_MS
+    truth = dataset.survey.truth.matrix()
     assert set(np.unique(truth)) == {ABSENT, PRESENT}
     assert (truth == PRESENT).sum(axis=0).min() >= 1
     _, survey_sites, world = created
@@ -187,7 +187,7 @@ def test_prevalence_is_a_truncated_log_normal():
 
 
 def test_true_prevalence_is_long_tailed(dataset):
-    share = np.sort((dataset.survey.truth_MS == PRESENT).mean(axis=0))
+    share = np.sort((dataset.survey.truth.matrix() == PRESENT).mean(axis=0))
     assert share[-1] > 5 * np.median(share)
     assert np.median(share) > 3 * share[4]
 
@@ -230,7 +230,7 @@ def test_home_is_the_best_place(created, places):
 
 def test_a_climate_analogue_on_another_continent_is_empty(created, dataset):
     landscape, survey_sites, world = created
-    present = dataset.survey.truth_MS == PRESENT
+    present = dataset.survey.truth.matrix() == PRESENT
     axes = slice(3, 3 + virtual.AXES)
     home_axes = landscape.describe(world.home_S2).features_NF[:, axes]
     analogues = 0

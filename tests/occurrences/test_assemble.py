@@ -63,7 +63,7 @@ def test_records_in_the_held_out_area_are_surveyed_and_never_trained_on():
         row[np.array(GROUPS) == GROUPS[s]] = np.maximum(row[np.array(GROUPS) == GROUPS[s]], 0)
     for site, s in zip(records.sites_N2[held], records.species_N[held], strict=True):
         truth[index[tuple(site)], s] = 1
-    assert_array_equal(dataset.survey.truth_MS, truth)
+    assert_array_equal(dataset.survey.truth.matrix(), truth)
     assert dataset.filters[:2] == records.filters
     assert dataset.filters[2] == (
         "outside of the held-out area (the box west 10, south 40, east 20, north 60)",
@@ -88,7 +88,7 @@ def test_the_vocabulary_is_that_of_training_and_the_rest_is_counted():
     # A site where only a robin was seen says that no wren was.
     robins = {tuple(site) for site in records.sites_N2[held & (species == 0)]}
     wrens = {tuple(site) for site in records.sites_N2[held & (species == 1)]}
-    wren = dict(zip(map(tuple, dataset.survey.sites_M2), dataset.survey.truth_MS[:, 0], strict=True))
+    wren = dict(zip(map(tuple, dataset.survey.sites_M2), dataset.survey.truth.matrix()[:, 0], strict=True))
     assert {wren[site] for site in robins - wrens} == {0}
     assert dataset.facts["species_without_training_records"] == 1
     assert dataset.notes[1].startswith("1 species have no record left to train on")
@@ -192,7 +192,7 @@ def test_the_rule_for_the_sea(tmp_path):
     assert drop.facts["background_sites_undefined"] == 300 - len(drop.training.background.sites_K2)
     lost = np.isnan(keep.survey.covariates_MC[:, 0])
     assert_array_equal(drop.survey.sites_M2, keep.survey.sites_M2[~lost])
-    assert_array_equal(drop.survey.truth_MS, keep.survey.truth_MS[~lost])
+    assert_array_equal(drop.survey.truth.matrix(), keep.survey.truth.matrix()[~lost])
     assert drop.facts["evaluation_sites_undefined"] == lost.sum()
     filled = near.training.records.covariates_NC[:, 0]
     south = near.training.records.sites_N2[:, 1]

@@ -88,7 +88,7 @@ def score(folder, tmp_path, *, epochs=1, **changes):
     model, _ = fit(data, loss, EncoderSettings(width=16, depth=1, dropout=0.0), training, 0)
     model.save(tmp_path / "encoder.pt")
     model = load_model(tmp_path / "encoder.pt")
-    result = evaluate(model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M), survey.truth_MS)
+    result = evaluate(model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M), survey.truth)
     return dataset, result.summary
 
 

@@ -48,7 +48,7 @@ from presence_only.data.dataset import Dataset
 from presence_only.data.records import PresenceRecords
 from presence_only.data.survey import Survey
 from presence_only.data.training import Input, TrainingData
-from presence_only.data.truth import ABSENT, PRESENT
+from presence_only.data.truth import ABSENT, PRESENT, SurveyTruth
 from presence_only.geography.earth import (
     COLUMNS,
     EARTH_RADIUS_KM,
@@ -315,7 +315,8 @@ def build(settings: DatasetSettings) -> Dataset:
     background = make_background(
         settings.background, settings.background_sites, _stream(settings, "background"), records=records, earth=earth
     )
-    survey = Survey(survey_sites.sites_N2, earth.sample(survey_sites.sites_N2), truth_MS, names, earth.names)
+    covariates_MC = earth.sample(survey_sites.sites_N2)
+    survey = Survey(survey_sites.sites_N2, covariates_MC, SurveyTruth.of_matrix(truth_MS), names, earth.names)
     return Dataset(TrainingData(records, background, input=settings.input), survey)
 
 

@@ -15,8 +15,10 @@ import polars as pl
 from h3.api import basic_int as h3
 from numpy.typing import NDArray
 
+from presence_only.common.matrices import Matrix
+from presence_only.data.truth import SurveyTruth, as_truth
 from presence_only.evaluation.curves import species_parts
-from presence_only.evaluation.metrics import Matrix, average_precision
+from presence_only.evaluation.metrics import average_precision
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -108,7 +110,7 @@ def mean_by_class(values: Mapping[str, Array], classes: Classes) -> pl.DataFrame
     return pl.DataFrame(rows)
 
 
-def range_extent(sites_M2: Array, truth_MS: Array | Matrix) -> Floats:
+def range_extent(sites_M2: Array, truth_MS: Array | SurveyTruth) -> Floats:
     """How far a species reaches: median distance in km of its surveyed presences from their centre.
 
     The centre is the mean of the sites as unit vectors, put back onto the sphere; for presences all around
@@ -125,9 +127,10 @@ def range_extent(sites_M2: Array, truth_MS: Array | Matrix) -> Floats:
     unit_M3 = np.stack(
         [np.cos(latitude_M) * np.cos(longitude_M), np.cos(latitude_M) * np.sin(longitude_M), np.sin(latitude_M)], axis=1
     )
-    extent_S = np.full(truth_MS.shape[1], np.nan)
-    for s in range(truth_MS.shape[1]):
-        truth_M = truth_MS[:, s] if isinstance(truth_MS, np.ndarray) else truth_MS.columns(slice(s, s + 1))[:, 0]
+    truth = as_truth(truth_MS)
+    extent_S = np.full(truth.shape[1], np.nan)
+    for s in range(truth.shape[1]):
+        truth_M = truth.columns(slice(s, s + 1))[:, 0]
         own_P3 = unit_M3[truth_M == 1]
         if not len(own_P3):
             continue
@@ -173,7 +176,7 @@ def _cells(sites_M2: Array, resolution: int) -> Ints:
     return np.fromiter((h3.latlng_to_cell(y, x, resolution) for x, y in np.asarray(sites_M2).tolist()), np.int64)
 
 
-def ap_by_effort(scores_MS: Array | Matrix, truth_MS: Array | Matrix, classes: Classes) -> Floats:
+def ap_by_effort(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth, classes: Classes) -> Floats:
     """Average precision of every species over the sites of each class of effort alone.
 
     Sparse and dense sites differ in more than effort: other species live there, and AP grows with
@@ -191,7 +194,7 @@ def ap_by_effort(scores_MS: Array | Matrix, truth_MS: Array | Matrix, classes: C
     for species, scores_Ms, truth_Ms in species_parts(scores_MS, truth_MS):
         for q in range(len(classes)):
             own_M = classes.index_U == q
-            ap_QS[q, species] = average_precision(scores_Ms[own_M], truth_Ms[own_M].astype(np.int8))
+            ap_QS[q, species] = average_precision(scores_Ms[own_M], truth_Ms[own_M])
     return ap_QS
 
 
@@ -212,7 +215,7 @@ class EffortCorrelation:
     n_species: int
 
 
-def effort_correlation(scores_MS: Array | Matrix, truth_MS: Array | Matrix, effort_M: Array) -> EffortCorrelation:
+def effort_correlation(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth, effort_M: Array) -> EffortCorrelation:
     """Spearman's correlation of scores with observer effort, averaged over species.
 
     Args:

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from presence_only.evaluation.metrics import Matrix, average_precision, sample_average_precision
+from presence_only.common.matrices import Matrix, as_matrix
+from presence_only.data.truth import SurveyTruth, as_truth
+from presence_only.evaluation.metrics import average_precision, sample_average_precision
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -52,7 +54,7 @@ class GeoScore:
 
 def geoscore(
     scores_MS: Array | Matrix,
-    truth_MS: Array | Matrix,
+    truth_MS: Array | SurveyTruth,
     effort_M: Array,
     *,
     watchlist_S: Array | None = None,
@@ -107,16 +109,17 @@ def geoscore(
             raise ValueError(f"{name} has shape {array.shape}; {(size,)} expected")
     if not 0 < threshold < 1:
         raise ValueError(f"threshold = {threshold}: must lie within 0..1, both excluded")
+    scores, truth = as_matrix(scores_MS), as_truth(truth_MS)
     if ap_M is None:
-        ap_M = sample_average_precision(scores_MS, truth_MS)
-    predicted_M, present_M, hit_M = _lists(scores_MS, truth_MS, float(np.log(threshold / (1 - threshold))))
+        ap_M = sample_average_precision(scores, truth)
+    predicted_M, present_M, hit_M = _lists(scores, truth, float(np.log(threshold / (1 - threshold))))
     n_hits, n_predicted, n_present = hit_M.sum(), predicted_M.sum(), present_M.sum()
     listed_M = present_M > 0
     raw = {
         "sample_map": _mean(ap_M),
         "f1": float(2 * n_hits / (n_predicted + n_present)) if n_present else float("nan"),
         "list_ratio": _mean(predicted_M[listed_M] / present_M[listed_M]),
-        "watchlist_ap": float("nan") if watchlist_S is None else _watched(scores_MS, truth_MS, watchlist_S),
+        "watchlist_ap": float("nan") if watchlist_S is None else _watched(scores, truth, watchlist_S),
         "holdout_map": float("nan") if holdout_M is None else _mean(ap_M[holdout_M]),
         "density_ratio": _density_ratio(ap_M, effort_M),
         "density_correlation": _pearson(effort_M, predicted_M),
@@ -137,34 +140,27 @@ def _transformed(name: str, value: float) -> float:
     return value
 
 
-def _lists(scores_MS: Array | Matrix, truth_MS: Array | Matrix, logit: float) -> tuple[Floats, Floats, Floats]:
+def _lists(scores: Matrix, truth: SurveyTruth, logit: float) -> tuple[Floats, Floats, Floats]:
     """Of every site the number of species predicted, present, and both; only surveyed ones count."""
-    n_sites, n_species = scores_MS.shape
+    n_sites, n_species = scores.shape
     counts = np.zeros((3, n_sites))
     step = max(1, _PART // max(1, n_species))
     for start in range(0, n_sites, step):
         part = slice(start, min(start + step, n_sites))
-        score_mS = scores_MS[part] if isinstance(scores_MS, np.ndarray) else scores_MS.rows(part)
-        truth_mS = truth_MS[part] if isinstance(truth_MS, np.ndarray) else truth_MS.rows(part)
+        score_mS, truth_mS = scores.rows(part), truth.rows(part)
         predicted_mS, present_mS = (score_mS > logit) & (truth_mS >= 0), truth_mS == 1
         for row, flags_mS in enumerate((predicted_mS, present_mS, predicted_mS & present_mS)):
             counts[row, part] = np.count_nonzero(flags_mS, axis=1)
     return counts[0], counts[1], counts[2]
 
 
-def _watched(scores_MS: Array | Matrix, truth_MS: Array | Matrix, watchlist_S: Array) -> float:
+def _watched(scores: Matrix, truth: SurveyTruth, watchlist_S: Array) -> float:
     """Mean average precision over sites of the watched species."""
     index_Q = np.flatnonzero(watchlist_S)
     if not len(index_Q):
         return float("nan")
-    columns = [
-        tuple(
-            matrix[:, s : s + 1] if isinstance(matrix, np.ndarray) else matrix.columns(slice(s, s + 1))
-            for matrix in (scores_MS, truth_MS)
-        )
-        for s in index_Q.tolist()
-    ]
-    return _mean(np.concatenate([average_precision(scores_M1, truth_M1) for scores_M1, truth_M1 in columns]))
+    ones = [slice(s, s + 1) for s in index_Q.tolist()]
+    return _mean(np.concatenate([average_precision(scores.columns(one), truth.columns(one)) for one in ones]))
 
 
 def _density_ratio(ap_M: Floats, effort_M: Array) -> float:

@@ -8,8 +8,8 @@ All metrics see the order of the scores alone, so logits and probabilities serve
 them says whether a score is a calibrated probability. They are exact with ties: sites of equal
 score form one threshold, as in scikit-learn.
 
-Scores and truth may be arrays, or a :class:`Matrix` that makes a part when asked for it; the whole of
-neither is ever held.
+Scores may be an array, or a :class:`~presence_only.common.matrices.Matrix` that makes a part when asked for it, and
+truth an array or a :class:`~presence_only.data.truth.SurveyTruth`; the whole of neither is ever held.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from threading import Lock
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from presence_only.common.matrices import Matrix, as_matrix
+from presence_only.data.truth import SurveyTruth, as_truth
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -44,36 +47,7 @@ _WHOLE_SCORES = 2**24
 SITES_LIMIT = 200_000
 
 
-class Matrix(Protocol):
-    """Scores or truth (M, S) that are made a part at a time."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(M, S)."""
-        ...
-
-    def columns(self, species: slice, /) -> Array:
-        """The part (M, s) of some species at all sites."""
-        ...
-
-    def rows(self, sites: slice, /) -> Array:
-        """The part (m, S) of all species at some sites."""
-        ...
-
-
-class Truth(Matrix, Protocol):
-    """A truth that also knows how often each species was found, such as ``presence_only.data.dataset.ListedTruth``."""
-
-    def presences_per_species(self) -> Ints:
-        """Number of sites where each species is present, shape (S,)."""
-        ...
-
-    def surveyed_per_species(self) -> Ints:
-        """Number of sites where each species was surveyed, shape (S,)."""
-        ...
-
-
-def average_precision(scores_MS: Array | Matrix, truth_MS: Array | Matrix) -> Floats:
+def average_precision(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Floats:
     """Average precision over the surveyed sites, for every species.
 
     The mean, over a species' presences, of the precision among all sites that score at least as
@@ -94,7 +68,7 @@ def average_precision(scores_MS: Array | Matrix, truth_MS: Array | Matrix) -> Fl
     return _per_unit("species", *_matrices(scores_MS, truth_MS), [_average_precision])[0]
 
 
-def auc_roc(scores_MS: Array | Matrix, truth_MS: Array | Matrix) -> Floats:
+def auc_roc(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Floats:
     """Area under the ROC curve over the surveyed sites, for every species.
 
     The probability that a presence scores above an absence, ties counting one half.
@@ -114,7 +88,7 @@ def auc_roc(scores_MS: Array | Matrix, truth_MS: Array | Matrix) -> Floats:
     return _per_unit("species", *_matrices(scores_MS, truth_MS), [_auc_roc])[0]
 
 
-def sample_average_precision(scores_MS: Array | Matrix, truth_MS: Array | Matrix) -> Floats:
+def sample_average_precision(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Floats:
     """Average precision over the surveyed species, for every site.
 
     It compares the scores of different species, so it also asks whether they share one scale. Where all
@@ -150,7 +124,7 @@ class Metric:
     meaning: str
     of_ranks: Callable[[Ranks], Floats]
 
-    def function(self, scores_MS: Array | Matrix, truth_MS: Array | Matrix) -> Floats:
+    def function(self, scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Floats:
         """One value a unit, NaN where undefined."""
         values: Floats = _per_unit(self.unit, *_matrices(scores_MS, truth_MS), [self.of_ranks])[0]
         return values
@@ -247,7 +221,7 @@ class Evaluation:
         return table[METRICS[metric].column]
 
 
-def evaluate(scores_MS: Array | Matrix, truth_MS: Array | Truth) -> Evaluation:
+def evaluate(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Evaluation:
     """Score every species and every site by every metric.
 
     Metrics of sites are left undefined where there are more than ``SITES_LIMIT`` sites, as in a grid
@@ -268,8 +242,8 @@ def evaluate(scores_MS: Array | Matrix, truth_MS: Array | Truth) -> Evaluation:
     n_presences, n_surveyed = truth.presences_per_species(), truth.surveyed_per_species()
     prevalence = np.divide(n_presences, n_surveyed, out=np.full(n_species, np.nan), where=n_surveyed > 0)
 
-    if not isinstance(scores, _Dense) and n_sites * n_species <= _WHOLE_SCORES:
-        scores, truth = _Dense(scores.columns(slice(None))), _Dense(truth.columns(slice(None)))
+    if n_sites * n_species <= _WHOLE_SCORES:
+        scores, truth = as_matrix(scores.columns(slice(None))), as_truth(truth.columns(slice(None)))
 
     def columns(unit: Unit) -> dict[str, Array]:
         metrics = [metric for metric in METRICS.values() if metric.unit == unit]
@@ -292,53 +266,18 @@ def evaluate(scores_MS: Array | Matrix, truth_MS: Array | Truth) -> Evaluation:
     return replace(result, summary=summary)
 
 
-class _Dense:
-    """A matrix that is an array."""
-
-    def __init__(self, whole_MS: Array) -> None:
-        self._whole_MS = whole_MS
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        n_sites, n_species = self._whole_MS.shape
-        return n_sites, n_species
-
-    def columns(self, species: slice) -> Array:
-        return self._whole_MS[:, species]
-
-    def rows(self, sites: slice) -> Array:
-        return self._whole_MS[sites]
-
-    def presences_per_species(self) -> Ints:
-        return self._count(lambda truth_mS: truth_mS == 1)
-
-    def surveyed_per_species(self) -> Ints:
-        return self._count(lambda truth_mS: truth_mS >= 0)
-
-    def _count(self, counts: Callable[[Array], Array]) -> Ints:
-        """Number of rows that count, of every column; in parts, for a whole array of comparisons is large."""
-        n_rows, n_columns = self.shape
-        count_S = np.zeros(n_columns, dtype=np.int64)
-        step = max(1, _WHOLE_SCORES // max(1, n_columns))
-        for start in range(0, n_rows, step):
-            count_S += np.count_nonzero(counts(self._whole_MS[start : start + step]), axis=0)
-        return count_S
-
-
-def _matrices(scores_MS: Array | Matrix, truth_MS: Array | Matrix) -> tuple[Any, Any]:
+def _matrices(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> tuple[Matrix, SurveyTruth]:
     """Both as matrices that give parts, after a check of their shapes and of what truth is made of."""
     if len(scores_MS.shape) != 2 or scores_MS.shape != truth_MS.shape:
         raise ValueError(
             f"scores have shape {scores_MS.shape} and truth {truth_MS.shape}: both must be (sites, species)"
         )
-    if isinstance(truth_MS, np.ndarray):
-        if truth_MS.dtype != np.bool_ and not np.issubdtype(truth_MS.dtype, np.integer):
-            raise ValueError(f"truth has dtype {truth_MS.dtype}: it must hold the integers 1, 0 and -1")
-        truth_MS = _Dense(truth_MS)
-    return _Dense(scores_MS) if isinstance(scores_MS, np.ndarray) else scores_MS, truth_MS
+    return as_matrix(scores_MS), as_truth(truth_MS)
 
 
-def _per_unit(unit: Unit, scores: Matrix, truth: Matrix, functions: list[Callable[[Ranks], Floats]]) -> list[Floats]:
+def _per_unit(
+    unit: Unit, scores: Matrix, truth: SurveyTruth, functions: list[Callable[[Ranks], Floats]]
+) -> list[Floats]:
     """Each function of the ranks of every species or every site; NaN for one without presences."""
     n_sites, n_species = truth.shape
     n_units, n_ranked = (n_species, n_sites) if unit == "species" else (n_sites, n_species)
@@ -383,14 +322,10 @@ def _rank(unit: Unit, scores_UN: Array, truth_UN: Array, start: int) -> tuple[In
     """
     scores_UN, truth_UN = _as_float(_copied(scores_UN)), _copied(truth_UN)
     n_units, n_ranked = truth_UN.shape
-    lowest, highest = truth_UN.min(), truth_UN.max()
-    if lowest < -1 or highest > 1:
-        found = lowest if lowest < -1 else highest
-        raise ValueError(f"truth holds {found}: it must be 1 present, 0 absent or -1 not surveyed")
     wrong_UN = np.isnan(scores_UN)
     n_surveyed_U = np.full(n_units, n_ranked)
     surveyed_UN = None
-    if lowest < 0:
+    if truth_UN.min() < 0:
         surveyed_UN = truth_UN >= 0
         wrong_UN &= surveyed_UN
         n_surveyed_U = np.array([np.count_nonzero(surveyed_N) for surveyed_N in surveyed_UN])

@@ -26,6 +26,7 @@ from presence_only.data.dataset import Dataset
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.survey import Survey
 from presence_only.data.training import CoordinateScale, Input, TrainingData
+from presence_only.data.truth import SurveyTruth
 from presence_only.geography.earth import Earth
 from presence_only.geography.rasters import Environment, Layers, open_environment
 from presence_only.occurrences.background import check_kind, is_table, make_background
@@ -304,7 +305,9 @@ def _survey(
             )
         drawn, covariates_MC = drawn.take(defined_M), covariates_MC[defined_M]
     species, names = made.training.records.species, made.training.records.covariate_names
-    return Survey(drawn.sites_M2, covariates_MC, drawn.truth_MS, species, names, drawn.week_M), counts
+    return Survey(
+        drawn.sites_M2, covariates_MC, SurveyTruth.of_matrix(drawn.truth_MS), species, names, drawn.week_M
+    ), counts
 
 
 def _defined(covariates_NC: Floats) -> NDArray[np.bool_]:

@@ -481,7 +481,7 @@ class TestBuild:
                 if taxon in WITH_RECORDS:
                     site = written["snt"]["loc_indices_per_species"][i][k]
                     expected[site, WITH_RECORDS.index(taxon)] = labels[k] > 0
-        np.testing.assert_array_equal(survey.truth_MS.columns(slice(None)), expected)
+        np.testing.assert_array_equal(survey.truth.matrix(), expected)
 
     def test_iucn_is_absent_wherever_it_is_not_present(self, original):
         root, written = original
@@ -492,11 +492,11 @@ class TestBuild:
                 expected[site, column] = 1
         further = made(root).further["iucn"]
         assert further.species == ("Genus species101", "Genus species103", "Twin twin (taxon 140)")
-        np.testing.assert_array_equal(further.truth_MS.columns(slice(None)), expected)
+        np.testing.assert_array_equal(further.truth.matrix(), expected)
         survey = made(root, survey="iucn").survey
         columns = [survey.species.index(name) for name in further.species]
-        np.testing.assert_array_equal(survey.truth_MS.columns(slice(None))[:, columns], expected)
-        assert survey.surveyed_per_species().sum() == 3 * 50
+        np.testing.assert_array_equal(survey.truth.matrix()[:, columns], expected)
+        assert survey.truth.surveyed_per_species().sum() == 3 * 50
 
     def test_species_without_records_are_counted_and_told(self, original):
         dataset = made(original[0])
@@ -539,9 +539,7 @@ class TestBuild:
         write_table(path, [row for row in rows if row["taxon_id"] != "105"])
         before, after = made(original[0]).survey, made(folder).survey
         column = before.species.index("Genus species101"), after.species.index("Genus species101")
-        np.testing.assert_array_equal(
-            before.truth_MS.columns(slice(None))[:, column[0]], after.truth_MS.columns(slice(None))[:, column[1]]
-        )
+        np.testing.assert_array_equal(before.truth.matrix()[:, column[0]], after.truth.matrix()[:, column[1]])
 
     def test_a_subset_trains_on_evaluated_species_and_auxiliary_ones(self, original):
         root, _ = original
@@ -636,7 +634,7 @@ class TestBuild:
         survey = Survey.load(tmp_path / "survey")
         result = evaluate_survey(model, survey, dataset.training.records.species)
         logits = model.predict(survey.sites_M2, survey.covariates_MC)
-        truth = survey.truth_MS.columns(slice(None))
+        truth = survey.truth.matrix()
         expected = [
             average_precision_score(truth[truth[:, i] >= 0, i], logits[truth[:, i] >= 0, i])
             for i in (truth == 1).any(axis=0).nonzero()[0]
@@ -655,7 +653,7 @@ class TestBuild:
         at_maps = model.predict(iucn.sites_M2, iucn.covariates_MC)
         for column, name in enumerate(iucn.species):
             index = survey.species.index(name)
-            expected_ap = average_precision_score(iucn.truth_MS.columns(slice(None))[:, column], at_maps[:, index])
+            expected_ap = average_precision_score(iucn.truth.matrix()[:, column], at_maps[:, index])
             assert numbers["iucn"]["species_map"][index] == pytest.approx(expected_ap)
         assert np.count_nonzero(~np.isnan(numbers["iucn"]["species_map"])) == 3
 
