@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -27,17 +27,11 @@ Floats = NDArray[np.floating[Any]]
 class FurtherSurvey:
     """Scores a model against a survey of some of its species."""
 
-    kind: ClassVar[str] = Survey.kind
-
     survey: Survey
-
-    def save(self, folder: Path) -> None:
-        """Write the survey into ``folder``, whole or not at all."""
-        self.survey.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save`, or the survey's own, wrote."""
+        """Read the survey that a data set saved."""
         return cls(Survey.load(folder))
 
     def score(self, model: ScoredModel, species: tuple[str, ...]) -> Mapping[str, float | Floats]:

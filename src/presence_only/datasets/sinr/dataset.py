@@ -25,24 +25,21 @@ from pydantic import Field, model_validator
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
 from presence_only.data.dataset import Dataset, Further
+from presence_only.data.geo_prior import GeoPriorImages
 from presence_only.data.survey import Survey
+from presence_only.datasets.sinr.country_layers import country_layers
 from presence_only.datasets.sinr.expert_maps import CoveredMaps, Split, split_sites
 from presence_only.datasets.sinr.published_files import (
-    LOGARITHMIC,
-    RASTERS,
     ExpertMaps,
     SinrFolder,
     read_geo_prior,
     read_iucn,
     read_names,
-    read_raster,
     read_records,
     read_snt,
     read_subset,
     taxon_names,
 )
-from presence_only.evaluation.geo_feature import GeoFeature, is_test_pixel, pixel_sites, scaled_layer
-from presence_only.evaluation.geo_prior import GeoPrior
 from presence_only.occurrences.assemble import AssemblySettings, assemble_counted, environment_at
 from presence_only.occurrences.assemble import covariate_source as covariate_source
 from presence_only.occurrences.occurrences import Occurrences, week_of
@@ -142,7 +139,7 @@ def build(settings: DatasetSettings) -> Dataset:
         facts["geo_prior_classes"] = len(prior.classes)
         facts["geo_prior_classes_covered"] = len(set(prior.classes) & set(species))
     if "geo_feature" in further:
-        tasks["geo_feature"] = _geo_feature(folder, covariates)
+        tasks["geo_feature"] = country_layers(folder, covariates)
     return Dataset(training, surveys[settings.survey], assembled.filters, tuple(notes), facts, tasks)
 
 
@@ -226,11 +223,11 @@ def _wanted(
     return np.concatenate([chosen, auxiliary_taxa(candidates, chosen, settings.auxiliary_species, generator)])
 
 
-def _geo_prior(folder: SinrFolder, known: Known, covariates: Covariates) -> GeoPrior:
+def _geo_prior(folder: SinrFolder, known: Known, covariates: Covariates) -> GeoPriorImages:
     """The classifier's answers; its classes are called as the vocabulary's species are."""
     images = read_geo_prior(folder.predictions, folder.images)
     try:
-        return GeoPrior(
+        return GeoPriorImages(
             sites_M2=images.sites_M2,
             covariates_MC=covariates(images.sites_M2),
             candidates_MK=images.candidates_MK,
@@ -240,30 +237,3 @@ def _geo_prior(folder: SinrFolder, known: Known, covariates: Covariates) -> GeoP
         )
     except DataError as error:
         raise DataError(f"{folder.predictions}: {error}") from None
-
-
-def _geo_feature(folder: SinrFolder, covariates: Covariates) -> GeoFeature:
-    """SINR's nine layers of the United States."""
-    country_HW = read_raster(folder.country) == 1
-    if not country_HW.any():
-        raise DataError(f"{folder.country}: no pixel is 1; those of the country must be")
-    values = []
-    for name in RASTERS:
-        raster_HW = read_raster(folder.raster(name))
-        if raster_HW.shape != country_HW.shape:
-            raise DataError(
-                f"{folder.raster(name)}: has shape {raster_HW.shape} and {folder.country.name} {country_HW.shape}: "
-                "must agree"
-            )
-        try:
-            values.append(scaled_layer(raster_HW[country_HW], logarithm=name == LOGARITHMIC))
-        except DataError as error:
-            raise DataError(f"{folder.raster(name)}: {error}") from None
-    sites_P2 = pixel_sites(*country_HW.shape)[country_HW]
-    return GeoFeature(
-        sites_P2=sites_P2,
-        covariates_PC=covariates(sites_P2),
-        values_RP=np.stack(values),
-        test_P=is_test_pixel(*country_HW.shape)[country_HW],
-        names=tuple(name.lower() for name in RASTERS),
-    )
