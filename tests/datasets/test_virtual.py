@@ -10,7 +10,8 @@ from presence_only import datasets
 from presence_only.common.settings import Settings, SettingsError
 from presence_only.data.truth import ABSENT, PRESENT
 from presence_only.datasets import virtual
-from presence_only.geography.earth import EARTH_RADIUS_KM, Earth, unit_vectors
+from presence_only.geography.earth import Earth
+from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 
 # Resolution 2 has about 1,600 survey sites, a seventh of the default's.
 SMALL = {"kind": "virtual", "species": 80, "records": 4000, "background_sites": 300, "survey_resolution": 2}

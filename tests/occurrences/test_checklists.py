@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from presence_only.occurrences.checklists import cells_of, centres_of, checklist_rows, distinct, record_rows
+from presence_only.occurrences.checklists import checklist_rows, distinct, record_rows
 
 
 def draw_records(n=400, seed=0):
@@ -48,17 +48,6 @@ def test_the_order_of_the_records_changes_nothing():
     other = checklist_rows(sites[order], species[order], weeks[order], resolution=3)
     for name in ("sites_N2", "row_P", "species_P", "week_N"):
         assert_array_equal(getattr(one, name), getattr(other, name))
-
-
-def test_poles_and_the_date_line_have_cells():
-    sites = np.array([[180.0, 0.0], [-180.0, 0.0], [0.0, 90.0], [120.0, 90.0], [0.0, -90.0]])
-    cells = cells_of(sites, 5)
-    assert_array_equal(cells, [h3.str_to_int(h3.latlng_to_cell(lat, lon, 5)) for lon, lat in sites])
-    assert cells[0] == cells[1]
-    assert cells[2] == cells[3] != cells[4]
-    centres = centres_of(cells)
-    assert np.abs(centres).max(axis=0)[0] <= 180
-    assert_array_equal(centres[:, ::-1], [h3.cell_to_latlng(h3.int_to_str(int(cell))) for cell in cells])
 
 
 def test_records_stay_as_they_are():

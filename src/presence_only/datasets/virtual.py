@@ -42,6 +42,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from scipy.special import expit, ndtr, ndtri
 
+from presence_only.common.arrays import Floats
 from presence_only.common.settings import Settings
 from presence_only.common.streams import numpy_stream
 from presence_only.data.dataset import Dataset
@@ -51,18 +52,15 @@ from presence_only.data.training import Input, TrainingData
 from presence_only.data.truth import ABSENT, PRESENT, SurveyTruth
 from presence_only.geography.earth import (
     COLUMNS,
-    EARTH_RADIUS_KM,
     LAND_SHARE,
     SITES_PER_SLICE,
     Earth,
     cell_area_km2,
     cell_of,
-    sites_of,
-    unit_vectors,
 )
+from presence_only.geography.sphere import EARTH_RADIUS_KM, sites_of_vectors, unit_vectors
 from presence_only.occurrences.background import BackgroundKind, make_background
 
-Floats = NDArray[np.floating[Any]]
 Float32s = NDArray[np.float32]
 
 ELEVATION, ROUGHNESS = "elevation (m)", "roughness (m)"
@@ -352,7 +350,7 @@ def displace(sites_N2: Floats, noise_km: float, generator: np.random.Generator) 
         up_N3 = unit_vectors(part_N2)
         east_N3 = np.column_stack([-np.sin(longitude_N), np.cos(longitude_N), np.zeros(len(part_N2))])
         north_N3 = np.cross(up_N3, east_N3)
-        part_N2[:] = sites_of(up_N3 + steps_N2[:, :1] * east_N3 + steps_N2[:, 1:] * north_N3)
+        part_N2[:] = sites_of_vectors(up_N3 + steps_N2[:, :1] * east_N3 + steps_N2[:, 1:] * north_N3)
     return moved_N2
 
 

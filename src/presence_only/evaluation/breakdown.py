@@ -19,12 +19,13 @@ from presence_only.common.matrices import Matrix
 from presence_only.data.truth import SurveyTruth, as_truth
 from presence_only.evaluation.curves import species_parts
 from presence_only.evaluation.metrics import average_precision
+from presence_only.geography.h3_cells import cells_of
+from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-EARTH_RADIUS_KM = 6371.0088
 # Cells of about 60 km; with their neighbours, 180 km across.
 EFFORT_RESOLUTION = 3
 
@@ -123,10 +124,7 @@ def range_extent(sites_M2: Array, truth_MS: Array | SurveyTruth) -> Floats:
     Returns:
         Shape (S,), NaN without presences.
     """
-    longitude_M, latitude_M = np.radians(np.asarray(sites_M2, dtype=np.float64).T)
-    unit_M3 = np.stack(
-        [np.cos(latitude_M) * np.cos(longitude_M), np.cos(latitude_M) * np.sin(longitude_M), np.sin(latitude_M)], axis=1
-    )
+    unit_M3 = unit_vectors(sites_M2)
     truth = as_truth(truth_MS)
     extent_S = np.full(truth.shape[1], np.nan)
     for s in range(truth.shape[1]):
@@ -164,16 +162,11 @@ def records_nearby(
     """
     if not 0 <= resolution <= 15 or rings < 0:
         raise ValueError(f"resolution = {resolution}, rings = {rings}: must be 0..15, and at least 0")
-    cell_N, n_N = np.unique(_cells(sites_N2, resolution), return_inverse=True)
+    cell_N, n_N = np.unique(cells_of(sites_N2, resolution), return_inverse=True)
     records = dict(zip(cell_N.tolist(), np.bincount(n_N[row_P], minlength=len(cell_N)).tolist(), strict=True))
-    cell_C, place_M = np.unique(_cells(sites_M2, resolution), return_inverse=True)
+    cell_C, place_M = np.unique(cells_of(sites_M2, resolution), return_inverse=True)
     effort_C = [sum(records.get(cell, 0) for cell in h3.grid_disk(cell, rings)) for cell in cell_C.tolist()]
     return np.array(effort_C, dtype=np.int64)[place_M]
-
-
-def _cells(sites_M2: Array, resolution: int) -> Ints:
-    """h3 cell of every site."""
-    return np.fromiter((h3.latlng_to_cell(y, x, resolution) for x, y in np.asarray(sites_M2).tolist()), np.int64)
 
 
 def ap_by_effort(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth, classes: Classes) -> Floats:

@@ -7,13 +7,13 @@ in degrees WGS84.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from presence_only.common.arrays import Ints
+from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.geography.earth import Earth
@@ -25,8 +25,6 @@ from presence_only.occurrences.tables import read_table as read_columns
 
 BackgroundKind = Literal["uniform", "land", "range", "target_group"]
 TABLES = (".csv", ".tsv", ".parquet")
-
-Floats = NDArray[np.floating[Any]]
 
 
 def check_kind(kind: str) -> None:

@@ -34,11 +34,10 @@ from scipy.spatial import cKDTree
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
 from presence_only.common.settings import Settings
-from presence_only.geography.earth import unit_vectors
+from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 from presence_only.occurrences.occurrences import Occurrences, week_of
 from presence_only.occurrences.tables import Columns, read_table
 
-EARTH_RADIUS_M = 6_371_008.8
 # Decimals of a degree in which two sites are one: a metre.
 SITE_DECIMALS = 5
 
@@ -467,7 +466,7 @@ class _Places:
     def __init__(self, sites_P2: Floats, distance_m: float) -> None:
         self._tree = cKDTree(unit_vectors(sites_P2))
         # Chord of the unit sphere; distances are small against the Earth, or half around it at most.
-        self._chord = 2 * np.sin(min(distance_m / EARTH_RADIUS_M, np.pi) / 2)
+        self._chord = 2 * np.sin(min(distance_m / 1000 / EARTH_RADIUS_KM, np.pi) / 2)
 
     @classmethod
     def of(cls, settings: CleaningSettings) -> _Places | None:

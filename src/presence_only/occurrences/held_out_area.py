@@ -31,7 +31,8 @@ from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
 from presence_only.common.settings import Settings
 from presence_only.data.truth import ABSENT, NOT_SURVEYED, PRESENT
-from presence_only.occurrences.checklists import Rows, cells_of, distinct
+from presence_only.geography.h3_cells import cells_of
+from presence_only.occurrences.checklists import Rows, distinct
 
 Longitude = Annotated[float, Field(ge=-180.0, le=180.0)]
 Latitude = Annotated[float, Field(ge=-90.0, le=90.0)]
