@@ -16,7 +16,7 @@ from presence_only.occurrences.assemble import (
     environment_at,
 )
 from presence_only.occurrences.held_out_area import EvaluationSettings, held_out_area, within_box
-from presence_only.occurrences.occurrences import Occurrences
+from presence_only.occurrences.records import Occurrences
 
 SPECIES = ("robin", "wren", "oak", "ash", "elm")
 GROUPS = ("bird", "bird", "tree", "tree", "tree")

@@ -28,9 +28,9 @@ from presence_only.occurrences import darwin_core
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.assemble import covariate_source as covariate_source
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
-from presence_only.occurrences.occurrences import Occurrences
-from presence_only.occurrences.packed import LIMITS, Archive, Limits, first_bytes, is_zip
-from presence_only.occurrences.tables import Columns, read_archive, read_table
+from presence_only.occurrences.records import Occurrences
+from presence_only.occurrences.table_reading import Columns, read_archive, read_table
+from presence_only.occurrences.unpacking import LIMITS, Archive, Limits, first_bytes, is_zip
 
 # GBIF's own geospatial issues, those that its filter hasGeospatialIssue stands for.
 GEOSPATIAL_ISSUES = (

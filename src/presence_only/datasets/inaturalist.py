@@ -22,9 +22,9 @@ from presence_only.data.dataset import Dataset
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.assemble import covariate_source as covariate_source
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
-from presence_only.occurrences.occurrences import Occurrences
-from presence_only.occurrences.packed import LIMITS, Limits
-from presence_only.occurrences.tables import Columns, read_table
+from presence_only.occurrences.records import Occurrences
+from presence_only.occurrences.table_reading import Columns, read_table
+from presence_only.occurrences.unpacking import LIMITS, Limits
 
 SPECIES_LEVEL = 10.0
 _OBSERVATIONS = Columns(

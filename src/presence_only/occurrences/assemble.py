@@ -32,7 +32,7 @@ from presence_only.geography.rasters import Environment, Layers, open_environmen
 from presence_only.occurrences.background import check_kind, is_table, make_background
 from presence_only.occurrences.checklists import Rows, checklist_rows, record_rows
 from presence_only.occurrences.held_out_area import Area, EvaluationSettings, held_out_area, held_out_survey
-from presence_only.occurrences.occurrences import Occurrences
+from presence_only.occurrences.records import Occurrences
 
 
 class AssemblySettings(Settings):

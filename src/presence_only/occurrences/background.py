@@ -20,8 +20,8 @@ from presence_only.geography.earth import Earth
 from presence_only.geography.rasters import Environment
 from presence_only.geography.spherical_hull import sites_within, spherical_hull
 from presence_only.occurrences.checklists import distinct
-from presence_only.occurrences.tables import Columns
-from presence_only.occurrences.tables import read_table as read_columns
+from presence_only.occurrences.table_reading import Columns
+from presence_only.occurrences.table_reading import read_table as read_columns
 
 BackgroundKind = Literal["uniform", "land", "range", "target_group"]
 TABLES = (".csv", ".tsv", ".parquet")

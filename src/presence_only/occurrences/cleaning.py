@@ -35,8 +35,8 @@ from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
 from presence_only.common.settings import Settings
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
-from presence_only.occurrences.occurrences import Occurrences, week_of
-from presence_only.occurrences.tables import Columns, read_table
+from presence_only.occurrences.records import Occurrences, week_of
+from presence_only.occurrences.table_reading import Columns, read_table
 
 # Decimals of a degree in which two sites are one: a metre.
 SITE_DECIMALS = 5

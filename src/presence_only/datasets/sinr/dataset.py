@@ -42,7 +42,7 @@ from presence_only.datasets.sinr.published_files import (
 )
 from presence_only.occurrences.assemble import AssemblySettings, assemble_counted, environment_at
 from presence_only.occurrences.assemble import covariate_source as covariate_source
-from presence_only.occurrences.occurrences import Occurrences, week_of
+from presence_only.occurrences.records import Occurrences, week_of
 
 Maps = Literal["snt", "iucn"]
 Evaluation = Literal["snt", "iucn", "geo_prior", "geo_feature"]

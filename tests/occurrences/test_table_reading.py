@@ -8,8 +8,8 @@ import pytest
 
 from presence_only.common.errors import DataError
 from presence_only.occurrences import tables
-from presence_only.occurrences.packed import Limits
-from presence_only.occurrences.tables import Columns, Dialect, read_table, read_text
+from presence_only.occurrences.table_reading import Columns, Dialect, read_table, read_text
+from presence_only.occurrences.unpacking import Limits
 
 WANTED = Columns(required=("decimalLatitude", "species"), optional=("year", "issue"))
 HEADER = "gbifID\tspecies\tlocality\tdecimalLatitude\tyear"
