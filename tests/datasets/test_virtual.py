@@ -424,16 +424,6 @@ def test_building_from_foreign_settings_is_refused():
         datasets.build_dataset(Settings())
 
 
-def test_a_cap_keeps_a_random_part_of_the_abundant_species_and_all_of_the_rare():
-    species_N = np.repeat([0, 1, 2], [2, 500, 40])
-    kept = [virtual.capped(species_N, 10, np.random.default_rng(seed)) for seed in range(400)]
-    assert all(np.bincount(species_N[k]).tolist() == [2, 10, 10] for k in kept)
-    # Every record of a species is as likely to stay: 10 of 500, within 5 standard errors over 400 draws.
-    share = np.mean(kept, axis=0)[species_N == 1]
-    assert np.abs(share - 0.02).max() < 5 * (0.02 * 0.98 / 400) ** 0.5
-    assert share.mean() == pytest.approx(0.02)
-
-
 def test_a_cap_thins_the_records_of_the_same_world():
     base = {"kind": "virtual", "species": 12, "records": 600, "background_sites": 50, "survey_resolution": 1}
     whole = virtual.build(virtual.DatasetSettings.parse(base, "")).training.records

@@ -31,7 +31,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import h3
 import numpy as np
@@ -60,6 +60,7 @@ from presence_only.geography.earth import (
 )
 from presence_only.geography.sphere import EARTH_RADIUS_KM, sites_of_vectors, unit_vectors
 from presence_only.occurrences.background import BackgroundKind, make_background
+from presence_only.occurrences.thinning import at_most
 
 Float32s = NDArray[np.float32]
 
@@ -297,7 +298,7 @@ def build(settings: DatasetSettings) -> Dataset:
     sites_N2, species_N = observe(world, places, records_S, settings.bias, record_rng)
     sites_N2 = displace(sites_N2, settings.noise_km, record_rng)
     if settings.cap:
-        kept_N = capped(species_N, settings.cap, _stream(settings, "cap"))
+        kept_N = at_most(species_N, settings.cap, _stream(settings, "cap"))
         sites_N2, species_N = sites_N2[kept_N], species_N[kept_N]
 
     names = tuple(f"virtual_{i + 1:04d}" for i in range(settings.species))
@@ -325,17 +326,6 @@ def survey_grid(earth: Earth, resolution: int) -> NDArray[np.float64]:
     sites_M2 = latitude_longitude[:, ::-1]
     kept = (earth.land_share(sites_M2) >= LAND) & (sites_M2[:, 1] >= SOUTHERN_LIMIT)
     return np.ascontiguousarray(sites_M2[kept])
-
-
-def capped(species_N: NDArray[np.integer[Any]], cap: int, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """Which records stay if no species may have more than ``cap``, drawn alike."""
-    shuffled_N = generator.permutation(len(species_N))
-    by_species_N = shuffled_N[np.argsort(species_N[shuffled_N], kind="stable")]
-    sorted_N = species_N[by_species_N]
-    rank_N = np.arange(len(sorted_N)) - np.searchsorted(sorted_N, sorted_N)
-    kept_N = np.zeros(len(species_N), dtype=bool)
-    kept_N[by_species_N[rank_N < cap]] = True
-    return kept_N
 
 
 def displace(sites_N2: Floats, noise_km: float, generator: np.random.Generator) -> NDArray[np.float64]:
