@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-from scipy.stats import norm, rankdata
-
 from presence_only.model.ranks_and_hinges import KNOTS, Hinges, RankGauss
+from scipy.stats import norm, rankdata
 
 
 def test_ranks_are_normal_deviates_of_the_share_below():

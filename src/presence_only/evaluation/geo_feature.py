@@ -12,33 +12,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import MinMaxScaler
 
-from presence_only.common.arrays import Floats, Ints
+from presence_only.common.arrays import Floats
 from presence_only.common.atomic_files import read_json, write_folder, write_json
 from presence_only.common.errors import DataError
 from presence_only.data.sites import WEEKS
+
+if TYPE_CHECKING:
+    # Data set modules make tasks, and have no need of torch.
+    from presence_only.model.interface import SpeciesModel
 
 # SINR's: sides of a checkerboard's cell in pixels, penalties to choose from, folds that choose.
 CELL = 25
 ALPHAS = (0.1, 1.0, 10.0)
 FOLDS = 10
-
-
-class EmbedsSites(Protocol):
-    """What is asked of a range model."""
-
-    weeks: bool
-
-    def embed_sites(
-        self, sites_M2: Floats, covariates_MC: Floats, week_M: Ints | None = None, /
-    ) -> NDArray[np.float32]:
-        """Embeddings, shape (M, D)."""
 
 
 def pixel_sites(height: int, width: int) -> NDArray[np.float64]:
@@ -144,7 +137,7 @@ class GeoFeature:
                     f"at least {2 * FOLDS} and 2 are needed"
                 )
 
-    def score(self, model: EmbedsSites, species: tuple[str, ...]) -> Mapping[str, float]:
+    def score(self, model: SpeciesModel, species: tuple[str, ...]) -> Mapping[str, float]:
         """R2 of every layer on the test pixels.
 
         Args:
@@ -170,7 +163,7 @@ class GeoFeature:
             "n_pixels": float(len(self.sites_P2)),
         }
 
-    def _embed(self, model: EmbedsSites) -> NDArray[Any]:
+    def _embed(self, model: SpeciesModel) -> NDArray[Any]:
         """Embedding of every pixel, shape (P, D)."""
         if not model.weeks:
             return model.embed_sites(self.sites_P2, self.covariates_PC)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,22 +23,12 @@ from presence_only.common.arrays import Floats, Ints
 from presence_only.common.atomic_files import read_json, write_folder, write_json
 from presence_only.common.errors import DataError
 
+if TYPE_CHECKING:
+    # Data set modules make tasks, and have no need of torch.
+    from presence_only.model.interface import SpeciesModel
+
 # Logits held at a time: 64 MB of float32.
 LOGITS_AT_ONCE = 2**24
-
-
-class Scores(Protocol):
-    """Logits of all species at some sites."""
-
-    def rows(self, sites: slice, /) -> NDArray[np.float32]:
-        """Shape (m, S)."""
-
-
-class ScoresSites(Protocol):
-    """What is asked of a range model."""
-
-    def scores(self, sites_M2: Floats, covariates_MC: Floats, week_M: Ints | None = None, /) -> Scores:
-        """Logits (M, S), made a part at a time."""
 
 
 def chosen_class(
@@ -123,7 +113,7 @@ class GeoPrior:
         if np.any(np.diff(np.sort(self.candidates_MK, axis=1), axis=1) == 0):
             raise DataError("an image has the same candidate twice; each must come once")
 
-    def score(self, model: ScoresSites, species: tuple[str, ...]) -> Mapping[str, float]:
+    def score(self, model: SpeciesModel, species: tuple[str, ...]) -> Mapping[str, float]:
         """Accuracy of the classifier with and without the model's suitability.
 
         Args:

@@ -21,7 +21,7 @@ from presence_only.data.dataset import FURTHER
 
 if TYPE_CHECKING:
     # Data set modules make tasks, and have no need of torch.
-    from presence_only.model.site_scores import ScoredModel
+    from presence_only.model.interface import SpeciesModel
 
 Floats = NDArray[np.floating[Any]]
 
@@ -50,7 +50,7 @@ class Task(Protocol):
         """Read what ``save`` wrote."""
         ...
 
-    def score(self, model: ScoredModel, species: tuple[str, ...]) -> Mapping[str, float | Floats]:
+    def score(self, model: SpeciesModel, species: tuple[str, ...]) -> Mapping[str, float | Floats]:
         """Numbers of one run, by name.
 
         Args:
