@@ -24,7 +24,7 @@ def test_save_and_load_give_the_same_data(tmp_path):
     assert again.records.species == training.records.species
     assert again.records.covariate_names == training.records.covariate_names
     assert again.background.groups_K == groups
-    assert (again.input, again.coordinates, again.background.kind) == ("both", "sphere", "given")
+    assert again.background.kind == "given"
     np.testing.assert_array_equal(survey.truth_MS, data.survey.truth_MS)
     np.testing.assert_array_equal(survey.covariates_MC, data.survey.covariates_MC)
 
@@ -58,7 +58,6 @@ def changed(**fields):
         (lambda: Background("given", np.array([[0.0, 99.0]]), np.zeros((1, 0))), "background site 0 has latitude 99"),
         (lambda: replace(tiny.dataset().survey, truth_MS=np.full((50, 5), 2, np.int8)), "truth must be int8"),
         (lambda: replace(tiny.dataset().survey, truth_MS=np.zeros((50, 4), np.int8)), "50 sites x 5 species expected"),
-        (lambda: tiny.dataset(covariates=0, input="covariates"), "the data set has no covariates; use 'coordinates'"),
         (
             lambda: Dataset(tiny.dataset().training, replace(tiny.dataset().survey, species=tuple("edcba"))),
             "the survey's species must be the records' species",

@@ -220,7 +220,7 @@ class RangeModel(SpeciesModel):
             RuntimeError: If the weights are not of the settings' shape.
             ValueError: If there is a part too many, or a setting breaks its rule.
         """
-        unknown = content.keys() - {"n_covariates", "weeks", "n_species", "settings", "state"}
+        unknown = set(content) - {"n_covariates", "weeks", "n_species", "settings", "state"}
         if unknown:
             raise ValueError(f"content has {min(unknown)!r}, which no encoder has")
         settings = EncoderSettings.model_validate(content["settings"])

@@ -14,8 +14,8 @@ EXPANSIONS = {
     "none": "presence_only.model.expansion:NoExpansion",
     "rank": "presence_only.model.ranks:RankGauss",
 }
-# Those of them that leave the coordinates as they are.
-COVARIATES_ALONE = ("rank",)
+# Those of them that do nothing without covariates.
+NEED_COVARIATES = ("rank",)
 
 
 class EncoderSettings(Settings):
@@ -65,10 +65,10 @@ class EncoderSettings(Settings):
 
     @model_validator(mode="after")
     def _expansion_has_columns(self) -> Self:
-        if self.expansion in COVARIATES_ALONE and not self.reads_covariates:
+        if self.expansion in NEED_COVARIATES and not self.reads_covariates:
             raise ValueError(
-                f"settings with input 'covariates' or 'both' if expansion is {self.expansion!r}, which changes "
-                f"covariates alone; input is {self.input!r}"
+                f"settings with input 'covariates' or 'both' if expansion is {self.expansion!r}, which does nothing "
+                f"without covariates; input is {self.input!r}"
             )
         return self
 
