@@ -1,6 +1,7 @@
 """The stage that writes what every other stage depends on."""
 
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -79,19 +80,30 @@ def test_what_the_encoder_reads_is_no_setting_of_the_data():
             assert (f"settings.{group}" in str(stages[stage]["params"])) == reads
 
 
-def test_an_expansion_counts_where_it_is_trained_with():
-    raw = tiny.params(encoder={"input": "both"}, study__variants=["bce", "rank", "blend"])
-    raw["variants"] |= {
+def test_an_expansion_counts_where_it_is_trained_with(tmp_path):
+    variants = {
+        "none": {"loss": "bce"},
         "rank": {"loss": "bce", "encoder": {"expansion": "rank"}},
-        "blend": {"loss": "bce", "members": [{}, {"encoder": {"expansion": "hinge"}}]},
+        "blend": {"loss": "bce", "members": [{}, {"encoder": {"expansion": "rank"}}]},
     }
-    fingerprints = Fingerprints(code.PACKAGE)
-    train = code.of_study(fingerprints, raw)["code"]["train"]
-    assert len(set(train.values())) == 3
-    raw["encoder"]["expansion"] = "rank"
-    again = code.of_study(fingerprints, raw)["code"]["train"]
-    assert again["bce"] == again["rank"] == train["rank"]
-    assert again["blend"] != train["blend"]
+    package = tmp_path / code.PACKAGE.name
+    shutil.copytree(code.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def entries():
+        """As the stage makes those of training; the package is read anew."""
+        fingerprints, stage = Fingerprints(package), "presence_only.pipeline.train"
+        return {name: fingerprints.of(stage, code._training(variants[name], {})) for name in variants}
+
+    before = entries()
+    table, ranks = package / "model/settings.py", package / "model/ranks.py"
+    line = '"bands": "presence_only.model.bands:Bands",'
+    table.write_text(table.read_text().replace("EXPANSIONS = {", "EXPANSIONS = {\n    " + line, 1))
+    (package / "model/bands.py").write_text((package / "model/hinges.py").read_text().replace("Hinges", "Bands"))
+    assert line in table.read_text()
+    assert entries() == before
+    ranks.write_text(ranks.read_text().replace("QUANTILES = 1001", "QUANTILES = 501"))
+    after = entries()
+    assert {name for name in after if after[name] != before[name]} == {"rank", "blend"}
 
 
 @pytest.mark.parametrize("loss", LOSSES)
