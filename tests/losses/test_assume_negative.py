@@ -5,11 +5,11 @@ import math
 
 import pytest
 import torch
+from presence_only.losses.batch import LossBatch, TrainingCounts
+from presence_only.losses.elementwise import Asymmetric, CrossEntropy
 from support.losses_reference import loop_bce
 
 from presence_only.losses import AssumeNegativeLoss, an_full
-from presence_only.losses.batch import LossBatch, TrainingCounts
-from presence_only.losses.elementwise import Asymmetric, CrossEntropy
 from presence_only.losses.registry import build_loss, parse_variant
 
 

@@ -5,8 +5,6 @@ import math
 import pytest
 import support.losses_reference as reference
 import torch
-from support.losses_reference import LOGITS, TOLERANCE, worst_error
-
 from presence_only.losses.elementwise import (
     Asymmetric,
     CrossEntropy,
@@ -17,6 +15,7 @@ from presence_only.losses.elementwise import (
     sigmoid_power,
     smoothed,
 )
+from support.losses_reference import LOGITS, TOLERANCE, worst_error
 
 GAMMAS = (0.0, 0.3, 0.5, 1.0, 2.0, 2.7, 5.0, 8.0)
 MARGINS = (0.0, 0.05, 0.2, 0.5, 0.9)

@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
+from presence_only.losses.batch import LossBatch, TrainingCounts
+from presence_only.losses.fused import fused_loss, is_dense
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from presence_only import losses
 from presence_only.losses import fused
-from presence_only.losses.batch import LossBatch, TrainingCounts
-from presence_only.losses.fused import fused_loss, is_dense
 from presence_only.losses.registry import build_loss, loss_names, parse_variant
 
 B, K, S, D = 96, 70, 203, 12

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from presence_only.losses.batch import LossBatch, TrainingCounts
 
 from presence_only.losses import (
     AssumeNegativeLoss,
@@ -20,7 +21,6 @@ from presence_only.losses import (
     masked_mse,
     maxent,
 )
-from presence_only.losses.batch import LossBatch, TrainingCounts
 from presence_only.losses.registry import build_loss, parse_variant
 
 X, Y = torch.zeros(2, 3), torch.zeros(2, 3)

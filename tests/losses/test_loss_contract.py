@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-
 from presence_only.losses.batch import LossBatch, TrainingCounts
+
 from presence_only.losses.multitask import MultiTaskBatchLoss
 from presence_only.losses.registry import build_loss, loss_names, parse_variant
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from presence_only.losses.batch import LossBatch, TrainingCounts
 from torch.autograd.graph import saved_tensors_hooks
 
 from presence_only.losses import AssumeNegativeLoss, MultiTaskLoss, asymmetric_loss, focal_loss
-from presence_only.losses.batch import LossBatch, TrainingCounts
 from presence_only.losses.registry import build_loss, parse_variant
 
 N_ROWS, N_SPECIES = 64, 100

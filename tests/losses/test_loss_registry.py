@@ -7,12 +7,12 @@ from typing import get_args
 
 import pytest
 import torch
+from presence_only.losses.batch import TrainingCounts
+from presence_only.losses.elementwise import Asymmetric, Focal, MaximumEntropy
 
 import presence_only.losses
 from presence_only.common.registry import resolve
 from presence_only.common.settings import SettingsError
-from presence_only.losses.batch import TrainingCounts
-from presence_only.losses.elementwise import Asymmetric, Focal, MaximumEntropy
 from presence_only.losses.registry import LOSSES, LossSettings, build_loss, parse_variant
 
 COUNTS = TrainingCounts(10, torch.tensor([1.0, 4.0, 0.0], dtype=torch.float64))

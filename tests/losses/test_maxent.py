@@ -5,9 +5,9 @@ import math
 import mpmath
 import pytest
 import torch
+from presence_only.losses.batch import LossBatch, TrainingCounts
 
 from presence_only.losses import maxent
-from presence_only.losses.batch import LossBatch, TrainingCounts
 from presence_only.losses.registry import build_loss, parse_variant
 
 SOURCE = torch.Generator().manual_seed(0)

@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 import torch
+from presence_only.losses.elementwise import CrossEntropy
 from scipy.stats import chi2
 
 from presence_only.losses import negatives
-from presence_only.losses.elementwise import CrossEntropy
 from presence_only.losses.negatives import (
     Positives,
     background_mean,

@@ -5,9 +5,9 @@ import math
 import pytest
 import support.losses_reference as reference
 import torch
+from presence_only.losses.batch import LossBatch, TrainingCounts
 
 from presence_only.losses import BinaryFocalLoss, asymmetric_loss, compute_pos_weights, focal_loss
-from presence_only.losses.batch import LossBatch, TrainingCounts
 from presence_only.losses.registry import build_loss, parse_variant
 
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
-
 from presence_only.losses.batch import TrainingCounts
 from presence_only.losses.fused import fused_loss
+
 from presence_only.losses.registry import build_loss, parse_variant
 from presence_only.losses.sampled import SpeciesSample, sampled_loss
 

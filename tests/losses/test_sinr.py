@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from presence_only.losses.batch import LossBatch, TrainingCounts
 from support.losses_reference import loop_bce, loop_entropy
 
 from presence_only.losses import an_full, an_full_me, an_slds, an_slds_me, an_ssdl, an_ssdl_me
-from presence_only.losses.batch import LossBatch, TrainingCounts
 from presence_only.losses.registry import build_loss, parse_variant
 
 SOURCE = torch.Generator().manual_seed(0)

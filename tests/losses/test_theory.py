@@ -1,7 +1,7 @@
 import pytest
 import torch
-
 from presence_only.losses.elementwise import Asymmetric, CrossEntropy, Focal
+
 from presence_only.losses.theory import (
     complete_blocks,
     expected_score,

@@ -4,7 +4,6 @@ import mpmath
 import pytest
 import support.losses_reference as reference
 import torch
-
 from presence_only.losses.elementwise import Asymmetric, CrossEntropy, Focal, MaximumEntropy, Smoothed
 from presence_only.losses.tiles import ABSENT, Tile, tile_curve
 

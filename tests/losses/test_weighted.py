@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from presence_only.losses.batch import LossBatch, TrainingCounts
 from support.losses_reference import loop_bce
 
 from presence_only.losses import full_weighted
-from presence_only.losses.batch import LossBatch, TrainingCounts
 from presence_only.losses.registry import build_loss, parse_variant
 
 SOURCE = torch.Generator().manual_seed(0)

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import polars as pl
 
-from presence_only.losses.elementwise import Asymmetric, CrossEntropy
+from presence_only.losses.penalties import Asymmetric, CrossEntropy
 from presence_only.reporting.figures.ranges import SpeciesMap
 from presence_only.reporting.report.content import DatasetContent, PageContent
 from presence_only.reporting.report.page import render_page

@@ -3,13 +3,13 @@ import re
 import numpy as np
 import pytest
 import torch
+from presence_only.losses.batch import TrainingCounts
+from presence_only.losses.fused import is_dense
 from support import tiny
 
 from presence_only.common.errors import TrainingError
 from presence_only.common.settings import SettingsError
 from presence_only.evaluation.metrics import evaluate
-from presence_only.losses.batch import TrainingCounts
-from presence_only.losses.fused import is_dense
 from presence_only.losses.registry import build_loss, loss_names, parse_variant
 from presence_only.model.settings import EncoderSettings
 from presence_only.training import fit as training

@@ -24,7 +24,7 @@ from presence_only.study.paths import CODE
 PACKAGE = Path(__file__).parents[1]
 # Tables of which a stage uses the entries that its settings name.
 DATASETS, LOSSES = "presence_only.datasets:KINDS", "presence_only.losses.registry:LOSSES"
-PENALTIES = "presence_only.losses.elementwise:PENALTIES"
+PENALTIES = "presence_only.losses.registry:PENALTIES"
 NONE: Choice = {DATASETS: (), LOSSES: ()}
 
 

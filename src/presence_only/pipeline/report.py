@@ -20,9 +20,8 @@ from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.evaluation.breakdown import range_extent, records_nearby
 from presence_only.geography.earth import Earth
-from presence_only.losses.elementwise import Penalty
-from presence_only.losses.theory import penalty_of
-from presence_only.losses.variant import PENALTY_SETTINGS, PenaltySettings
+from presence_only.losses.base import PENALTY_SETTINGS, PenaltySettings
+from presence_only.losses.penalties import Penalty
 from presence_only.model.encoder import load_model
 from presence_only.model.site_scores import ScoredModel
 from presence_only.pipeline.command import run_stage
@@ -137,11 +136,9 @@ def penalties(params: Params) -> dict[str, Penalty]:
     """How the study's losses penalise one pair; variants that do so alike share an entry."""
     alike: dict[Penalty, list[str]] = {}
     for name in params.study.variants:
-        loss = params.variants[name].loss
-        if isinstance(loss, PenaltySettings):
-            alike.setdefault(loss.build_penalty(), []).append(name)
-        elif loss.loss in ("bce", "focal", "asl"):
-            alike.setdefault(penalty_of(loss.model_dump()), []).append(name)
+        penalty = params.variants[name].loss.build_penalty()
+        if penalty is not None:
+            alike.setdefault(penalty, []).append(name)
     return {
         ", ".join(names) if len(names) < 3 else f"{names[0]} and {len(names) - 1} others": penalty
         for penalty, names in alike.items()
