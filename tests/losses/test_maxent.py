@@ -5,10 +5,10 @@ import math
 import mpmath
 import pytest
 import torch
-from presence_only.losses.batch import LossBatch, TrainingCounts
 
 from presence_only.losses import maxent
-from presence_only.losses.registry import build_loss, parse_variant
+from presence_only.losses.base import LossBatch, TrainingCounts
+from presence_only.losses.registry import parse_variant
 
 SOURCE = torch.Generator().manual_seed(0)
 X_BS = torch.randn(5, 4, generator=SOURCE, dtype=torch.float64) * 3
@@ -97,7 +97,7 @@ def test_only_differences_between_sites_matter():
 def test_batches_average_to_the_training_set_with_the_named_weights(weighting):
     records = TARGETS_BS.sum(dim=0).double()
     counts = TrainingCounts(5, records)
-    loss = build_loss(parse_variant({"loss": "maxent", "weighting": weighting}, "variants.x"), counts)
+    loss = parse_variant({"loss": "maxent", "weighting": weighting}, "variants.x").build(counts)
     rows = [
         loss(LossBatch(X_BS[i : i + 1], *TARGETS_BS[i : i + 1].nonzero(as_tuple=True), torch.Generator(), FAR_KS))
         for i in range(5)

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from presence_only.losses.batch import LossBatch, TrainingCounts
 from support.losses_reference import loop_bce
 
 from presence_only.losses import full_weighted
-from presence_only.losses.registry import build_loss, parse_variant
+from presence_only.losses.base import LossBatch, TrainingCounts
+from presence_only.losses.registry import parse_variant
 
 SOURCE = torch.Generator().manual_seed(0)
 X_BS = torch.randn(4, 3, generator=SOURCE, dtype=torch.float64)
@@ -50,7 +50,7 @@ def test_given_counts_take_the_place_of_counted_ones():
 def test_the_mean_over_equal_batches_is_the_loss_of_the_training_set():
     whole = float(full_weighted(X_BS, TARGETS_BS, FAR_KS, lambda2=0.25))
     counts = TrainingCounts(4, TARGETS_BS.sum(dim=0).double())
-    loss = build_loss(parse_variant({"loss": "full_weighted", "lambda2": 0.25}, "variants.x"), counts)
+    loss = parse_variant({"loss": "full_weighted", "lambda2": 0.25}, "variants.x").build(counts)
     halves = [
         loss(LossBatch(X_BS[part], *TARGETS_BS[part].nonzero(as_tuple=True), torch.Generator(), FAR_KS))
         for part in (slice(0, 2), slice(2, 4))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from presence_only.common.registry import resolve
-from presence_only.losses.base import PENALTY_SETTINGS, LossSettings, PenaltySettings
+from presence_only.losses.base import PENALTY_OF, LossSettings, PenaltySettings
 from presence_only.losses.pair_weights import DenseSettings
 from presence_only.losses.registry import LOSSES, PENALTIES
 
@@ -46,9 +46,7 @@ def _kind(settings: type[LossSettings]) -> str:
 
 def _loss_parameters(settings: type[LossSettings]) -> list[str]:
     """Parameters with their defaults; those of the penalties stand with the penalties."""
-    hidden = {"loss"}
-    if issubclass(settings, PenaltySettings):
-        hidden = hidden.union(*PENALTY_SETTINGS.values())
+    hidden = {"loss", *(PENALTY_OF if issubclass(settings, PenaltySettings) else ())}
     return [f"{key} {field.default}" for key, field in settings.model_fields.items() if key not in hidden]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import torch
-from pydantic import ValidationInfo, field_validator
+from pydantic import SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer
 from torch import Tensor
 
 from presence_only.common.registry import resolve
@@ -105,8 +105,8 @@ class LossSettings(Settings):
         """
 
 
-PENALTY_SETTINGS = {name: parameters_of(resolve(reference)) for name, reference in PENALTIES.items()}
-_OWNERS = {field: name for name, fields in PENALTY_SETTINGS.items() for field in fields}
+# The penalty to which a parameter belongs.
+PENALTY_OF = {name: penalty for penalty, reference in PENALTIES.items() for name in parameters_of(resolve(reference))}
 
 
 @with_parameters(*map(resolve, PENALTIES.values()))
@@ -131,10 +131,15 @@ class PenaltySettings(LossSettings):
     @classmethod
     def _belongs_to_the_penalty(cls, value: Any, info: ValidationInfo) -> Any:
         """A parameter that would be ignored is a mistake of the one who wrote it."""
-        penalty, owner = info.data.get("penalty"), _OWNERS.get(str(info.field_name))
-        if penalty is not None and owner is not None and info.field_name not in PENALTY_SETTINGS[penalty]:
+        penalty, owner = info.data.get("penalty"), PENALTY_OF.get(str(info.field_name))
+        if penalty is not None and owner is not None and owner != penalty:
             raise ValueError(f"left out with penalty {penalty!r}; it belongs to penalty {owner!r}")
         return value
+
+    @model_serializer(mode="wrap")
+    def _without_other_penalties(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Parameters of penalties that are not chosen are no settings of this loss."""
+        return {name: value for name, value in dump(self).items() if PENALTY_OF.get(name, self.penalty) == self.penalty}
 
     def build_penalty(self) -> Penalty:
         """The penalty these settings describe."""

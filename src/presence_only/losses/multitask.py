@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer
 from torch import Tensor
 
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
@@ -98,6 +98,12 @@ class MultiTaskSettings(LossSettings):
             raise ValueError("false unless species_loss is 'bce'")
         return value
 
+    @model_serializer(mode="wrap")
+    def _without_other_losses(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Parameters of species losses that are not chosen are no settings of this loss."""
+        chosen = self.species_loss
+        return {name: value for name, value in dump(self).items() if _OWNERS.get(name, chosen) == chosen}
+
     @property
     def heads(self) -> frozenset[str]:
         """The environment head, and the habitat head where it has a weight."""
@@ -108,5 +114,5 @@ class MultiTaskSettings(LossSettings):
         weight_S = None
         if self.pos_weight:
             weight_S = negatives_per_positive(counts.records_per_species_S, counts.n_rows, 1.0)
-        arguments = self.model_dump(exclude={"loss", "pos_weight"})
+        arguments = {name: value for name, value in self if name not in ("loss", "pos_weight")}
         return MultiTaskBatchLoss(MultiTaskLoss(pos_weight=weight_S, **arguments))

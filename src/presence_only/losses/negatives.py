@@ -89,8 +89,8 @@ def unobserved_terms(penalty: Penalty, logits_BS: Tensor, positives: Positives) 
     of all others with it.
     """
     terms_BS = penalty.negative(logits_BS)
-    # In place, on a tensor made just now: the formula needs no second one of this size.
-    return terms_BS.index_put_((positives.row_P, positives.species_P), terms_BS.new_zeros(()))
+    # Not in place: a penalty may have kept its result for its slope.
+    return terms_BS.index_put((positives.row_P, positives.species_P), terms_BS.new_zeros(()))
 
 
 def sampled_sum(

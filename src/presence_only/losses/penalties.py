@@ -244,8 +244,8 @@ def choose(penalty: Penalty, logits: Tensor, present: Tensor, pos_weight: Tensor
     present_P = penalty.positive(x.masked_select(present))
     if pos_weight is not None:
         present_P = pos_weight.masked_select(present) * present_P
-    # In place, on a tensor made just now, as no curve keeps its own result.
-    return penalty.negative(x).masked_scatter_(present, present_P)
+    # Not in place: a penalty may have kept its result for its slope.
+    return penalty.negative(x).masked_scatter(present, present_P)
 
 
 def all_hard(targets: Tensor, present: Tensor) -> bool:

@@ -71,7 +71,8 @@ def of_study(fingerprints: Fingerprints, settings: Mapping[str, Any]) -> dict[st
     datasets = {name: settings["datasets"][name] for name in study["datasets"]}
     variants = {name: settings["variants"][name] for name in study["variants"]}
     kinds = sorted({dataset["kind"] for dataset in datasets.values()})
-    losses = sorted({loss for variant in variants.values() for loss, _ in _losses(variant)})
+    pairs = [pair for variant in variants.values() for pair in _losses(variant)]
+    losses, penalties = sorted({loss for loss, _ in pairs}), sorted({penalty for _, penalty in pairs})
     try:
         code: dict[str, Any] = {
             "generate": {
@@ -81,7 +82,7 @@ def of_study(fingerprints: Fingerprints, settings: Mapping[str, Any]) -> dict[st
             "train": {name: fingerprints.of(_stage("train"), _training(variant)) for name, variant in variants.items()},
         }
         for stage in ("report", "publish"):
-            code[stage] = fingerprints.of(_stage(stage), {DATASETS: kinds, LOSSES: losses})
+            code[stage] = fingerprints.of(_stage(stage), {DATASETS: kinds, LOSSES: losses, PENALTIES: penalties})
     except ValueError:
         # A kind, a loss or a penalty that does not exist.
         _check(Path("params.yaml"))

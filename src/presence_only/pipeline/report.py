@@ -20,7 +20,6 @@ from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.evaluation.breakdown import range_extent, records_nearby
 from presence_only.geography.earth import Earth
-from presence_only.losses.base import PENALTY_SETTINGS, PenaltySettings
 from presence_only.losses.penalties import Penalty
 from presence_only.model.encoder import load_model
 from presence_only.model.site_scores import ScoredModel
@@ -147,12 +146,7 @@ def penalties(params: Params) -> dict[str, Penalty]:
 
 def settings_in_words(variant: Variant, params: Params) -> str:
     """The loss with its parameters, and what the variant sets otherwise than the study."""
-    loss = variant.loss
-    # Parameters of penalties that the loss does not use are no settings of its.
-    unused: set[str] = set()
-    if isinstance(loss, PenaltySettings):
-        unused = set().union(*PENALTY_SETTINGS.values()) - set(PENALTY_SETTINGS[loss.penalty])
-    words = [f"{key} {value}" for key, value in loss.model_dump().items() if value is not None and key not in unused]
+    words = [f"{key} {value}" for key, value in variant.loss.model_dump().items() if value is not None]
     for own, common in ((variant.encoder, params.encoder), (variant.training, params.training)):
         base = common.model_dump()
         words += [f"{key} {value}" for key, value in own.model_dump().items() if value != base[key]]

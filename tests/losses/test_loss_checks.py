@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from presence_only.losses.batch import LossBatch, TrainingCounts
 
 from presence_only.losses import (
     AssumeNegativeLoss,
@@ -21,7 +20,8 @@ from presence_only.losses import (
     masked_mse,
     maxent,
 )
-from presence_only.losses.registry import build_loss, parse_variant
+from presence_only.losses.base import LossBatch, TrainingCounts
+from presence_only.losses.registry import parse_variant
 
 X, Y = torch.zeros(2, 3), torch.zeros(2, 3)
 SPECIES = torch.tensor([0, 2])
@@ -168,7 +168,7 @@ def test_bad_input_is_refused(call, error, message):
     ],
 )
 def test_a_batch_whose_parts_disagree_is_refused(change, error, message):
-    loss = build_loss(parse_variant({"loss": "an_full"}, "variants.x"), TrainingCounts(2, torch.ones(3)))
+    loss = parse_variant({"loss": "an_full"}, "variants.x").build(TrainingCounts(2, torch.ones(3)))
     parts = {"row_P": torch.tensor([0, 1]), "species_P": SPECIES, "logits_BS": X, "background_KS": X} | change
     with pytest.raises(error, match=message):
         loss(LossBatch(generator=torch.Generator(), **parts))
