@@ -122,20 +122,3 @@ def test_no_record_or_no_site_gives_a_0_that_back_propagates():
             (slope,) = torch.autograd.grad(loss, x)
             assert loss == 0
             assert slope.eq(0).all()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"background_KS": FAR_KS[:0]}, "at least one row"),
-        ({"targets_BS": TARGETS_BS * 0.5}, "exactly 0 or 1"),
-        ({"species_weights_S": torch.tensor([1.0, -1, 0, 0])}, "species_weights_S hold"),
-        ({"species_weights_S": torch.ones(3)}, "species_weights_S has shape"),
-        ({"background_mask_KS": MASK_KS[:2]}, "background_mask_KS has shape"),
-        ({"background_KS": FAR_KS[:, :2]}, "background_KS has shape"),
-    ],
-)
-def test_bad_input(change, message):
-    arguments = {"logits_BS": X_BS, "targets_BS": TARGETS_BS, "background_KS": FAR_KS} | change
-    with pytest.raises(ValueError, match=message):
-        maxent(**arguments)

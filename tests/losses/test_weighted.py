@@ -62,26 +62,3 @@ def test_derivatives():
     x = X_BS.clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: full_weighted(x, TARGETS_BS, x[:2]), (x,))
     assert torch.autograd.gradgradcheck(lambda x: full_weighted(x, TARGETS_BS, x[:2]), (x,), fast_mode=True)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"records_S": torch.tensor([1, 1, 1])}, "n_sites = None"),
-        ({"records_S": torch.tensor([0, 1, 4]), "n_sites": 4}, "records_S is 0"),
-        ({"records_S": torch.tensor([2, 1, 5]), "n_sites": 4}, "records_S reach 5"),
-        ({"records_S": torch.tensor([2, 1]), "n_sites": 4}, "records_S has shape"),
-        ({"lambda2": 1.5}, "lambda2 = 1.5"),
-        ({"lambda1": 0.0}, "lambda1 = 0.0"),
-    ],
-)
-def test_bad_weights(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        full_weighted(X_BS, TARGETS_BS, FAR_KS, **arguments)
-
-
-def test_missing_background_and_soft_targets_are_refused():
-    with pytest.raises(ValueError, match=r"background_KS has no rows: lambda2 = 0\.5"):
-        full_weighted(X_BS, TARGETS_BS)
-    with pytest.raises(ValueError, match="exactly 0 or 1"):
-        full_weighted(X_BS, TARGETS_BS * 0.5, FAR_KS)

@@ -47,8 +47,8 @@ EDITS = {
     ),
     "a new penalty": (
         [
-            ("losses/new.py", NEW_PENALTY),
-            ("losses/registry.py", ("PENALTIES = {", 'PENALTIES = {\n    "new": "presence_only.losses.new:Halved",')),
+            ("losses/halved.py", NEW_PENALTY),
+            ("losses/registry.py", ("PENALTIES = {", 'PENALTIES = {\n    "new": "presence_only.losses.halved:Halved",')),
         ],
         set(),
     ),
