@@ -15,7 +15,7 @@ import presence_only
 from presence_only.losses.registry import LOSSES
 from presence_only.pipeline import code
 from presence_only.pipeline.fingerprint import Fingerprints
-from presence_only.training import loss_computation as heads
+from presence_only.training import loss_computation
 
 PACKAGE = Path(presence_only.__file__).parent
 
@@ -394,7 +394,10 @@ VARIANTS = [
     {"loss": "assume_negative", "neg_samples": 3, "spatial": "batch", "label_smoothing": 0.1},
     {"loss": "maxent", "members": [{}, {"loss": "bce", "encoder": {"kind": "additive", "expansion": "hinge"}}]},
     {"loss": "bce", "encoder": {"input": "both", "coordinates": "local", "expansion": "rank"}},
-    *({"loss": name, "training": {"head": "sampled", "sampled_species": 3}} for name in ("bce", "focal", "an_full")),
+    *(
+        {"loss": name, "training": {"loss_computation": "sampled", "sampled_species": 3}}
+        for name in ("bce", "focal", "an_full")
+    ),
 ]
 
 
@@ -412,7 +415,7 @@ def generated(tmp_path_factory):
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: "-".join(str(x) for x in v.values())[:40])
 def test_no_training_runs_code_outside_of_its_fingerprint(variant, run, generated, tmp_path, monkeypatch):
-    monkeypatch.setattr(heads, "FUSED_PAYS", 1)
+    monkeypatch.setattr(loss_computation, "CHUNKS_PAY_FROM", 1)
     shutil.copytree(generated / "data", tmp_path / "data")
     called = run(settings(variant), "train", "--dataset", "virtual", "--variant", "it")
     assert ("presence_only.training.fit", "fit") in called
@@ -431,7 +434,7 @@ def test_no_other_stage_runs_code_outside_of_its_fingerprint(run):
         ("presence_only.datasets.virtual", "DatasetSettings"),
         ("presence_only.losses.pointwise", "AslSettings"),
         ("presence_only.losses.sinr", "AnFullSettings"),
-        ("presence_only.losses.variant", "PenaltySettings"),
+        ("presence_only.losses.base", "PenaltySettings"),
     }
     called = run(raw, "generate", "--dataset", "virtual")
     assert ("presence_only.datasets.virtual", "build") in called
@@ -441,5 +444,10 @@ def test_no_other_stage_runs_code_outside_of_its_fingerprint(run):
     for stage in ("evaluate", "compare", "figures"):
         for arguments in cells if stage == "evaluate" else [()]:
             assert missed(stage, run(raw, stage, *arguments), code.NONE | {code.EXPANSIONS: ["none"]}) <= checks
-    choice = {code.DATASETS: ["virtual"], code.LOSSES: ["an_full", "asl"], code.EXPANSIONS: ["none"]}
+    choice = {
+        code.DATASETS: ["virtual"],
+        code.LOSSES: ["an_full", "asl"],
+        code.PENALTIES: ["bce"],
+        code.EXPANSIONS: ["none"],
+    }
     assert not missed("report", run(raw, "report"), choice)

@@ -21,6 +21,19 @@ from presence_only.losses.pointwise import BceSettings
 class NewSettings(BceSettings):
     loss: Literal["new"]
 """
+NEW_PENALTY = """from dataclasses import dataclass
+
+from presence_only.losses.parameters import parameter
+from presence_only.losses.penalties import CrossEntropy
+
+
+@dataclass(frozen=True)
+class Halved(CrossEntropy):
+    factor: float = parameter(0.5, low=0)
+
+    def negative(self, logits):
+        return self.factor * super().negative(logits)
+"""
 # File of the package and place in it, by the kind of edit; and the entries of code.yaml that it changes.
 EDITS = {
     "a comment": ([("losses/pointwise.py", ("class BceSettings", "# A comment.\nclass BceSettings"))], set()),
@@ -32,15 +45,25 @@ EDITS = {
         ],
         set(),
     ),
+    "a new penalty": (
+        [
+            ("losses/halved.py", NEW_PENALTY),
+            (
+                "losses/registry.py",
+                ("PENALTIES = {", 'PENALTIES = {\n    "new": "presence_only.losses.halved:Halved",'),
+            ),
+        ],
+        set(),
+    ),
+    "a penalty of neither loss": ([("losses/penalties.py", "Asymmetric.negative")], set()),
     "a data set of another kind": ([("datasets/gbif.py", "build")], set()),
     "a label of a figure": (
         [("reporting/figures/__init__.py", ("training rows per hexagon", "rows per hexagon"))],
         {"figures"},
     ),
-    "a loss": ([("losses/pointwise.py", "BceSettings.build")], {"train.bce", "report"}),
-    "a penalty of neither loss": ([("losses/elementwise.py", "Asymmetric.negative")], {"report"}),
-    "a helper of one loss": ([("losses/assume_negative.py", "assume_negative")], {"train.an_full", "report"}),
-    "a helper of both losses": ([("losses/checks.py", "check_batch")], TRAINING | {"report"}),
+    "a loss": ([("losses/pointwise.py", "BceSettings.pair_weights")], {"train.bce", "report"}),
+    "a helper of one loss": ([("losses/sinr.py", "full")], {"train.an_full", "report"}),
+    "a helper of both losses": ([("losses/base.py", "check_batch")], TRAINING | {"report"}),
     "the training loop": ([("training/fit.py", "take_steps")], TRAINING),
     "the encoder": ([("model/encoder.py", "ResidualBlock.forward")], TRAINING | {"evaluate", "report"}),
     "a metric": ([("evaluation/metrics.py", "_average_precision")], {"evaluate", "compare", "figures", "report"}),
@@ -107,7 +130,7 @@ def test_dvc_reruns_what_an_edit_can_change_and_no_more(project, kinds, expected
 
     The report draws the curves of penalties and writes every setting down, so that it follows losses and data sets.
     """
-    assert len(NOTHING) == 4
+    assert len(NOTHING) == 6
     for kind in kinds:
         make_edit(project, kind)
     assert project.repro() == expected

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from markupsafe import Markup
 
-from presence_only.losses.elementwise import Asymmetric, CrossEntropy
+from presence_only.losses.penalties import Asymmetric, CrossEntropy
 from presence_only.reporting.figures.ranges import SpeciesMap
 from presence_only.reporting.report import page
 from presence_only.reporting.report.content import DatasetContent, PageContent

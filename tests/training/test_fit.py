@@ -1,5 +1,3 @@
-import re
-
 import numpy as np
 import pytest
 import torch
@@ -10,12 +8,13 @@ from presence_only.common.errors import DataError, TrainingError
 from presence_only.common.settings import SettingsError
 from presence_only.common.streams import stream
 from presence_only.evaluation.metrics import evaluate
-from presence_only.losses.batch import TrainingCounts
-from presence_only.losses.fused import is_dense
-from presence_only.losses.registry import build_loss, loss_names, parse_variant
+from presence_only.losses.base import LossSettings, TrainingCounts
+from presence_only.losses.pair_weights import PairWeights
+from presence_only.losses.registry import parse_variant
+from presence_only.losses.sinr import AnFullSettings
 from presence_only.model.settings import EncoderSettings
 from presence_only.training import fit as training
-from presence_only.training import loss_computation as heads
+from presence_only.training import loss_computation
 from presence_only.training.fit import GroupMask, RowBatches, fit
 from presence_only.training.pair_scores import Probe
 from presence_only.training.settings import TrainingSettings
@@ -85,8 +84,16 @@ def adam_step(weights, slopes, moments, step, rate, decoupled):
 def test_steps_are_those_of_a_textbook_loop(name):
     """One epoch with labels as a matrix, torch's own cross-entropy, and a cosine schedule."""
     data, encoder = tiny.dataset(rows=50, per_row=2), ENCODER.model_copy(update={"dropout": 0.0})
-    own = {"head": "plain", "optimizer": name, "beta2": 0.95, "weight_decay": 0.1, "schedule": "cosine"}
-    model, _ = train(data=data, encoder=encoder, epochs=None, steps=1, learning_rate=1e-30, head="plain")
+    own = {
+        "loss_computation": "all_logits",
+        "optimizer": name,
+        "beta2": 0.95,
+        "weight_decay": 0.1,
+        "schedule": "cosine",
+    }
+    model, _ = train(
+        data=data, encoder=encoder, epochs=None, steps=1, learning_rate=1e-30, loss_computation="all_logits"
+    )
     fitted, history = train(data=data, encoder=encoder, epochs=1, learning_rate=0.01, **own)
     records = data.training.records
     x_NF = model.features(records.sites_N2, records.covariates_NC)
@@ -144,7 +151,7 @@ def test_steps_count_as_asked_and_epochs_report():
     assert [report[2] for report in reports] == history.loss
 
 
-HEADED = (
+DENSE = (
     {"loss": "bce", "pos_weight": True},
     {"loss": "focal", "background_weight": 1.0},
     {"loss": "asl"},
@@ -155,102 +162,109 @@ HEADED = (
 )
 
 
-@pytest.mark.parametrize("variant", HEADED, ids=lambda v: v["loss"])
-def test_plain_and_fused_heads_train_the_same_model(variant):
+@pytest.mark.parametrize("variant", DENSE, ids=lambda v: v["loss"])
+def test_all_logits_and_chunks_train_the_same_model(variant):
     groups = ("bird", "plant", "bird", "plant", "plant")
     data = tiny.dataset(rows=100, per_row=2, groups=groups)
     data.training.background.__dict__["groups_K"] = ("bird", "plant") * 20
-    (plain, before), (fused, after) = (
-        fit(data.training, parse_variant(variant, "v"), ENCODER, settings(head=head), 0) for head in ("plain", "fused")
+    (one, before), (other, after) = (
+        fit(data.training, parse_variant(variant, "v"), ENCODER, settings(loss_computation=how), 0)
+        for how in ("all_logits", "chunks")
     )
     np.testing.assert_allclose(after.loss, before.loss, rtol=1e-5)
-    for name, weight in plain.state_dict().items():
-        np.testing.assert_allclose(fused.state_dict()[name], weight, rtol=1e-3, atol=1e-5)
+    for name, weight in one.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], weight, rtol=1e-3, atol=1e-5)
 
 
-def test_the_sampled_head_with_all_species_trains_the_same_model_again():
+def test_all_species_sampled_train_the_same_model_again():
     data = tiny.dataset(rows=100)
-    plain, sampled = (
+    exact, sampled = (
         fit(data.training, parse_variant({"loss": "an_full"}, "v"), ENCODER, settings(**changes), 0)[0]
-        for changes in ({"head": "plain"}, {"head": "sampled", "sampled_species": 5})
+        for changes in ({"loss_computation": "all_logits"}, {"loss_computation": "sampled", "sampled_species": 5})
     )
-    for name, weight in plain.state_dict().items():
-        np.testing.assert_allclose(sampled.state_dict()[name], weight, rtol=1e-3, atol=1e-5)
+    for name, weight in exact.state_dict().items():
+        torch.testing.assert_close(sampled.state_dict()[name], weight, rtol=1e-3, atol=1e-5)
 
 
-def test_the_sampled_head_learns_and_is_fixed_by_its_seed():
+@pytest.mark.parametrize("how", ["all_logits", "chunks", "sampled"])
+def test_training_follows_an_edit_of_the_weights(how, monkeypatch):
+    """What a loss states is what trains, however it is computed."""
+    own = {"loss_computation": how} | ({"sampled_species": 5} if how == "sampled" else {})
+    before, _ = train("an_full", **own)
+    monkeypatch.setattr(
+        AnFullSettings, "pair_weights", lambda self, counts: PairWeights(self.build_penalty(), 3.0, 0.5, 2.0)
+    )
+    edited, history = train("an_full", **own)
+    assert history.loss_computation == how
+    assert not torch.allclose(edited.species_head.weight, before.species_head.weight, atol=1e-3)
+    same, _ = train("an_full", loss_computation="all_logits")
+    torch.testing.assert_close(edited.species_head.weight, same.species_head.weight, rtol=1e-3, atol=1e-5)
+
+
+def test_training_on_sampled_species_learns_and_is_fixed_by_its_seed():
     data = tiny.dataset(rows=400, species=8)
-    own = {"data": data, "encoder": PLACE, "head": "sampled", "sampled_species": 2, "learning_rate": 0.03}
+    own = {"data": data, "encoder": PLACE, "sampled_species": 2, "learning_rate": 0.03}
+    own["loss_computation"] = "sampled"
     assert train("an_full", **own)[1].loss == train("an_full", **own)[1].loss
     model, _ = train("an_full", epochs=25, batch_size=40, **own)
     result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth)
     assert result.summary["species_map"] > 0.8
 
 
-@pytest.mark.parametrize("head", ["fused", "sampled"])
+@pytest.mark.parametrize("how", ["chunks", "sampled"])
 @pytest.mark.parametrize(
     "variant",
     [{"loss": "maxent"}, {"loss": "an_slds"}, {"loss": "assume_negative", "neg_samples": 2}],
     ids=lambda v: v["loss"],
 )
-def test_a_loss_without_the_form_says_which_losses_have_it(head, variant):
-    wanted = settings(head=head, **({"sampled_species": 2} if head == "sampled" else {}))
-    message = f"training.head = '{head}' with loss '{variant['loss']}': only sums over all pairs"
+def test_a_loss_that_is_not_dense_cannot_be_computed_so(how, variant):
+    wanted = settings(loss_computation=how, **({"sampled_species": 2} if how == "sampled" else {}))
+    message = f"training.loss_computation = '{how}' with loss '{variant['loss']}': needs a dense loss"
     with pytest.raises(TrainingError, match=message):
         fit(tiny.dataset().training, parse_variant(variant, "v"), ENCODER, wanted, 0)
 
 
-def test_the_sentence_names_exactly_the_losses_that_have_the_form():
+def test_the_automatic_computation_is_the_one_that_pays():
     counts = TrainingCounts(10, torch.ones(3, dtype=torch.float64))
-    dense = {
-        name
-        for name in loss_names()
-        if is_dense(
-            build_loss(
-                parse_variant({"loss": name} | ({"neg_samples": 0} if name == "assume_negative" else {}), "v"), counts
-            )
-        )
-    }
-    assert set(re.findall(r"'(\w+)'", heads.DENSE_LOSSES)) - {"none"} == dense
+    bce, full, maxent = (parse_variant({"loss": name}, "v") for name in ("bce", "an_full", "maxent"))
+    cpu, gpu, many = torch.device("cpu"), torch.device("cuda"), bce.sampling_pays_from
+    habitat, few = EncoderSettings(environment_head=True, habitat_head=True), loss_computation.CHUNKS_PAY_FROM
 
+    def chosen(n_species, device=cpu, loss=bce, encoder=ENCODER, **changes):
+        own = settings(**changes)
+        return loss_computation.choose_loss_computation(own, loss, loss.build(counts), encoder, n_species, device)
 
-def test_the_automatic_head_is_the_one_that_pays():
-    counts = TrainingCounts(10, torch.ones(3, dtype=torch.float64))
-    bce, maxent = (build_loss(parse_variant({"loss": name}, "v"), counts) for name in ("bce", "maxent"))
-    cpu, gpu, many = torch.device("cpu"), torch.device("cuda"), heads.SAMPLED_PAYS_OTHERS
-    habitat = EncoderSettings(environment_head=True, habitat_head=True)
-
-    def chosen(n_species, device=cpu, loss=bce, encoder=ENCODER, name="bce", **changes):
-        return heads.choose_head(settings(**changes), loss, name, encoder, n_species, device)
-
-    assert chosen(heads.FUSED_PAYS - 1) == "plain"
-    assert chosen(heads.FUSED_PAYS) == chosen(many - 1) == "fused"
+    assert chosen(few - 1) == "all_logits"
+    assert chosen(few) == chosen(many - 1) == "chunks"
     assert chosen(many) == "sampled"
     # Heavy presences learn from a few species at a time.
-    earlier = heads.SAMPLED_PAYS["an_full"]
-    assert (chosen(earlier - 1, name="an_full"), chosen(earlier, name="an_full")) == ("fused", "sampled")
+    earlier = full.sampling_pays_from
+    assert earlier < many
+    assert (chosen(earlier - 1, loss=full), chosen(earlier, loss=full)) == ("chunks", "sampled")
     # Decay and penalty move every row at every step.
-    assert chosen(many, weight_decay=0.1) == chosen(many, species_l1=0.1) == "fused"
-    assert chosen(many, gpu) == chosen(many, encoder=habitat) == chosen(many, loss=maxent) == "plain"
-    assert chosen(many, head="plain") == "plain"
-    assert chosen(2, gpu, head="fused") == "fused"
+    assert chosen(many, weight_decay=0.1) == chosen(many, species_l1=0.1) == "chunks"
+    assert chosen(many, gpu) == chosen(many, encoder=habitat) == chosen(many, loss=maxent) == "all_logits"
+    assert chosen(many, loss_computation="all_logits") == "all_logits"
+    assert chosen(2, gpu, loss_computation="chunks") == "chunks"
 
 
-def test_the_automatic_sampled_head_draws_the_number_that_was_measured(monkeypatch):
-    monkeypatch.setattr(heads, "FUSED_PAYS", 1)
-    monkeypatch.setattr(heads, "SAMPLED_PAYS_OTHERS", 1)
-    monkeypatch.setattr(heads, "SAMPLED_SPECIES", 2)
+def test_automatic_sampling_draws_the_number_that_was_measured(monkeypatch):
+    monkeypatch.setattr(loss_computation, "CHUNKS_PAY_FROM", 1)
+    monkeypatch.setattr(LossSettings, "sampling_pays_from", 1)
+    monkeypatch.setattr(loss_computation, "SAMPLED_SPECIES", 2)
     data, loss = tiny.dataset().training, parse_variant({"loss": "bce"}, "v")
     model, history = fit(data, loss, ENCODER, settings(epochs=2), 0)
-    same, asked = fit(data, loss, ENCODER, settings(epochs=2, head="sampled", sampled_species=2), 0)
-    assert history.head == asked.head == "sampled"
+    same, asked = fit(data, loss, ENCODER, settings(epochs=2, loss_computation="sampled", sampled_species=2), 0)
+    assert history.loss_computation == asked.loss_computation == "sampled"
     assert torch.equal(model.species_head.weight, same.species_head.weight)
 
 
-@pytest.mark.parametrize("head", ["plain", "fused", "sampled"])
-def test_the_memory_of_squared_gradients_is_that_of_encoder_and_species(head):
+@pytest.mark.parametrize("how", ["all_logits", "chunks", "sampled"])
+def test_the_memory_of_squared_gradients_is_that_of_encoder_and_species(how):
     data, loss = tiny.dataset().training, parse_variant({"loss": "bce"}, "v")
-    models = [fit(data, loss, ENCODER, settings(epochs=2, head=head, beta2=beta2), 0)[0] for beta2 in (0.999, 0.5)]
+    models = [
+        fit(data, loss, ENCODER, settings(epochs=2, loss_computation=how, beta2=beta2), 0)[0] for beta2 in (0.999, 0.5)
+    ]
     for one, other in zip(*(model.parameters() for model in models), strict=True):
         assert not torch.equal(one, other)
 
@@ -258,13 +272,23 @@ def test_the_memory_of_squared_gradients_is_that_of_encoder_and_species(head):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"beta2": 1.0}, "beta2 = 1.0: must be less than 1"),
-        ({"sampled_species": 5}, "head: sampled, as sampled_species is 5"),
-        ({"head": "sampled", "sampled_species": 5, "weight_decay": 0.1}, "species_l1 0 if head is 'sampled'"),
-        ({"head": "quick"}, "head = 'quick': must be one of 'auto', 'plain', 'fused' or 'sampled'"),
+        ({"beta2": 1.0}, "training.beta2 = 1.0: must be less than 1"),
+        ({"sampled_species": 5}, "loss_computation: sampled, as sampled_species is 5"),
+        (
+            {"loss_computation": "sampled", "sampled_species": 5, "weight_decay": 0.1},
+            "species_l1 0 if loss_computation is 'sampled'",
+        ),
+        (
+            {"loss_computation": "quick"},
+            "training.loss_computation = 'quick': must be one of 'auto', 'all_logits', 'chunks' or 'sampled'",
+        ),
+        # The names they had before.
+        ({"head": "auto"}, "training: must be settings with loss_computation: auto in place of the former head: auto"),
+        ({"head": "fused"}, "settings with loss_computation: chunks in place of the former head: fused"),
+        ({"loss_computation": "plain"}, "loss_computation: all_logits in place of the former loss_computation: plain"),
     ],
 )
-def test_settings_of_a_head_that_cannot_be(changes, message):
+def test_settings_that_cannot_be(changes, message):
     with pytest.raises(SettingsError, match=message):
         TrainingSettings.parse({"epochs": 1} | changes, "training")
 

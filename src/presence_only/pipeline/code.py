@@ -24,7 +24,7 @@ from presence_only.study.paths import CODE
 PACKAGE = Path(__file__).parents[1]
 # Tables of which a stage uses the entries that its settings name.
 DATASETS, LOSSES = "presence_only.datasets:KINDS", "presence_only.losses.registry:LOSSES"
-PENALTIES = "presence_only.losses.elementwise:PENALTIES"
+PENALTIES = "presence_only.losses.registry:PENALTIES"
 EXPANSIONS = "presence_only.model.settings:EXPANSIONS"
 NONE: Choice = {DATASETS: (), LOSSES: (), EXPANSIONS: ()}
 
@@ -72,7 +72,8 @@ def of_study(fingerprints: Fingerprints, settings: Mapping[str, Any]) -> dict[st
     datasets = {name: settings["datasets"][name] for name in study["datasets"]}
     variants = {name: settings["variants"][name] for name in study["variants"]}
     kinds = sorted({dataset["kind"] for dataset in datasets.values()})
-    losses = sorted({loss for variant in variants.values() for loss, _ in _losses(variant)})
+    pairs = [pair for variant in variants.values() for pair in _losses(variant)]
+    losses, penalties = sorted({loss for loss, _ in pairs}), sorted({penalty for _, penalty in pairs})
     try:
         code: dict[str, Any] = {
             "generate": {
@@ -87,7 +88,7 @@ def of_study(fingerprints: Fingerprints, settings: Mapping[str, Any]) -> dict[st
         expansions = sorted({name for variant in variants.values() for name in _expansions(variant, settings)})
         code["evaluate"] = fingerprints.of(_stage("evaluate"), {**NONE, EXPANSIONS: expansions})
         for stage in ("report", "publish"):
-            choice = {DATASETS: kinds, LOSSES: losses, EXPANSIONS: expansions}
+            choice = {DATASETS: kinds, LOSSES: losses, PENALTIES: penalties, EXPANSIONS: expansions}
             code[stage] = fingerprints.of(_stage(stage), choice)
     except (TypeError, ValueError):
         # A kind, a loss, a penalty or an expansion that does not exist.

@@ -201,6 +201,8 @@ class StudyResults:
         for name in self.named(dataset, loss):
             variant = self.params.variants[name]
             fixed = variant.loss.model_dump()
+            if not set(swept) <= fixed.keys():
+                continue
             value = tuple(fixed.pop(key) for key in swept)
             rest = repr((sorted(fixed.items(), key=repr), variant.encoder, variant.training))
             groups.setdefault(rest, {}).setdefault(value, name)

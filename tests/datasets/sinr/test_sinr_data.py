@@ -652,8 +652,8 @@ def test_the_settings_in_the_docs_are_settings():
     (block,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
     params = Params.parse(YAML(typ="safe").load(block))
     assert [params.dataset(name).cap for name in params.study.datasets] == [10, 100, 1000]
-    # SINR sums over all species; the default head would estimate that sum.
-    assert params.training.head == "fused"
+    # SINR sums over all species; the default would estimate that sum.
+    assert params.training.loss_computation == "chunks"
     documented = re.findall(
         r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", text.split("## Settings")[1], re.MULTILINE))
     )

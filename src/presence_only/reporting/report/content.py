@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from numpy.typing import NDArray
 
-from presence_only.losses.elementwise import Penalty
+from presence_only.losses.penalties import Penalty
 from presence_only.reporting.figures.ranges import SpeciesMap
 from presence_only.statistics.differences import Pair
 

@@ -1,11 +1,9 @@
-"""Losses over all pairs, value and gradient in one walk over chunks of species, without B x S.
+"""Dense losses in chunks of species: value and gradients in one walk, without logits of all pairs.
 
-Most losses of this package are one sum: positive pairs, unobserved pairs and background pairs, each
-with a weight. ``PairWeights`` says which; :func:`fused_loss` computes it from the embedding and the
-species matrix. It equals the plain loss up to rounding, at any finite logit.
+The loss is computed from the two embedding matrices and equals that from all logits within rounding, at any logit.
 
 What saves time: a chunk's logits stay in the cache while they become slopes, nothing of the size
-B x S is written or read, and a logit costs one exponential (``tiles.py``). Backward has nothing left
+B x S is written or read, and a logit costs one exponential (``fast_curves.py``). Backward has nothing left
 to do but to scale the gradients that forward kept.
 
 Shape legend: B rows of a batch, K background sites, S species, D embedding, P positives, R rows of a
@@ -15,17 +13,19 @@ tile (B or K), C species of a chunk.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeGuard, runtime_checkable
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from presence_only.losses.batch import LossBatch
-from presence_only.losses.checks import check_batch, check_floating, check_shape
-from presence_only.losses.elementwise import Penalty, widen
+from presence_only.losses.base import LossBatch, check_batch
+from presence_only.losses.checks import check_floating, check_shape
+from presence_only.losses.exact import widen
+from presence_only.losses.fast_curves import ABSENT, Tile, absence_curve
 from presence_only.losses.negatives import zero
-from presence_only.losses.tiles import ABSENT, Tile, tile_curve
+from presence_only.losses.pair_weights import PairWeights, Weight
+from presence_only.losses.penalties import Penalty
 
 # Logits at a time, 2.5 MiB in float32: three such tiles fit into a core's share of the last-level cache.
 TILE = 5 * 2**17
@@ -33,58 +33,8 @@ TILE = 5 * 2**17
 NARROWEST = 64
 
 
-@dataclass(frozen=True)
-class PairWeights:
-    """A loss as a sum over pairs, every weight a number or one number a species, shape (S,).
-
-    sum over positives of ``positive`` * pos(x) + sum over unobserved pairs of ``unobserved`` * neg(x)
-    + sum over the background pairs that count of ``background`` * neg(x').
-
-    Args:
-        penalty: pos and neg of the rows.
-        background_penalty: neg of the background sites.
-        positive: Weight of observed pairs.
-        unobserved: Weight of the other pairs of the rows.
-        background: Weight of background pairs.
-    """
-
-    penalty: Penalty
-    background_penalty: Penalty
-    positive: float | Tensor
-    unobserved: float | Tensor
-    background: float | Tensor = 0.0
-
-
-@runtime_checkable
-class DensePairs(Protocol):
-    """A batch loss that may be such a sum."""
-
-    @property
-    def needs_background(self) -> bool:
-        """Whether there is a background part."""
-
-    @property
-    def is_dense(self) -> bool:
-        """Whether the loss, with its settings, is a sum over all pairs."""
-
-    def pair_weights(self, n_rows: int, n_species: int, n_sites: int, mask_KS: Tensor | None) -> PairWeights:
-        """The sum for a batch of this size; ``n_sites`` is 0 where there is no background."""
-
-
-def is_dense(loss: object) -> TypeGuard[DensePairs]:
-    """Whether :func:`fused_loss` can compute a batch loss."""
-    return isinstance(loss, DensePairs) and loss.is_dense
-
-
-def background_pair_weight(n_sites: int, n_species: int, mask_KS: Tensor | None, factor: float = 1.0) -> float | Tensor:
-    """Weight of a background pair in ``factor`` times :func:`~presence_only.losses.negatives.background_mean`."""
-    if mask_KS is None:
-        return factor / max(n_sites * n_species, 1)
-    return factor / (n_species * mask_KS.sum(dim=0).clamp(min=1).double())
-
-
-def fused_loss(
-    loss: DensePairs,
+def loss_in_chunks(
+    loss: PairWeights,
     location_BD: Tensor,
     species_SD: Tensor,
     row_P: Tensor,
@@ -96,7 +46,7 @@ def fused_loss(
     """A dense loss of the logits ``location_BD @ species_SD.T``, never held as a whole.
 
     Args:
-        loss: A loss with ``is_dense``.
+        loss: The weights of its pairs.
         location_BD: Embedding of the training rows.
         species_SD: The species head's matrix.
         row_P: Row of every positive; a pair given twice counts once.
@@ -115,7 +65,7 @@ def fused_loss(
         if matrix is not None:
             check_floating(name, matrix, 2)
             check_shape(name, matrix, (len(matrix), species_SD.shape[1]))
-    # The batch as the plain losses see it: logits of the right shape, in no memory.
+    # The batch as the loss on all logits sees it: logits of the right shape, in no memory.
     nothing = location_BD.new_zeros(())
     far = None if background_KD is None else nothing.expand(len(background_KD), len(species_SD))
     near = nothing.expand(len(location_BD), len(species_SD))
@@ -124,12 +74,13 @@ def fused_loss(
     if near.numel() == 0:
         return zero(*(matrix for matrix in (location_BD, species_SD, background_KD) if matrix is not None))
     n_sites = 0 if background_KD is None else len(background_KD)
-    weights = loss.pair_weights(len(location_BD), len(species_SD), n_sites, background_mask_KS)
-    return weighted_pairs(weights, location_BD, species_SD, row_P, species_P, background_KD, background_mask_KS)
+    per_pair = loss.per_pair(len(location_BD), len(species_SD), n_sites, background_mask_KS)
+    return walk_chunks(loss, per_pair, location_BD, species_SD, row_P, species_P, background_KD, background_mask_KS)
 
 
-def weighted_pairs(
-    weights: PairWeights,
+def walk_chunks(
+    loss: PairWeights,
+    per_pair: tuple[Weight, Weight, Weight],
     location_BD: Tensor,
     species_SD: Tensor,
     row_P: Tensor,
@@ -137,10 +88,12 @@ def weighted_pairs(
     background_KD: Tensor | None = None,
     background_mask_KS: Tensor | None = None,
 ) -> Tensor:
-    """:func:`fused_loss` from the weights themselves, unchecked."""
-    observed = _Observed.sort(row_P, species_P, len(location_BD), weights.positive)
-    value: Tensor = _WeightedPairs.apply(  # type: ignore[no-untyped-call, unused-ignore]
-        location_BD, species_SD, background_KD, weights, observed, background_mask_KS
+    """The loss from its penalties and the weights of recorded, unobserved and background pairs, on checked inputs."""
+    positive, unobserved, background = per_pair
+    observed = _Observed.sort(row_P, species_P, len(location_BD), positive)
+    near, far = (loss.penalty, unobserved), (loss.far_penalty, background)
+    value: Tensor = _Walk.apply(  # type: ignore[no-untyped-call, unused-ignore]
+        location_BD, species_SD, background_KD, near, far, observed, background_mask_KS
     )
     return value
 
@@ -151,14 +104,14 @@ class _Observed:
 
     row_P: Tensor
     species_P: Tensor
-    weight: float | Tensor
+    weight: Weight
 
     @classmethod
-    def sort(cls, row_P: Tensor, species_P: Tensor, n_rows: int, weight: float | Tensor) -> Self:
+    def sort(cls, row_P: Tensor, species_P: Tensor, n_rows: int, weight: Weight) -> Self:
         key_P = torch.unique(species_P.long() * n_rows + row_P.long())
         return cls(key_P % n_rows, key_P // n_rows, weight)
 
-    def within(self, start: int, n_chunk: int, like: Tensor) -> tuple[Tensor, float | Tensor]:
+    def within(self, start: int, n_chunk: int, like: Tensor) -> tuple[Tensor, Weight]:
         """Indices into the flat tile of the species from ``start`` on, and the weights there."""
         ends = torch.tensor([start, start + n_chunk], device=self.species_P.device)
         low, high = torch.searchsorted(self.species_P, ends).tolist()
@@ -167,7 +120,7 @@ class _Observed:
         return self.row_P[low:high] * n_chunk + (species_P - start), weight
 
 
-class _WeightedPairs(torch.autograd.Function):
+class _Walk(torch.autograd.Function):
     """The walk. Forward keeps the gradients: while a tile is at hand they cost little more than the value."""
 
     @staticmethod
@@ -176,16 +129,17 @@ class _WeightedPairs(torch.autograd.Function):
         location_BD: Tensor,
         species_SD: Tensor,
         background_KD: Tensor | None,
-        weights: PairWeights,
+        near_absent: tuple[Penalty, Weight],
+        far_absent: tuple[Penalty, Weight],
         observed: _Observed,
         mask_KS: Tensor | None,
     ) -> Tensor:
         wide_SD = widen(species_SD)
         gradient_SD = torch.zeros_like(wide_SD) if any(ctx.needs_input_grad) else None
-        near = _Block(weights.penalty, weights.unobserved, widen(location_BD), wide_SD, gradient_SD)
+        near = _Block(*near_absent, widen(location_BD), wide_SD, gradient_SD)
         total, gradients = near.walk(observed=observed), [near.gradient_RD, gradient_SD, None]
         if background_KD is not None:
-            far = _Block(weights.background_penalty, weights.background, widen(background_KD), wide_SD, gradient_SD)
+            far = _Block(*far_absent, widen(background_KD), wide_SD, gradient_SD)
             total += far.walk(mask_KS=mask_KS)
             gradients[2] = far.gradient_RD
         ctx.dtypes = [None if x is None else x.dtype for x in (location_BD, species_SD, background_KD)]
@@ -197,7 +151,7 @@ class _WeightedPairs(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         kept = zip(ctx.saved_tensors, ctx.dtypes, ctx.needs_input_grad, strict=False)
         scaled = [(gradient * saved).to(dtype) if wanted else None for saved, dtype, wanted in kept]
-        return (*scaled, None, None, None)
+        return (*scaled, None, None, None, None)
 
 
 class _Block:
@@ -209,13 +163,17 @@ class _Block:
     def __init__(
         self,
         penalty: Penalty,
-        weight: float | Tensor,
+        weight: Weight,
         input_RD: Tensor,
         species_SD: Tensor,
         gradient_SD: Tensor | None,
     ) -> None:
         self.penalty = penalty
-        self.curve = tile_curve(penalty)
+        self.curve = absence_curve(penalty)
+        if (
+            not isinstance(weight, Tensor) and weight == 0
+        ):  # no factor that slopes of observed pairs could be divided by
+            weight = input_RD.new_zeros(len(species_SD))
         self.weight_S = weight.to(input_RD) if isinstance(weight, Tensor) else None
         self.scale = 1.0 if isinstance(weight, Tensor) else weight
         self.input_RD = input_RD

@@ -1,8 +1,9 @@
-"""The negative curve of a penalty on a tile of logits: sums a species, and slopes, in buffers at hand.
+"""Fast in-place loss and gradient of assumed absences on a block of logits.
 
-The formulas are those of ``elementwise.py``, written for speed: one exponential a logit, whole powers
-by products, and for cross-entropy one logarithm for up to 64 logits. A penalty that names none of them as its
-``fast_curve`` is evaluated by its own ``negative`` and automatic differentiation.
+The formulas are those that ``penalties.py`` calls ``negative``, written for speed: one exponential a logit, whole
+powers by products, and for cross-entropy one logarithm for up to 64 logits. :func:`absence_curve` uses one only while
+it agrees with the penalty's ``negative``; else it differentiates that formula itself, so that an edit of the readable
+formula is never without effect.
 
 Shape legend: R rows of a tile, C species of a chunk, P observed pairs in it.
 
@@ -12,15 +13,15 @@ Notation: e = exp(x), p = e / (1 + e), q = 1 / (1 + e), l = log(1 + e) = -log q.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from presence_only.losses.powers import power_of
+from presence_only.losses.exact import power_of
 
 # What observed pairs are overwritten with: a logit at which the curves below are 0, and their slopes too.
 ABSENT = -1e4
@@ -30,6 +31,8 @@ _FLAT = {torch.float32: 20.0, torch.float64: 40.0}
 _HIGHEST = {torch.float32: 80.0, torch.float64: 700.0}
 # Powers of 2 that a product of (1 + e) may reach.
 _ROOM = {torch.float32: 120.0, torch.float64: 1000.0}
+# Logits at which a fast curve is compared with the penalty's own formula: tails, middle, and all margins between.
+_COMPARED = (-200.0, -60.0, *(x / 4 for x in range(-120, 121)), 60.0, 200.0)
 
 
 @dataclass(frozen=True)
@@ -56,18 +59,40 @@ class Tile:
 Curve = Callable[[Tile], tuple[Tensor, Tensor | None]]
 
 
-class HasNegative(Protocol):
+class HasNegative(Hashable, Protocol):
     """A penalty, as far as its negative curve goes."""
 
     def negative(self, logits: Tensor) -> Tensor:
         """The penalty of each logit if the species is absent, same shape, in nats."""
 
+    def fast_negative(self) -> Curve | None:
+        """A faster way to it, or None."""
 
-def tile_curve(penalty: HasNegative) -> Curve:
-    """The fastest way to a penalty's negative curve: sums a species (C,), and slopes (R, C) if wanted."""
-    named = getattr(penalty, "fast_curve", None)
-    curve: Curve | None = None if named is None else named()
-    return partial(_any, penalty=penalty) if curve is None else curve
+
+def absence_curve(penalty: HasNegative) -> Curve:
+    """A penalty's negative curve on a tile: sums per species (C,), and slopes (R, C) if wanted."""
+    fast = penalty.fast_negative()
+    if fast is not None and _agrees(penalty, type(penalty).negative, type(penalty).fast_negative):
+        return fast
+    return partial(_differentiated, penalty=penalty)
+
+
+@lru_cache(maxsize=256)
+def _agrees(penalty: HasNegative, formula: object, shortcut: object) -> bool:
+    """Whether the fast curve is the readable one; asked once for a penalty and its two methods."""
+    fast = penalty.fast_negative()
+    assert fast is not None
+    fast_N, own_N = _values_and_slopes(fast), _values_and_slopes(partial(_differentiated, penalty=penalty))
+    # Just above a margin a few digits are lost in the fast one's p - m.
+    return bool(torch.isclose(fast_N, own_N, rtol=1e-6, atol=1e-12).all())
+
+
+def _values_and_slopes(curve: Curve) -> Tensor:
+    """A curve at the logits of the comparison, each in a column of its own, so that sums are single terms."""
+    x_RC = torch.tensor([_COMPARED], dtype=torch.float64)
+    value_C, slope_RC = curve(Tile(x_RC, None, None, torch.empty_like(x_RC), torch.empty_like(x_RC), True))
+    assert slope_RC is not None
+    return torch.cat([value_C, slope_RC[0]])
 
 
 def focused_curve(gamma: float) -> Curve:
@@ -114,7 +139,7 @@ def _focused(tile: Tile, gamma: float) -> tuple[Tensor, Tensor | None]:
     return value_C, slope_RC.mul_(power_RC)
 
 
-def forgiving_curve(tile: Tile, gamma: float, margin: float) -> tuple[Tensor, Tensor | None]:
+def margined_curve(tile: Tile, gamma: float, margin: float) -> tuple[Tensor, Tensor | None]:
     """p_m^gamma log(1 + r) with p_m = max(p - m, 0) and r = p_m / (q + m), by a whole gamma >= 1.
 
     Its slope is p q p_m^(gamma - 1) [gamma log(1 + r) + r].
@@ -152,8 +177,8 @@ def entropy_curve(tile: Tile) -> tuple[Tensor, Tensor | None]:
     return terms_RC.sum(dim=0), slope_RC
 
 
-def _any(tile: Tile, penalty: HasNegative) -> tuple[Tensor, Tensor | None]:
-    """Whatever the penalty says."""
+def _differentiated(tile: Tile, penalty: HasNegative) -> tuple[Tensor, Tensor | None]:
+    """The penalty's own formula and its slope by automatic differentiation."""
     with torch.set_grad_enabled(tile.wants_slope):
         x_RC = tile.logits_RC.detach().requires_grad_(tile.wants_slope)
         terms_RC = penalty.negative(x_RC)

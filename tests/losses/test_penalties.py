@@ -7,14 +7,12 @@ import support.losses_reference as reference
 import torch
 from support.losses_reference import LOGITS, TOLERANCE, worst_error
 
-from presence_only.losses.elementwise import (
+from presence_only.losses.penalties import (
     Asymmetric,
     CrossEntropy,
     Focal,
     MaximumEntropy,
     Smoothed,
-    sigmoid,
-    sigmoid_power,
     smoothed,
 )
 
@@ -172,19 +170,3 @@ def test_smoothing_moves_hard_labels_and_none_costs_nothing():
     assert Smoothed(CrossEntropy(), 0.1).positive(x).tolist() == pytest.approx(expected, rel=1e-13)
     penalty = CrossEntropy()
     assert smoothed(penalty, 0.0) is penalty
-
-
-@pytest.mark.parametrize("exponent", [0.1, 0.3, 2.7, 7.3])
-def test_a_power_of_sigmoid_keeps_its_digits_down_to_the_smallest_number(exponent):
-    """There exp(g * x) has lost most: to the rounding of g and of the product, and each is 3e-6."""
-    x = torch.linspace(-86 / exponent, -60 / exponent, 400, dtype=torch.float32)
-    truth = [reference.truth(lambda v: reference.p_of(v) ** reference.mpf(exponent), v)[0] for v in x.tolist()]
-    power = sigmoid_power(x, exponent).tolist()
-    assert max(reference.relative_error(p, t, torch.float32) for p, t in zip(power, truth, strict=True)) < 5e-6
-    assert sigmoid_power(x, 0.0).eq(1).all()
-
-
-def test_the_slope_of_sigmoid_survives_its_rounding_to_one():
-    x = torch.tensor([30.0], dtype=torch.float32, requires_grad=True)
-    (slope,) = torch.autograd.grad(sigmoid(x).sum(), x)
-    assert float(slope) == pytest.approx(math.exp(-30.0), rel=1e-6)

@@ -1,16 +1,18 @@
-"""The fused head against the plain losses, over every loss and penalty that has the form."""
+"""Dense losses in chunks of species against the same from all logits, over losses and penalties."""
 
 import math
 
 import pytest
 import torch
+from support.losses import describe
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from presence_only import losses
-from presence_only.losses import fused
-from presence_only.losses.batch import LossBatch, TrainingCounts
-from presence_only.losses.fused import fused_loss, is_dense
-from presence_only.losses.registry import build_loss, loss_names, parse_variant
+from presence_only.losses import chunks
+from presence_only.losses.base import LossBatch, TrainingCounts
+from presence_only.losses.chunks import loss_in_chunks
+from presence_only.losses.pair_weights import PairWeights
+from presence_only.losses.registry import loss_names, parse_variant
 
 B, K, S, D = 96, 70, 203, 12
 COUNTS = TrainingCounts(500, torch.arange(S, dtype=torch.float64) + 1)
@@ -33,22 +35,20 @@ MORE_VARIANTS = (
 
 
 def build(variant):
-    return build_loss(parse_variant(variant, "variants.tested"), COUNTS)
+    return parse_variant(variant, "variants.tested").build(COUNTS)
 
 
-def describe(variant):
-    return "-".join(str(value) for value in variant.values())
-
-
-# A loss that is registered and has the form is found by its name.
-VARIANTS = tuple(v for v in ({"loss": name} for name in loss_names()) if is_dense(build(v))) + MORE_VARIANTS
+# A dense loss that is registered is found by its name.
+VARIANTS = (
+    tuple(v for v in ({"loss": name} for name in loss_names()) if isinstance(build(v), PairWeights)) + MORE_VARIANTS
+)
 every_loss = pytest.mark.parametrize("variant", VARIANTS, ids=describe)
 
 
 @pytest.fixture(autouse=True)
 def _small_tiles(monkeypatch):
     """Chunks of 64 species: 203 are three and a rest."""
-    monkeypatch.setattr(fused, "TILE", 1)
+    monkeypatch.setattr(chunks, "TILE", 1)
 
 
 class Case:
@@ -77,8 +77,8 @@ class Case:
     def leaves(self):
         return [x for x in (self.location_BD, self.species_SD, self.background_KD) if x is not None]
 
-    def fused(self):
-        return fused_loss(
+    def chunks(self):
+        return loss_in_chunks(
             self.loss,
             self.location_BD,
             self.species_SD,
@@ -88,7 +88,7 @@ class Case:
             background_mask_KS=self.mask_KS,
         )
 
-    def plain(self, double=False):
+    def all_logits(self, double=False):
         near, species, far = (
             None if x is None else (x.double() if double else x)
             for x in (self.location_BD, self.species_SD, self.background_KD)
@@ -106,9 +106,9 @@ def relative(got, expected):
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("scale", [0.1, 1.0, 12.0])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 5e-7), (torch.float64, 1e-12)])
-def test_value_and_gradients_equal_the_plain_loss(variant, masked, scale, dtype, tolerance):
+def test_value_and_gradients_equal_those_from_all_logits(variant, masked, scale, dtype, tolerance):
     case = Case(variant, dtype, scale, masked)
-    got, expected = case.fused(), case.plain(double=True)
+    got, expected = case.chunks(), case.all_logits(double=True)
     assert got.dtype == dtype
     assert relative(got, expected) < tolerance
     for mine, theirs in zip(*(torch.autograd.grad(x, case.leaves) for x in (got, expected)), strict=True):
@@ -135,7 +135,7 @@ def test_the_public_functions_are_the_same_losses():
     for variant, expected in pairs:
         loss = build(variant)
         far = far_KD if loss.needs_background else None
-        got = fused_loss(loss, near_BD, species_SD, torch.arange(B), species_B, background_KD=far)
+        got = loss_in_chunks(loss, near_BD, species_SD, torch.arange(B), species_B, background_KD=far)
         torch.testing.assert_close(got, expected, rtol=1e-12, atol=0)
 
 
@@ -144,7 +144,7 @@ def test_the_public_functions_are_the_same_losses():
 def test_finite_and_equal_at_saturated_logits(variant, dtype):
     case = Case(variant, dtype, scale=1e4)
     assert (case.location_BD @ case.species_SD.T).abs().max() > 1e4
-    got, expected = case.fused(), case.plain(double=True)
+    got, expected = case.chunks(), case.all_logits(double=True)
     assert relative(got, expected) < 1e-6
     for mine, theirs in zip(*(torch.autograd.grad(x, case.leaves) for x in (got, expected)), strict=True):
         assert mine.isfinite().all()
@@ -155,8 +155,8 @@ def test_finite_and_equal_at_saturated_logits(variant, dtype):
 @every_loss
 def test_scaled_used_twice_and_differentiated_again(variant):
     case = Case(variant)
-    expected = torch.autograd.grad(case.plain(), case.leaves)
-    value = case.fused()
+    expected = torch.autograd.grad(case.all_logits(), case.leaves)
+    value = case.chunks()
     once = torch.autograd.grad(3.0 * value, case.leaves, retain_graph=True)
     for mine, theirs in zip(once, expected, strict=True):
         torch.testing.assert_close(mine, 3.0 * theirs, rtol=1e-11, atol=1e-15)
@@ -171,9 +171,9 @@ def test_scaled_used_twice_and_differentiated_again(variant):
 @every_loss
 def test_steps_that_accumulate_leave_the_gradients_of_others_alone(variant):
     case = Case(variant)
-    case.fused().backward()
+    case.chunks().backward()
     first = [leaf.grad.clone() for leaf in case.leaves]
-    case.fused().backward()
+    case.chunks().backward()
     for leaf, once in zip(case.leaves, first, strict=True):
         torch.testing.assert_close(leaf.grad, 2 * once, rtol=1e-12, atol=0)
 
@@ -183,15 +183,15 @@ def test_only_the_gradients_asked_for(wanted):
     case = Case({"loss": "an_full"})
     for index, leaf in enumerate(case.leaves):
         leaf.requires_grad_(index in wanted)
-    value = case.fused()
-    torch.testing.assert_close(value.detach(), case.plain().detach(), rtol=1e-12, atol=0)
+    value = case.chunks()
+    torch.testing.assert_close(value.detach(), case.all_logits().detach(), rtol=1e-12, atol=0)
     assert value.requires_grad == bool(wanted)
     if not wanted:
         return
     value.backward()
     got = [leaf.grad for leaf in case.leaves]
     assert [gradient is not None for gradient in got] == [index in wanted for index in range(3)]
-    expected = torch.autograd.grad(case.plain(), [case.leaves[index] for index in wanted])
+    expected = torch.autograd.grad(case.all_logits(), [case.leaves[index] for index in wanted])
     for mine, theirs in zip((got[index] for index in wanted), expected, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-15)
 
@@ -202,8 +202,8 @@ def test_an_empty_batch_is_a_0_that_back_propagates(variant, rows, species):
     case = Case(variant, rows=rows, species=0 if species == 0 else S)
     if species == 0:
         case.row_P, case.species_P = case.row_P[:0], case.species_P[:0]
-        case.loss = build_loss(parse_variant(variant, "v"), TrainingCounts(500, torch.zeros(0, dtype=torch.float64)))
-    value = case.fused()
+        case.loss = parse_variant(variant, "v").build(TrainingCounts(500, torch.zeros(0, dtype=torch.float64)))
+    value = case.chunks()
     assert value.item() == 0
     for gradient in torch.autograd.grad(value, case.leaves):
         assert not gradient.any()
@@ -214,8 +214,8 @@ def test_a_batch_without_positives_and_one_without_background_sites():
         case = Case(variant, sites=sites)
         if sites:
             case.row_P, case.species_P = case.row_P[:0], case.species_P[:0]
-        torch.testing.assert_close(case.fused(), case.plain(), rtol=1e-12, atol=0)
-        both = (torch.autograd.grad(x, case.leaves) for x in (case.fused(), case.plain()))
+        torch.testing.assert_close(case.chunks(), case.all_logits(), rtol=1e-12, atol=0)
+        both = (torch.autograd.grad(x, case.leaves) for x in (case.chunks(), case.all_logits()))
         for mine, theirs in zip(*both, strict=True):
             torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-15)
 
@@ -225,7 +225,7 @@ def test_nan_propagates(variant):
     case = Case(variant)
     with torch.no_grad():
         case.species_SD[100] = math.nan
-    value = case.fused()
+    value = case.chunks()
     assert value.isnan()
     location, species, *_ = torch.autograd.grad(value, case.leaves)
     assert location.isnan().all()
@@ -235,9 +235,9 @@ def test_nan_propagates(variant):
 
 def test_half_precision_is_computed_in_float32():
     case = Case({"loss": "an_full"}, torch.bfloat16)
-    value = case.fused()
+    value = case.chunks()
     assert value.dtype == torch.float32
-    expected = case.plain(double=True)
+    expected = case.all_logits(double=True)
     assert relative(value, expected) < 1e-6
     for mine, theirs in zip(*(torch.autograd.grad(x, case.leaves) for x in (value, expected)), strict=True):
         assert mine.dtype == torch.bfloat16
@@ -263,17 +263,17 @@ class Largest(TorchDispatchMode):
 def test_nothing_as_large_as_all_pairs_is_ever_made(variant):
     case = Case(variant, rows=400, sites=400)
     with Largest() as largest:
-        case.fused().backward()
+        case.chunks().backward()
     # Three tiles of 64 species live in one buffer.
-    assert largest.numel <= 400 * 3 * fused.NARROWEST < 400 * S
+    assert largest.numel <= 400 * 3 * chunks.NARROWEST < 400 * S
     with Largest() as largest:
-        case.plain().backward()
+        case.all_logits().backward()
     assert largest.numel >= 400 * S
 
 
 def test_a_second_derivative_is_refused():
     case = Case({"loss": "bce"})
-    (gradient,) = torch.autograd.grad(case.fused().square(), [case.location_BD], create_graph=True)
+    (gradient,) = torch.autograd.grad(case.chunks().square(), [case.location_BD], create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
 
@@ -290,8 +290,8 @@ def test_a_second_derivative_is_refused():
     ],
     ids=describe,
 )
-def test_losses_that_draw_or_compare_sites_are_no_such_sum(variant):
-    assert not is_dense(build(variant))
+def test_losses_that_draw_or_compare_sites_are_not_dense(variant):
+    assert not isinstance(build(variant), PairWeights)
 
 
 @pytest.mark.parametrize(
@@ -308,4 +308,4 @@ def test_bad_input_is_one_sentence(change, message):
     for name, value in change.items():
         setattr(case, name, value)
     with pytest.raises(ValueError, match=message):
-        case.fused()
+        case.chunks()

@@ -1,3 +1,5 @@
+"""Fast curves of assumed absences against 50 digits and against the penalties that they stand for."""
+
 from functools import partial
 
 import mpmath
@@ -5,8 +7,11 @@ import pytest
 import support.losses_reference as reference
 import torch
 
-from presence_only.losses.elementwise import Asymmetric, CrossEntropy, Focal, MaximumEntropy, Smoothed
-from presence_only.losses.tiles import ABSENT, Tile, tile_curve
+from presence_only.common.registry import resolve
+from presence_only.losses import fast_curves
+from presence_only.losses.fast_curves import ABSENT, Tile, absence_curve
+from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, MaximumEntropy, Smoothed
+from presence_only.losses.registry import PENALTIES
 
 CURVES = {
     "bce": (CrossEntropy(), partial(reference.bce, y=0)),
@@ -31,7 +36,7 @@ def evaluate(penalty, logits_RC, mask_RC=None, taken_P=None, wants_slope=True):
     if taken_P is not None:
         x_RC.view(-1)[taken_P] = ABSENT
     tile = Tile(x_RC, mask_RC, taken_P, torch.empty_like(x_RC), torch.empty_like(x_RC), wants_slope)
-    return tile_curve(penalty)(tile)
+    return absence_curve(penalty)(tile)
 
 
 @pytest.mark.parametrize("name", CURVES)
@@ -85,7 +90,57 @@ def test_without_a_slope_the_value_is_the_same(name):
     torch.testing.assert_close(value_C, evaluate(CURVES[name][0], x_RC)[0], rtol=1e-14, atol=0)
 
 
-def test_a_penalty_without_a_formula_is_evaluated_by_its_own():
+def differentiates(penalty):
+    """Whether a penalty's negative curve is evaluated by its own formula."""
+    used = absence_curve(penalty)
+    return getattr(used, "func", used) is fast_curves._differentiated
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_a_fast_curve_is_used_where_there_is_one(name):
+    without = name in ("focal_half", "asl_no_gamma", "asl_faint_clip")
+    assert (CURVES[name][0].fast_negative() is None) == differentiates(CURVES[name][0]) == without
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_every_penalty_of_params_yaml_has_a_fast_curve_that_agrees(name):
+    assert not differentiates(resolve(PENALTIES[name])())
+
+
+def steeper(logits):
+    return 1.5 * torch.nn.functional.softplus(logits) + 0.1 * logits
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_an_edit_of_the_readable_formula_is_followed(name, monkeypatch):
+    kind = resolve(PENALTIES[name])
+    evaluate(kind(), torch.zeros(2, 2, dtype=torch.float64))  # what was found before must not stick
+    monkeypatch.setattr(kind, "negative", lambda self, logits: steeper(logits))
+    assert_is_steeper(kind())
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_a_subclass_with_another_formula_is_followed(name):
+    kind = resolve(PENALTIES[name])
+    assert_is_steeper(type("Steeper", (kind,), {"negative": lambda self, logits: steeper(logits)})())
+
+
+def assert_is_steeper(penalty):
+    x_RC = torch.linspace(-9, 9, 12, dtype=torch.float64).view(4, 3)
+    value_C, slope_RC = evaluate(penalty, x_RC)
+    torch.testing.assert_close(value_C, steeper(x_RC).sum(dim=0), rtol=1e-12, atol=0)
+    torch.testing.assert_close(slope_RC, 1.5 * torch.sigmoid(x_RC) + 0.1, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("wrong", [fast_curves.entropy_curve, fast_curves.focused_curve(1.0)])
+def test_a_fast_curve_of_another_formula_is_not_used(wrong):
+    penalty = type("Mistaken", (CrossEntropy,), {"fast_negative": lambda self: wrong})()
+    x_RC = torch.linspace(-9, 9, 12, dtype=torch.float64).view(4, 3)
+    value_C, _ = evaluate(penalty, x_RC)
+    torch.testing.assert_close(value_C, torch.nn.functional.softplus(x_RC).sum(dim=0), rtol=1e-12, atol=0)
+
+
+def test_a_penalty_without_a_fast_curve_is_evaluated_by_its_own():
     penalty = Smoothed(CrossEntropy(), 0.1)
     x_RC = torch.linspace(-40, 40, 24, dtype=torch.float64).view(6, 4)
     taken_P = torch.tensor([0, 9])
