@@ -48,7 +48,10 @@ EDITS = {
     "a new penalty": (
         [
             ("losses/halved.py", NEW_PENALTY),
-            ("losses/registry.py", ("PENALTIES = {", 'PENALTIES = {\n    "new": "presence_only.losses.halved:Halved",')),
+            (
+                "losses/registry.py",
+                ("PENALTIES = {", 'PENALTIES = {\n    "new": "presence_only.losses.halved:Halved",'),
+            ),
         ],
         set(),
     ),
