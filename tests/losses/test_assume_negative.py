@@ -135,10 +135,10 @@ def test_the_gradient_of_the_sampled_loss_is_unbiased():
     targets = torch.zeros(1, 10)
     targets[0, 2] = 1
     (exact,) = torch.autograd.grad(AssumeNegativeLoss(4.0, 0)(logits, targets), logits)
-    repeated = logits.expand(20_000, 10)
-    loss = AssumeNegativeLoss(4.0, 3)(repeated, targets.expand(20_000, 10), generator=source)
+    repeated = logits.expand(5_000, 10)
+    loss = AssumeNegativeLoss(4.0, 3)(repeated, targets.expand(5_000, 10), generator=source)
     (sampled,) = torch.autograd.grad(loss, logits)
-    torch.testing.assert_close(sampled, exact, rtol=0.05, atol=0)
+    torch.testing.assert_close(sampled, exact, rtol=0.1, atol=0)
     assert float(sampled[0, 2]) == pytest.approx(float(exact[0, 2]), rel=1e-12)  # positives are not sampled
 
 

@@ -1,5 +1,6 @@
 """Public losses of one prediction and one target tensor, element by element."""
 
+import inspect
 import math
 
 import pytest
@@ -221,3 +222,27 @@ def test_pos_weights_count_in_float64():
     # float32 counts stop at 2^24
     many = torch.ones(1, 1).expand(2**24 + 2, 1)
     assert compute_pos_weights(many).item() == 1 / (2**24 + 3)
+
+
+# Names, order and defaults are promised; what follows a star may be added to.
+PROMISED = {
+    focal_loss: "logits, targets, alpha=0.25, gamma=2.0, reduction='mean'",
+    asymmetric_loss: "logits, targets, gamma_pos=0.0, gamma_neg=2.0, clip=0.05, reduction='mean'",
+    AssumeNegativeLoss: "pos_lambda=4.0, neg_samples=1024, label_smoothing=0.0",
+    AssumeNegativeLoss.forward: "self, logits, targets",
+    masked_mse: "pred, target",
+    compute_pos_weights: "species_targets, smoothing=1.0",
+    MultiTaskLoss: "species_weight=1.0, env_weight=0.5, habitat_weight=0.0, pos_weight=None, species_loss='bce', "
+    "focal_alpha=0.5, focal_gamma=2.0, pos_lambda=4.0, neg_samples=1024, label_smoothing=0.0, asl_gamma_pos=0.0, "
+    "asl_gamma_neg=2.0, asl_clip=0.05, reduction='mean'",
+    MultiTaskLoss.forward: "self, predictions, targets, compute_env_loss=True",
+    BinaryFocalLoss: "gamma=2.0, from_logits=False",
+    BinaryFocalLoss.forward: "self, pred, targets",
+}
+
+
+@pytest.mark.parametrize("public", PROMISED, ids=lambda value: value.__qualname__)
+def test_names_order_and_defaults_of_arguments_are_those_promised(public):
+    positional = [p for p in inspect.signature(public).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    shown = [p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in positional]
+    assert ", ".join(shown) == PROMISED[public]
