@@ -14,6 +14,7 @@ from presence_only.common.errors import DataError, UserError
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
+from presence_only.data.truth import SurveyTruth
 from presence_only.evaluation.metrics import auc_roc
 from presence_only.pipeline.fingerprint import Fingerprints
 
@@ -53,7 +54,7 @@ def survey():
     truth_MS = (np.abs(covariates_MC[:, :1] - list(OPTIMUM.values())) < 0.35).astype(np.int8)
     truth_MS[:40, 2] = -1
     sites_M2 = np.stack([np.linspace(0, 9, 150), np.zeros(150)], axis=1)
-    return Survey(sites_M2, covariates_MC, truth_MS, tuple(OPTIMUM), ("t", "noise"))
+    return Survey(sites_M2, covariates_MC, SurveyTruth.of_matrix(truth_MS), tuple(OPTIMUM), ("t", "noise"))
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +74,7 @@ def test_a_plain_niche_is_recovered(method, background):
     # All species in one group: else its sites hold nothing that tells where a lone plant is not.
     baseline = fit_baseline(method, data(unknown=True, groups=("all",) * 3), background, 0)
     truth = survey()
-    auc_S = auc_roc(baseline.scores(truth.covariates_MC), truth.truth_MS)
+    auc_S = auc_roc(baseline.scores(truth.covariates_MC), truth.truth)
     # The penalty flattens a quadratic of 30 records.
     assert (auc_S > 0.85).all(), auc_S
 
@@ -153,7 +154,7 @@ def test_species_are_scored_where_they_were_surveyed():
     assert table.columns == ["species", "ap", "auc_roc"]
     assert table["species"].to_list() == list(OPTIMUM)
     scores_M = baseline.scores(truth.covariates_MC)[40:, 2]
-    present_M = truth.truth_MS[40:, 2] == 1
+    present_M = truth.truth.matrix()[40:, 2] == 1
     pairs = scores_M[present_M][:, None] - scores_M[~present_M]
     assert table["auc_roc"][2] == pytest.approx(np.mean((pairs > 0) + 0.5 * (pairs == 0)))
 

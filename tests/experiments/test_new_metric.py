@@ -91,7 +91,7 @@ def test_a_plain_metric_of_one_entry_goes_all_the_way(study, monkeypatch, capsys
     # The values are those of a loop over species, and of a loop over sites.
     cell, survey = CellFiles("virtual", "bce"), study.survey
     logits_MS = load_model(cell.encoder(0)).predict(survey.sites_M2, survey.covariates_MC)
-    present_MS = survey.truth_MS == 1
+    present_MS = survey.truth.matrix() == 1
     by_species = [slow_precision(logits_MS[:, s], present_MS[:, s]) for s in range(5)]
     by_site = [slow_precision(logits_MS[m], present_MS[m]) for m in range(50)]
     for path, expected in ((cell.per_species, by_species), (cell.per_site, by_site)):

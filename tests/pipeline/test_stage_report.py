@@ -48,7 +48,7 @@ def write_cell(cell, data, offset):
         cell.encoder(seed).parent.mkdir(parents=True)
         model.save(cell.encoder(seed))
         write_json(cell.history(seed), {"loss": [0.7, 0.6 - seed / 10], "steps": 4})
-        result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth_MS)
+        result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth)
         found.append(pl.DataFrame({"seed": seed, "species": data.survey.species} | result.per_species))
         sites.append(pl.DataFrame({"seed": seed} | result.per_site))
     for path, tables in ((cell.per_species, found), (cell.per_site, sites)):
@@ -103,7 +103,7 @@ def test_what_it_reads(study):
     assert [set(own.scores) for own in found.maps] == [set(VARIANTS)] * len(found.maps)
     one = found.maps[0]
     s = study.survey.species.index(one.species)
-    np.testing.assert_array_equal(one.truth_M, study.survey.truth_MS[:, s])
+    np.testing.assert_array_equal(one.truth_M, study.survey.truth.matrix()[:, s])
     model = load_model(cell.encoder(0))
     logits = model.predict(study.survey.sites_M2, study.survey.covariates_MC)[:, s]
     np.testing.assert_allclose(one.scores["bce"], 1 / (1 + np.exp(-logits)), rtol=1e-5)

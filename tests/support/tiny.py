@@ -8,6 +8,7 @@ from presence_only.data.dataset import Dataset
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
+from presence_only.data.truth import SurveyTruth
 
 PARAMS = {
     "study": {"name": "tiny", "datasets": ["virtual"], "variants": ["bce", "an_full"], "seeds": [0, 1]},
@@ -62,5 +63,11 @@ def dataset(*, rows=60, species=5, covariates=2, input="both", seed=0, per_row=1
     survey_sites = np.stack([rng.uniform(-180, 180, 50), rng.uniform(-90, 90, 50)], axis=1)
     survey_band = np.clip(((survey_sites[:, 1] + 90) / 180 * species).astype(int), 0, species - 1)
     truth = (survey_band[:, None] == np.arange(species)).astype(np.int8)
-    survey = Survey(survey_sites, rng.normal(size=(50, covariates)).astype(np.float32), truth, records.species, names)
+    survey = Survey(
+        survey_sites,
+        rng.normal(size=(50, covariates)).astype(np.float32),
+        SurveyTruth.of_matrix(truth),
+        records.species,
+        names,
+    )
     return Dataset(TrainingData(records, background, input=input), survey)

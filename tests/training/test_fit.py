@@ -61,7 +61,7 @@ def test_the_callers_random_stream_is_left_alone():
 def test_training_learns_the_ranges():
     data = tiny.dataset(rows=400, input="coordinates")
     model, history = train("an_full", data=data, epochs=60, learning_rate=0.01)
-    result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth_MS)
+    result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth)
     assert result.summary["species_map"] > 0.7
     assert history.loss[-1] < history.loss[0]
     assert not model.training
@@ -143,7 +143,7 @@ def test_the_sampled_head_learns_and_is_fixed_by_its_seed():
     own = {"data": data, "head": "sampled", "sampled_species": 2, "learning_rate": 0.01, "batch_size": 8}
     assert train("an_full", **own)[1].loss == train("an_full", **own)[1].loss
     model, _ = train("an_full", epochs=15, **own)
-    result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth_MS)
+    result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth)
     assert result.summary["species_map"] > 0.6
 
 

@@ -289,7 +289,7 @@ def score_species(baseline: Baseline, survey: Survey) -> pl.DataFrame:
     """
     scores_MS = baseline.scores(survey.covariates_MC)
     metrics = [metric for metric in METRICS.values() if metric.unit == "species"]
-    values = {metric.column: metric.function(scores_MS, survey.truth_MS) for metric in metrics}
+    values = {metric.column: metric.function(scores_MS, survey.truth) for metric in metrics}
     return pl.DataFrame({"species": survey.species} | values)
 
 

@@ -17,7 +17,9 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from presence_only.evaluation.matrix import Matrix, Truth, matrices
+from presence_only.common.matrices import Matrix
+from presence_only.data.truth import SurveyTruth
+from presence_only.evaluation.matrix import matrices
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -45,7 +47,7 @@ class Curve(NamedTuple):
     n: Ints
 
 
-def precision_recall(scores_MS: Array | Matrix, truth_MS: Array | Truth, recall_G: Floats = RECALLS) -> Curve:
+def precision_recall(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth, recall_G: Floats = RECALLS) -> Curve:
     """Precision at given recalls, averaged over the species that are present somewhere.
 
     The precision of a species at recall r is that at the highest threshold which finds at least the
@@ -85,7 +87,7 @@ def precision_recall(scores_MS: Array | Matrix, truth_MS: Array | Truth, recall_
     return Curve(recall_G, mean_G, np.full(len(recall_G), n_species))
 
 
-def calibration(scores_MS: Array | Matrix, truth_MS: Array | Truth, edge_G: Floats = LOGIT_EDGES) -> Curve:
+def calibration(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth, edge_G: Floats = LOGIT_EDGES) -> Curve:
     """How often a species is present where its score is about so high, pooled over all pairs.
 
     A score of presence-only training is no probability: the curve shows what it is worth on this survey,
@@ -155,7 +157,7 @@ def calibration_error(curve: pl.DataFrame) -> tuple[float, float]:
     return float(np.average(np.abs(gap), weights=n)), float(np.average(gap, weights=n))
 
 
-def species_parts(scores_MS: Array | Matrix, truth_MS: Array | Truth) -> Iterator[tuple[slice, Array, Array]]:
+def species_parts(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Iterator[tuple[slice, Array, Array]]:
     """Some species at a time: which, their scores (M, s) and their truth (M, s).
 
     Raises:

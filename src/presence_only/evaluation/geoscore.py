@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from presence_only.common.arrays import mean_where_defined
-from presence_only.evaluation.matrix import Matrix, Truth, matrices
+from presence_only.common.matrices import Matrix
+from presence_only.data.truth import SurveyTruth
+from presence_only.evaluation.matrix import matrices
 from presence_only.evaluation.metrics import average_precision, sample_average_precision
 
 Array = NDArray[Any]
@@ -54,7 +56,7 @@ class GeoScore:
 
 def geoscore(
     scores_MS: Array | Matrix,
-    truth_MS: Array | Truth,
+    truth_MS: Array | SurveyTruth,
     effort_M: Array,
     *,
     watchlist_S: Array | None = None,
@@ -140,7 +142,7 @@ def _transformed(name: str, value: float) -> float:
     return value
 
 
-def _lists(scores: Matrix, truth: Truth, logit: float) -> tuple[Floats, Floats, Floats]:
+def _lists(scores: Matrix, truth: SurveyTruth, logit: float) -> tuple[Floats, Floats, Floats]:
     """Of every site the number of species predicted, present, and both; only surveyed ones count."""
     n_sites, n_species = scores.shape
     counts = np.zeros((3, n_sites))
@@ -154,7 +156,7 @@ def _lists(scores: Matrix, truth: Truth, logit: float) -> tuple[Floats, Floats, 
     return counts[0], counts[1], counts[2]
 
 
-def _watched(scores: Matrix, truth: Truth, watchlist_S: Array) -> float:
+def _watched(scores: Matrix, truth: SurveyTruth, watchlist_S: Array) -> float:
     """Mean average precision over sites of the watched species."""
     index_Q = np.flatnonzero(watchlist_S)
     if not len(index_Q):

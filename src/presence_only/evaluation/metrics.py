@@ -1,7 +1,7 @@
 """Metrics of a species range model: average precision, AUC, and the table of all that an evaluation reports.
 
 Shape legend: M survey sites, S species, U units (species or sites), N surveyed scores of one unit, P presences of
-some units. Scores and truth are (M, S), as arrays or as a :class:`~presence_only.evaluation.matrix.Matrix` that makes
+some units. Scores and truth are (M, S), as arrays or as a :class:`~presence_only.common.matrices.Matrix` that makes
 a part when asked for it; truth is 1 present, 0 absent, -1 not surveyed, and what was not surveyed has no influence.
 
 Average precision and AUC see the order of the scores alone, so logits and probabilities serve equally; neither says
@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from presence_only.common.arrays import mean_where_defined
-from presence_only.evaluation.matrix import Dense, Matrix, Truth, matrices
+from presence_only.common.matrices import Matrix, as_matrix
+from presence_only.data.truth import SurveyTruth, as_truth
+from presence_only.evaluation.matrix import matrices
 from presence_only.evaluation.ranking import Formula, OfRanks, Ranks, Unit, per_unit
 
 Array = NDArray[Any]
@@ -50,7 +52,7 @@ class Metric:
     meaning: str
     formula: Formula
 
-    def function(self, scores_MS: Array | Matrix, truth_MS: Array | Truth) -> Floats:
+    def function(self, scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Floats:
         """One value per unit, NaN where undefined.
 
         Args:
@@ -113,12 +115,12 @@ def in_tables() -> dict[str, Metric]:
     return dict(sorted(METRICS.items(), key=lambda item: item[1].unit == "site"))
 
 
-def average_precision(scores_MS: Array | Matrix, truth_MS: Array | Truth) -> Floats:
+def average_precision(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Floats:
     """Average precision over the surveyed sites for every species (S,); NaN for one without presences."""
     return per_unit("species", *matrices(scores_MS, truth_MS), [_AP])[0]
 
 
-def sample_average_precision(scores_MS: Array | Matrix, truth_MS: Array | Truth) -> Floats:
+def sample_average_precision(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Floats:
     """Average precision over the surveyed species for every site (M,); NaN for one without presences.
 
     It compares the scores of different species, so it also asks whether they share one scale. Where all
@@ -128,7 +130,7 @@ def sample_average_precision(scores_MS: Array | Matrix, truth_MS: Array | Truth)
     return per_unit("site", *matrices(scores_MS, truth_MS), [_AP])[0]
 
 
-def auc_roc(scores_MS: Array | Matrix, truth_MS: Array | Truth) -> Floats:
+def auc_roc(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Floats:
     """Area under the ROC curve over the surveyed sites for every species (S,).
 
     It is NaN for a species without presences or without absences.
@@ -158,7 +160,7 @@ class Evaluation:
         return table[METRICS[metric].column]
 
 
-def evaluate(scores_MS: Array | Matrix, truth_MS: Array | Truth) -> Evaluation:
+def evaluate(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Evaluation:
     """Score every species and every site by every metric.
 
     Metrics of sites are left undefined where there are more than ``SITES_LIMIT`` sites, as in a grid
@@ -179,8 +181,8 @@ def evaluate(scores_MS: Array | Matrix, truth_MS: Array | Truth) -> Evaluation:
     n_presences, n_surveyed = truth.presences_per_species(), truth.surveyed_per_species()
     prevalence = np.divide(n_presences, n_surveyed, out=np.full(n_species, np.nan), where=n_surveyed > 0)
 
-    if not isinstance(scores, Dense) and n_sites * n_species <= _WHOLE_SCORES:
-        scores, truth = Dense(scores.columns(slice(None))), Dense(truth.columns(slice(None)))
+    if n_sites * n_species <= _WHOLE_SCORES:
+        scores, truth = as_matrix(scores.columns(slice(None))), as_truth(truth.columns(slice(None)))
 
     def columns(unit: Unit) -> dict[str, Array]:
         metrics = [metric for metric in METRICS.values() if metric.unit == unit]

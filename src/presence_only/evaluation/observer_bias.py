@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from presence_only.common.matrices import Matrix
+from presence_only.data.truth import SurveyTruth
 from presence_only.evaluation.breakdown import ap_by_effort, effort_correlation, quantile_classes
 from presence_only.evaluation.geoscore import geoscore
-from presence_only.evaluation.matrix import Matrix, Truth
 
 Array = NDArray[Any]
 
 
 def observer_numbers(
     scores_MS: Array | Matrix,
-    truth_MS: Array | Truth,
+    truth_MS: Array | SurveyTruth,
     effort_M: Array,
     *,
     watchlist_S: Array | None = None,

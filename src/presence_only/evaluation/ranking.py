@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from presence_only.evaluation.matrix import Matrix
+from presence_only.common.matrices import Matrix
 
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
@@ -176,7 +176,7 @@ def per_unit(unit: Unit, scores: Matrix, truth: Matrix, formulas: Sequence[Formu
         NaN for a unit without presences among what was surveyed.
 
     Raises:
-        ValueError: If truth holds another value than 1, 0 and -1, or a surveyed score is NaN.
+        ValueError: If a surveyed score is NaN.
     """
     n_sites, n_species = truth.shape
     n_units, n_ranked = (n_species, n_sites) if unit == "species" else (n_sites, n_species)
@@ -215,11 +215,7 @@ def per_unit(unit: Unit, scores: Matrix, truth: Matrix, formulas: Sequence[Formu
 def open_block(unit: Unit, scores_UN: Array, truth_UN: Array, start: int) -> Block:
     """Some units' scores and truth, copied and checked; ``start`` is the number of the first, for messages."""
     scores_UN, truth_UN = _as_float(_copied(scores_UN)), _copied(truth_UN)
-    lowest, highest = truth_UN.min(), truth_UN.max()
-    if lowest < -1 or highest > 1:
-        found = lowest if lowest < -1 else highest
-        raise ValueError(f"truth holds {found}: it must be 1 present, 0 absent or -1 not surveyed")
-    surveyed_UN = truth_UN >= 0 if lowest < 0 else None
+    surveyed_UN = truth_UN >= 0 if truth_UN.min() < 0 else None
     wrong_UN = np.isnan(scores_UN)
     if surveyed_UN is not None:
         wrong_UN &= surveyed_UN

@@ -95,7 +95,7 @@ def evaluate_seed(cell: CellFiles, first_seed: int, seed: int, progressed: Progr
     scores = model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M)
     # Of a grid of the world the evaluation keeps no values per site.
     ap_M = result.values("sample_map") if len(survey.sites_M2) <= SITES_LIMIT else None
-    observed = observer_numbers(scores, survey.truth_MS, effort_M, ap_M=ap_M)
+    observed = observer_numbers(scores, survey.truth, effort_M, ap_M=ap_M)
     numbers = result.summary | numbers | {name: observed[name] for name in OBSERVER_NUMBERS}
     species = {"species": np.array(survey.species), "n_records": records.records_per_species()}
     species |= {"mean_score": mean_scores(scores)} | result.per_species | by_species
@@ -124,8 +124,8 @@ def mean_scores(scores: Scores) -> NDArray[np.float64]:
 def curves(scores: Scores, survey: Survey, seed: int) -> pl.DataFrame:
     """Precision against recall and share present against score, of one seed: one row per point."""
     points = {
-        "precision_recall": precision_recall(scores, survey.truth_MS),
-        "calibration": calibration(scores, survey.truth_MS),
+        "precision_recall": precision_recall(scores, survey.truth),
+        "calibration": calibration(scores, survey.truth),
     }
     return pl.concat(
         [

@@ -26,7 +26,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from presence_only.common.errors import DataError
-from presence_only.occurrences.packed import (
+from presence_only.occurrences.unpacking import (
     BLOCK_BYTES,
     LIMITS,
     Archive,

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from presence_only.common.errors import DataError
-from presence_only.occurrences import tables
-from presence_only.occurrences.packed import Limits
-from presence_only.occurrences.tables import Columns, Dialect, read_table, read_text
+from presence_only.occurrences import table_reading
+from presence_only.occurrences.table_reading import Columns, Dialect, read_table, read_text
+from presence_only.occurrences.unpacking import Limits
 
 WANTED = Columns(required=("decimalLatitude", "species"), optional=("year", "issue"))
 HEADER = "gbifID\tspecies\tlocality\tdecimalLatitude\tyear"
@@ -98,7 +98,7 @@ class TestForms:
         assert rows(write(tmp_path / "a.csv", PLAIN.replace("-1.5", "\\N")))[1]["decimalLatitude"] is None
 
     def test_blocks_end_anywhere(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(tables, "BLOCK_BYTES", 37)
+        monkeypatch.setattr(table_reading, "BLOCK_BYTES", 37)
         lines = [f"{i}\tSpecies{i}\tGöttingen\t{i / 8}\t{1900 + i}" for i in range(100)]
         path = write(tmp_path / "a.csv", "\n".join([HEADER, *lines]))
         assert [(row["species"], row["decimalLatitude"], row["year"]) for row in rows(path)] == [
@@ -118,7 +118,7 @@ class TestParquet:
         ]
 
     def test_folder_of_files_without_endings(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(tables, "ROWS_A_BATCH", 1)
+        monkeypatch.setattr(table_reading, "ROWS_A_BATCH", 1)
         folder = tmp_path / "occurrence.parquet"
         folder.mkdir()
         self.TABLE[:1].write_parquet(folder / "000000")
@@ -202,7 +202,7 @@ class TestBadFiles:
         assert failure(path) == ": line 2 has 4 fields, the header 5; every line must have as many"
 
     def test_wrong_line_in_a_later_block(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(tables, "BLOCK_BYTES", 64)
+        monkeypatch.setattr(table_reading, "BLOCK_BYTES", 64)
         path = write(tmp_path / "a.csv", HEADER + "\n" + "1\tx\ty\t2\t3\n" * 50 + "1\n" + "1\tx\ty\t2\t3\n" * 50)
         assert failure(path) == ": line 52 has 1 fields, the header 5; every line must have as many"
 
@@ -247,7 +247,7 @@ class TestBadFiles:
         )
 
     def test_endless_line(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(tables, "LONGEST_LINE_BYTES", 1000)
+        monkeypatch.setattr(table_reading, "LONGEST_LINE_BYTES", 1000)
         path = write(tmp_path / "a.csv", f"{HEADER}\n" + "x" * 5000)
         assert failure(path) == ": has a line of more than 1,000 bytes; is this a table?"
 

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from presence_only.common.errors import DataError
-from presence_only.occurrences.packed import Archive, Limits, first_bytes, is_unsafe, open_text
+from presence_only.occurrences.unpacking import Archive, Limits, first_bytes, is_unsafe, open_text
 
 SMALL = Limits(total_bytes=10**9, ratio=20, always_bytes=1000)
 
