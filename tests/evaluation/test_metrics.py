@@ -9,7 +9,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from support.matrices import Parts, TruthParts
 
 from presence_only.evaluation import metrics, ranking
-from presence_only.evaluation.matrix import matrices
 from presence_only.evaluation.metrics import (
     METRICS,
     auc_roc,
@@ -18,6 +17,7 @@ from presence_only.evaluation.metrics import (
     in_tables,
     sample_average_precision,
 )
+from presence_only.evaluation.ranking import matrices
 
 REFERENCES = {
     "species_map": average_precision_score,
