@@ -166,9 +166,8 @@ def run(
     counts = TrainingCounts(records.n_rows, torch.from_numpy(records.records_per_species()).double())
     loss = build_loss(parse_variant({"loss": arguments.loss}, "loss"), counts)
     torch.manual_seed(seed)
-    features = Features("coordinates", "sphere", len(records.covariate_names)).fit(data)
     encoder = EncoderSettings(width=arguments.width, depth=arguments.depth, dropout=0.1)
-    model = RangeModel(features, records.n_species, encoder)
+    model = RangeModel(Features(encoder, len(records.covariate_names)).fit(data), records.n_species)
     steps = take_steps(model, data, loss, make_head(settings.head, model, loss, settings, seed), settings, seed)
     due = list(arguments.seconds * 0.75 ** np.arange(11.0)[::-1])
     next(steps)  # the first one also prepares the features of all records
@@ -204,14 +203,14 @@ def check(
     """MAP of the survey and exact loss of the held-out records; the model goes back to training."""
     model.eval()
     every = max(1, len(survey.species) // JUDGED)
-    nothing = np.zeros((len(survey.sites_M2), model.features.n_covariates))
+    nothing = np.zeros((len(survey.sites_M2), model.n_covariates))
     location_MD = model.embed(model.features(survey.sites_M2, nothing))
     scores_MS = (location_MD @ model.species_head.weight[::every].T).numpy()
     precision_S = average_precision(scores_MS, survey.truth.columns(slice(None, None, every)))
     sites_H2, species_H = held_out
     far_K2 = data.background.sites_K2[: len(sites_H2)]
     near_HD, far_KD = (
-        model.embed(model.features(sites_N2, np.zeros((len(sites_N2), model.features.n_covariates))))
+        model.embed(model.features(sites_N2, np.zeros((len(sites_N2), model.n_covariates))))
         for sites_N2 in (sites_H2, far_K2)
     )
     species_H = torch.from_numpy(species_H)

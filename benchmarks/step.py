@@ -149,9 +149,8 @@ def make_steps(name: str, arguments: argparse.Namespace) -> Iterator[object]:
     variant = parse_variant(LOSSES[arguments.loss], "loss")
     loss = build_loss(variant, TrainingCounts(data.records.n_rows, records_S))
     torch.manual_seed(0)
-    features = Features(data.input, data.coordinates, 0).fit(data)
     encoder = EncoderSettings(width=arguments.width, depth=arguments.depth)
-    model = RangeModel(features, arguments.species, encoder)
+    model = RangeModel(Features(encoder, 0).fit(data), arguments.species)
     return take_steps(model, data, loss, make_head(name, model, loss, settings, 0), settings, 0)
 
 

@@ -24,7 +24,7 @@ def test_save_and_load_give_the_same_data(tmp_path):
     assert again.records.species == training.records.species
     assert again.records.covariate_names == training.records.covariate_names
     assert again.background.groups_K == groups
-    assert (again.input, again.coordinates, again.background.kind) == ("both", "sphere", "given")
+    assert again.background.kind == "given"
     np.testing.assert_array_equal(survey.truth.matrix(), data.survey.truth.matrix())
     np.testing.assert_array_equal(survey.covariates_MC, data.survey.covariates_MC)
 
@@ -60,7 +60,6 @@ def changed(**fields):
             lambda: replace(tiny.dataset().survey, truth=SurveyTruth.of_matrix(np.zeros((50, 4), np.int8))),
             "50 sites x 5 species expected",
         ),
-        (lambda: tiny.dataset(covariates=0, input="covariates"), "the data set has no covariates; use 'coordinates'"),
         (
             lambda: Dataset(tiny.dataset().training, replace(tiny.dataset().survey, species=tuple("edcba"))),
             "the survey's species must be the records' species",

@@ -110,7 +110,6 @@ class TestWrittenRegions:
         assert records.species == tuple(sorted(set(po["spid"])))
         assert [records.species[i] for i in records.species_P] == po["spid"].tolist()
         np.testing.assert_array_equal(records.row_P, np.arange(40))
-        assert (dataset.training.input, dataset.training.coordinates) == ("covariates", "local")
         assert (background.kind, background.groups_K, len(background.sites_K2)) == ("given", None, 100)
         for sites_N2, table in ((records.sites_N2, po), (background.sites_K2, bg)):
             back = pyproj.Transformer.from_crs(4326, layout["crs"], always_xy=True).transform(*sites_N2.T)

@@ -82,7 +82,7 @@ def test_another_seed_is_another_world(dataset):
 
 
 def test_the_world_does_not_depend_on_how_it_is_observed(dataset):
-    other = build(records=200, bias=0.0, noise_km=50.0, background="land", input="both")
+    other = build(records=200, bias=0.0, noise_km=50.0, background="land")
     assert_array_equal(dataset.survey.truth.matrix(), other.survey.truth.matrix())
 
 
@@ -136,10 +136,9 @@ def test_groups_are_dealt_in_turn_and_reach_the_background():
 
 
 def test_settings_reach_the_data_set():
-    dataset = build(background="land", background_sites=123, input="covariates")
+    dataset = build(background="land", background_sites=123)
     assert dataset.training.background.kind == "land"
     assert len(dataset.training.background.sites_K2) == 123
-    assert dataset.training.input == "covariates"
 
 
 # The survey.

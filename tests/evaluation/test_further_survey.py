@@ -15,15 +15,6 @@ from presence_only.data.truth import SurveyTruth
 from presence_only.evaluation.metrics import METRICS, evaluate
 from presence_only.evaluation.survey import FurtherSurvey
 from presence_only.evaluation.tasks import load_further
-from presence_only.model.encoder import RangeModel
-from presence_only.model.features import Features
-from presence_only.model.settings import EncoderSettings
-
-
-def model_of(dataset):
-    features = Features(dataset.training.input, "sphere", 2).fit(dataset.training)
-    n_species = dataset.training.records.n_species
-    return RangeModel(features, n_species, EncoderSettings(width=8, depth=1)).eval()
 
 
 def some_species(survey, names):
@@ -43,7 +34,7 @@ def test_every_kind_names_its_class():
 
 def test_a_further_survey_has_the_metrics_of_a_survey_by_species_of_the_vocabulary():
     dataset = tiny.dataset()
-    model, survey = model_of(dataset), dataset.survey
+    model, survey = tiny.model(dataset), dataset.survey
     names = ("species_3", "species_1")
     numbers = FurtherSurvey(some_species(survey, names)).score(model, survey.species)
     logits_MS = model.predict(survey.sites_M2, survey.covariates_MC)[:, [3, 1]]

@@ -161,23 +161,22 @@ def test_a_table_of_background_sites_loses_those_in_the_held_out_area(tmp_path):
         assemble(made_records(), settings(background=str(path)))
 
 
-def test_covariates_are_sampled_where_they_are_read():
+def test_covariates_are_sampled_where_there_is_an_environment():
     records = made_records()
     sites, earth = sites_of(records.table), Earth.load()
-    for changes in ({"input": "both"}, {"input": "covariates"}, {"environment": "earth"}):
-        dataset = assemble(records, settings(**changes))
-        for at, covariates in (
-            (dataset.training.records.sites_N2, dataset.training.records.covariates_NC),
-            (dataset.training.background.sites_K2, dataset.training.background.covariates_KC),
-            (dataset.survey.sites_M2, dataset.survey.covariates_MC),
-        ):
-            assert_array_equal(covariates, earth.sample(at))
-        assert dataset.training.records.covariate_names == earth.names == dataset.survey.covariate_names
-        assert dataset.training.input == changes.get("input", "coordinates")
-    assert_array_equal(covariate_source(settings(input="both"))(sites), earth.sample(sites))
+    own = settings(environment="earth")
+    dataset = assemble(records, own)
+    for at, covariates in (
+        (dataset.training.records.sites_N2, dataset.training.records.covariates_NC),
+        (dataset.training.background.sites_K2, dataset.training.background.covariates_KC),
+        (dataset.survey.sites_M2, dataset.survey.covariates_MC),
+    ):
+        assert_array_equal(covariates, earth.sample(at))
+    assert dataset.training.records.covariate_names == earth.names == dataset.survey.covariate_names
+    assert_array_equal(covariate_source(own)(sites), earth.sample(sites))
     assert environment_at(settings()).names == ()
     assert environment_at(settings()).sample(sites).shape == (600, 0)
-    assert environment_at(settings(input="both", sea="nearest")).names == earth.names
+    assert environment_at(settings(environment="earth", sea="nearest")).names == earth.names
 
 
 def test_the_rule_for_the_sea(tmp_path):
@@ -187,7 +186,7 @@ def test_the_rule_for_the_sea(tmp_path):
     path = tmp_path / "layers.npz"
     np.savez(path, names=["soil (pH)"], layers=layer, bounds=[0.0, 40.0, 20.0, 60.0])
     records = made_records()
-    common = {"input": "both", "environment": str(path), "background": "range"}
+    common = {"environment": str(path), "background": "range"}
     keep, drop, near = (
         assemble(records, settings(**common, sea=sea, nearest_km=300.0)) for sea in ("keep", "drop", "nearest")
     )
@@ -224,7 +223,7 @@ def test_folds_do_not_hang_on_the_background():
     records = made_records()
     sites, blocks = sites_of(records.table), EvaluationSettings(degrees=2.0, folds=3)
     one = assemble(records, settings(evaluation=blocks))
-    other = assemble(records, settings(evaluation=blocks, background="land", background_sites=7, input="both"))
+    other = assemble(records, settings(evaluation=blocks, background="land", background_sites=7, environment="earth"))
     assert_array_equal(one.survey.sites_M2, other.survey.sites_M2)
     area = held_out_area(blocks, sites, numpy_stream(0, "folds"))
     assert_array_equal(one.training.records.sites_N2, sites[~area.contains(sites)])
@@ -246,7 +245,7 @@ def test_weeks_need_dates():
             "d.background = 'unifrom': must be one of uniform, land, range, target_group, or the path of a table "
             "that ends in .csv, .tsv, .parquet",
         ),
-        ({"sea": "drop"}, "must be settings with an environment, or an input that reads one, as sea is 'drop'"),
+        ({"sea": "drop"}, "must be settings with an environment, as sea is 'drop'"),
         ({"rows": "sites"}, "d.rows = 'sites': must be one of 'records' or 'checklists'"),
         ({"checklist_resolution": 12}, "d.checklist_resolution = 12: must be less than or equal to 9"),
         (

@@ -17,7 +17,7 @@ from presence_only.data.training import TrainingData
 from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.evaluation.metrics import evaluate
 from presence_only.losses.registry import parse_variant
-from presence_only.model.encoder import load_model
+from presence_only.model.files import load_model, save_model
 from presence_only.model.settings import EncoderSettings
 from presence_only.pipeline.generate import funnel
 from presence_only.study.params import Params
@@ -70,14 +70,13 @@ def folder(tmp_path_factory):
     return folder
 
 
-def score(folder, tmp_path, *, epochs=1, **changes):
+def score(folder, tmp_path, *, epochs=1, input="coordinates", **changes):
     """The whole way; returns the training data, the survey and the scores."""
     raw = {
         "kind": "gbif",
         "path": str(folder / "occurrence.csv"),
         "background_sites": 200,
         "evaluation": BLOCKS,
-        "coordinates": "local",
     }
     dataset = build_dataset(parse_dataset(raw | changes, "datasets.mine"))
     dataset.training.save(tmp_path / "training")
@@ -85,8 +84,9 @@ def score(folder, tmp_path, *, epochs=1, **changes):
     data, survey = TrainingData.load(tmp_path / "training"), Survey.load(tmp_path / "survey")
     training = TrainingSettings(epochs=epochs, batch_size=64, background_batch_size=64, schedule="constant")
     loss = parse_variant({"loss": "an_full", "pos_lambda": 4.0}, "variants.an_full")
-    model, _ = fit(data, loss, EncoderSettings(width=16, depth=1, dropout=0.0), training, 0)
-    model.save(tmp_path / "encoder.pt")
+    encoder = EncoderSettings(input=input, coordinates="local", width=16, depth=1, dropout=0.0)
+    model, _ = fit(data, loss, encoder, training, 0)
+    save_model(model, tmp_path / "encoder.pt")
     model = load_model(tmp_path / "encoder.pt")
     result = evaluate(model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M), survey.truth)
     return dataset, result.summary
@@ -205,7 +205,7 @@ def test_the_map_of_the_page_is_drawn(folder, tmp_path, monkeypatch):
     dataset, _ = score(folder, tmp_path)
     monkeypatch.chdir(tmp_path)
     dataset.training.save(DatasetFiles("everything").training)
-    load_model(tmp_path / "encoder.pt").save(CellFiles("everything", "an_full").encoder(0))
+    save_model(load_model(tmp_path / "encoder.pt"), CellFiles("everything", "an_full").encoder(0))
     plt.switch_backend("Agg")
     drawn = {}
     exec(snippet, drawn)

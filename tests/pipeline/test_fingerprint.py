@@ -393,6 +393,7 @@ VARIANTS = [
     {"loss": "full_weighted", "penalty": "focal"},
     {"loss": "assume_negative", "neg_samples": 3, "spatial": "batch", "label_smoothing": 0.1},
     {"loss": "maxent", "members": [{}, {"loss": "bce", "encoder": {"kind": "additive", "expansion": "hinge"}}]},
+    {"loss": "bce", "encoder": {"input": "both", "coordinates": "local", "expansion": "rank"}},
     *({"loss": name, "training": {"head": "sampled", "sampled_species": 3}} for name in ("bce", "focal", "an_full")),
 ]
 
@@ -403,7 +404,7 @@ def generated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("generated")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        YAML().dump(settings({"loss": "bce"}, datasets__virtual__input="both"), folder / "params.yaml")
+        YAML().dump(settings({"loss": "bce"}), folder / "params.yaml")
         patch.setattr(sys, "argv", ["generate", "--dataset", "virtual"])
         import_module("presence_only.pipeline.generate").main()
     return folder
@@ -416,7 +417,8 @@ def test_no_training_runs_code_outside_of_its_fingerprint(variant, run, generate
     called = run(settings(variant), "train", "--dataset", "virtual", "--variant", "it")
     assert ("presence_only.training.fit", "fit") in called
     # The check of params.yaml as a whole ends a stage or lets it be.
-    assert missed("train", called, code._training(variant)) <= {("presence_only.datasets.virtual", "DatasetSettings")}
+    checks = {("presence_only.datasets.virtual", "DatasetSettings")}
+    assert missed("train", called, code._training(variant, {})) <= checks
 
 
 def test_no_other_stage_runs_code_outside_of_its_fingerprint(run):
@@ -438,6 +440,6 @@ def test_no_other_stage_runs_code_outside_of_its_fingerprint(run):
         run(raw, "train", *arguments)
     for stage in ("evaluate", "compare", "figures"):
         for arguments in cells if stage == "evaluate" else [()]:
-            assert missed(stage, run(raw, stage, *arguments), code.NONE) <= checks
-    choice = {code.DATASETS: ["virtual"], code.LOSSES: ["an_full", "asl"]}
+            assert missed(stage, run(raw, stage, *arguments), code.NONE | {code.EXPANSIONS: ["none"]}) <= checks
+    choice = {code.DATASETS: ["virtual"], code.LOSSES: ["an_full", "asl"], code.EXPANSIONS: ["none"]}
     assert not missed("report", run(raw, "report"), choice)

@@ -5,15 +5,13 @@ import re
 import numpy as np
 import polars as pl
 import pytest
-import torch
 from ruamel.yaml import YAML
 from support import tiny
 from support.report_study import draw_nothing
 
 from presence_only.common.atomic_files import write_json
 from presence_only.evaluation.metrics import evaluate
-from presence_only.model.encoder import RangeModel, load_model
-from presence_only.model.features import Features
+from presence_only.model.files import load_model, save_model
 from presence_only.pipeline import compare as compare_stage
 from presence_only.pipeline import report
 from presence_only.statistics.comparison import CellResult, compare
@@ -42,11 +40,8 @@ def study(tmp_path, monkeypatch):
 def write_cell(cell, data, offset):
     found, sites = [], []
     for seed in SEEDS:
-        torch.manual_seed(10 * offset + seed)
-        features = Features("both", "sphere", 2, weeks=False).fit(data.training)
-        model = RangeModel(features, 5, load_params().encoder).eval()
-        cell.encoder(seed).parent.mkdir(parents=True)
-        model.save(cell.encoder(seed))
+        model = tiny.model(data, seed=10 * offset + seed)
+        save_model(model, cell.encoder(seed))
         write_json(cell.history(seed), {"loss": [0.7, 0.6 - seed / 10], "steps": 4})
         result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth)
         found.append(pl.DataFrame({"seed": seed, "species": data.survey.species} | result.per_species))

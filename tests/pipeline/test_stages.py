@@ -16,9 +16,7 @@ from presence_only.common.settings import SettingsError
 from presence_only.data.truth import SurveyTruth
 from presence_only.evaluation import metrics
 from presence_only.evaluation.survey import evaluate_survey
-from presence_only.model.encoder import RangeModel, load_model
-from presence_only.model.features import Features
-from presence_only.model.settings import EncoderSettings
+from presence_only.model.files import load_model, save_model
 from presence_only.pipeline import compare, evaluate, figures, show
 from presence_only.pipeline.command import run_stage
 from presence_only.pipeline.evaluate import score_further, summarise
@@ -109,13 +107,13 @@ def further_study(folder, monkeypatch):
     replace(dataset, further={"iucn": iucn}).save_survey(DatasetFiles("virtual").survey)
     dataset.training.save(DatasetFiles("virtual").training)
     cell = CellFiles("virtual", "bce")
-    model = RangeModel(Features("both", "sphere", 2).fit(dataset.training), 5, EncoderSettings(width=8, depth=1))
+    model = tiny.model(dataset)
     # A process that used polars must not fork; the stages' own have not.
     monkeypatch.setattr(evaluate, "run_side_by_side", one_after_the_other)
     for seed in (0, 1):
         with torch.no_grad():
             model.species_head.weight += 0.3
-        model.save(cell.encoder(seed))
+        save_model(model, cell.encoder(seed))
         write_json(cell.history(seed), {"loss": [0.5, 0.25]})
     return dataset, cell
 
@@ -203,7 +201,7 @@ def test_species_that_were_surveyed_nowhere_are_undefined_and_change_no_other():
     survey = dataset.survey
     truth_MS = survey.truth.matrix().copy()
     truth_MS[:, [0, 3]] = -1
-    model = RangeModel(Features("both", "sphere", 2).fit(dataset.training), 5, EncoderSettings(width=8, depth=1)).eval()
+    model = tiny.model(dataset)
     some = evaluate_survey(model, replace(survey, truth=SurveyTruth.of_matrix(truth_MS)), survey.species)
     whole = metrics.evaluate(model.predict(survey.sites_M2, survey.covariates_MC), truth_MS)
     assert some.summary == pytest.approx(whole.summary, rel=1e-6)

@@ -24,6 +24,8 @@ KINDS = {
     "sinr": "presence_only.datasets.sinr.dataset",
     "virtual": "presence_only.datasets.virtual",
 }
+# What was a setting of data sets, and is one of the encoder: data need not be made anew for another input.
+OF_THE_ENCODER = ("coordinates", "input")
 
 
 def kinds() -> tuple[str, ...]:
@@ -48,8 +50,13 @@ def parse_dataset(raw: object, where: str) -> Settings:
         raise SettingsError(f"missing key '{where}.kind'; known kinds of data set: {known}")
     if not isinstance(raw["kind"], str) or raw["kind"] not in KINDS:
         raise SettingsError(f"unknown dataset kind {raw['kind']!r} in {where}; known: {known}")
-    settings: Settings = _module(raw["kind"]).DatasetSettings.parse(raw, where)
-    return settings
+    own: type[Settings] = _module(raw["kind"]).DatasetSettings
+    for key in OF_THE_ENCODER:
+        if key in raw and key not in own.model_fields:
+            raise SettingsError(
+                f"{where}.{key} = {raw[key]!r}: is a setting of the encoder; write encoder.{key} instead"
+            )
+    return own.parse(raw, where)
 
 
 def build_dataset(settings: Settings) -> Dataset:

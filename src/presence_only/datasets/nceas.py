@@ -37,7 +37,7 @@ from presence_only.common.settings import Settings
 from presence_only.data.dataset import Dataset
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.survey import Survey
-from presence_only.data.training import Input, TrainingData
+from presence_only.data.training import TrainingData
 from presence_only.data.truth import NOT_SURVEYED, SurveyTruth
 
 
@@ -57,7 +57,6 @@ class DatasetSettings(Settings):
     kind: Literal["nceas"]
     root: str
     region: Literal["AWT", "CAN", "NSW", "NZ", "SA", "SWI"]
-    input: Input = "covariates"
     background: Literal["given", "target_group", "mixed"] = "given"
     random_share: float = Field(default=0.1, gt=0, lt=1)
     rows: Literal["records", "sites"] = "records"
@@ -174,9 +173,8 @@ def build(settings: DatasetSettings) -> Dataset:
         settings: The region, and how its records become training rows.
 
     Returns:
-        Species in the order of their ids; ``local`` coordinates, for a region is too small to vary on
-        the sphere. The ``given`` background counts for every species; a ``target_group`` background
-        holds every site (x, y) once a taxon group, however many records it has, because the effort of
+        Species in the order of their ids. The ``given`` background counts for every species; a ``target_group``
+        background holds every site (x, y) once a taxon group, however many records it has, because the effort of
         observers, not the abundance of species, is what it stands for.
 
     Raises:
@@ -207,7 +205,7 @@ def build(settings: DatasetSettings) -> Dataset:
         mixed = settings.background == "mixed"
         background = mix_backgrounds(target_group, background, settings.random_share) if mixed else target_group
     return Dataset(
-        training=TrainingData(records, background, settings.input, coordinates="local"),
+        training=TrainingData(records, background),
         survey=_survey(root, settings.region, species, covariates, encode, covariate_names),
     )
 

@@ -48,7 +48,7 @@ from presence_only.common.streams import numpy_stream
 from presence_only.data.dataset import Dataset
 from presence_only.data.records import PresenceRecords
 from presence_only.data.survey import Survey
-from presence_only.data.training import Input, TrainingData
+from presence_only.data.training import TrainingData
 from presence_only.data.truth import ABSENT, PRESENT, SurveyTruth
 from presence_only.geography.earth import (
     COLUMNS,
@@ -113,7 +113,6 @@ class DatasetSettings(Settings):
         bias: Power of the observers' effort; 0 spreads them evenly over the land.
         noise_km: Standard deviation of a record's displacement to the east and to the north.
         seed: Of the world and of everything drawn in it.
-        input: What the encoder reads.
         background: How background sites are drawn.
         background_sites: How many.
         survey_resolution: h3 resolution of the survey; 3 has about 11,000 land cells.
@@ -127,7 +126,6 @@ class DatasetSettings(Settings):
     bias: float = Field(default=1.0, ge=0, le=5)
     noise_km: float = Field(default=5.0, ge=0, le=500)
     seed: int = Field(default=0, ge=0, lt=2**32)
-    input: Input = "coordinates"
     background: BackgroundKind = "uniform"
     background_sites: int = Field(default=50_000, ge=1, le=100_000_000)
     survey_resolution: int = Field(default=3, ge=1, le=4)
@@ -277,7 +275,7 @@ class Landscape:
 def create(settings: DatasetSettings) -> tuple[Landscape, Sites, World]:
     """The world of a data set, with its survey sites: the truth anywhere, for whoever asks.
 
-    Neither records nor bias, noise, input or background change it.
+    Neither records nor bias, noise or background change it.
     """
     landscape = Landscape.make(Earth.load(), _stream(settings, "towns"))
     survey_sites = landscape.describe(survey_grid(landscape.earth, settings.survey_resolution))
@@ -316,7 +314,7 @@ def build(settings: DatasetSettings) -> Dataset:
     )
     covariates_MC = earth.sample(survey_sites.sites_N2)
     survey = Survey(survey_sites.sites_N2, covariates_MC, SurveyTruth.of_matrix(truth_MS), names, earth.names)
-    return Dataset(TrainingData(records, background, input=settings.input), survey)
+    return Dataset(TrainingData(records, background), survey)
 
 
 def survey_grid(earth: Earth, resolution: int) -> NDArray[np.float64]:

@@ -21,7 +21,8 @@ from sklearn.preprocessing import MinMaxScaler
 
 from presence_only.common.arrays import Floats
 from presence_only.data.geo_feature import GeoFeatureLayers
-from presence_only.model.site_scores import WEEKS_OF_A_YEAR, ScoredModel
+from presence_only.model.interface import SpeciesModel
+from presence_only.model.site_scores import WEEKS_OF_A_YEAR
 
 # SINR's penalties to choose from, and folds that choose.
 ALPHAS = (0.1, 1.0, 10.0)
@@ -39,7 +40,7 @@ class GeoFeature:
         """Read the layers that a data set saved."""
         return cls(GeoFeatureLayers.load(folder))
 
-    def score(self, model: ScoredModel, species: tuple[str, ...]) -> Mapping[str, float]:
+    def score(self, model: SpeciesModel, species: tuple[str, ...]) -> Mapping[str, float]:
         """R2 of every layer on the test pixels.
 
         Args:
@@ -66,7 +67,7 @@ class GeoFeature:
             "n_pixels": float(len(layers.sites_P2)),
         }
 
-    def _embed(self, model: ScoredModel) -> NDArray[Any]:
+    def _embed(self, model: SpeciesModel) -> NDArray[Any]:
         """Embedding of every pixel, shape (P, D)."""
         sites = self.layers.sites_P2, self.layers.covariates_PC
         if not model.weeks:

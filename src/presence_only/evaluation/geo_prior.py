@@ -21,7 +21,7 @@ from scipy.special import expit
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.data.geo_prior import GeoPriorImages
-from presence_only.model.site_scores import ScoredModel
+from presence_only.model.interface import SpeciesModel
 
 # Logits held at a time: 64 MB of float32.
 LOGITS_AT_ONCE = 2**24
@@ -38,7 +38,7 @@ class GeoPrior:
         """Read the images that a data set saved."""
         return cls(GeoPriorImages.load(folder))
 
-    def score(self, model: ScoredModel, species: tuple[str, ...]) -> Mapping[str, float]:
+    def score(self, model: SpeciesModel, species: tuple[str, ...]) -> Mapping[str, float]:
         """Accuracy of the classifier with and without the model's suitability.
 
         Args:

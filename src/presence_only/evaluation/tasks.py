@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from presence_only.common.errors import DataError
 from presence_only.common.registry import resolve
 from presence_only.data.dataset import FURTHER
-from presence_only.model.site_scores import ScoredModel
+from presence_only.model.interface import SpeciesModel
 
 Floats = NDArray[np.floating[Any]]
 
@@ -38,7 +38,7 @@ class Task(Protocol):
         """Read what the data set saved."""
         ...
 
-    def score(self, model: ScoredModel, species: tuple[str, ...]) -> Mapping[str, float | Floats]:
+    def score(self, model: SpeciesModel, species: tuple[str, ...]) -> Mapping[str, float | Floats]:
         """Numbers of one run, by name.
 
         Args:

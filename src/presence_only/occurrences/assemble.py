@@ -27,7 +27,7 @@ from presence_only.common.streams import numpy_stream
 from presence_only.data.dataset import Dataset
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.sites import sites_of, weeks_of
-from presence_only.data.training import CoordinateScale, Input, TrainingData
+from presence_only.data.training import TrainingData
 from presence_only.geography.earth import Earth
 from presence_only.geography.rasters import Environment, Layers, open_environment
 from presence_only.occurrences.background import check_kind, is_table, make_background
@@ -46,10 +46,9 @@ class AssemblySettings(Settings):
     """How occurrence records become training data.
 
     Args:
-        input: What the encoder reads: ``coordinates``, ``covariates`` or ``both``.
-        environment: The layers: ``earth``, the shipped grid of 1 degree, or the path of a GeoTIFF, of
-            a folder of GeoTIFFs or of an .npz of layers. Without it, the shipped grid where ``input``
-            reads covariates, and none else; multi-task heads with ``input: coordinates`` need it.
+        environment: Where covariates come from: ``earth``, the shipped grid of 1 degree, or the path of a
+            GeoTIFF, of a folder of GeoTIFFs or of an .npz of layers. Without it sites have none; an encoder
+            with ``input: covariates`` or ``both`` needs some, and so do multi-task heads.
         sea: What becomes of a site where a layer is undefined: ``keep`` gives the encoder the layer's
             mean; ``drop`` leaves the site out, and counts it; ``nearest`` takes the nearest cell where
             the layer is defined, within ``nearest_km``, and keeps what has none.
@@ -62,12 +61,9 @@ class AssemblySettings(Settings):
             ``weeks`` a cell in a week, with all species recorded there.
         checklist_resolution: h3 resolution of a checklist's cell; 5 is cells of 16 km.
         weeks: Whether the encoder reads the week of the year, 1..48; needs dates.
-        coordinates: ``sphere``: the encoder reads them as they are; ``local``: standardised, for a
-            region too small to vary on the sphere, such as a country.
         seed: Of the background, the folds and the survey's sites.
     """
 
-    input: Input = "coordinates"
     environment: str | None = None
     sea: Literal["keep", "drop", "nearest"] = "keep"
     nearest_km: Annotated[float, Field(gt=0.0, le=2000.0)] = 50.0
@@ -76,7 +72,6 @@ class AssemblySettings(Settings):
     rows: Literal["records", "checklists"] = "records"
     checklist_resolution: Annotated[int, Field(ge=0, le=9)] = 5
     weeks: bool = False
-    coordinates: CoordinateScale = "sphere"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     @field_validator("background")
@@ -87,17 +82,11 @@ class AssemblySettings(Settings):
 
     @model_validator(mode="after")
     def _sea_needs_layers(self) -> Self:
-        if self.sea != "keep" and not self.reads_environment:
+        if self.sea != "keep" and self.environment is None:
             raise ValueError(
-                f"settings with an environment, or an input that reads one, as sea is {self.sea!r}; "
-                "where no layer is read none is undefined"
+                f"settings with an environment, as sea is {self.sea!r}; where no layer is read none is undefined"
             )
         return self
-
-    @property
-    def reads_environment(self) -> bool:
-        """Whether sites have covariates."""
-        return self.environment is not None or self.input != "coordinates"
 
 
 class RecordsSettings(AssemblySettings):
@@ -191,10 +180,9 @@ def assemble_training(records: RecordTable, settings: AssemblySettings) -> Assem
 
 def environment_at(settings: AssemblySettings) -> Environment:
     """The layers that sites get their covariates from, with the rule for the sea; none where none are read."""
-    if not settings.reads_environment:
+    if settings.environment is None:
         return Layers(())
-    nearest_km = settings.nearest_km if settings.sea == "nearest" else None
-    return open_environment("earth" if settings.environment is None else settings.environment, nearest_km)
+    return open_environment(settings.environment, settings.nearest_km if settings.sea == "nearest" else None)
 
 
 def covariate_source(settings: AssemblySettings) -> Callable[[Floats], Floats]:
@@ -262,7 +250,7 @@ def _assemble(
         environment=environment,
     )
     background, left_out = _kept_background(background, settings, area)
-    training = TrainingData(training_records, background, settings.input, settings.coordinates)
+    training = TrainingData(training_records, background)
     return Assembled(training, filters, facts | left_out)
 
 

@@ -23,8 +23,10 @@ from presence_only.evaluation.metrics import METRICS, SITES_LIMIT
 from presence_only.evaluation.observer_bias import observer_numbers
 from presence_only.evaluation.survey import evaluate_survey
 from presence_only.evaluation.tasks import Task, load_further
-from presence_only.model.encoder import Blend, load_model
-from presence_only.model.site_scores import ScoredModel, Scores
+from presence_only.model.blend import Blend
+from presence_only.model.files import load_model
+from presence_only.model.interface import SpeciesModel
+from presence_only.model.site_scores import Scores
 from presence_only.pipeline.command import parse_arguments, run_stage
 from presence_only.pipeline.workers import Progressed, run_side_by_side
 from presence_only.study.paths import CellFiles, DatasetFiles
@@ -138,7 +140,7 @@ def curves(scores: Scores, survey: Survey, seed: int) -> pl.DataFrame:
 
 
 def score_further(
-    model: ScoredModel, species: tuple[str, ...], further: Mapping[str, Task]
+    model: SpeciesModel, species: tuple[str, ...], further: Mapping[str, Task]
 ) -> tuple[dict[str, float], dict[str, NDArray[Any]]]:
     """Every number of every further evaluation, and the values per species that some of them are means of.
 

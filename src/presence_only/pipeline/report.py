@@ -23,8 +23,8 @@ from presence_only.geography.earth import Earth
 from presence_only.losses.elementwise import Penalty
 from presence_only.losses.theory import penalty_of
 from presence_only.losses.variant import PENALTY_SETTINGS, PenaltySettings
-from presence_only.model.encoder import load_model
-from presence_only.model.site_scores import ScoredModel
+from presence_only.model.files import load_model
+from presence_only.model.interface import SpeciesModel
 from presence_only.pipeline.command import run_stage
 from presence_only.reporting.figures.ranges import SpeciesMap, choose_by_prevalence, choose_by_rank
 from presence_only.reporting.report.content import DatasetContent, PageContent
@@ -106,7 +106,7 @@ def where_there(read: Callable[[str], T], variants: tuple[str, ...]) -> dict[str
 def species_maps(
     records: PresenceRecords,
     survey: Survey,
-    models: Mapping[str, ScoredModel],
+    models: Mapping[str, SpeciesModel],
     prevalence_S: NDArray[Any],
     ap: dict[str, NDArray[Any]],
 ) -> list[SpeciesMap]:

@@ -22,8 +22,10 @@ from presence_only.data.records import PresenceRecords
 from presence_only.data.training import TrainingData
 from presence_only.losses.batch import TrainingCounts
 from presence_only.losses.registry import BatchLoss, LossSettings, build_loss
-from presence_only.model.encoder import Blend, RangeModel
+from presence_only.model.blend import Blend
+from presence_only.model.encoder import RangeModel
 from presence_only.model.features import Features
+from presence_only.model.interface import SpeciesModel
 from presence_only.model.settings import EncoderSettings
 from presence_only.training.loss_computation import Batch, PlainHead, choose_head, make_head
 from presence_only.training.optimizers import DenseAdam
@@ -67,7 +69,7 @@ def fit(
     Args:
         data: All that training may see.
         loss_settings: The variant: a loss and its parameters.
-        encoder_settings: Shape of the encoder.
+        encoder_settings: What the encoder reads, and its shape.
         settings: Length, optimizer, batches and device.
         seed: Fixes weights, batches, background, negatives and dropout; on the same machine with
             the same number of threads the result is the same bit for bit.
@@ -77,21 +79,21 @@ def fit(
         The model in evaluation mode, on the CPU, and the history.
 
     Raises:
+        DataError: If the encoder needs covariates or weeks that the data does not have.
         TrainingError: If the loss is not finite, or has no head of the kind asked for.
     """
     began = time.perf_counter()
     device = choose_device(settings.device)
     records = data.records
     weeks = records.week_N is not None
-    n_covariates, expansion = len(records.covariate_names), encoder_settings.expansion
-    features = Features(data.input, data.coordinates, n_covariates, weeks=weeks, expansion=expansion).fit(data)
+    features = Features(encoder_settings, len(records.covariate_names), weeks=weeks).fit(data)
     counts = torch.from_numpy(records.records_per_species()).double()
     loss = build_loss(loss_settings, TrainingCounts(records.n_rows, counts))
     head_name = choose_head(settings, loss, loss_settings.loss, encoder_settings, records.n_species, device)
     # Weights and dropout draw from torch's global stream; it is put back afterwards.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(stream_seed(seed, "weights and dropout"))
-        model = RangeModel(features, records.n_species, encoder_settings).to(device)
+        model = RangeModel(features, records.n_species).to(device)
         head = make_head(head_name, model, loss, settings, seed)
         steps = take_steps(model, data, loss, head, settings, seed)
         history = _record(steps, model, make_probe(model, records, seed), settings, report)
@@ -101,7 +103,7 @@ def fit(
 
 def fit_variant(
     data: TrainingData, variant: Variant, seed: int, report: Report | None = None
-) -> tuple[RangeModel | Blend, list[History]]:
+) -> tuple[SpeciesModel, list[History]]:
     """Train what a variant describes: one encoder, or every member of a blend apart from the others.
 
     Args:

@@ -440,7 +440,7 @@ class TestBuild:
         np.testing.assert_array_equal(
             records.sites_N2, [(row["longitude"], row["latitude"]) for row in written["rows"]]
         )
-        assert (dataset.training.input, records.week_N, records.covariate_names) == ("coordinates", None, ())
+        assert (records.week_N, records.covariate_names) == (None, ())
         assert dataset.filters[:3] == (("read", 168), ("on the globe", 168), ("no empty field", 168))
 
     def test_the_cap_draws_what_sinr_draws(self, original):
@@ -578,7 +578,7 @@ class TestBuild:
     @needs_rasterio
     def test_weeks_and_covariates_come_along(self, original):
         root, written = original
-        dataset = made(root, cap=0, weeks=True, input="both")
+        dataset = made(root, cap=0, weeks=True, environment="earth")
         month, day = map(int, written["rows"][0]["observed_on"][5:].split("-"))
         assert dataset.training.records.week_N[0] == 4 * (month - 1) + min((day - 1) // 7, 3) + 1
         names = dataset.training.records.covariate_names
