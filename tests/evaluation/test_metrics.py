@@ -9,7 +9,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from support.matrices import Parts, TruthParts
 
 from presence_only.evaluation import metrics, ranking
-from presence_only.evaluation.matrix import matrices
 from presence_only.evaluation.metrics import (
     METRICS,
     auc_roc,
@@ -18,6 +17,7 @@ from presence_only.evaluation.metrics import (
     in_tables,
     sample_average_precision,
 )
+from presence_only.evaluation.ranking import matrices
 
 REFERENCES = {
     "species_map": average_precision_score,
@@ -329,9 +329,10 @@ class TestParts:
         assert max(scores.asked) <= 300
 
     def test_memory_stays_far_below_the_matrix(self, monkeypatch):
-        """10,000 sites x 2,000 species are 80 MB of scores and 20 MB of truth."""
+        """5,000 sites x 2,000 species are 40 MB of scores and 10 MB of truth."""
         monkeypatch.setattr(ranking.os, "cpu_count", lambda: 2)
-        shape = n_sites, n_species = 10_000, 2_000
+        monkeypatch.setattr(metrics, "_WHOLE_SCORES", 1)
+        shape = n_sites, n_species = 5_000, 2_000
         rng = np.random.default_rng(0)
         scores_M = rng.standard_normal((n_sites, 1), dtype=np.float32)
         offset_S = rng.standard_normal((1, n_species), dtype=np.float32)
@@ -346,7 +347,7 @@ class TestParts:
         tracemalloc.stop()
         assert np.count_nonzero(np.isnan(evaluation.values("species_map"))) == n_species / 2
         assert max(scores.asked) <= 64 * n_sites
-        # Per thread a chunk of 2.5 MB, its copies, and what the test makes it of.
+        # Per thread a chunk of 1.3 MB, its copies, and what the test makes it of.
         assert peak < 0.4 * 4 * n_sites * n_species
 
     def test_a_grid_of_the_world_has_no_metric_per_site(self, monkeypatch):

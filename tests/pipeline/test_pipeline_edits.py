@@ -66,7 +66,10 @@ EDITS = {
     "a helper of both losses": ([("losses/base.py", "check_batch")], TRAINING | {"report"}),
     "the training loop": ([("training/fit.py", "take_steps")], TRAINING),
     "the encoder": ([("model/encoder.py", "ResidualBlock.forward")], TRAINING | {"evaluate", "report"}),
-    "a metric": ([("evaluation/metrics.py", "_average_precision")], {"evaluate", "compare", "figures", "report"}),
+    "a metric": (
+        [("evaluation/metrics.py", "average_precision_of_ranks")],
+        {"evaluate", "compare", "figures", "report"},
+    ),
     "the data set": ([("datasets/virtual.py", "build")], {"generate.virtual", "report"}),
     "the grid of the Earth": ([("geography/earth_grid/earth_1deg.npz", None)], {"generate.virtual", "report"}),
 }

@@ -113,15 +113,21 @@ def test_a_plan_needs_two_seeds_and_a_difference():
     assert (same.error, set(same.shares.values()), same.detectable_here) == (0, {0}, 0)
 
 
-def test_wrong_input():
-    parts = Components(0.1, 0.1, 0.1)
-    with pytest.raises(ValueError, match="seeds = -1: a variance must be at least 0"):
-        Components(-1, 0.0, 0.0)
-    with pytest.raises(ValueError, match="1 seeds x 3 units: variance components need"):
-        components(np.zeros((1, 3)))
-    with pytest.raises(ValueError, match="1 seeds x 5 units: power needs"):
-        power(parts, 1, 5, 0.1)
-    with pytest.raises(ValueError, match="alpha = 0: must lie"):
-        power(parts, 2, 5, 0.1, alpha=0)
-    with pytest.raises(ValueError, match=r"wanted = 0.01: must lie between alpha = 0.05 and 1"):
-        detectable(parts, 2, 5, wanted=0.01)
+PARTS = Components(0.1, 0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (lambda: Components(-1, 0.0, 0.0), "seeds = -1: a variance must be at least 0 and finite"),
+        (lambda: Components(0.0, 0.0, float("inf")), "rest = inf: a variance must be at least 0 and finite"),
+        (lambda: components(np.zeros((1, 3))), "1 seeds x 3 units: variance components need at least two of each"),
+        (lambda: power(PARTS, 1, 5, 0.1), "1 seeds x 5 units: power needs at least two of each"),
+        (lambda: detectable(PARTS, 5, 1), "5 seeds x 1 units: power needs at least two of each"),
+        (lambda: power(PARTS, 2, 5, 0.1, alpha=0), "alpha = 0: must lie within 0..1, both excluded"),
+        (lambda: detectable(PARTS, 2, 5, wanted=0.01), "wanted = 0.01: must lie between alpha = 0.05 and 1"),
+    ],
+)
+def test_wrong_input_is_one_sentence(asked, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        asked()

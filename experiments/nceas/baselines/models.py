@@ -60,7 +60,7 @@ class BaselineFiles:
 
     @property
     def scores(self) -> Path:
-        """One row a species."""
+        """One row per species."""
         return Path("results/baselines", self.dataset, f"{self.name}.parquet")
 
     @property

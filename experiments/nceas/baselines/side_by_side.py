@@ -107,7 +107,7 @@ def methods_table(results: Sequence[MethodResult], *, resamples: int = RESAMPLES
         seed: Seed of the resamples, at least 0.
 
     Returns:
-        One row a data set and method, best AUC first, then those of the data set ``mean``: dataset, method,
+        One row per data set and method, best AUC first, then those of the data set ``mean``: dataset, method,
         kind, n_seeds, n_species, for every metric of species its mean, _low, _high and ensemble_..., seconds.
 
     Raises:
@@ -177,7 +177,7 @@ def pairs_with(
         seed: Seed of the resamples, at least 0.
 
     Returns:
-        One row a data set, metric and other method, largest difference last: dataset, metric, reference,
+        One row per data set, metric and other method, largest difference last: dataset, metric, reference,
         method, difference (reference - method, of means over seeds and species), and the columns of
         results/pairs.csv: low and high (95 % interval, both drawn alike), p_seeds, p_units (Wilcoxon), holm_units
         (corrected for all methods of the data set and metric), rank_biserial, share_higher and significant;

@@ -19,7 +19,7 @@ from scipy.special import expit
 
 from presence_only.common.matrices import Matrix
 from presence_only.data.truth import SurveyTruth
-from presence_only.evaluation.matrix import matrices
+from presence_only.evaluation.ranking import matrices
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -99,7 +99,7 @@ def calibration(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth, edge_G
         edge_G: Ascending edges of the bins of logits; lower and higher scores have a bin each.
 
     Returns:
-        One point a bin that holds a pair, by ascending score. x: mean sigmoid of the logits within 0..1;
+        One point per bin that holds a pair, by ascending score. x: mean sigmoid of the logits within 0..1;
         y: share of pairs present; n: number of pairs.
 
     Raises:
@@ -125,7 +125,7 @@ def mean_precision_recall(points: pl.DataFrame) -> pl.DataFrame:
     """The precision-recall curves of all seeds as one: their mean at each recall.
 
     Args:
-        points: Columns x (recall) and y (precision), a row a recall and seed; all seeds have the same recalls.
+        points: Columns x (recall) and y (precision), a row per recall and seed; all seeds have the same recalls.
 
     Returns:
         Columns x and y, by ascending recall.
@@ -137,11 +137,11 @@ def pooled_calibration(points: pl.DataFrame) -> pl.DataFrame:
     """The calibration curves of all seeds as one, as if their pairs were those of a single run.
 
     Args:
-        points: Columns x (mean score), y (share present) and n (pairs), a row a bin and seed, by
+        points: Columns x (mean score), y (share present) and n (pairs), a row per bin and seed, by
             :func:`calibration` with its own edges.
 
     Returns:
-        Columns x, y and n, one row a bin that holds a pair, by ascending score.
+        Columns x, y and n, one row per bin that holds a pair, by ascending score.
     """
     x = points["x"].clip(1e-300, 1 - 1e-16)
     # A mean score lies between its bin's edges, as every score of the bin does.

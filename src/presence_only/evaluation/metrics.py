@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from presence_only.common.arrays import mean_where_defined
 from presence_only.common.matrices import Matrix, as_matrix
 from presence_only.data.truth import SurveyTruth, as_truth
-from presence_only.evaluation.matrix import matrices
-from presence_only.evaluation.ranking import Formula, OfRanks, Ranks, Unit, per_unit
+from presence_only.evaluation.ranking import Formula, OfRanks, Ranks, Unit, matrices, per_unit
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

@@ -23,7 +23,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from presence_only.common.matrices import Matrix
+from presence_only.common.matrices import Matrix, as_matrix
+from presence_only.data.truth import SurveyTruth, as_truth
 
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
@@ -163,13 +164,27 @@ def values_of(block: Block, formula: Formula) -> Floats:
     return values_U
 
 
+def matrices(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> tuple[Matrix, SurveyTruth]:
+    """Scores and truth as matrices that give parts.
+
+    Raises:
+        ValueError: If the shapes disagree.
+        DataError: If truth is an array of another type, or holds another value.
+    """
+    if len(scores_MS.shape) != 2 or scores_MS.shape != truth_MS.shape:
+        raise ValueError(
+            f"scores have shape {scores_MS.shape} and truth {truth_MS.shape}: both must be (sites, species)"
+        )
+    return as_matrix(scores_MS), as_truth(truth_MS)
+
+
 def per_unit(unit: Unit, scores: Matrix, truth: Matrix, formulas: Sequence[Formula]) -> list[Floats]:
     """The values of every formula for every species or every site, each (U,).
 
     Args:
         unit: ``species``: a unit is a species, over sites; ``site``: a unit is a site, over species.
         scores: The higher the more likely; infinite is allowed.
-        truth: The same shape; see :func:`~presence_only.evaluation.matrix.matrices`.
+        truth: The same shape; see :func:`matrices`.
         formulas: What to evaluate.
 
     Returns:

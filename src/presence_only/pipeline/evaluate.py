@@ -51,9 +51,9 @@ class SeedResult:
 
     Args:
         numbers: Metrics, observer numbers and counts, by name.
-        per_species: A row a species.
-        per_site: A row a site of the survey.
-        curves: A row a point; of the study's first seed only.
+        per_species: A row per species.
+        per_site: A row per site of the survey.
+        curves: A row per point; of the study's first seed only.
     """
 
     numbers: dict[str, float]
@@ -124,7 +124,7 @@ def mean_scores(scores: Scores) -> NDArray[np.float64]:
 
 
 def curves(scores: Scores, survey: Survey, seed: int) -> pl.DataFrame:
-    """Precision against recall and share present against score, of one seed: one row a point."""
+    """Precision against recall and share present against score, of one seed: one row per point."""
     points = {
         "precision_recall": precision_recall(scores, survey.truth),
         "calibration": calibration(scores, survey.truth),

@@ -39,7 +39,7 @@ class CellResult:
         per_site: Metric name to values of shape (V, M), NaN where undefined.
         n_species: Number of species S.
         n_sites: Number of survey sites M.
-        per_seed: Metric name to values of shape (V,), of metrics that have no value a species or site.
+        per_seed: Metric name to values of shape (V,), of metrics that have no value per species or site.
         n_sites_of: Number of sites of the metrics per species that come from another survey; None
             where it has none.
 

@@ -74,15 +74,15 @@ class CellFiles:
 
     @property
     def per_species(self) -> Path:
-        """One row a seed and species."""
+        """One row per seed and species."""
         return Path("results/per_species", self.dataset, f"{self.variant}.parquet")
 
     @property
     def per_site(self) -> Path:
-        """One row a seed and survey site."""
+        """One row per seed and survey site."""
         return Path("results/per_site", self.dataset, f"{self.variant}.parquet")
 
     @property
     def curves(self) -> Path:
-        """Precision against recall, and share present against score: one row a seed and point."""
+        """Precision against recall, and share present against score: one row per seed and point."""
         return Path("results/curves", self.dataset, f"{self.variant}.parquet")

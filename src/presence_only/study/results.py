@@ -212,7 +212,7 @@ class StudyResults:
     # One data set under one variant, which whoever ran the study has.
 
     def per_species(self, dataset: str, variant: str) -> pl.DataFrame:
-        """One row a seed and species.
+        """One row per seed and species.
 
         Raises:
             MissingResultsError: If the file is not there.
@@ -220,7 +220,7 @@ class StudyResults:
         return pl.read_parquet(self._there(CellFiles(dataset, variant).per_species, local=True))
 
     def per_site(self, dataset: str, variant: str) -> pl.DataFrame:
-        """One row a seed and survey site.
+        """One row per seed and survey site.
 
         Raises:
             MissingResultsError: If the file is not there.

@@ -1,4 +1,4 @@
-"""Tables and figures from what only those have who ran the study: values per species, curves and runs.
+"""Notebook tables and figures from what only the runner of a study has: values per species, curves and runs.
 
 Shape legend: V seeds, S species.
 """

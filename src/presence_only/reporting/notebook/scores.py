@@ -1,4 +1,4 @@
-"""Tables and figures from the tables that are in git: results/comparison.csv and results/pairs.csv."""
+"""Notebook tables and figures from the tables in git: results/comparison.csv and results/pairs.csv."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def worlds(study: StudyResults, setting: str, *, log: bool = False) -> Shown:
 
 @section
 def worlds_table(study: StudyResults, setting: str) -> Shown:
-    """The numbers of :func:`worlds`: a row a variant, a column a data set."""
+    """The numbers of :func:`worlds`: a row per variant, a column per data set."""
     sets = _alike(study, setting)
     rows = {
         name: study.scores(name, study.variants).rows_by_key("variant", named=True, unique=True)

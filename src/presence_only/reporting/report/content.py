@@ -1,4 +1,4 @@
-"""What the report's page shows: arrays and tables, which the stage takes from the study's results and its data.
+"""Content of the report's page: arrays and tables, which the stage takes from the study's results and its data.
 
 Shape legend: V seeds, S species, M survey sites.
 """

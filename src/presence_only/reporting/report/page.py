@@ -1,4 +1,4 @@
-"""A study as one self-contained HTML page that opens offline: what it found, how sure that is, and where.
+"""HTML page of a study, self-contained and readable offline: what it found, how sure that is, and where.
 
 Shape legend: V seeds, S species, M survey sites.
 """

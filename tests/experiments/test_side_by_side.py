@@ -139,24 +139,36 @@ def test_a_difference_is_significant_by_the_rule_of_the_table_of_pairs():
             assert row[name] == pytest.approx(getattr(pair, name)), name
 
 
-def test_bad_input_is_one_sentence():
-    made = results()
-    with pytest.raises(DataError, match="no methods to compare"):
-        methods_table([])
-    with pytest.raises(DataError, match="good on a is given twice"):
-        methods_table([made[0], made[0]])
-    with pytest.raises(DataError, match="b has the methods good, poor; good, poor, forest expected"):
-        methods_table(made[:-1])
-    with pytest.raises(DataError, match="forest on a has other species than good"):
-        methods_table([made[0], result("a", "forest", "baseline", np.full((1, 8), 0.5), species=SPECIES[::-1])])
-    with pytest.raises(DataError, match="no species has a value of auc_roc"):
-        methods_table([result("a", "forest", "baseline", np.full((1, 8), np.nan))])
-    with pytest.raises(DataError, match="reference = 'none': must be one of two or more methods; there are: good"):
-        pairs_with("none", made)
-    with pytest.raises(DataError, match="there is no encoder"):
-        best_encoder([result("a", "forest", "baseline", np.full((1, 8), 0.5))])
-    with pytest.raises(DataError, match=r"encoders have \[1, 3\] seeds"):
-        methods_table([made[0], result("a", "poor", "encoder", np.full((1, 8), 0.5))])
+FIRST = results()[0]
+
+
+def forest(auc, **changes):
+    return result("a", "forest", "baseline", np.full((1, 8), auc), **changes)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (lambda: methods_table([]), "there are no methods to compare"),
+        (lambda: methods_table([FIRST, FIRST]), "good on a is given twice"),
+        (lambda: methods_table(results()[:-1]), "b has the methods good, poor; good, poor, forest expected"),
+        (lambda: methods_table([FIRST, forest(0.5, species=SPECIES[::-1])]), "forest on a has other species than good"),
+        (lambda: methods_table([forest(np.nan)]), "a: no species has a value of auc_roc for every method"),
+        (
+            lambda: methods_table([FIRST, result("a", "poor", "encoder", np.full((1, 8), 0.5))]),
+            r"a: encoders have \[1, 3\] seeds; all must have the same",
+        ),
+        (
+            lambda: pairs_with("none", results()),
+            "reference = 'none': must be one of two or more methods; there are: good",
+        ),
+        (lambda: pairs_with("forest", [forest(0.5)]), "reference = 'forest': must be one of two or more methods"),
+        (lambda: best_encoder([forest(0.5)]), "there is no encoder to compare with"),
+    ],
+)
+def test_bad_input_is_one_sentence(asked, message):
+    with pytest.raises(DataError, match=f"^{message}"):
+        asked()
 
 
 def write_study(folder):
