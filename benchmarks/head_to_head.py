@@ -206,7 +206,7 @@ def check(
     nothing = np.zeros((len(survey.sites_M2), model.n_covariates))
     location_MD = model.embed(model.features(survey.sites_M2, nothing))
     scores_MS = (location_MD @ model.species_head.weight[::every].T).numpy()
-    precision_S = average_precision(scores_MS, survey.truth_MS[:, ::every])
+    precision_S = average_precision(scores_MS, survey.truth.columns(slice(None, None, every)))
     sites_H2, species_H = held_out
     far_K2 = data.background.sites_K2[: len(sites_H2)]
     near_HD, far_KD = (

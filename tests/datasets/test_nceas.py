@@ -145,9 +145,9 @@ class TestWrittenRegions:
                 continue
             for i, species in enumerate(survey.species):
                 expected = table.get(species, [-1] * 5)
-                np.testing.assert_array_equal(survey.truth_MS[start : start + 5, i], expected)
+                np.testing.assert_array_equal(survey.truth.matrix()[start : start + 5, i], expected)
             start += 5
-        assert start == len(survey.truth_MS)
+        assert start == len(survey.sites_M2)
 
     def test_survives_saving(self, tmp_path, region):
         for background in ("given", "target_group"):
@@ -373,11 +373,11 @@ class TestRealRegions:
         records = dataset.training.records
         assert (records.n_species, records.n_rows) == (n_species, n_records)
         assert records.covariates_NC.shape == (n_records, n_covariates)
-        assert dataset.survey.truth_MS.shape == (n_sites, n_species)
+        assert dataset.survey.truth.shape == (n_sites, n_species)
         assert len(dataset.training.background.sites_K2) == 10_000
         assert np.isfinite(records.covariates_NC).all()
         assert np.isfinite(dataset.survey.covariates_MC).all()
-        assert ((dataset.survey.truth_MS == 1).sum(axis=0) > 0).all()
+        assert ((dataset.survey.truth.matrix() == 1).sum(axis=0) > 0).all()
         by_site = read(REAL, region, rows="sites").training.records
         pairs = {(*site, i) for site, i in zip(records.sites_N2.tolist(), records.species_P.tolist(), strict=True)}
         assert len(by_site.row_P) == len(pairs)
@@ -385,7 +385,7 @@ class TestRealRegions:
 
     def test_awt_surveys_birds_and_plants_at_their_own_sites(self):
         dataset = read(REAL, "AWT", background="target_group")
-        groups, truth_MS = np.array(dataset.training.records.groups), dataset.survey.truth_MS
+        groups, truth_MS = np.array(dataset.training.records.groups), dataset.survey.truth.matrix()
         for group, own in (("bird", slice(0, 340)), ("plant", slice(340, 442))):
             assert (groups == group).sum() == 20
             surveyed_MS = truth_MS[:, groups == group] >= 0

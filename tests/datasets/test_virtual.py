@@ -10,7 +10,8 @@ from presence_only import datasets
 from presence_only.common.settings import Settings, SettingsError
 from presence_only.data.truth import ABSENT, PRESENT
 from presence_only.datasets import virtual
-from presence_only.geography.earth import EARTH_RADIUS_KM, Earth, unit_vectors
+from presence_only.geography.earth import Earth
+from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 
 # Resolution 2 has about 1,600 survey sites, a seventh of the default's.
 SMALL = {"kind": "virtual", "species": 80, "records": 4000, "background_sites": 300, "survey_resolution": 2}
@@ -75,14 +76,14 @@ def test_same_settings_same_data(dataset):
 
 def test_another_seed_is_another_world(dataset):
     other = build(seed=1)
-    assert not np.array_equal(dataset.survey.truth_MS, other.survey.truth_MS)
+    assert not np.array_equal(dataset.survey.truth.matrix(), other.survey.truth.matrix())
     assert not np.array_equal(dataset.training.records.sites_N2, other.training.records.sites_N2)
     assert not np.array_equal(dataset.training.background.sites_K2, other.training.background.sites_K2)
 
 
 def test_the_world_does_not_depend_on_how_it_is_observed(dataset):
     other = build(records=200, bias=0.0, noise_km=50.0, background="land")
-    assert_array_equal(dataset.survey.truth_MS, other.survey.truth_MS)
+    assert_array_equal(dataset.survey.truth.matrix(), other.survey.truth.matrix())
 
 
 def test_records_are_as_many_as_asked_one_a_row_and_on_the_globe(dataset):
@@ -115,7 +116,7 @@ def test_as_few_records_as_species_is_one_record_each(seed):
 
 def test_one_species_is_a_data_set():
     dataset = build(species=1, records=1)
-    assert dataset.survey.truth_MS.shape[1] == 1
+    assert dataset.survey.truth.shape[1] == 1
     assert dataset.training.records.n_rows == 1
 
 
@@ -157,7 +158,7 @@ def test_the_survey_is_an_even_grid_over_land_without_antarctica():
 
 
 def test_the_truth_is_known_everywhere(dataset, created):
-    truth = dataset.survey.truth_MS
+    truth = dataset.survey.truth.matrix()
     assert set(np.unique(truth)) == {ABSENT, PRESENT}
     assert (truth == PRESENT).sum(axis=0).min() >= 1
     _, survey_sites, world = created
@@ -186,7 +187,7 @@ def test_prevalence_is_a_truncated_log_normal():
 
 
 def test_true_prevalence_is_long_tailed(dataset):
-    share = np.sort((dataset.survey.truth_MS == PRESENT).mean(axis=0))
+    share = np.sort((dataset.survey.truth.matrix() == PRESENT).mean(axis=0))
     assert share[-1] > 5 * np.median(share)
     assert np.median(share) > 3 * share[4]
 
@@ -229,7 +230,7 @@ def test_home_is_the_best_place(created, places):
 
 def test_a_climate_analogue_on_another_continent_is_empty(created, dataset):
     landscape, survey_sites, world = created
-    present = dataset.survey.truth_MS == PRESENT
+    present = dataset.survey.truth.matrix() == PRESENT
     axes = slice(3, 3 + virtual.AXES)
     home_axes = landscape.describe(world.home_S2).features_NF[:, axes]
     analogues = 0
@@ -420,16 +421,6 @@ def test_wrong_settings_are_one_sentence(raw, sentence):
 def test_building_from_foreign_settings_is_refused():
     with pytest.raises(ValueError, match="settings of kind None are not those of a data set; known: "):
         datasets.build_dataset(Settings())
-
-
-def test_a_cap_keeps_a_random_part_of_the_abundant_species_and_all_of_the_rare():
-    species_N = np.repeat([0, 1, 2], [2, 500, 40])
-    kept = [virtual.capped(species_N, 10, np.random.default_rng(seed)) for seed in range(400)]
-    assert all(np.bincount(species_N[k]).tolist() == [2, 10, 10] for k in kept)
-    # Every record of a species is as likely to stay: 10 of 500, within 5 standard errors over 400 draws.
-    share = np.mean(kept, axis=0)[species_N == 1]
-    assert np.abs(share - 0.02).max() < 5 * (0.02 * 0.98 / 400) ** 0.5
-    assert share.mean() == pytest.approx(0.02)
 
 
 def test_a_cap_thins_the_records_of_the_same_world():

@@ -3,6 +3,7 @@ import polars as pl
 import pytest
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, precision_recall_curve
+from support.matrices import Parts
 
 from presence_only.evaluation import curves
 from presence_only.evaluation.curves import (
@@ -13,19 +14,6 @@ from presence_only.evaluation.curves import (
     precision_recall,
     species_parts,
 )
-
-
-class Parts:
-    """A matrix that is only given in parts."""
-
-    def __init__(self, whole):
-        self._whole, self.shape = whole, whole.shape
-
-    def columns(self, species):
-        return self._whole[:, species]
-
-    def rows(self, sites):
-        return self._whole[sites]
 
 
 def survey(seed=0, sites=80, species=6, ties=False):
@@ -119,9 +107,8 @@ def test_parts_make_the_same_and_inputs_stay(monkeypatch):
     before = scores.copy(), truth.copy()
     monkeypatch.setattr(curves, "_PART", 160)
     assert [part.stop - part.start for part, _, _ in species_parts(scores, truth)] == [2, 2, 2]
-    for found, expected in zip(
-        (precision_recall(Parts(scores), Parts(truth)), calibration(Parts(scores), Parts(truth))), whole, strict=True
-    ):
+    parts = Parts.of(scores), Parts.of(truth)
+    for found, expected in zip((precision_recall(*parts), calibration(*parts)), whole, strict=True):
         np.testing.assert_allclose(found.y, expected.y)
         np.testing.assert_array_equal(found.n, expected.n)
     np.testing.assert_array_equal(scores, before[0])

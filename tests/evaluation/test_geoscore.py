@@ -2,22 +2,10 @@ import numpy as np
 import pytest
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, f1_score
+from support.matrices import Parts
 
 from presence_only.evaluation import geoscore as module
 from presence_only.evaluation.geoscore import WEIGHTS, geoscore
-
-
-class Parts:
-    """A matrix that is only given in parts."""
-
-    def __init__(self, whole):
-        self._whole, self.shape = whole, whole.shape
-
-    def columns(self, species):
-        return self._whole[:, species]
-
-    def rows(self, sites):
-        return self._whole[sites]
 
 
 def survey(seed=0):
@@ -67,7 +55,7 @@ def test_parts_and_value_by_loops(monkeypatch):
     watchlist, holdout = np.arange(9) < 3, np.arange(60) % 2 == 0
     expected = slow(scores, truth, effort, watchlist, holdout)
     monkeypatch.setattr(module, "_PART", 63)
-    for matrices in ((scores, truth), (Parts(scores), Parts(truth))):
+    for matrices in ((scores, truth), (Parts.of(scores), Parts.of(truth))):
         found = geoscore(*matrices, effort, watchlist_S=watchlist, holdout_M=holdout)
         assert dict(found.parts) == pytest.approx(expected)
         assert found.value == pytest.approx(sum(WEIGHTS[name] * part for name, part in expected.items()))

@@ -3,17 +3,18 @@
 import sys
 from pathlib import Path
 
+import models
 import numpy as np
 import pytest
+from models import BaselineFiles, fit_baseline, random_sites, score_species, target_group_sites
 from ruamel.yaml import YAML
 
 import presence_only
-from presence_only import baselines
-from presence_only.baselines import BaselineFiles, fit_baseline, random_sites, score_species, target_group_sites
 from presence_only.common.errors import DataError, UserError
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
+from presence_only.data.truth import SurveyTruth
 from presence_only.evaluation.metrics import auc_roc
 from presence_only.pipeline.fingerprint import Fingerprints
 
@@ -53,12 +54,12 @@ def survey():
     truth_MS = (np.abs(covariates_MC[:, :1] - list(OPTIMUM.values())) < 0.35).astype(np.int8)
     truth_MS[:40, 2] = -1
     sites_M2 = np.stack([np.linspace(0, 9, 150), np.zeros(150)], axis=1)
-    return Survey(sites_M2, covariates_MC, truth_MS, tuple(OPTIMUM), ("t", "noise"))
+    return Survey(sites_M2, covariates_MC, SurveyTruth.of_matrix(truth_MS), tuple(OPTIMUM), ("t", "noise"))
 
 
 @pytest.fixture(autouse=True)
 def few_trees(monkeypatch):
-    monkeypatch.setattr(baselines, "TREES", 25)
+    monkeypatch.setattr(models, "TREES", 25)
 
 
 def needs(method):
@@ -67,18 +68,18 @@ def needs(method):
 
 
 @pytest.mark.parametrize("background", ["random", "target_group"])
-@pytest.mark.parametrize("method", baselines.METHODS)
+@pytest.mark.parametrize("method", models.METHODS)
 def test_a_plain_niche_is_recovered(method, background):
     needs(method)
     # All species in one group: else its sites hold nothing that tells where a lone plant is not.
     baseline = fit_baseline(method, data(unknown=True, groups=("all",) * 3), background, 0)
     truth = survey()
-    auc_S = auc_roc(baseline.scores(truth.covariates_MC), truth.truth_MS)
+    auc_S = auc_roc(baseline.scores(truth.covariates_MC), truth.truth)
     # The penalty flattens a quadratic of 30 records.
     assert (auc_S > 0.85).all(), auc_S
 
 
-@pytest.mark.parametrize("method", baselines.METHODS)
+@pytest.mark.parametrize("method", models.METHODS)
 def test_the_same_seed_gives_the_same_scores_and_inputs_stay(method):
     needs(method)
     training = data(unknown=True)
@@ -91,11 +92,11 @@ def test_the_same_seed_gives_the_same_scores_and_inputs_stay(method):
     np.testing.assert_array_equal(training.records.covariates_NC, before)
 
 
-@pytest.mark.parametrize("method", baselines.METHODS)
+@pytest.mark.parametrize("method", models.METHODS)
 def test_two_records_are_enough(method):
     needs(method)
     rng = np.random.default_rng(0)
-    scorer = baselines.METHODS[method](np.array([[1.0, 0.0], [1.2, 0.1]]), rng.normal(size=(50, 2)), rng)
+    scorer = models.METHODS[method](np.array([[1.0, 0.0], [1.2, 0.1]]), rng.normal(size=(50, 2)), rng)
     scores_M = scorer(np.array([[1.1, 0.05], [-2.0, 0.05]]))
     assert np.isfinite(scores_M).all()
     assert scores_M[0] > scores_M[1]
@@ -103,9 +104,9 @@ def test_two_records_are_enough(method):
 
 @pytest.mark.parametrize(("n_present", "expected"), [(7, 7), (40, 20)])
 def test_every_tree_sees_as_many_background_sites_as_presences(monkeypatch, n_present, expected):
-    monkeypatch.setattr(baselines, "TREE_PRESENCES", 20)
+    monkeypatch.setattr(models, "TREE_PRESENCES", 20)
     rng = np.random.default_rng(0)
-    forest = baselines.random_forest(rng.normal(size=(n_present, 2)), rng.normal(size=(500, 2)), rng)
+    forest = models.random_forest(rng.normal(size=(n_present, 2)), rng.normal(size=(500, 2)), rng)
     assert len(forest.trees) == 25
     for tree in forest.trees:
         assert tree.tree_.n_node_samples[0] == 2 * expected
@@ -118,8 +119,8 @@ def test_presences_and_background_weigh_alike_in_the_logistic_regression():
     rng = np.random.default_rng(0)
     present, background = rng.normal(1, 1, (20, 2)), rng.normal(0, 1, (60, 2))
     sites = rng.normal(size=(30, 2))
-    once = baselines.logistic(present, background, rng)(sites)
-    copied = baselines.logistic(present, np.repeat(background, 5, axis=0), rng)(sites)
+    once = models.logistic(present, background, rng)(sites)
+    copied = models.logistic(present, np.repeat(background, 5, axis=0), rng)(sites)
     # Standardisation sees the copies, so the fit moves a little; the intercept would move by log 5 = 1.6.
     assert abs(np.mean(once - copied)) < 0.3
 
@@ -153,7 +154,7 @@ def test_species_are_scored_where_they_were_surveyed():
     assert table.columns == ["species", "ap", "auc_roc"]
     assert table["species"].to_list() == list(OPTIMUM)
     scores_M = baseline.scores(truth.covariates_MC)[40:, 2]
-    present_M = truth.truth_MS[40:, 2] == 1
+    present_M = truth.truth.matrix()[40:, 2] == 1
     pairs = scores_M[present_M][:, None] - scores_M[~present_M]
     assert table["auc_roc"][2] == pytest.approx(np.mean((pairs > 0) + 0.5 * (pairs == 0)))
 

@@ -7,14 +7,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from models import BaselineFiles
 from ruamel.yaml import YAML
 from scipy import stats
-from support.tiny import params
-
-from presence_only.baselines import BaselineFiles
-from presence_only.common.atomic_files import content_hash, write_json
-from presence_only.common.errors import DataError
-from presence_only.methods import (
+from side_by_side import (
     MethodResult,
     best_encoder,
     methods_table,
@@ -23,7 +19,11 @@ from presence_only.methods import (
     read_baseline,
     read_encoder,
 )
-from presence_only.statistics import compare_pairs
+from support.tiny import params
+
+from presence_only.common.atomic_files import content_hash, write_json
+from presence_only.common.errors import DataError
+from presence_only.statistics.differences import compare_pairs
 from presence_only.statistics.paired import holm
 from presence_only.statistics.significance import is_significant
 from presence_only.study.paths import CellFiles

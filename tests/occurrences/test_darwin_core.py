@@ -7,8 +7,8 @@ import pytest
 
 from presence_only.common.errors import DataError
 from presence_only.occurrences.darwin_core import metafile_of, read_folder, read_metafile, read_zip
-from presence_only.occurrences.packed import Archive
-from presence_only.occurrences.tables import Columns
+from presence_only.occurrences.table_reading import Columns
+from presence_only.occurrences.unpacking import Archive
 
 TERMS = "http://rs.tdwg.org/dwc/terms/"
 WANTED = Columns(required=("decimalLatitude", "species"), optional=("basisOfRecord", "occurrenceStatus", "class"))

@@ -88,7 +88,7 @@ def score(folder, tmp_path, *, epochs=1, input="coordinates", **changes):
     model, _ = fit(data, loss, encoder, training, 0)
     save_model(model, tmp_path / "encoder.pt")
     model = load_model(tmp_path / "encoder.pt")
-    result = evaluate(model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M), survey.truth_MS)
+    result = evaluate(model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M), survey.truth)
     return dataset, result.summary
 
 
@@ -125,7 +125,7 @@ def test_every_evaluation(folder, tmp_path, name, monkeypatch):
 @pytest.mark.parametrize("sea", ["keep", "drop", "nearest"])
 def test_layers_of_ones_own(folder, tmp_path, sea):
     layers = {"input": "both", "environment": str(folder / "layers.npz"), "sea": sea}
-    dataset, summary = score(folder, tmp_path, background="uniform", **layers)
+    dataset, summary = score(folder, tmp_path, background="uniform", background_sites=2000, **layers)
     assert dataset.training.records.covariate_names == ("mildness (degrees)",)
     unknown = np.isnan(dataset.training.background.covariates_KC)
     assert unknown.any() == (sea != "drop")

@@ -230,6 +230,55 @@ def test_a_script_counts_with_all_that_it_uses(toy, tmp_path):
     assert of_script() != before
 
 
+BESIDE = {
+    "draw": "import shapes\nfrom colours import red\n\nprint(red(), shapes.circle())\n",
+    "colours": "from toy.entries import first\n\ndef red():\n    return first()\n\ndef blue():\n    return 5\n",
+    "shapes": "def circle():\n    from colours import red\n    return red()\n",
+    "unused": "def nothing():\n    return 0\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "counts"),
+    [
+        ("draw.py", "circle())", "circle(), 1)", True),
+        ("colours.py", "return first()", "return first() + 1", True),
+        ("colours.py", "return 5", "return 6", False),
+        ("colours.py", "def red", "# A comment.\ndef red", False),
+        ("colours.py", "def blue", "print(1)\ndef blue", True),
+        ("shapes.py", "return red()", "return red() * 2", True),
+        ("unused.py", "return 0", "return 1", False),
+        ("toy/entries.py", "return 1", "return 3", True),
+        ("toy/entries.py", "return 2", "return 3", False),
+    ],
+)
+def test_modules_beside_a_script_count_by_what_it_uses_of_them(toy, tmp_path, file, old, new, counts):
+    for name, text in BESIDE.items():
+        (tmp_path / f"{name}.py").write_text(text)
+
+    def of_script():
+        prints = Fingerprints(toy)
+        return prints.of(prints.add_script(tmp_path / "draw.py"))
+
+    before = of_script()
+    replace(tmp_path, file, old, new)
+    assert (of_script() != before) is counts
+
+
+def test_what_lies_beside_a_script_and_cannot_be_followed_is_refused(toy, tmp_path):
+    script = tmp_path / "draw.py"
+    for text, sentence in (
+        ("from colours import *\n", r"imports \* from colours: must name what it uses"),
+        ("import paints\n", r"imports the package 'paints' beside it: must be a module"),
+    ):
+        (tmp_path / "colours.py").write_text("RED = 1\n")
+        (tmp_path / "paints").mkdir(exist_ok=True)
+        (tmp_path / "paints/__init__.py").write_text("")
+        script.write_text(text)
+        with pytest.raises(ValueError, match=sentence):
+            Fingerprints(toy).add_script(script)
+
+
 # The package itself.
 
 

@@ -187,7 +187,7 @@ def test_experiments_of_dvc_work_in_a_study(study):
 
 
 def test_the_figures_as_a_page_of_dvc(study, tmp_path):
-    study.run("dvc", "plots", "show", "results/figures", "-o", str(tmp_path / "page"))
+    study.run("dvc", "plots", "show", "results/figures", "results/more_figures", "-o", str(tmp_path / "page"))
     page = (tmp_path / "page/index.html").read_text()
     assert page.count("<img") == 5
     # Without the template DVC's page asks a server elsewhere for its scripts.

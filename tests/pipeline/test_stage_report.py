@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from ruamel.yaml import YAML
 from support import tiny
+from support.report_study import draw_nothing
 
 from presence_only.common.atomic_files import write_json
 from presence_only.evaluation.metrics import evaluate
@@ -42,7 +43,7 @@ def write_cell(cell, data, offset):
         model = tiny.model(data, seed=10 * offset + seed)
         save_model(model, cell.encoder(seed))
         write_json(cell.history(seed), {"loss": [0.7, 0.6 - seed / 10], "steps": 4})
-        result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth_MS)
+        result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth)
         found.append(pl.DataFrame({"seed": seed, "species": data.survey.species} | result.per_species))
         sites.append(pl.DataFrame({"seed": seed} | result.per_site))
     for path, tables in ((cell.per_species, found), (cell.per_site, sites)):
@@ -59,9 +60,12 @@ def write_cell(cell, data, offset):
     )
 
 
-def test_it_writes_the_page_of_what_is_there(study):
+def test_it_writes_the_page_of_what_is_there(study, monkeypatch):
+    draw_nothing(monkeypatch)
     report.main()
     page = REPORT.read_text()
+    for mean in pl.read_csv(COMPARISON)["mean"]:
+        assert f"<td>{mean:.4f}</td>" in page
     for text in (
         "bce",
         "an_full",
@@ -94,7 +98,7 @@ def test_what_it_reads(study):
     assert [set(own.scores) for own in found.maps] == [set(VARIANTS)] * len(found.maps)
     one = found.maps[0]
     s = study.survey.species.index(one.species)
-    np.testing.assert_array_equal(one.truth_M, study.survey.truth_MS[:, s])
+    np.testing.assert_array_equal(one.truth_M, study.survey.truth.matrix()[:, s])
     model = load_model(cell.encoder(0))
     logits = model.predict(study.survey.sites_M2, study.survey.covariates_MC)[:, s]
     np.testing.assert_allclose(one.scores["bce"], 1 / (1 + np.exp(-logits)), rtol=1e-5)

@@ -9,6 +9,7 @@ from presence_only.data.dataset import Dataset
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
+from presence_only.data.truth import SurveyTruth
 from presence_only.model.encoder import RangeModel
 from presence_only.model.features import Features
 from presence_only.model.settings import EncoderSettings
@@ -66,7 +67,13 @@ def dataset(*, rows=60, species=5, covariates=2, seed=0, per_row=1, groups=None)
     survey_sites = np.stack([rng.uniform(-180, 180, 50), rng.uniform(-90, 90, 50)], axis=1)
     survey_band = np.clip(((survey_sites[:, 1] + 90) / 180 * species).astype(int), 0, species - 1)
     truth = (survey_band[:, None] == np.arange(species)).astype(np.int8)
-    survey = Survey(survey_sites, rng.normal(size=(50, covariates)).astype(np.float32), truth, records.species, names)
+    survey = Survey(
+        survey_sites,
+        rng.normal(size=(50, covariates)).astype(np.float32),
+        SurveyTruth.of_matrix(truth),
+        records.species,
+        names,
+    )
     return Dataset(TrainingData(records, background), survey)
 
 

@@ -64,8 +64,8 @@ def test_the_callers_random_stream_is_left_alone():
 def test_training_learns_the_ranges():
     data, own = tiny.dataset(rows=400), {"encoder": PLACE, "batch_size": 50, "learning_rate": 0.02}
     (untrained, _), (model, history) = (train("an_full", data=data, epochs=epochs, **own) for epochs in (1, 40))
-    given, truth_MS = (data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth_MS
-    before, after = (evaluate(m.predict(*given), truth_MS).summary["species_map"] for m in (untrained, model))
+    given, truth = (data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth
+    before, after = (evaluate(m.predict(*given), truth).summary["species_map"] for m in (untrained, model))
     assert before < 0.75 < 0.9 < after
     assert history.loss[-1] < 0.8 * history.loss[0]
     assert not model.training
@@ -183,7 +183,7 @@ def test_the_sampled_head_learns_and_is_fixed_by_its_seed():
     own = {"data": data, "encoder": PLACE, "head": "sampled", "sampled_species": 2, "learning_rate": 0.03}
     assert train("an_full", **own)[1].loss == train("an_full", **own)[1].loss
     model, _ = train("an_full", epochs=25, batch_size=40, **own)
-    result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth_MS)
+    result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth)
     assert result.summary["species_map"] > 0.8
 
 

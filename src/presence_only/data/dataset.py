@@ -20,7 +20,8 @@ from presence_only.data.training import TrainingData
 class Further(Protocol):
     """Something else that a model is scored by, beside the survey; itself a :class:`Survey`, or of a kind of its own.
 
-    The module ``presence_only.evaluation.tasks.<kind>`` reads what ``save`` wrote, and scores.
+    Attributes:
+        kind: Its name in ``presence_only.evaluation.tasks.TASKS``, whose class reads what ``save`` wrote, and scores.
     """
 
     kind: ClassVar[str]

@@ -28,9 +28,9 @@ from presence_only.occurrences import darwin_core
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.assemble import covariate_source as covariate_source
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
-from presence_only.occurrences.occurrences import Occurrences
-from presence_only.occurrences.packed import LIMITS, Archive, Limits, first_bytes, is_zip
-from presence_only.occurrences.tables import Columns, read_archive, read_table
+from presence_only.occurrences.records import RecordTable
+from presence_only.occurrences.table_reading import Columns, read_archive, read_table
+from presence_only.occurrences.unpacking import LIMITS, Archive, Limits, first_bytes, is_zip
 
 # GBIF's own geospatial issues, those that its filter hasGeospatialIssue stands for.
 GEOSPATIAL_ISSUES = (
@@ -106,10 +106,10 @@ def build(settings: DatasetSettings) -> Dataset:
     Raises:
         DataError: If the file is missing, damaged, unsafe or no such download, or no record is left.
     """
-    return assemble(read_occurrences(settings), settings)
+    return assemble(read_records(settings), settings)
 
 
-def read_occurrences(settings: DatasetSettings, limits: Limits = LIMITS) -> Occurrences:
+def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTable:
     """Read and clean a download.
 
     Args:
@@ -143,7 +143,7 @@ def _batches(path: Path, limits: Limits) -> Generator[pl.DataFrame, None, None]:
 
 
 def _standard(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> pl.DataFrame:
-    """A batch with the columns of cleaning, of those that the file has."""
+    """A batch with the columns of a table of records, of those that the file has."""
     columns = {name: pl.col(name) for name in batch.columns}
     ranks = [rank for rank in ("family", "order", *_HIGHER) if rank in columns]
     ranks = [rank for rank in ranks if _order(rank) >= _order(settings.group)]

@@ -22,9 +22,9 @@ from presence_only.data.dataset import Dataset
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.assemble import covariate_source as covariate_source
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
-from presence_only.occurrences.occurrences import Occurrences
-from presence_only.occurrences.packed import LIMITS, Limits
-from presence_only.occurrences.tables import Columns, read_table
+from presence_only.occurrences.records import RecordTable
+from presence_only.occurrences.table_reading import Columns, read_table
+from presence_only.occurrences.unpacking import LIMITS, Limits
 
 SPECIES_LEVEL = 10.0
 _OBSERVATIONS = Columns(
@@ -64,10 +64,10 @@ def build(settings: DatasetSettings) -> Dataset:
     Raises:
         DataError: If a file is missing, damaged or no such table, or no observation is left.
     """
-    return assemble(read_occurrences(settings), settings)
+    return assemble(read_records(settings), settings)
 
 
-def read_occurrences(settings: DatasetSettings, limits: Limits = LIMITS) -> Occurrences:
+def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTable:
     """Read and clean a download.
 
     Args:
@@ -92,7 +92,7 @@ def _file(root: Path, name: str) -> Path:
 
 
 def _standard(batches: Iterator[pl.DataFrame], taxa: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Observations with the columns of cleaning."""
+    """Observations with the columns of a table of records."""
     for batch in batches:
         columns = [
             pl.col("longitude").cast(pl.Float64, strict=False),

@@ -38,7 +38,7 @@ from presence_only.data.dataset import Dataset
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
-from presence_only.data.truth import NOT_SURVEYED
+from presence_only.data.truth import NOT_SURVEYED, SurveyTruth
 
 
 class DatasetSettings(Settings):
@@ -439,7 +439,7 @@ def _survey(
     return Survey(
         sites_M2=np.concatenate(sites),
         covariates_MC=np.concatenate(environment),
-        truth_MS=np.concatenate(truth),
+        truth=SurveyTruth.of_matrix(np.concatenate(truth)),
         species=species,
         covariate_names=covariate_names,
     )

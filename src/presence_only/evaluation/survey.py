@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from presence_only.data.survey import Survey
-from presence_only.data.truth import ListedTruth
 from presence_only.evaluation.metrics import METRICS, Evaluation, evaluate
 from presence_only.model.interface import SpeciesModel
 
@@ -25,17 +24,11 @@ Floats = NDArray[np.floating[Any]]
 class FurtherSurvey:
     """Scores a model against a survey of some of its species."""
 
-    kind: ClassVar[str] = Survey.kind
-
     survey: Survey
-
-    def save(self, folder: Path) -> None:
-        """Write the survey into ``folder``, whole or not at all."""
-        self.survey.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save`, or the survey's own, wrote."""
+        """Read the survey that a data set saved."""
         return cls(Survey.load(folder))
 
     def score(self, model: SpeciesModel, species: tuple[str, ...]) -> Mapping[str, float | Floats]:
@@ -70,15 +63,16 @@ def evaluate_survey(model: SpeciesModel, survey: Survey, species: tuple[str, ...
         ValueError: If a species of the survey is not in the vocabulary.
     """
     sites = survey.sites_M2, survey.covariates_MC, survey.week_M
-    surveyed_Q = np.flatnonzero(survey.surveyed_per_species())
+    counts = {
+        "n_presences": survey.truth.presences_per_species(),
+        "n_surveyed": survey.truth.surveyed_per_species(),
+    }
+    surveyed_Q = np.flatnonzero(counts["n_surveyed"])
     if survey.species == species and len(surveyed_Q) == len(species):
-        return evaluate(model.scores(*sites), survey.truth_MS)
+        return evaluate(model.scores(*sites), survey.truth)
     place_S = _places(survey.species, species)
-    truth_MS = survey.truth_MS
-    truth_MQ = truth_MS.of_species(surveyed_Q) if isinstance(truth_MS, ListedTruth) else truth_MS[:, surveyed_Q]
-    found = evaluate(model.scores(*sites, species_Q=place_S[surveyed_Q]), truth_MQ)
+    found = evaluate(model.scores(*sites, species_Q=place_S[surveyed_Q]), survey.truth.of_species(surveyed_Q))
     n_species = len(survey.species)
-    counts = {"n_presences": survey.presences_per_species(), "n_surveyed": survey.surveyed_per_species()}
     per_species = {name: _spread(values_Q, surveyed_Q, n_species) for name, values_Q in found.per_species.items()}
     n_without = float(np.count_nonzero(counts["n_presences"] == 0))
     return Evaluation(

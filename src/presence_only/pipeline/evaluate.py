@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from presence_only.common.arrays import mean_where_defined
 from presence_only.common.atomic_files import write_json, write_whole
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.evaluation.breakdown import records_nearby
 from presence_only.evaluation.curves import calibration, precision_recall
-from presence_only.evaluation.metrics import METRICS, SITES_LIMIT, mean_where_defined
+from presence_only.evaluation.metrics import METRICS, SITES_LIMIT
 from presence_only.evaluation.observer_bias import observer_numbers
 from presence_only.evaluation.survey import evaluate_survey
 from presence_only.evaluation.tasks import Task, load_further
@@ -95,8 +96,8 @@ def evaluate_seed(cell: CellFiles, first_seed: int, seed: int, progressed: Progr
     numbers, by_species = score_further(model, survey.species, further)
     scores = model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M)
     # Of a grid of the world the evaluation keeps no values per site.
-    ap_M = result.per_site["ap"] if len(survey.sites_M2) <= SITES_LIMIT else None
-    observed = observer_numbers(scores, survey.truth_MS, effort_M, ap_M=ap_M)
+    ap_M = result.values("sample_map") if len(survey.sites_M2) <= SITES_LIMIT else None
+    observed = observer_numbers(scores, survey.truth, effort_M, ap_M=ap_M)
     numbers = result.summary | numbers | {name: observed[name] for name in OBSERVER_NUMBERS}
     species = {"species": np.array(survey.species), "n_records": records.records_per_species()}
     species |= {"mean_score": mean_scores(scores)} | result.per_species | by_species
@@ -125,8 +126,8 @@ def mean_scores(scores: Scores) -> NDArray[np.float64]:
 def curves(scores: Scores, survey: Survey, seed: int) -> pl.DataFrame:
     """Precision against recall and share present against score, of one seed: one row a point."""
     points = {
-        "precision_recall": precision_recall(scores, survey.truth_MS),
-        "calibration": calibration(scores, survey.truth_MS),
+        "precision_recall": precision_recall(scores, survey.truth),
+        "calibration": calibration(scores, survey.truth),
     }
     return pl.concat(
         [

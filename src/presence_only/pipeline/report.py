@@ -80,7 +80,7 @@ def dataset_content(study: StudyResults, name: str) -> DatasetContent:
         pairs=study.pairs(name),
         prevalence_S=prevalence_S,
         records_S=records.records_per_species(),
-        extent_S=range_extent(survey.sites_M2, survey.truth_MS),
+        extent_S=range_extent(survey.sites_M2, survey.truth),
         site_ap={} if any(np.isnan(values).all() for values in site_ap.values()) else site_ap,
         effort_M=records_nearby(survey.sites_M2, records.sites_N2, records.row_P),
         losses={variant: study.losses(name, variant) for variant in variants},
@@ -114,7 +114,6 @@ def species_maps(
     found = []
     for s in choose_by_prevalence(prevalence_S):
         one = slice(s, s + 1)
-        truth_MS = survey.truth_MS
         scores = {
             name: expit(model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M).columns(one)[:, 0])
             for name, model in models.items()
@@ -125,7 +124,7 @@ def species_maps(
                 prevalence=float(prevalence_S[s]),
                 sites_P2=records.sites_N2[records.row_P[records.species_P == s]],
                 sites_M2=survey.sites_M2,
-                truth_M=(truth_MS[:, one] if isinstance(truth_MS, np.ndarray) else truth_MS.columns(one))[:, 0],
+                truth_M=survey.truth.columns(one)[:, 0],
                 scores=scores,
                 ap={name: float(ap[name][s]) for name in models},
             )

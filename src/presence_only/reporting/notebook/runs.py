@@ -22,7 +22,7 @@ from presence_only.reporting.figures.losses import Floats, prevalence_figure
 from presence_only.reporting.figures.report import breakdown_figure
 from presence_only.reporting.notebook.display import Shown, code, picture, section, table
 from presence_only.reporting.notebook.scores import interval
-from presence_only.statistics import compare_two
+from presence_only.statistics.differences import compare_steps
 from presence_only.statistics.significance import judged
 from presence_only.study.results import MissingResultsError, StudyResults
 
@@ -117,9 +117,8 @@ def interaction(study: StudyResults, loss: str, first: str, second: str) -> Show
     (x0, x1), (y0, y1) = blocks[0]
     low, high = (members[x0, y0], members[x0, y1]), (members[x1, y0], members[x1, y1])
     value = {name: study.values(dataset, name) for name in (*low, *high)}
-    together_VS, apart_VS = value[high[1]] + value[low[0]], value[high[0]] + value[low[1]]
     steps = [study.pair(dataset, low[1], low[0]), study.pair(dataset, high[1], high[0])]
-    found = [*steps, compare_two("together", together_VS, "apart", apart_VS)]
+    found = [*steps, compare_steps((value[low[0]], value[low[1]]), (value[high[0]], value[high[1]]))]
     step = f"{second} = {y0:g} to {y1:g}"
     return table(
         {

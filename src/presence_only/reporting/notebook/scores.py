@@ -11,7 +11,7 @@ from presence_only.evaluation.metrics import METRICS
 from presence_only.reporting.figures import comparison_figure
 from presence_only.reporting.figures.surfaces import surface_figure, sweep_figure
 from presence_only.reporting.notebook.display import Shown, code, picture, score, section, table
-from presence_only.statistics import Pair
+from presence_only.statistics.differences import Pair
 from presence_only.statistics.significance import judged
 from presence_only.study.results import METRIC, MissingResultsError, StudyResults
 

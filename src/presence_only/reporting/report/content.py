@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from presence_only.losses.elementwise import Penalty
 from presence_only.reporting.figures.ranges import SpeciesMap
-from presence_only.statistics import Pair
+from presence_only.statistics.differences import Pair
 
 Array = NDArray[Any]
 
