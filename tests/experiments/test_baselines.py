@@ -42,9 +42,7 @@ def data(*, unknown=False, groups=("bird", "bird", "plant"), background="given")
         sites, covariates = [sites_N2, random_K2, random_K2], [covariates_NC, random_KC, random_KC]
     if background == "target_group":
         sites, covariates = [sites_N2], [covariates_NC]
-    return TrainingData(
-        records, Background(background, np.concatenate(sites), np.concatenate(covariates)), "covariates"
-    )
+    return TrainingData(records, Background(background, np.concatenate(sites), np.concatenate(covariates)))
 
 
 def survey():

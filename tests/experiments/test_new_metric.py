@@ -8,7 +8,6 @@ from textwrap import dedent
 import numpy as np
 import polars as pl
 import pytest
-import torch
 from ruamel.yaml import YAML
 from support import tiny
 from support.report_study import draw_nothing
@@ -16,9 +15,7 @@ from support.report_study import draw_nothing
 from presence_only.common.atomic_files import read_json, write_json
 from presence_only.evaluation import metrics
 from presence_only.evaluation.metrics import METRICS, Metric
-from presence_only.model.encoder import RangeModel, load_model
-from presence_only.model.features import Features
-from presence_only.model.settings import EncoderSettings
+from presence_only.model.files import load_model, save_model
 from presence_only.pipeline import compare, evaluate, figures, publish, report, show
 from presence_only.study.params import load_params
 from presence_only.study.paths import COMPARISON, PAIRS, REPORT, CellFiles, DatasetFiles
@@ -72,9 +69,7 @@ def study(tmp_path, monkeypatch):
     for i, variant in enumerate(VARIANTS):
         cell = CellFiles("virtual", variant)
         for seed in (0, 1):
-            torch.manual_seed(10 * i + seed)
-            features = Features("both", "sphere", 2).fit(data.training)
-            RangeModel(features, 5, EncoderSettings(width=8, depth=1)).save(cell.encoder(seed))
+            save_model(tiny.model(data, seed=10 * i + seed), cell.encoder(seed))
             write_json(cell.history(seed), {"loss": [0.5, 0.25]})
         monkeypatch.setattr("sys.argv", ["evaluate", "--dataset", "virtual", "--variant", variant])
         evaluate.main()

@@ -71,7 +71,8 @@ def evaluate_survey(model: SpeciesModel, survey: Survey, species: tuple[str, ...
     if survey.species == species and len(surveyed_Q) == len(species):
         return evaluate(model.scores(*sites), survey.truth)
     place_S = _places(survey.species, species)
-    found = evaluate(model.scores(*sites, species_Q=place_S[surveyed_Q]), survey.truth.of_species(surveyed_Q))
+    scores = model.scores(*sites, species_Q=place_S[surveyed_Q])
+    found = evaluate(scores, survey.truth.of_species(surveyed_Q))
     n_species = len(survey.species)
     per_species = {name: _spread(values_Q, surveyed_Q, n_species) for name, values_Q in found.per_species.items()}
     n_without = float(np.count_nonzero(counts["n_presences"] == 0))
