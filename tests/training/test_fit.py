@@ -63,8 +63,8 @@ def test_the_callers_random_stream_is_left_alone():
 def test_training_learns_the_ranges():
     data, own = tiny.dataset(rows=400), {"encoder": PLACE, "batch_size": 50, "learning_rate": 0.02}
     (untrained, _), (model, history) = (train("an_full", data=data, epochs=epochs, **own) for epochs in (1, 40))
-    given, truth_MS = (data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth
-    before, after = (evaluate(m.predict(*given), truth_MS).summary["species_map"] for m in (untrained, model))
+    given, truth = (data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth
+    before, after = (evaluate(m.predict(*given), truth).summary["species_map"] for m in (untrained, model))
     assert before < 0.75 < 0.9 < after
     assert history.loss[-1] < 0.8 * history.loss[0]
     assert not model.training
