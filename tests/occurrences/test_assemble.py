@@ -13,7 +13,6 @@ from presence_only.occurrences.assemble import (
     RecordsSettings,
     assemble,
     assemble_training,
-    covariate_source,
     environment_at,
 )
 from presence_only.occurrences.held_out_area import EvaluationSettings, held_out_area, within_box
@@ -174,7 +173,7 @@ def test_covariates_are_sampled_where_they_are_read():
             assert_array_equal(covariates, earth.sample(at))
         assert dataset.training.records.covariate_names == earth.names == dataset.survey.covariate_names
         assert dataset.training.input == changes.get("input", "coordinates")
-    assert_array_equal(covariate_source(settings(input="both"))(sites), earth.sample(sites))
+    assert_array_equal(settings(input="both").covariate_source()(sites), earth.sample(sites))
     assert environment_at(settings()).names == ()
     assert environment_at(settings()).sample(sites).shape == (600, 0)
     assert environment_at(settings(input="both", sea="nearest")).names == earth.names

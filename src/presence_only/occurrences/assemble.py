@@ -99,6 +99,10 @@ class AssemblySettings(Settings):
         """Whether sites have covariates."""
         return self.environment is not None or self.input != "coordinates"
 
+    def covariate_source(self) -> Callable[[Floats], Floats]:
+        """The function from sites (M, 2) to covariates (M, C), for maps."""
+        return environment_at(self).sample
+
 
 class RecordsSettings(AssemblySettings):
     """How occurrence records become training data and, in a held-out area, the survey.
@@ -195,11 +199,6 @@ def environment_at(settings: AssemblySettings) -> Environment:
         return Layers(())
     nearest_km = settings.nearest_km if settings.sea == "nearest" else None
     return open_environment("earth" if settings.environment is None else settings.environment, nearest_km)
-
-
-def covariate_source(settings: AssemblySettings) -> Callable[[Floats], Floats]:
-    """The function from sites to covariates, for maps; a kind of users' records imports it as its own."""
-    return environment_at(settings).sample
 
 
 def _training_rows(
