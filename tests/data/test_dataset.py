@@ -1,3 +1,5 @@
+"""Data sets: saved and loaded, and wrong ones told in one sentence."""
+
 from dataclasses import replace
 
 import numpy as np

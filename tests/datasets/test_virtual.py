@@ -1,3 +1,5 @@
+"""Virtual species: the world, its observers, and what stays the same when settings change."""
+
 from dataclasses import fields
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""From a table of records to training data and survey: what trains, what is surveyed, and what is counted."""
+
 import numpy as np
 import polars as pl
 import pytest

@@ -1,4 +1,4 @@
-"""What every data set is made of: presence-only records, background sites and a survey.
+"""Data sets: training data, a survey and further evaluations, and the settings that build one.
 
 Shape legend: N training rows, P positives, K background sites, M survey sites, C covariates, S species.
 A site is longitude, latitude in degrees WGS84, in that order.

@@ -1,4 +1,4 @@
-"""For which species and where a model is good: by how common a species is, and by where observers went.
+"""Metrics by classes of species and of sites: how common a species is, and how often observers went.
 
 Shape legend: M survey sites, N training rows, P positives, S species, V seeds, Q classes. Sites are longitude,
 latitude in degrees; scores are logits; truth is 1 present, 0 absent, -1 not surveyed.

@@ -1,4 +1,4 @@
-"""Training data and a survey from cleaned records: the way that all users' files go.
+"""Assembly of training data and a survey from cleaned records: the way that all users' files go.
 
 Training never sees a held-out record: the vocabulary, the background and whatever is measured for
 standardisation come from the other records alone. Background sites that are drawn without a look at

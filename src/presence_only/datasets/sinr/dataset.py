@@ -1,4 +1,4 @@
-"""SINR's records of 47,000 species from iNaturalist, and its four evaluations, from its own folder.
+"""SINR's data set: iNaturalist's records of 47,000 species, and four evaluations, from SINR's own folder.
 
 Source: Cole et al. (2023), https://arxiv.org/abs/2306.02564; files and rules as in
 https://github.com/elijahcole/sinr. ``docs/sinr.md`` says how to get the files and what to run.
