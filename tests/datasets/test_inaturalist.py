@@ -175,4 +175,4 @@ def test_a_download_becomes_a_data_set(tmp_path):
     raw = {"kind": "inaturalist", "root": root, "group": "kingdom", "background_sites": 50}
     dataset = build_dataset(parse_dataset(raw, "datasets.mine"))
     assert dataset.filters[0] == ("read", 120)
-    assert set(dataset.training.records.species) <= {"Parus major", "Salmo trutta", "Agathis montana"}
+    assert dataset.training.records.species == ("Agathis montana", "Parus major", "Salmo trutta")

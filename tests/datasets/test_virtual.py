@@ -1,3 +1,5 @@
+"""Virtual species: the world, its observers, and what stays the same when settings change."""
+
 from dataclasses import fields
 
 import numpy as np
@@ -7,7 +9,7 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from presence_only import datasets
-from presence_only.common.settings import Settings, SettingsError
+from presence_only.common.settings import SettingsError
 from presence_only.data.truth import ABSENT, PRESENT
 from presence_only.datasets import virtual
 from presence_only.geography.earth import Earth
@@ -68,6 +70,16 @@ def assert_same(one, other):
 
 
 # The data set.
+
+
+def test_the_worlds_of_the_studies_never_change(dataset):
+    """All published results hang on these draws: of species, towns, places, records and background."""
+    records, survey = dataset.training.records, dataset.survey
+    assert records.records_per_species()[:6].tolist() == [91, 9, 12, 27, 83, 19]
+    assert survey.truth.presences_per_species()[:6].tolist() == [56, 23, 26, 63, 18, 51]
+    assert_allclose(records.sites_N2[:2], [[14.0106334, -7.7535847], [37.8962014, -11.5138821]], atol=1e-6)
+    background = dataset.training.background.sites_K2[:2]
+    assert_allclose(background, [[137.9058968, -0.7365824], [-97.7066382, -41.5283516]], atol=1e-6)
 
 
 def test_same_settings_same_data(dataset):
@@ -372,13 +384,7 @@ def test_shares_follow_what_there_is_to_find():
     assert 1 <= counts[0] < counts[1] < counts[2]
 
 
-# The settings, and how kinds are found.
-
-
-def test_kinds_are_modules_with_settings():
-    assert "virtual" in datasets.kinds()
-    assert "earth" not in datasets.kinds()
-    assert datasets.kinds() == tuple(sorted(datasets.kinds()))
+# The settings.
 
 
 def test_defaults_are_the_default_study():
@@ -390,10 +396,6 @@ def test_defaults_are_the_default_study():
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [
-        ({"kind": "virtul"}, r"unknown dataset kind 'virtul' in datasets\.x; known: .*virtual"),
-        ({"kind": ["virtual"]}, r"unknown dataset kind \['virtual'\] in datasets\.x; known: "),
-        ({"species": 3}, r"missing key 'datasets\.x\.kind'; known kinds of data set: "),
-        ("virtual", r"datasets\.x = 'virtual': must be a mapping of settings"),
         ({"kind": "virtual", "bais": 1.0}, r"unknown key 'bais' in datasets\.x; known: background, .*species"),
         ({"kind": "virtual", "bias": -1.0}, r"datasets\.x\.bias = -1\.0: must be greater than or equal to 0"),
         ({"kind": "virtual", "noise_km": float("nan")}, r"datasets\.x\.noise_km = nan: must be "),
@@ -416,11 +418,6 @@ def test_wrong_settings_are_one_sentence(raw, sentence):
     with pytest.raises(SettingsError, match=f"^{sentence}") as caught:
         datasets.parse_dataset(raw, "datasets.x")
     assert "\n" not in str(caught.value)
-
-
-def test_building_from_foreign_settings_is_refused():
-    with pytest.raises(ValueError, match="settings of kind None are not those of a data set; known: "):
-        datasets.build_dataset(Settings())
 
 
 def test_a_cap_thins_the_records_of_the_same_world():

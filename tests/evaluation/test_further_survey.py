@@ -93,18 +93,3 @@ def test_a_new_kind_is_its_class_and_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(evaluations.TASKS, "guess", "test_further_survey:Guess")
     replace(tiny.dataset(), further={"mine": Guess()}).save_survey(tmp_path / "survey")
     assert load_further(tmp_path / "survey")["mine"].score(None, ()) == {"luck": 0.5}
-
-
-@pytest.mark.parametrize(
-    ("name", "change", "sentence"),
-    [
-        ("IUCN", {}, "further evaluation 'IUCN': a name must be of small letters"),
-        ("n_iucn", {}, "and not begin with n_"),
-        ("iucn", {"species": tuple("abcde")}, r"the further survey 'iucn' has species 'a' \(5 such species\)"),
-        ("iucn", {"covariate_names": ("x", "y")}, "must have the records' covariates"),
-    ],
-)
-def test_wrong_further_evaluations_are_one_sentence(name, change, sentence):
-    dataset = tiny.dataset()
-    with pytest.raises(DataError, match=sentence):
-        replace(dataset, further={name: replace(dataset.survey, **change)})

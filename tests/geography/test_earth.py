@@ -1,3 +1,5 @@
+"""The shipped grid of the Earth: its values, and sites drawn on its land."""
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal

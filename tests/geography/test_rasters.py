@@ -1,3 +1,5 @@
+"""Users' rasters, written here in every form, against sampling by hand."""
+
 import re
 import sys
 import tracemalloc

@@ -1,3 +1,5 @@
+"""Hulls on the sphere against planes, and sites drawn within them."""
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose

@@ -1,3 +1,5 @@
+"""From a table of records to training data and survey: what trains, what is surveyed, and what is counted."""
+
 import numpy as np
 import polars as pl
 import pytest
@@ -13,7 +15,6 @@ from presence_only.occurrences.assemble import (
     RecordsSettings,
     assemble,
     assemble_training,
-    covariate_source,
     environment_at,
 )
 from presence_only.occurrences.held_out_area import EvaluationSettings, held_out_area, within_box
@@ -173,7 +174,7 @@ def test_covariates_are_sampled_where_there_is_an_environment():
     ):
         assert_array_equal(covariates, earth.sample(at))
     assert dataset.training.records.covariate_names == earth.names == dataset.survey.covariate_names
-    assert_array_equal(covariate_source(own)(sites), earth.sample(sites))
+    assert_array_equal(own.covariate_source()(sites), earth.sample(sites))
     assert environment_at(settings()).names == ()
     assert environment_at(settings()).sample(sites).shape == (600, 0)
     assert environment_at(settings(environment="earth", sea="nearest")).names == earth.names

@@ -1,3 +1,5 @@
+"""Background sites of every kind, against distributions, and tables of them."""
+
 from dataclasses import replace
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Held-out areas against plain loops, and the surveys made of their records."""
+
 import json
 from itertools import pairwise
 

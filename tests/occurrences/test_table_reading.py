@@ -159,104 +159,97 @@ class TestParquet:
         assert failure(path).startswith(": no column 'species'; ")
 
 
+# What a text file holds, and the whole sentence about it, behind its path.
+BAD_TEXTS = {
+    "empty": ("", ": the file is empty"),
+    "header without rows": (HEADER + "\n", ": has columns but no rows"),
+    "columns that look alike": (
+        "species\tlat\tdecimalLattitude\nx\t1\t2\n",
+        ": no column 'decimalLatitude'; it has 'decimalLattitude', which look alike: rename them",
+    ),
+    "other columns": (
+        "x\ty\n1\t2\n",
+        ": no column 'decimalLatitude', 'species'; its first columns are 'x', 'y': is this the right file?",
+    ),
+    "a column twice": (
+        "species\tSpecies\tdecimalLatitude\nx\tx\t1\n",
+        ": 2 columns are named 'species'; there must be one",
+    ),
+    "few fields": (
+        f"{PLAIN}\n2\tPica pica\t\t1\n3\tx\t\t1\t\n",
+        ": line 5 has 4 fields, the header 5; every line must have as many",
+    ),
+    "many fields": (
+        f"{PLAIN}\n2\tPica pica\t\t1\t1999\t\n3\tx\t\t1\t\n",
+        ": line 5 has 6 fields, the header 5; every line must have as many",
+    ),
+    "two wrong lines that add up": (
+        f"{HEADER}\n1\tx\ty\t2\n1\tx\ty\t2\t3\t4\n",
+        ": line 2 has 4 fields, the header 5; every line must have as many",
+    ),
+    "wrong line in a later block": (
+        HEADER + "\n" + "1\tx\ty\t2\t3\n" * 50 + "1\n" + "1\tx\ty\t2\t3\n" * 50,
+        ": line 52 has 1 fields, the header 5; every line must have as many",
+    ),
+    "cut off in a line": (
+        PLAIN + "3\tPica pi",
+        ": ends in the middle of a line (line 4 has 2 fields, the header 5); it is cut off: download it again",
+    ),
+    "latin-1": (
+        (PLAIN + "3\tPica pica\tGöttingen\t1\t\n").encode("latin-1"),
+        ": line 4 is not UTF-8 (byte 0xF6); if it is Latin-1, convert the file: iconv -f latin1 -t utf-8 OLD > NEW",
+    ),
+    "latin-1 in quotes": (
+        "species,decimalLatitude\nPica pica,1\nGöttingen,2\n".encode("latin-1"),
+        ": line 3 is not UTF-8 (byte 0xF6); if it is Latin-1, convert the file: iconv -f latin1 -t utf-8 OLD > NEW",
+    ),
+    "utf-16": (PLAIN.encode("utf-16"), ": is UTF-16, not UTF-8; convert it: iconv -f utf-16 -t utf-8 OLD > NEW"),
+    "a picture": (b"\x89PNG\x0d\x00\x00\n", ": is not a text table, nor gz, zip or parquet"),
+    "lines of old Macintoshes": (
+        PLAIN.replace("\n", "\r"),
+        ": its lines end with a carriage return alone; convert it: tr '\\r' '\\n' < OLD > NEW",
+    ),
+    "a quote that is never closed": (
+        'species,decimalLatitude\nPica pica,"1\nApus apus,2\nParus major,3\n',
+        ": line 4 cannot be read (unexpected end of data): is a quote unmatched?",
+    ),
+    "few fields in quotes": (
+        "species,decimalLatitude\nPica pica,1\nApus apus\n",
+        ": the row that ends in line 3 has 1 fields, the header 2; every row must have as many: "
+        "is a quote unmatched, or the file cut off?",
+    ),
+    "an endless line": (
+        f"{HEADER}\n" + "x" * 5000,
+        ": has a line of more than 1,000 bytes; is this a table?",
+    ),
+    "empty in a gz": (gzip.compress(b""), ": the first line is empty; it must name the columns"),
+}
+
+
 class TestBadFiles:
+    @pytest.mark.parametrize("block_bytes", [64, 2**20])
+    @pytest.mark.parametrize(("content", "sentence"), BAD_TEXTS.values(), ids=BAD_TEXTS)
+    def test_a_bad_text_is_one_sentence_in_blocks_of_any_size(
+        self, tmp_path, monkeypatch, content, sentence, block_bytes
+    ):
+        monkeypatch.setattr(table_reading, "BLOCK_BYTES", block_bytes)
+        monkeypatch.setattr(table_reading, "LONGEST_LINE_BYTES", 1000)
+        path = tmp_path / "a.csv"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        assert failure(path) == sentence
+
     def test_missing(self, tmp_path):
         assert failure(tmp_path / "a.csv") == ": there is no such file"
-
-    def test_empty(self, tmp_path):
-        assert failure(write(tmp_path / "a.csv", "")) == ": the file is empty"
-
-    def test_empty_in_a_gz(self, tmp_path):
-        path = tmp_path / "a.gz"
-        path.write_bytes(gzip.compress(b""))
-        assert failure(path) == ": the first line is empty; it must name the columns"
-
-    def test_header_without_rows(self, tmp_path):
-        assert failure(write(tmp_path / "a.csv", HEADER + "\n")) == ": has columns but no rows"
-
-    def test_wrong_columns_that_look_alike(self, tmp_path):
-        path = write(tmp_path / "a.csv", "scientificName\tlat\tdecimalLattitude\nx\t1\t2\n")
-        assert failure(path, Columns(("decimalLatitude",))) == (
-            ": no column 'decimalLatitude'; it has 'decimalLattitude', which look alike: rename them"
-        )
-
-    def test_wrong_columns_that_do_not(self, tmp_path):
-        path = write(tmp_path / "a.csv", "x\ty\n1\t2\n")
-        assert failure(path) == (
-            ": no column 'decimalLatitude', 'species'; its first columns are 'x', 'y': is this the right file?"
-        )
-
-    def test_column_that_is_there_twice(self, tmp_path):
-        path = write(tmp_path / "a.csv", "species\tSpecies\tdecimalLatitude\nx\tx\t1\n")
-        assert failure(path) == ": 2 columns are named 'species'; there must be one"
-
-    @pytest.mark.parametrize(
-        ("line", "fields"), [("2\tPica pica\t\t1", 4), ("2\tPica pica\t\t1\t1999\t", 6)], ids=["few", "many"]
-    )
-    def test_line_with_other_fields_than_the_header(self, tmp_path, line, fields):
-        path = write(tmp_path / "a.csv", f"{PLAIN}\n{line}\n3\tx\t\t1\t\n")
-        assert failure(path) == f": line 5 has {fields} fields, the header 5; every line must have as many"
-
-    def test_two_wrong_lines_that_add_up(self, tmp_path):
-        path = write(tmp_path / "a.csv", f"{HEADER}\n1\tx\ty\t2\n1\tx\ty\t2\t3\t4\n")
-        assert failure(path) == ": line 2 has 4 fields, the header 5; every line must have as many"
-
-    def test_wrong_line_in_a_later_block(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(table_reading, "BLOCK_BYTES", 64)
-        path = write(tmp_path / "a.csv", HEADER + "\n" + "1\tx\ty\t2\t3\n" * 50 + "1\n" + "1\tx\ty\t2\t3\n" * 50)
-        assert failure(path) == ": line 52 has 1 fields, the header 5; every line must have as many"
-
-    def test_file_that_ends_in_the_middle_of_a_line(self, tmp_path):
-        path = write(tmp_path / "a.csv", PLAIN + "3\tPica pi")
-        assert failure(path) == (
-            ": ends in the middle of a line (line 4 has 2 fields, the header 5); it is cut off: download it again"
-        )
-
-    def test_latin_1(self, tmp_path):
-        path = write(tmp_path / "a.csv", PLAIN + "3\tPica pica\tGöttingen\t1\t\n", "latin-1")
-        assert failure(path) == (
-            ": line 4 is not UTF-8 (byte 0xF6); if it is Latin-1, convert the file: iconv -f latin1 -t utf-8 OLD > NEW"
-        )
-
-    def test_latin_1_in_quoted_csv(self, tmp_path):
-        path = write(tmp_path / "a.csv", "species,decimalLatitude\nPica pica,1\nGöttingen,2\n", "latin-1")
-        assert failure(path).startswith(": line 3 is not UTF-8 (byte 0xF6); if it is Latin-1, convert the file")
-
-    def test_utf_16(self, tmp_path):
-        path = write(tmp_path / "a.csv", PLAIN, "utf-16")
-        assert failure(path) == ": is UTF-16, not UTF-8; convert it: iconv -f utf-16 -t utf-8 OLD > NEW"
-
-    def test_no_table_at_all(self, tmp_path):
-        path = tmp_path / "a.csv"
-        path.write_bytes(b"\x89PNG\x0d\x00\x00\n")
-        assert failure(path) == ": is not a text table, nor gz, zip or parquet"
-
-    def test_lines_of_old_macintoshes(self, tmp_path):
-        path = write(tmp_path / "a.csv", PLAIN.replace("\n", "\r"))
-        assert failure(path) == (": its lines end with a carriage return alone; convert it: tr '\\r' '\\n' < OLD > NEW")
-
-    def test_quote_that_is_never_closed(self, tmp_path):
-        path = write(tmp_path / "a.csv", 'species,decimalLatitude\nPica pica,"1\nApus apus,2\nParus major,3\n')
-        assert failure(path) == ": line 4 cannot be read (unexpected end of data): is a quote unmatched?"
-
-    def test_row_of_quoted_csv_with_few_fields(self, tmp_path):
-        path = write(tmp_path / "a.csv", "species,decimalLatitude\nPica pica,1\nApus apus\n")
-        assert failure(path) == (
-            ": the row that ends in line 3 has 1 fields, the header 2; every row must have as many: "
-            "is a quote unmatched, or the file cut off?"
-        )
-
-    def test_endless_line(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(table_reading, "LONGEST_LINE_BYTES", 1000)
-        path = write(tmp_path / "a.csv", f"{HEADER}\n" + "x" * 5000)
-        assert failure(path) == ": has a line of more than 1,000 bytes; is this a table?"
 
     def test_zip_with_two_tables(self, tmp_path):
         path = tmp_path / "a.zip"
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("a.csv", PLAIN)
             archive.writestr("b.csv", PLAIN)
-        assert failure(path).startswith(": holds 2 tables (a.csv, b.csv); it must hold one .csv, .tsv or .txt")
+        assert failure(path) == (
+            ": holds 2 tables (a.csv, b.csv); it must hold one .csv, .tsv or .txt, parquet files, or a Darwin Core "
+            "Archive with its meta.xml"
+        )
 
     def test_bomb(self, tmp_path):
         path = tmp_path / "a.zip"

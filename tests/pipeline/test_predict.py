@@ -1,4 +1,3 @@
-import importlib
 import re
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from ruamel.yaml import YAML
 from support import tiny
 
 from presence_only.common.errors import DataError
-from presence_only.datasets import KINDS, build_dataset, covariate_source, parse_dataset
+from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.geography.earth import Earth
 from presence_only.model.files import save_model
 from presence_only.model.range_map import Grid, MapError, suitability
@@ -274,15 +273,25 @@ def test_an_impossible_grid_is_refused(edges, sentence):
         Grid(*edges)
 
 
-@pytest.mark.parametrize("kind", ["virtual", "gbif", "inaturalist", "sinr"])
-def test_every_kind_whose_environment_is_known_everywhere_can_be_mapped(kind):
-    assert callable(importlib.import_module(KINDS[kind]).covariate_source)
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"kind": "virtual"},
+        {"kind": "gbif", "path": "x", "environment": "earth"},
+        {"kind": "inaturalist", "root": "x", "environment": "earth"},
+        {"kind": "sinr", "root": "x", "environment": "earth"},
+    ],
+    ids=lambda raw: raw["kind"],
+)
+def test_every_kind_whose_environment_is_known_everywhere_can_be_mapped(raw):
+    sites = np.array([[8.0, 47.0], [-60.0, -10.0]])
+    np.testing.assert_array_equal(parse_dataset(raw, "").covariate_source()(sites), Earth.load().sample(sites))
 
 
 def test_a_kind_with_covariates_at_its_own_sites_says_so():
     settings = parse_dataset({"kind": "nceas", "root": "x", "region": "SA"}, "")
     with pytest.raises(DataError, match="a data set of kind 'nceas' has covariates at its own sites only"):
-        covariate_source(settings)
+        settings.covariate_source()
 
 
 @pytest.mark.parametrize("content", [b"", b"junk\n", "cut off"])

@@ -1,4 +1,4 @@
-"""The survey: independent evaluation truth at sites.
+"""Surveys: independent evaluation truth at sites.
 
 Shape legend: M survey sites, C covariates, S species.
 """

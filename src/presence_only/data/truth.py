@@ -1,4 +1,4 @@
-"""What a survey found at every site for every species: present, absent or not surveyed.
+"""Truth of a survey: present, absent or not surveyed, for every species at every site.
 
 Shape legend: M survey sites, m some of them, S species, s some of them, Q species in an order of their own, P listed
 pairs of site and species.

@@ -18,9 +18,8 @@ import polars as pl
 from pydantic import Field
 
 from presence_only.common.errors import DataError
-from presence_only.data.dataset import Dataset
+from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.occurrences.assemble import RecordsSettings, assemble
-from presence_only.occurrences.assemble import covariate_source as covariate_source
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
 from presence_only.occurrences.records import RecordTable
 from presence_only.occurrences.table_reading import Columns, read_table
@@ -35,7 +34,7 @@ _TAXA = Columns(required=("taxon_id", "ancestry", "rank_level", "rank", "name"),
 _HIGHER = ("phylum", "kingdom")
 
 
-class DatasetSettings(RecordsSettings, CleaningSettings):
+class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
     """A download of iNaturalist's open data, and which of its observations to use.
 
     Args:
@@ -57,14 +56,9 @@ class DatasetSettings(RecordsSettings, CleaningSettings):
     inactive_taxa: Literal["drop", "keep"] = "drop"
     default_uncertainties_m: Annotated[tuple[float, ...], Field(strict=False)] = ()
 
-
-def build(settings: DatasetSettings) -> Dataset:
-    """Read, clean and assemble a download.
-
-    Raises:
-        DataError: If a file is missing, damaged or no such table, or no observation is left.
-    """
-    return assemble(read_records(settings), settings)
+    def build(self) -> Dataset:
+        """Read, clean and assemble the download."""
+        return assemble(read_records(self), self)
 
 
 def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTable:
@@ -73,6 +67,9 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
     Args:
         settings: The folder and the rules.
         limits: How much a packed file may unpack to.
+
+    Raises:
+        DataError: If a file is missing, damaged, unsafe or no such table, or no record is left.
     """
     root = Path(settings.root).expanduser()
     path, taxa_path = _file(root, "observations"), _file(root, "taxa")

@@ -33,19 +33,21 @@ from pyreadr.custom_errors import LibrdataError, PyreadrError
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
-from presence_only.common.settings import Settings
-from presence_only.data.dataset import Dataset
+from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.data.truth import NOT_SURVEYED, SurveyTruth
 
 
-class DatasetSettings(Settings):
+class DatasetSettings(DatasetKind):
     """Which region, and how its records become training rows.
 
     Args:
         root: Folder of the ``.rds`` files; ``~`` is the home folder.
+        region: Australian Wet Tropics, Canada (Ontario), New South Wales, New Zealand, South America or
+            Switzerland.
+        input: What the encoder reads.
         background: ``given``: the benchmark's 10,000 random sites; ``target_group``: the sites of all
             records, each counting for the species of its taxon group (Phillips et al. 2009); ``mixed``:
             both, the random sites having ``random_share`` of every taxon group's background.
@@ -60,6 +62,10 @@ class DatasetSettings(Settings):
     background: Literal["given", "target_group", "mixed"] = "given"
     random_share: float = Field(default=0.1, gt=0, lt=1)
     rows: Literal["records", "sites"] = "records"
+
+    def build(self) -> Dataset:
+        """Read the region; see :func:`build`."""
+        return build(self)
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,8 @@ from scipy.spatial import cKDTree
 from scipy.special import expit, ndtr, ndtri
 
 from presence_only.common.arrays import Floats
-from presence_only.common.settings import Settings
 from presence_only.common.streams import numpy_stream
-from presence_only.data.dataset import Dataset
+from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.data.records import PresenceRecords
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
@@ -104,7 +103,7 @@ PLACES = 200_000
 STREAMS = {"species": 0, "towns": 1, "places": 2, "records": 3, "background": 4, "cap": 5}
 
 
-class DatasetSettings(Settings):
+class DatasetSettings(DatasetKind):
     """Settings of the virtual species.
 
     Attributes:
@@ -140,10 +139,13 @@ class DatasetSettings(Settings):
             raise ValueError(f"at least the number of species, {species}, as each needs a record")
         return records
 
+    def build(self) -> Dataset:
+        """Make the data set; see :func:`build`."""
+        return build(self)
 
-def covariate_source(settings: DatasetSettings) -> Callable[[Floats], Floats]:
-    """Covariates at any site: those of the shipped grid."""
-    return Earth.load().sample
+    def covariate_source(self) -> Callable[[Floats], Floats]:
+        """Covariates at any site: those of the shipped grid."""
+        return Earth.load().sample
 
 
 @dataclass(frozen=True, eq=False)

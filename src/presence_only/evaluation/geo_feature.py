@@ -1,4 +1,4 @@
-"""How well a location embedding predicts layers of the Earth: SINR's Geo Feature.
+"""Prediction of layers of the Earth from a location embedding: SINR's Geo Feature.
 
 Source: Cole et al. (2023), https://arxiv.org/abs/2306.02564: a ridge regression predicts layers of the
 Earth, such as elevation, from the embedding at each pixel of a country; scored on the other colour

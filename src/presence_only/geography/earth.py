@@ -1,4 +1,4 @@
-"""The environment of the real Earth on a 1-degree grid that ships with the package.
+"""Environment of the real Earth on a 1-degree grid that ships with the package.
 
 Sources and licences: ``presence_only/geography/earth_grid/CREDITS.md``; made by ``tools/make_earth.py``.
 

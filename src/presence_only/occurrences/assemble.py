@@ -1,4 +1,4 @@
-"""Training data and a survey from cleaned records: the way that all users' files go.
+"""Assembly of training data and a survey from cleaned records: the way that all users' files go.
 
 Training never sees a held-out record: the vocabulary, the background and whatever is measured for
 standardisation come from the other records alone. Background sites that are drawn without a look at
@@ -87,6 +87,10 @@ class AssemblySettings(Settings):
                 f"settings with an environment, as sea is {self.sea!r}; where no layer is read none is undefined"
             )
         return self
+
+    def covariate_source(self) -> Callable[[Floats], Floats]:
+        """The function from sites (M, 2) to covariates (M, C), for maps."""
+        return environment_at(self).sample
 
 
 class RecordsSettings(AssemblySettings):
@@ -183,11 +187,6 @@ def environment_at(settings: AssemblySettings) -> Environment:
     if settings.environment is None:
         return Layers(())
     return open_environment(settings.environment, settings.nearest_km if settings.sea == "nearest" else None)
-
-
-def covariate_source(settings: AssemblySettings) -> Callable[[Floats], Floats]:
-    """The function from sites to covariates, for maps; a kind of users' records imports it as its own."""
-    return environment_at(settings).sample
 
 
 def _training_rows(

@@ -1,4 +1,4 @@
-"""Evaluation for users who have presence records only: the records of a held-out area are the survey.
+"""Held-out areas: evaluation for users who have presence records only, whose held-out records are the survey.
 
 A site of the survey is one where something was recorded. A species is present where it was recorded,
 absent where others of its taxon group were recorded and it was not, and not surveyed elsewhere. So the

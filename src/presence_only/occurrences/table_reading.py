@@ -1,4 +1,4 @@
-"""Users' tables, read in batches from plain, gz, zip and parquet files, without trusting them.
+"""Safe reading of users' tables, in batches, from plain, gz, zip and parquet files.
 
 - Text is unpacked and parsed block by block: neither the file nor its unpacked form is ever held whole,
   and nothing is written to disk. Only parquet inside a zip is unpacked, into a temporary folder that is

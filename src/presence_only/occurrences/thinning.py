@@ -1,4 +1,4 @@
-"""At most so many records of every species, or of every species and cell, drawn at random.
+"""Random thinning: at most so many records of every species, or of every species and cell.
 
 Shape legend: N records.
 """

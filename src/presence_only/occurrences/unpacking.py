@@ -1,4 +1,4 @@
-"""Files that users bring, unpacked without trusting them.
+"""Safe unpacking of the .gz and .zip files that users bring.
 
 A zip's member is never written under its own name, a packed file may unpack only to what a table can
 need, and every failure is one sentence that names the file. Limits are checked on the bytes that come

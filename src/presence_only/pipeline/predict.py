@@ -22,7 +22,6 @@ from rich.table import Table
 
 from presence_only.data.records import PresenceRecords
 from presence_only.data.training import TrainingData
-from presence_only.datasets import covariate_source
 from presence_only.geography.earth import Earth
 from presence_only.model.files import load_model
 from presence_only.model.interface import SpeciesModel
@@ -81,7 +80,7 @@ def load_run(path: Path) -> Run:
     records = TrainingData.load(study / DatasetFiles(name.dataset).training).records
     sample = None
     if models[0].reads_covariates:
-        sample = covariate_source(load_params(study / "params.yaml").datasets[name.dataset])
+        sample = load_params(study / "params.yaml").datasets[name.dataset].covariate_source()
     seed = f" / {folder.name.replace('_', ' ')}" if cell != folder else ""
     return Run(f"{name.dataset} / {name.variant}{seed}", models, records, sample)
 

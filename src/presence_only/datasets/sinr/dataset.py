@@ -1,4 +1,4 @@
-"""SINR's records of 47,000 species from iNaturalist, and its four evaluations, from its own folder.
+"""SINR's data set: iNaturalist's records of 47,000 species, and four evaluations, from SINR's own folder.
 
 Source: Cole et al. (2023), https://arxiv.org/abs/2306.02564; files and rules as in
 https://github.com/elijahcole/sinr. ``docs/sinr.md`` says how to get the files and what to run.
@@ -24,7 +24,7 @@ from pydantic import Field, model_validator
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
-from presence_only.data.dataset import Dataset, Further
+from presence_only.data.dataset import Dataset, DatasetKind, Further
 from presence_only.data.geo_prior import GeoPriorImages
 from presence_only.data.sites import sites_of
 from presence_only.data.survey import Survey
@@ -41,8 +41,7 @@ from presence_only.datasets.sinr.published_files import (
     read_subset,
     taxon_names,
 )
-from presence_only.occurrences.assemble import AssemblySettings, assemble_training, environment_at
-from presence_only.occurrences.assemble import covariate_source as covariate_source
+from presence_only.occurrences.assemble import AssemblySettings, assemble_training
 from presence_only.occurrences.records import RecordTable, week_of
 from presence_only.occurrences.thinning import at_most
 
@@ -55,7 +54,7 @@ Covariates = Callable[[Floats], Floats]
 _TITLES = {"snt": "S&T", "iucn": "IUCN"}
 
 
-class DatasetSettings(AssemblySettings):
+class DatasetSettings(AssemblySettings, DatasetKind):
     """Which of SINR's records train, and what the model is scored by.
 
     Args:
@@ -93,6 +92,10 @@ class DatasetSettings(AssemblySettings):
             raise ValueError(f"settings with each evaluation once, as survey or in further; found {', '.join(named)}")
         return self
 
+    def build(self) -> Dataset:
+        """Read the records and evaluations; see :func:`build`."""
+        return build(self)
+
 
 def build(settings: DatasetSettings) -> Dataset:
     """Read SINR's records and evaluations.
@@ -118,7 +121,7 @@ def build(settings: DatasetSettings) -> Dataset:
     assembled = assemble_training(_records(settings, folder, known, maps), settings)
     training = assembled.training
     species, covariate_names = training.records.species, training.records.covariate_names
-    covariates = environment_at(settings).sample
+    covariates = settings.covariate_source()
 
     facts: dict[str, int | float] = dict(assembled.facts)
     notes: list[str] = []

@@ -1,4 +1,4 @@
-"""The files of SINR as they are, one reader each; what is made of them is in ``sinr.py``.
+"""Readers of SINR's published files, one per file; ``dataset.py`` makes a data set of what they return.
 
 Source: https://github.com/elijahcole/sinr, its README, datasets.py and eval.py.
 

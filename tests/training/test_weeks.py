@@ -1,12 +1,8 @@
 """Weeks from the records to the logits: two species at the same places, one in winter and one in summer."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from support import tiny
 
-from presence_only.common.errors import DataError
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.training import TrainingData
 from presence_only.losses.registry import parse_variant
@@ -47,23 +43,3 @@ def test_an_encoder_learns_the_season(week):
         assert (logits[:, present] > logits[:, absent] + 1).all()
     # Over the whole year both are as suitable as each other.
     assert np.abs(np.diff(model.predict(sites, covariates), axis=1)).mean() < 1
-
-
-def test_weeks_survive_the_file(tmp_path):
-    data = seasonal()
-    data.save(tmp_path / "training")
-    again = TrainingData.load(tmp_path / "training")
-    np.testing.assert_array_equal(again.records.week_N, data.records.week_N)
-    np.testing.assert_array_equal(again.background.week_K, data.background.week_K)
-    tiny.dataset().training.save(tmp_path / "without")
-    assert TrainingData.load(tmp_path / "without").records.week_N is None
-
-
-def test_weeks_are_checked():
-    data = seasonal()
-    with pytest.raises(DataError, match=r"record 3 has week 49; it must lie within 1\.\.48"):
-        replace(data.records, week_N=np.where(np.arange(400) == 3, 49, 1))
-    with pytest.raises(DataError, match="the records have weeks and the background none"):
-        replace(data, background=replace(data.background, week_K=None))
-    with pytest.raises(DataError, match="weeks have shape"):
-        replace(data.records, week_N=np.ones(3, int))
