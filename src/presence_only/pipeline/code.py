@@ -11,9 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from presence_only.common.atomic_files import content_hash, write_whole
 from presence_only.common.errors import DataError
 from presence_only.pipeline.command import run_stage
@@ -26,6 +23,23 @@ PACKAGE = Path(__file__).parents[1]
 DATASETS, LOSSES = "presence_only.datasets:KINDS", "presence_only.losses.registry:LOSSES"
 PENALTIES = "presence_only.losses.elementwise:PENALTIES"
 NONE: Choice = {DATASETS: (), LOSSES: ()}
+# Definitions that cannot change a result, so that an edit of them reruns nothing, and why they cannot. None of them
+# hands a number to what is computed; `main` of every command, which calls them, counts.
+LEFT_OUT = {
+    "presence_only.common.settings:_sentence": "words an error that ends the stage",
+    "presence_only.pipeline.command:importing": "imports faster",
+    "presence_only.pipeline.command:parse_arguments": "reads names, which the command in dvc.yaml holds",
+    "presence_only.pipeline.command:run_stage": "calls main and words its errors",
+    "presence_only.pipeline.progress:of_evaluation": "words of the progress display",
+    "presence_only.pipeline.progress:of_training": "words of the progress display",
+    "presence_only.pipeline.workers:run_side_by_side": "calls a task with every seed, shows its progress, and returns "
+    "what the task returned, which tests/pipeline/test_workers.py checks; the task sets the number of threads",
+    "presence_only.reporting.console:leaderboard": "prints",
+    "presence_only.reporting.console:print_summary": "prints",
+    "presence_only.study.params:check_params": "returns nothing: it ends the stage, or lets it be",
+    "presence_only.study.paths:CellFiles": "names files; DVC stops a stage that does not write those of dvc.yaml",
+    "presence_only.study.paths:DatasetFiles": "names files; DVC stops a stage that does not write those of dvc.yaml",
+}
 
 
 def main() -> None:
@@ -35,7 +49,9 @@ def main() -> None:
     parser.add_argument("--files", nargs="+", help="with --scripts: files, or patterns of files, to hash beside them")
     parser.add_argument("--out", type=Path, default=CODE, help="the file to write, by default %(default)s")
     arguments = parser.parse_args()
-    fingerprints = Fingerprints(PACKAGE)
+    from ruamel.yaml import YAML
+
+    fingerprints = Fingerprints(PACKAGE, LEFT_OUT)
     if arguments.scripts:
         content = of_scripts(fingerprints, arguments.scripts) | of_files(arguments.files or [])
     else:
@@ -52,6 +68,9 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: If something is wrong with what the study names.
     """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     try:
         raw = YAML(typ="safe").load(path)
         settings = {**raw, **{group: inherit(raw[group], group) for group in ("datasets", "variants")}}
@@ -80,13 +99,13 @@ def of_study(fingerprints: Fingerprints, settings: Mapping[str, Any]) -> dict[st
             },
             "train": {name: fingerprints.of(_stage("train"), _training(variant)) for name, variant in variants.items()},
         }
-        for stage in ("report", "publish"):
-            code[stage] = fingerprints.of(_stage(stage), {DATASETS: kinds, LOSSES: losses})
+        code["settings"] = fingerprints.of(_stage("settings"), {DATASETS: kinds, LOSSES: losses})
     except ValueError:
         # A kind, a loss or a penalty that does not exist.
         _check(Path("params.yaml"))
         raise
-    code |= {stage: fingerprints.of(_stage(stage), NONE) for stage in ("evaluate", "compare", "figures")}
+    others = ("evaluate", "compare", "figures", "report", "publish")
+    code |= {stage: fingerprints.of(_stage(stage), NONE) for stage in others}
     # DVC refuses to depend on a group of settings that is not in its file.
     groups = {group: settings.get(group) or {} for group in ("encoder", "training")}
     return {"code": code, "settings": {"datasets": datasets, **groups, "variants": variants}}

@@ -14,7 +14,7 @@ from presence_only.common.settings import Settings, SettingsError
 from presence_only.datasets import parse_dataset
 from presence_only.model.settings import EncoderSettings
 from presence_only.study.inheritance import inherit
-from presence_only.study.settings import PARAMS, Name, StudySettings, read_yaml
+from presence_only.study.settings import PARAMS, Name, StudySettings, load_study, read_yaml
 from presence_only.training.settings import TrainingSettings
 from presence_only.training.variant import Variant
 
@@ -29,6 +29,16 @@ class _Tree(Settings):
     encoder: EncoderSettings = EncoderSettings()
     training: TrainingSettings = TrainingSettings()
     variants: dict[Name, dict[str, Any]]
+
+
+def _dataset(entries: Mapping[str, Any], name: str) -> Settings:
+    """One data set, with what it takes over from others."""
+    return parse_dataset(inherit(entries, "datasets")[name], f"datasets.{name}")
+
+
+def _variant(tree: _Tree, name: str) -> Variant:
+    """One variant, with what it takes over from others and from the study's encoder and training."""
+    return Variant.parse(inherit(tree.variants, "variants")[name], f"variants.{name}", tree.encoder, tree.training)
 
 
 @dataclass(frozen=True)
@@ -55,13 +65,8 @@ class Params:
         if not isinstance(raw, dict):
             raise SettingsError(f"{where} holds {raw!r}: must be a mapping of settings")
         tree = _Tree.parse(raw, "")
-        datasets = {
-            name: parse_dataset(item, f"datasets.{name}") for name, item in inherit(tree.datasets, "datasets").items()
-        }
-        variants = {
-            name: Variant.parse(item, f"variants.{name}", tree.encoder, tree.training)
-            for name, item in inherit(tree.variants, "variants").items()
-        }
+        datasets = {name: _dataset(tree.datasets, name) for name in tree.datasets}
+        variants = {name: _variant(tree, name) for name in tree.variants}
         for what, named, defined in (
             ("datasets", tree.study.datasets, datasets),
             ("variants", tree.study.variants, variants),
@@ -106,3 +111,45 @@ def load_params(path: Path = PARAMS) -> Params:
         SettingsError: If the file is missing, is not YAML, or holds a wrong setting.
     """
     return Params.parse(read_yaml(path), path.name)
+
+
+def check_params(path: Path = PARAMS) -> None:
+    """Read and check all of ``path``, also what the caller does not use.
+
+    Raises:
+        SettingsError: As :func:`load_params`.
+    """
+    load_params(path)
+
+
+# One data set or variant is read without the others, so that the fingerprint of a stage (`pipeline/fingerprint.py`)
+# covers the code that makes these settings, and no other.
+
+
+def load_dataset(name: str, path: Path = PARAMS) -> Settings:
+    """The settings of one data set of a study, after a check of the whole file.
+
+    Raises:
+        SettingsError: As :func:`load_params`, or if the study has no such data set.
+    """
+    check_params(path)
+    load_study(path).check("dataset", name)
+    return _dataset(read_yaml(path)["datasets"], name)
+
+
+def load_variant(dataset: str, variant: str, path: Path = PARAMS) -> tuple[Variant, tuple[int, ...]]:
+    """One variant of a study and the study's seeds, after a check of the whole file.
+
+    Args:
+        dataset: Name of the data set that the variant is to be trained on.
+        variant: Name of the variant.
+        path: The study's params.yaml.
+
+    Raises:
+        SettingsError: As :func:`load_params`, or if the study has no such data set or variant.
+    """
+    check_params(path)
+    tree = _Tree.parse(read_yaml(path), "")
+    tree.study.check("dataset", dataset)
+    tree.study.check("variant", variant)
+    return _variant(tree, variant), tree.study.seeds
