@@ -268,7 +268,7 @@ def test_a_study_below_experiments_runs_by_the_same_pipeline_and_leaves_the_root
 def test_a_queued_experiment_of_a_study_runs_in_a_copy(study):
     before = study.comparison(STUDY)
     settings = ("-S", "variants.an_full.pos_lambda=3.5", "-S", "+training.beta2=0.9")
-    study.run("dvc", "exp", "run", "--queue", *settings, folder=STUDY)
+    study.run("dvc", "exp", "run", "--queue", *settings, "compare", folder=STUDY)
     study.run("dvc", "exp", "run", "--run-all", folder=STUDY)
     table = json.loads(study.run("dvc", "exp", "show", "--json"))
     (experiment,) = [found for line in table for found in line.get("experiments") or []]
@@ -283,7 +283,7 @@ def test_a_queued_experiment_of_a_study_runs_in_a_copy(study):
 
 def test_an_experiment_of_a_study_in_its_folder(study):
     before = study.comparison(STUDY)
-    study.run("dvc", "exp", "run", "-S", "variants.an_full.pos_lambda=2.5", folder=STUDY)
+    study.run("dvc", "exp", "run", "-S", "variants.an_full.pos_lambda=2.5", "compare", folder=STUDY)
     assert not study.comparison(STUDY).equals(before)
     difference = json.loads(study.run("dvc", "metrics", "diff", "--json"))
     assert list(difference) == [f"{STUDY}/results/metrics.json"], difference
