@@ -1,17 +1,18 @@
 # %% [markdown]
-# # Asymmetric loss: does forgiving easy absences help?
+# # Asymmetric loss: does it help to ignore easy absences?
 #
-# With presence-only records almost every pair of a site and a species is an *assumed* absence. Cross-entropy
-# (`bce`) pushes all of them down. Focal loss and asymmetric loss (`asl`) spare the easy ones: by an exponent
-# gamma, and by a margin below which an absence costs nothing.
+# With presence-only records, almost every pair of a site and a species is an *assumed* absence. Cross-entropy (`bce`)
+# pushes the scores of all these pairs down. Focal loss and the asymmetric loss (`asl`) push less on easy absences,
+# whose scores are low already. They use an exponent gamma; the asymmetric loss also has a margin, and an absence with
+# a score below it costs nothing.
 #
 # **Before you choose a loss by this page:** the training is short (6 epochs, Adam with `beta2: 0.999`), and this
-# decides much of the order: `beta2: 0.95` alone lifts cross-entropy by +0.234 (+0.200 to +0.268), significant
-# (`bce_b95` - `bce_b999` in `experiments/adam_memory/results/pairs.csv`).
+# decides much of the order. Lowering this setting to `beta2: 0.95` alone raises the mAP of cross-entropy by +0.234
+# (+0.200 to +0.268), significant (`bce_b95` - `bce_b999` in `experiments/adam_memory/results/pairs.csv`).
 #
-# Tables and figures are made from the study's files; nothing is trained here. A difference is *significant* if
-# its 95 % interval and its tests, corrected for all pairs of the study, say so together (`results/pairs.csv`).
-# What is not in git is shown only to those who ran the study.
+# The tables and figures come from the files of the study; this page trains nothing. A difference is *significant* if
+# its 95 % interval and its tests, corrected for all pairs of the study, agree (`results/pairs.csv`). Some figures
+# need files that are not in git. They appear only if you have run the study.
 
 # %%
 from presence_only.reporting.notebook import penalties, runs, scores
@@ -21,28 +22,28 @@ study = here()
 margin = beside(study, "asl_margin")
 
 # %% [markdown]
-# ## What do the losses ask for?
+# ## What does each loss penalise?
 #
-# The figure has value and gradient of one element of the loss. An assumed absence is on the right.
+# The figure shows value and gradient of the loss for one pair. Assumed absences are on the right.
 
 # %%
 penalties.penalties(study)
 
 # %% [markdown]
-# The table says how hard an assumed absence is pushed down where its score is p.
+# The table gives the gradient on an assumed absence with the predicted score p.
 
 # %%
 penalties.pushes(study, 0.01, 0.05, 0.2, 0.5, 0.95)
 
 # %% [markdown]
-# Up to its margin an absence is not pushed at all, and the larger gamma is, the less the easy ones are. A
-# confident presence that nobody reported looks like a difficult absence, and every one of these losses pushes it
-# down.
+# An absence below the margin has no gradient. A larger gamma makes the gradient on easy absences smaller. A pair with
+# a high score but without a record looks like a difficult absence, even if the species is there. Every one of these
+# losses pushes its score down.
 
 # %% [markdown]
 # ## Does mAP grow with gamma and with the margin?
 #
-# `gamma_neg` is the exponent of absences, `clip` the margin. Losses without a margin are marked on the colour
+# `gamma_neg` is the exponent for absences and `clip` is the margin. Losses without a margin are marked on the colour
 # bar.
 
 # %%
@@ -59,15 +60,16 @@ scores.pairs(
 )
 
 # %% [markdown]
-# At either exponent the widest margin is above none: by +0.059 (+0.041 to +0.075), significant (`asl_g2_m020` -
-# `asl_g2_m000`), and by +0.108 (+0.093 to +0.122), significant (`asl_g4_m020` - `asl_g4_m000`), in
+# At both exponents the widest margin has a higher mAP than no margin: by +0.059 (+0.041 to +0.075), significant
+# (`asl_g2_m020` - `asl_g2_m000`), and by +0.108 (+0.093 to +0.122), significant (`asl_g4_m020` - `asl_g4_m000`), in
 # `results/pairs.csv`.
 
 # %% [markdown]
-# ## Is that the margin, or the short training?
+# ## Is this an effect of the margin, or of the short training?
 #
-# Losses that give absences less weight change more slowly, so a margin may only seem to matter because training
-# was short. The study `experiments/asl_margin` has finer steps of the margin at 6 and at 18 epochs.
+# Losses that give absences different weights learn at different speeds. A margin may therefore seem to help only
+# because the training was short. The study `experiments/asl_margin` has finer steps of the margin, at 6 and at 18
+# epochs.
 
 # %%
 scores.sweep(margin, "clip", "asl")
@@ -83,17 +85,18 @@ scores.pairs(
 )
 
 # %% [markdown]
-# Much of it is the short training. The widest margin brings +0.157 (+0.128 to +0.183), significant, after 6
-# epochs (`m040_short` - `m000_short`) and +0.055 (+0.032 to +0.079), significant, after 18 (`m040_long` -
-# `m000_long`). The usual margin of `clip: 0.05` brings +0.004 (-0.005 to +0.012), not significant, after 18
-# (`m005_long` - `m000_long`). Three times the training without a margin brings +0.180 (+0.156 to +0.207),
-# significant (`m000_long` - `m000_short`). All are in `experiments/asl_margin/results/pairs.csv`.
+# Much of the gain comes from the short training. After 6 epochs the widest margin adds +0.157 (+0.128 to +0.183),
+# significant (`m040_short` - `m000_short`). After 18 epochs it adds +0.055 (+0.032 to +0.079), significant
+# (`m040_long` - `m000_long`). The usual margin of `clip: 0.05` adds +0.004 (-0.005 to +0.012), not significant, after
+# 18 epochs (`m005_long` - `m000_long`). Three times the training without a margin adds +0.180 (+0.156 to +0.207),
+# significant (`m000_long` - `m000_short`). All numbers are in `experiments/asl_margin/results/pairs.csv`.
 
 # %% [markdown]
-# ## Which absences are silenced as training goes on?
+# ## Which absences stop contributing during training?
 #
-# After every epoch the encoder was asked for the scores of some training rows: how many of the unobserved pairs
-# lie below a margin, and how far the scores of observed pairs stand out from the others.
+# After every epoch, the scores of some training rows were recorded. The figure shows two things: the share of
+# unobserved pairs with a score below a margin, and the distance between the mean scores of observed and unobserved
+# pairs.
 
 # %%
 runs.silencing(study, "bce", "focal", "asl")
@@ -102,7 +105,7 @@ runs.silencing(study, "bce", "focal", "asl")
 runs.silenced(study, "bce", "focal", "asl")
 
 # %% [markdown]
-# Look for the share below a loss's own margin after the last epoch: these pairs teach nothing any more.
+# Look at the share below a loss's own margin after the last epoch. These pairs no longer contribute to the gradient.
 
 # %% [markdown]
 # ## How do these losses compare in mAP?
@@ -114,27 +117,27 @@ scores.comparison(study, "bce", "focal", "asl")
 scores.leaderboard(study, "bce", "focal", "asl")
 
 # %% [markdown]
-# After this short training the widest margin with the larger exponent is +0.245 (+0.223 to +0.270), significant,
-# above plain cross-entropy (`asl_g4_m020` - `bce`). Focal loss differs from cross-entropy by -0.004 (-0.034 to
-# +0.025), not significant (`focal_g2` - `bce`). Both are in `results/pairs.csv`.
+# After this short training, the widest margin with the larger exponent has a higher mAP than plain cross-entropy, by
+# +0.245 (+0.223 to +0.270), significant (`asl_g4_m020` - `bce`). Focal loss differs from cross-entropy by -0.004
+# (-0.034 to +0.025), not significant (`focal_g2` - `bce`). Both numbers are in `results/pairs.csv`.
 
 # %% [markdown]
-# ## Where along the list of sites do they differ?
+# ## Where in the ranked list of sites do they differ?
 #
-# The figure has the mean over species of the precision at each recall.
+# The figure shows the precision at each recall, as the mean over species.
 
 # %%
 runs.precision_recall(study, "bce", "focal", "asl")
 
 # %% [markdown]
-# Compare the curves at the left end, where a user takes the few best sites, and at the right end, where hardly a
-# presence may be missed.
+# Compare the curves at both ends. The left end matters if you take only the few best sites. The right end matters if
+# you must miss hardly any presence.
 
 # %% [markdown]
-# ## What is a score worth?
+# ## What does a score mean?
 #
-# A score is relative suitability and no probability of presence. The curve shows what it is worth on this survey;
-# the grey line is where it would be a probability.
+# A score is relative suitability and not a probability of presence. The curve shows how often a species is present at
+# sites with a given score in this survey. On the grey line a score would equal the probability.
 
 # %%
 runs.calibration(study, "bce", "focal", "asl")
@@ -143,18 +146,17 @@ runs.calibration(study, "bce", "focal", "asl")
 runs.calibration_errors(study, "bce", "focal", "asl")
 
 # %% [markdown]
-# A curve below the grey line means scores that are too high. No loss of this page is trained to be calibrated on
-# a survey.
+# Below the grey line, the scores are too high. No loss on this page is trained to be calibrated on a survey.
 
 # %% [markdown]
-# ## For which species?
+# ## For which species does the loss matter?
 #
-# Species stand in three groups of about equal size, by how many of the survey's sites they live at. Average
-# precision grows with prevalence by itself, so compare losses within a group.
+# The species are divided into three groups of about equal size, by the number of survey sites where they are present.
+# Average precision grows with prevalence by itself, so compare losses only within a group.
 
 # %%
 runs.by_prevalence(study, "bce", "focal", "asl")
 
 # %% [markdown]
-# A loss that is ahead in one group alone would be a loss for such species; `results/report.html` has more groups,
-# and the table.
+# A loss that has the highest score in one group only would be a choice for such species only. `results/report.html`
+# has more groups and the table.

@@ -1,18 +1,24 @@
 # %% [markdown]
 # # LAN-full: which pairs should count as absent, and how much should a record weigh?
 #
-# `an_slds` takes another species at the same location as absent, `an_ssdl` the same species at another location,
-# `an_full` both, and all of them; the `_me` forms ask for uncertainty in place of absence. `assume_negative` is
-# the form of the BirdNET geomodel, with M sampled species of the row. lambda is the weight of a record.
+# The losses on this page differ in the pairs of site and species that they take as absent:
 #
-# **Before you choose a loss by this page:** the training is short (6 epochs or 600 steps, Adam with `beta2:
-# 0.999`), and this decides much of the order: with `beta2: 0.95` the lead of `an_full` over cross-entropy shrinks
-# from +0.289 (+0.259 to +0.317), significant (`full_b999` - `bce_b999`), to +0.069 (+0.057 to +0.082),
-# significant (`full_b95` - `bce_b95`), in `experiments/adam_memory/results/pairs.csv`.
+# * `an_slds` takes another species at the same location (same location, different species).
+# * `an_ssdl` takes the same species at another location (same species, different location).
+# * `an_full` takes all pairs of both kinds.
+# * The forms that end in `_me` ask for maximum uncertainty in place of absence.
+# * `assume_negative` is the loss of the BirdNET geomodel. It takes M sampled species per row, or all of them.
 #
-# Tables and figures are made from the studies' files; nothing is trained here. A difference is *significant* if
-# its 95 % interval and its tests, corrected for all pairs of the study, say so together (`results/pairs.csv`).
-# What is not in git is shown only to those who ran the study.
+# In `an_full` and `assume_negative`, lambda is the weight of a record.
+#
+# **Before you choose a loss by this page:** the training is short (6 epochs or 600 steps, Adam with `beta2: 0.999`),
+# and this decides much of the order. With `beta2: 0.95`, the lead of `an_full` over cross-entropy shrinks from +0.289
+# (+0.259 to +0.317), significant (`full_b999` - `bce_b999`), to +0.069 (+0.057 to +0.082), significant
+# (`full_b95` - `bce_b95`), in `experiments/adam_memory/results/pairs.csv`.
+#
+# The tables and figures come from the files of the studies; this page trains nothing. A difference is *significant*
+# if its 95 % interval and its tests, corrected for all pairs of the study, agree (`results/pairs.csv`). Some figures
+# need files that are not in git. They appear only if you have run the study.
 
 # %%
 from presence_only.reporting.notebook import runs, scores
@@ -26,7 +32,7 @@ strategies = ["an_full", "an_slds", "an_ssdl", "an_full_me", "an_slds_me", "an_s
 # %% [markdown]
 # ## How do the strategies compare?
 #
-# First in the default study.
+# The first comparison is that of the default study.
 
 # %%
 scores.comparison(study, *strategies)
@@ -39,7 +45,7 @@ scores.leaderboard(study, *strategies)
 # `results/comparison.csv`.
 
 # %% [markdown]
-# Then in `experiments/lan_full`, which has more of them in a second virtual world.
+# The second comparison is that of `experiments/lan_full`, which has more strategies in another virtual world.
 
 # %%
 scores.comparison(lan_full, *strategies)
@@ -48,29 +54,30 @@ scores.comparison(lan_full, *strategies)
 scores.leaderboard(lan_full, *strategies)
 
 # %% [markdown]
-# There `full_l256` has the highest, 0.673 (0.655 to 0.691), and `an_ssdl_me` the lowest, 0.261 (0.237 to 0.285),
+# There, `full_l256` has the highest mAP, 0.673 (0.655 to 0.691), and `an_ssdl_me` the lowest, 0.261 (0.237 to 0.285),
 # in `experiments/lan_full/results/comparison.csv`.
 
 # %% [markdown]
-# ## The same place, another place, or both?
+# ## Absences at the same place, at another place, or both?
 
 # %%
 scores.pairs(lan_full, ("full_l64", "an_slds"), ("full_l64", "an_ssdl"), ("an_slds", "an_ssdl"))
 
 # %% [markdown]
-# Both: `full_l64` is above `an_slds` by +0.107 (+0.091 to +0.123), significant, and `an_slds` above `an_ssdl` by
-# +0.102 (+0.082 to +0.124), significant, in `experiments/lan_full/results/pairs.csv`.
+# Both. The mAP of `full_l64` is above that of `an_slds` by +0.107 (+0.091 to +0.123), significant, and that of
+# `an_slds` is above that of `an_ssdl` by +0.102 (+0.082 to +0.124), significant, in
+# `experiments/lan_full/results/pairs.csv`.
 
 # %% [markdown]
-# ## Absent, or merely unsure?
+# ## Absent, or only uncertain?
 #
-# Each entropy form stands beside its plain form with the same lambda.
+# Each maximum-entropy form is compared with its plain form at the same lambda.
 
 # %%
 scores.pairs(lan_full, ("full_me", "full_l64"), ("an_slds_me", "an_slds"), ("an_ssdl_me", "an_ssdl"))
 
 # %% [markdown]
-# Absent: asking for uncertainty changes mAP by -0.023 (-0.034 to -0.013), significant (`full_me` - `full_l64`),
+# Absent. Asking for uncertainty changes the mAP by -0.023 (-0.034 to -0.013), significant (`full_me` - `full_l64`),
 # and by -0.189 (-0.214 to -0.165), significant (`an_slds_me` - `an_slds`), in
 # `experiments/lan_full/results/pairs.csv`.
 
@@ -84,13 +91,13 @@ scores.sweep(lan_full, "pos_lambda", "an_full", "assume_negative", log=True)
 scores.pairs(lan_full, ("full_l256", "full_l1"), ("full_l256", "full_l64"), ("full_l256", "full_l1024"))
 
 # %% [markdown]
-# About 256 for these 500 species: `full_l256` is above `full_l64` by +0.021 (+0.012 to +0.029), significant, and
+# About 256 for these 500 species. `full_l256` is above `full_l64` by +0.021 (+0.012 to +0.029), significant, and
 # above `full_l1024` by +0.008 (-0.002 to +0.019), not significant, in `experiments/lan_full/results/pairs.csv`.
 
 # %% [markdown]
 # ## How many sampled absences are enough?
 #
-# `neg_samples: 0` takes all species of a row; it stands at their number.
+# `neg_samples: 0` takes all species of a row. In the figure it stands at the number of species.
 
 # %%
 scores.sweep(lan_full, "neg_samples", "assume_negative", log=True)
@@ -99,16 +106,16 @@ scores.sweep(lan_full, "neg_samples", "assume_negative", log=True)
 scores.pairs(lan_full, ("an_l64_m0", "an_l64_m128"), ("an_l64_m0", "an_l64_m8"), ("an_l4_m0", "an_l4_m8"))
 
 # %% [markdown]
-# All species are above 128 of 500 by +0.001 (-0.006 to +0.010), not significant (`an_l64_m0` - `an_l64_m128`),
-# and above 8 by +0.022 (+0.013 to +0.031), significant (`an_l64_m0` - `an_l64_m8`), in
+# All species give a higher mAP than 128 of 500 by +0.001 (-0.006 to +0.010), not significant
+# (`an_l64_m0` - `an_l64_m128`), and than 8 by +0.022 (+0.013 to +0.031), significant (`an_l64_m0` - `an_l64_m8`), in
 # `experiments/lan_full/results/pairs.csv`.
 
 # %% [markdown]
 # ## Where should the other places come from?
 #
-# From background sites uniform on the sphere, on land, or at the records of the target group: three data sets of
-# `experiments/records_per_species` that differ in nothing else. Different data sets are not paired in any table,
-# so there is no test of their differences here.
+# Background sites can be uniform on the sphere, on land, or at the records of the target group. Three data sets of
+# `experiments/records_per_species` differ only in this. No table pairs different data sets, so there is no test of
+# their differences here.
 
 # %%
 scores.worlds(records, "background")
@@ -117,27 +124,27 @@ scores.worlds(records, "background")
 scores.worlds_table(records, "background")
 
 # %% [markdown]
-# For `an_full` sites uniform on the sphere (`cap_100`) reach 0.704 (0.686 to 0.722), sites on land
-# (`cap_100_land`) 0.687 (0.669 to 0.705), and the target group (`cap_100_target_group`) 0.653 (0.632 to 0.672),
-# in `experiments/records_per_species/results/comparison.csv`. This is one virtual world.
+# With `an_full`, sites uniform on the sphere (`cap_100`) reach 0.704 (0.686 to 0.722), sites on land (`cap_100_land`)
+# 0.687 (0.669 to 0.705), and the target group (`cap_100_target_group`) 0.653 (0.632 to 0.672), in
+# `experiments/records_per_species/results/comparison.csv`. This is one virtual world.
 
 # %% [markdown]
-# Other rows of the batch may also stand in the place of background sites (`spatial: batch`).
+# Other rows of the batch can take the place of background sites (`spatial: batch`).
 
 # %%
 scores.pairs(lan_full, ("full_batch_l64", "an_l64_m0"), ("full_l64", "an_l64_m0"))
 
 # %% [markdown]
-# They bring +0.003 (-0.001 to +0.007), not significant (`full_batch_l64` - `an_l64_m0`), where background sites
-# bring +0.053 (+0.038 to +0.067), significant (`full_l64` - `an_l64_m0`), in
+# They add +0.003 (-0.001 to +0.007), not significant (`full_batch_l64` - `an_l64_m0`). Background sites add +0.053
+# (+0.038 to +0.067), significant (`full_l64` - `an_l64_m0`). Both numbers are in
 # `experiments/lan_full/results/pairs.csv`.
 
 # %% [markdown]
-# ## Does a score mean what the loss says?
+# ## Are the scores as large as the loss leads us to expect?
 #
-# Where a species has a record in a share pi of the rows, the weighted cross-entropy is least at a score of
-# `lambda pi / (lambda pi + 1 - pi + b)`, b being the weight of background sites without the species. That is for
-# a network that cannot tell sites apart; one that can spreads its scores around it.
+# Suppose that a share pi of the rows has a record of a species. The weighted cross-entropy is then smallest at a
+# score of `lambda pi / (lambda pi + 1 - pi + b)`, where b is the weight of background sites without the species. This
+# holds for a network that cannot tell sites apart. The scores of a network that can are spread around this value.
 
 # %%
 runs.expected_scores(study, "bce", "assume_negative", "an_full")
@@ -146,12 +153,12 @@ runs.expected_scores(study, "bce", "assume_negative", "an_full")
 runs.expected_score_table(study, "bce", "assume_negative", "an_full")
 
 # %% [markdown]
-# Scores of losses with another lambda have another level, so a threshold for one is none for another.
+# Losses with another lambda have scores at another level, so a threshold for one does not fit another.
 
 # %% [markdown]
 # ## Which loss needs how many records?
 #
-# The same world with at most 10, 100 or 1000 records of every species, as in SINR's table.
+# These are three data sets of the same world, with at most 10, 100 or 1000 records per species, as in SINR's table.
 
 # %%
 scores.worlds(records, "cap", log=True)
@@ -160,6 +167,6 @@ scores.worlds(records, "cap", log=True)
 scores.worlds_table(records, "cap")
 
 # %% [markdown]
-# With at most 10 records (`cap_10`) `an_full` is above `asl_g4_m020` by +0.008 (-0.000 to +0.017), not
-# significant, and with at most 1000 (`cap_1000`) by +0.031 (+0.018 to +0.043), significant, in
+# With at most 10 records (`cap_10`), `an_full` is above `asl_g4_m020` by +0.008 (-0.000 to +0.017), not significant,
+# and with at most 1000 (`cap_1000`) by +0.031 (+0.018 to +0.043), significant, in
 # `experiments/records_per_species/results/pairs.csv`. All three losses had the same number of steps.

@@ -1,17 +1,18 @@
 # %% [markdown]
 # # Lambda, M and the margin together
 #
-# Two settings may each help and yet not add up. This page shows mAP over pairs of settings, and asks whether one
-# changes what the other brings.
+# Two settings can each raise the mAP, and yet raise it together by less than the sum of both gains. This page shows
+# the mAP over pairs of settings and asks whether one setting changes the gain from the other. The settings are lambda
+# (the weight of a record), M (the number of sampled absences) and the margin of the asymmetric loss.
 #
 # **Before you choose a loss by this page:** the training is short (6 epochs, Adam with `beta2: 0.999`), and this
-# decides much of the order: `beta2: 0.95` alone lifts focal loss by +0.238 (+0.216 to +0.260), significant
-# (`focal_b95` - `focal_b999` in `experiments/adam_memory/results/pairs.csv`).
+# decides much of the order. Lowering this setting to `beta2: 0.95` alone raises the mAP of focal loss by +0.238
+# (+0.216 to +0.260), significant (`focal_b95` - `focal_b999` in `experiments/adam_memory/results/pairs.csv`).
 #
-# Tables and figures are made from the studies' files; nothing is trained here. A difference is *significant* if
-# its 95 % interval and its tests, corrected for all pairs of the study, say so together (`results/pairs.csv`). An
-# interaction is in no table: it is computed by the same rule from the values per species, which only those have
-# who ran the study. What a variant costs in time is in `results/report.html`.
+# The tables and figures come from the files of the studies; this page trains nothing. A difference is *significant*
+# if its 95 % interval and its tests, corrected for all pairs of the study, agree (`results/pairs.csv`). No table has
+# interactions. They are computed by the same rule from the values per species, which you have only if you have run
+# the study. `results/report.html` says how much time a variant costs.
 
 # %%
 from presence_only.reporting.notebook import runs, scores
@@ -22,7 +23,7 @@ lan_full = beside(study, "lan_full")
 asl_in_lan_full = beside(study, "asl_in_lan_full")
 
 # %% [markdown]
-# ## Does gamma change what the margin brings?
+# ## Does gamma change the gain from the margin?
 
 # %%
 scores.surface(study, "asl", "gamma_neg", "clip")
@@ -34,14 +35,14 @@ scores.sweep(study, "clip", "asl")
 runs.interaction(study, "asl", "gamma_neg", "clip")
 
 # %% [markdown]
-# The margin of `clip: 0.2` brings +0.059 (+0.041 to +0.075), significant, at the exponent 2 (`asl_g2_m020` -
-# `asl_g2_m000`) and +0.108 (+0.093 to +0.122), significant, at 4 (`asl_g4_m020` - `asl_g4_m000`), in
-# `results/pairs.csv`. Neither stands in for the other.
+# The margin of `clip: 0.2` adds +0.059 (+0.041 to +0.075), significant, at the exponent 2
+# (`asl_g2_m020` - `asl_g2_m000`) and +0.108 (+0.093 to +0.122), significant, at 4 (`asl_g4_m020` - `asl_g4_m000`), in
+# `results/pairs.csv`. So neither setting replaces the other.
 
 # %% [markdown]
-# ## Does lambda change what M brings?
+# ## Does lambda change the gain from more absences?
 #
-# lambda is the weight of a record, M the number of sampled absences that it stands against (`neg_samples`).
+# Lambda is the weight of a record, and M is the number of sampled absences per row (`neg_samples`).
 
 # %%
 scores.surface(lan_full, "assume_negative", "pos_lambda", "neg_samples")
@@ -50,15 +51,14 @@ scores.surface(lan_full, "assume_negative", "pos_lambda", "neg_samples")
 scores.pairs(lan_full, ("an_l4_m0", "an_l4_m8"), ("an_l64_m0", "an_l64_m8"), ("an_l64_m0", "an_l4_m0"))
 
 # %% [markdown]
-# Hardly: all species in place of 8 bring +0.026 (+0.013 to +0.042), significant, at lambda 4 (`an_l4_m0` -
-# `an_l4_m8`) and +0.022 (+0.013 to +0.031), significant, at 64 (`an_l64_m0` - `an_l64_m8`), while lambda itself
-# brings +0.122 (+0.103 to +0.145), significant (`an_l64_m0` - `an_l4_m0`), in
-# `experiments/lan_full/results/pairs.csv`.
+# Hardly. All species in place of 8 add +0.026 (+0.013 to +0.042), significant, at lambda 4 (`an_l4_m0` - `an_l4_m8`)
+# and +0.022 (+0.013 to +0.031), significant, at 64 (`an_l64_m0` - `an_l64_m8`). Lambda itself adds +0.122 (+0.103 to
+# +0.145), significant (`an_l64_m0` - `an_l4_m0`). All numbers are in `experiments/lan_full/results/pairs.csv`.
 
 # %% [markdown]
-# ## Does lambda change what the penalty brings?
+# ## Does lambda change the gain from the penalty?
 #
-# `experiments/asl_in_lan_full` has `an_full` with focal or asymmetric loss in the place of cross-entropy, at two
+# `experiments/asl_in_lan_full` replaces the cross-entropy of `an_full` by focal loss or the asymmetric loss, at two
 # values of lambda.
 
 # %%
@@ -74,7 +74,7 @@ scores.pairs(
 )
 
 # %% [markdown]
-# At lambda 16 asymmetric loss brings +0.099 (+0.080 to +0.119), significant (`asl_g4_m005_l16` - `bce_l16`); at
-# 256 it brings +0.007 (-0.002 to +0.017), not significant (`asl_g4_m005_l256` - `bce_l256`). A larger lambda
-# alone brings +0.101 (+0.078 to +0.120), significant (`bce_l256` - `bce_l16`). All are in
+# At lambda 16 the asymmetric loss adds +0.099 (+0.080 to +0.119), significant (`asl_g4_m005_l16` - `bce_l16`). At 256
+# it adds +0.007 (-0.002 to +0.017), not significant (`asl_g4_m005_l256` - `bce_l256`). A larger lambda alone adds
+# +0.101 (+0.078 to +0.120), significant (`bce_l256` - `bce_l16`). All numbers are in
 # `experiments/asl_in_lan_full/results/pairs.csv`.

@@ -1,19 +1,19 @@
 # %% [markdown]
 # # NCEAS: the same losses on real records with independent surveys
 #
-# The benchmark of Elith et al. (2020) has presence-only records to train on and presence-absence surveys to test
-# on. Its files are not part of this repository; `experiments/nceas/README.md` says how to get them. This page
-# needs only the tables that are committed with that study, and the figures that others published for the same
-# regions (`experiments/nceas/published.csv`).
+# The benchmark of Elith et al. (2020) has presence-only records for training and presence-absence surveys for
+# testing. Its files are not part of this repository; `experiments/nceas/README.md` says how to get them. This page
+# needs only two things: the tables that are committed with that study, and the scores that others published for the
+# same regions (`experiments/nceas/published.csv`).
 #
-# **Before you choose a loss by this page:** the short training of the default study (6 epochs, Adam with `beta2:
-# 0.999`) decides much of its order, and the 800 steps of this study have the same `beta2`: in a virtual world
-# `beta2: 0.95` alone lifts the mAP of cross-entropy by +0.234 (+0.200 to +0.268), significant (`bce_b95` -
-# `bce_b999` in `experiments/adam_memory/results/pairs.csv`).
+# **Before you choose a loss by this page:** the short training of the default study (6 epochs, Adam with
+# `beta2: 0.999`) decides much of its order. This study trains for 800 steps with the same `beta2`. In a virtual
+# world, `beta2: 0.95` alone raises the mAP of cross-entropy by +0.234 (+0.200 to +0.268), significant
+# (`bce_b95` - `bce_b999` in `experiments/adam_memory/results/pairs.csv`).
 #
-# Tables and figures are made from these files; nothing is trained here. A difference is *significant* if its 95 %
-# interval and its tests, corrected for all pairs of the region, say so together
-# (`experiments/nceas/results/pairs.csv`). Published figures come without intervals.
+# The tables and figures come from the files of the study; this page trains nothing. A difference is *significant* if
+# its 95 % interval and its tests, corrected for all pairs of the region, agree
+# (`experiments/nceas/results/pairs.csv`). Published scores have no intervals.
 
 # %%
 from presence_only.reporting.notebook import published
@@ -22,14 +22,14 @@ from presence_only.reporting.notebook.studies import beside, here
 nceas = beside(here(), "nceas")
 
 # %% [markdown]
-# ## How do our losses do, region by region?
+# ## How do our losses compare in each region?
 
 # %%
 published.regions(nceas)
 
 # %% [markdown]
-# The AUC of `blend` is 0.737 (0.698 to 0.774) in `nceas_awt`, 0.806 (0.764 to 0.846) in `nceas_sa` and 0.843
-# (0.812 to 0.872) in `nceas_swi`, in `experiments/nceas/results/comparison.csv`.
+# The AUC of `blend` is 0.737 (0.698 to 0.774) in `nceas_awt`, 0.806 (0.764 to 0.846) in `nceas_sa` and 0.843 (0.812
+# to 0.872) in `nceas_swi`, in `experiments/nceas/results/comparison.csv`.
 
 # %%
 published.against_the_best(nceas)
@@ -40,28 +40,29 @@ published.against_the_best(nceas)
 # (-0.075 to -0.031), significant, in `nceas_swi`, in `experiments/nceas/results/pairs.csv`.
 
 # %% [markdown]
-# ## How do they compare with what others published?
+# ## How do they compare with published scores?
 
 # %%
 published.published(nceas)
 
 # %% [markdown]
-# In each region the highest published figure here lies within the interval of `blend`. Its configuration was
-# chosen by cross-validation on presence-only data; networks, features and training differ between the sources.
+# In each region, the highest published score on this page lies within the interval of `blend`. The configuration of
+# `blend` was chosen by cross-validation on presence-only data. Networks, features and training differ between the
+# sources.
 
 # %% [markdown]
-# ## The same loss, by others
+# ## How do others score with the same loss?
 #
-# These are the published methods with a loss that the study has too.
+# These are the published methods whose loss is also in the study.
 
 # %%
 published.same_loss(nceas)
 
 # %% [markdown]
-# A loss is one part of a method: the same name with another network and another background gives another figure.
+# A loss is only one part of a method. With another network and another background, the same loss has another score.
 
 # %% [markdown]
-# ## Where do the published figures come from?
+# ## Where do the published scores come from?
 
 # %%
 published.sources(nceas)

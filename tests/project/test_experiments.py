@@ -38,6 +38,24 @@ def test_a_write_up_has_question_hypothesis_command_and_verdict(folder):
     assert f"make experiment NAME={folder.name}" in text
 
 
+def heading_anchors(path):
+    """The anchors that the web gives to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("experiments/**/*.md"))],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_links_lead_to_files_and_headings(page):
+    for path, anchor in re.findall(r"\]\((?!http)([^)#\s]*)(?:#([^)]+))?\)", page.read_text()):
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        assert not anchor or anchor in heading_anchors(target), f"{path}#{anchor}"
+
+
 def test_the_index_knows_which_studies_were_run():
     rows = re.findall(r"\]\((\w+)/README\.md\) \|.*\| (\w+)", (ROOT / "experiments/README.md").read_text())
     assert {name for name, state in rows if state == "run"} == {folder.name for folder in RUN}

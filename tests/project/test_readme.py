@@ -28,6 +28,16 @@ def test_the_table_is_the_committed_comparison():
         assert [float(x) for x in numbers] == pytest.approx([row["mean"], row["low"], row["high"]], abs=0.00051)
 
 
+def test_the_short_table_and_the_text_quote_the_committed_comparison():
+    """A score with its interval stands beside the variant that has it."""
+    table = pl.read_csv(ROOT / "results/comparison.csv").filter(pl.col("metric") == "species_map")
+    rows = re.findall(r"^\| [^|`]+ \| `(\w+)`.* ([\d.]+) \(([\d.]+) to ([\d.]+)\) \|$", README, flags=re.MULTILINE)
+    assert len(rows) == len(re.findall(r"[\d.]+ \([\d.]+ to [\d.]+\)", README)) == 4
+    for variant, *numbers in rows:
+        row = table.row(by_predicate=pl.col("variant") == variant, named=True)
+        assert [float(x) for x in numbers] == pytest.approx([row["mean"], row["low"], row["high"]], abs=0.00051)
+
+
 def test_commands_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"\bmake ([a-z-]+)", README)):
