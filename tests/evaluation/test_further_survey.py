@@ -13,7 +13,7 @@ from presence_only.common.registry import resolve
 from presence_only.data.survey import Survey
 from presence_only.data.truth import ListedTruth
 from presence_only.evaluation.metrics import METRICS, evaluate
-from presence_only.evaluation.survey import FurtherSurvey
+from presence_only.evaluation.survey import FurtherSurvey, evaluate_survey
 from presence_only.evaluation.tasks import load_further
 from presence_only.model.encoder import RangeModel
 from presence_only.model.features import Features
@@ -118,3 +118,18 @@ def test_wrong_further_evaluations_are_one_sentence(name, change, sentence):
     dataset = tiny.dataset()
     with pytest.raises(DataError, match=sentence):
         replace(dataset, further={name: replace(dataset.survey, **change)})
+
+
+def test_species_that_were_surveyed_nowhere_are_undefined_and_change_no_other():
+    dataset = tiny.dataset(species=5)
+    survey = dataset.survey
+    truth_MS = survey.truth_MS.copy()
+    truth_MS[:, [0, 3]] = -1
+    model = model_of(dataset)
+    some = evaluate_survey(model, replace(survey, truth_MS=truth_MS), survey.species)
+    whole = evaluate(model.predict(survey.sites_M2, survey.covariates_MC), truth_MS)
+    assert some.summary == pytest.approx(whole.summary, rel=1e-6)
+    assert list(some.per_species) == list(whole.per_species)
+    for name, values in whole.per_species.items():
+        assert some.per_species[name].dtype == values.dtype
+        np.testing.assert_allclose(some.per_species[name], values, rtol=1e-6)

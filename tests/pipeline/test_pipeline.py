@@ -15,8 +15,8 @@ from support import tiny
 from support.code_edits import EDITS, make_edit
 from support.tiny_project import CELLS, ENVIRONMENT, ROOT
 
-from presence_only.model.settings import EncoderSettings
 from presence_only.evaluation.cell import OBSERVER_NUMBERS
+from presence_only.model.settings import EncoderSettings
 
 
 def test_repro_makes_the_comparison(project):

@@ -1,12 +1,15 @@
 """Write code.yaml: the code and the settings that every stage of a study uses, so that DVC reruns what an edit changes.
 
 ``dvc.yaml`` names an entry of code.yaml where it would name source files. The stage runs each time and imports
-nothing of what it looks at, so that it costs a fraction of a second.
+nothing of what it looks at, so that it costs a fraction of a second. Once after every change of a setting it checks
+all of params.yaml, which takes as long as importing torch, so that a mistake is told before anything runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from presence_only.study.inheritance import inherit
 from presence_only.study.paths import CODE
 
 PACKAGE = Path(__file__).parents[1]
+PARAMS = Path("params.yaml")
 # Tables of which a stage uses the entries that its settings name.
 DATASETS, LOSSES = "presence_only.datasets:KINDS", "presence_only.losses.registry:LOSSES"
 PENALTIES = "presence_only.losses.elementwise:PENALTIES"
@@ -36,7 +40,6 @@ LEFT_OUT = {
     "what the task returned, which tests/pipeline/test_workers.py checks; the task sets the number of threads",
     "presence_only.reporting.console:leaderboard": "prints",
     "presence_only.reporting.console:print_summary": "prints",
-    "presence_only.study.params:check_params": "returns nothing: it ends the stage, or lets it be",
     "presence_only.study.paths:CellFiles": "names files; DVC stops a stage that does not write those of dvc.yaml",
     "presence_only.study.paths:DatasetFiles": "names files; DVC stops a stage that does not write those of dvc.yaml",
 }
@@ -48,6 +51,7 @@ def main() -> None:
     parser.add_argument("--scripts", nargs="+", type=Path, help="scripts to write an entry each of")
     parser.add_argument("--files", nargs="+", help="with --scripts: files, or patterns of files, to hash beside them")
     parser.add_argument("--out", type=Path, default=CODE, help="the file to write, by default %(default)s")
+    parser.add_argument("--unchecked", action="store_true", help="do not check params.yaml")
     arguments = parser.parse_args()
     from ruamel.yaml import YAML
 
@@ -55,11 +59,29 @@ def main() -> None:
     if arguments.scripts:
         content = of_scripts(fingerprints, arguments.scripts) | of_files(arguments.files or [])
     else:
-        content = of_study(fingerprints, read_settings(Path("params.yaml")))
+        settings = read_settings(PARAMS)
+        content = of_study(fingerprints, settings)
+        content["checked"] = _digest(settings, content["code"]["settings"])
+        if not arguments.unchecked and _checked(arguments.out) != content["checked"]:
+            _check(PARAMS)
     writer = YAML(typ="safe")
     writer.default_flow_style = False
     with write_whole(arguments.out) as temporary:
         writer.dump(content, temporary)
+
+
+def _digest(settings: Mapping[str, Any], code: str) -> str:
+    """A hash of all settings, and of the code that checks them."""
+    text = json.dumps([settings, code], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _checked(out: Path) -> Any:
+    """The hash that stands in the file of the last time; None if there is none."""
+    from ruamel.yaml import YAML
+
+    found = YAML(typ="safe").load(out) if out.exists() else None
+    return found.get("checked") if isinstance(found, dict) else None
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -102,7 +124,7 @@ def of_study(fingerprints: Fingerprints, settings: Mapping[str, Any]) -> dict[st
         code["settings"] = fingerprints.of(_stage("settings"), {DATASETS: kinds, LOSSES: losses})
     except ValueError:
         # A kind, a loss or a penalty that does not exist.
-        _check(Path("params.yaml"))
+        _check(PARAMS)
         raise
     others = ("evaluate", "compare", "figures", "report", "publish")
     code |= {stage: fingerprints.of(_stage(stage), NONE) for stage in others}

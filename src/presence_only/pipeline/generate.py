@@ -15,7 +15,7 @@ def main() -> None:
         from presence_only.data.summary import explain, summarise
         from presence_only.datasets import build_dataset
         from presence_only.reporting.console import print_summary
-        from presence_only.study.params import load_dataset
+        from presence_only.study.dataset_settings import load_dataset
         from presence_only.study.paths import DatasetFiles
 
     began = time.perf_counter()

@@ -11,10 +11,10 @@ from ruamel.yaml import YAML
 
 from presence_only.common.atomic_files import write_whole
 from presence_only.common.settings import Settings, SettingsError
-from presence_only.datasets import parse_dataset
 from presence_only.model.settings import EncoderSettings
+from presence_only.study.dataset_settings import inherited_dataset
 from presence_only.study.inheritance import inherit
-from presence_only.study.settings import PARAMS, Name, StudySettings, load_study, read_yaml
+from presence_only.study.settings import PARAMS, Name, StudySettings, read_yaml
 from presence_only.training.settings import TrainingSettings
 from presence_only.training.variant import Variant
 
@@ -29,11 +29,6 @@ class _Tree(Settings):
     encoder: EncoderSettings = EncoderSettings()
     training: TrainingSettings = TrainingSettings()
     variants: dict[Name, dict[str, Any]]
-
-
-def _dataset(entries: Mapping[str, Any], name: str) -> Settings:
-    """One data set, with what it takes over from others."""
-    return parse_dataset(inherit(entries, "datasets")[name], f"datasets.{name}")
 
 
 def _variant(tree: _Tree, name: str) -> Variant:
@@ -65,7 +60,7 @@ class Params:
         if not isinstance(raw, dict):
             raise SettingsError(f"{where} holds {raw!r}: must be a mapping of settings")
         tree = _Tree.parse(raw, "")
-        datasets = {name: _dataset(tree.datasets, name) for name in tree.datasets}
+        datasets = {name: inherited_dataset(tree.datasets, name) for name in tree.datasets}
         variants = {name: _variant(tree, name) for name in tree.variants}
         for what, named, defined in (
             ("datasets", tree.study.datasets, datasets),
@@ -113,32 +108,8 @@ def load_params(path: Path = PARAMS) -> Params:
     return Params.parse(read_yaml(path), path.name)
 
 
-def check_params(path: Path = PARAMS) -> None:
-    """Read and check all of ``path``, also what the caller does not use.
-
-    Raises:
-        SettingsError: As :func:`load_params`.
-    """
-    load_params(path)
-
-
-# One data set or variant is read without the others, so that the fingerprint of a stage (`pipeline/fingerprint.py`)
-# covers the code that makes these settings, and no other.
-
-
-def load_dataset(name: str, path: Path = PARAMS) -> Settings:
-    """The settings of one data set of a study, after a check of the whole file.
-
-    Raises:
-        SettingsError: As :func:`load_params`, or if the study has no such data set.
-    """
-    check_params(path)
-    load_study(path).check("dataset", name)
-    return _dataset(read_yaml(path)["datasets"], name)
-
-
 def load_variant(dataset: str, variant: str, path: Path = PARAMS) -> tuple[Variant, tuple[int, ...]]:
-    """One variant of a study and the study's seeds, after a check of the whole file.
+    """One variant of a study, read without the others and the data sets, and the study's seeds.
 
     Args:
         dataset: Name of the data set that the variant is to be trained on.
@@ -146,10 +117,12 @@ def load_variant(dataset: str, variant: str, path: Path = PARAMS) -> tuple[Varia
         path: The study's params.yaml.
 
     Raises:
-        SettingsError: As :func:`load_params`, or if the study has no such data set or variant.
+        SettingsError: If the file is missing, is not YAML or names no such data set or variant, or a setting that
+            the variant is made of is wrong.
     """
-    check_params(path)
     tree = _Tree.parse(read_yaml(path), "")
     tree.study.check("dataset", dataset)
     tree.study.check("variant", variant)
+    if variant not in tree.variants:
+        raise SettingsError(f"study.variants names {variant!r}, which variants does not define")
     return _variant(tree, variant), tree.study.seeds
