@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from presence_only.pipeline import show
+from presence_only.pipeline import mlflow_mirror, show
 from presence_only.study.paths import COMPARISON
 
 METRICS = ("species_map", "auc_roc", "sample_map")
@@ -32,7 +32,7 @@ def test_a_study_below_the_root_shows_the_store_at_the_root(tmp_path, monkeypatc
     program.parent.mkdir(parents=True)
     program.touch()
     monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
-    monkeypatch.setattr(show, "repository_root", {study: tmp_path}.__getitem__)
+    monkeypatch.setattr(mlflow_mirror, "repository_root", {study: tmp_path}.__getitem__)
     monkeypatch.chdir(study)
     show.main()
     said = capsys.readouterr().out.splitlines()[-5:]
