@@ -51,21 +51,21 @@ def run_side_by_side(
     count = min(worker_count(), len(seeds))
     results: dict[int, Result] = {}
     with ProcessPoolExecutor(count, context, _start_worker, (updates,)) as pool:
-        futures = {pool.submit(_run, task, seed): seed for seed in seeds}
-        with Display(wording, seeds, updates):
-            try:
+        try:
+            futures = {pool.submit(_run, task, seed): seed for seed in seeds}
+            with Display(wording, seeds, updates):
                 for future in as_completed(futures):
                     results[futures[future]] = future.result()
-            except BrokenProcessPool:
-                raise TrainingError(
-                    f"{wording.label}: a process was killed, most likely for memory; "
-                    f"set {WORKERS_VARIABLE}=1 for one seed at a time{wording.hint}"
-                ) from None
-            except BaseException:
-                # The other seeds would train on for nothing, and the pool would wait for them.
-                for process in multiprocessing.active_children():
-                    process.terminate()
-                raise
+        except BrokenProcessPool:
+            raise TrainingError(
+                f"{wording.label}: a process was killed, most likely for memory; "
+                f"set {WORKERS_VARIABLE}=1 for one seed at a time{wording.hint}"
+            ) from None
+        except BaseException:
+            # The other seeds would train on for nothing, and the pool would wait for them.
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
     return {seed: results[seed] for seed in seeds}
 
 
