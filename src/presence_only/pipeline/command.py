@@ -22,7 +22,6 @@ STUDY_MODULES = frozenset(
         "filelock",
         "h3",
         "jinja2",
-        "jupyter",
         "jupyter_client",
         "jupytext",
         "markupsafe",
