@@ -7,13 +7,13 @@ import pytest
 from support import tiny
 
 from presence_only.data.summary import explain, summarise
-from presence_only.data.truth import ListedTruth
+from presence_only.data.truth import SurveyTruth
 
 
 def test_a_data_set_is_summed_up():
     dataset = tiny.dataset(rows=50, species=5, per_row=2)
-    dataset.survey.truth_MS[:10] = -1
-    dataset.survey.truth_MS[:, 0] = 0
+    dataset.survey.truth.matrix()[:10] = -1
+    dataset.survey.truth.matrix()[:, 0] = 0
     summary = summarise(dataset)
     assert (summary["species"], summary["rows"], summary["records"]) == (5, 50, 100)
     assert summary["records_per_species_max"] == np.bincount(dataset.training.records.species_P).max()
@@ -24,10 +24,10 @@ def test_a_data_set_is_summed_up():
 
 def test_a_survey_of_lists_is_summed_up_like_its_matrix():
     dataset = tiny.dataset(species=5)
-    truth_MS = dataset.survey.truth_MS
+    truth_MS = dataset.survey.truth.matrix()
     truth_MS[:, 3] = -1
     presences = {s: np.flatnonzero(truth_MS[:, s] == 1) for s in (0, 1, 2, 4)}
-    listed = replace(dataset.survey, truth_MS=ListedTruth.of_presences(50, 5, presences))
+    listed = replace(dataset.survey, truth=SurveyTruth.of_presences(50, 5, presences))
     assert summarise(replace(dataset, survey=listed)) == summarise(dataset)
 
 

@@ -8,12 +8,11 @@ import pytest
 import torch
 from support import tiny
 
+from presence_only.data.truth import SurveyTruth
 from presence_only.evaluation import metrics
 from presence_only.evaluation.cell import OBSERVER_NUMBERS, ensemble, evaluate_seed, score_further, summarise
 from presence_only.evaluation.mapped_species import choose_by_prevalence
-from presence_only.model.encoder import RangeModel, load_model
-from presence_only.model.features import Features
-from presence_only.model.settings import EncoderSettings
+from presence_only.model.files import load_model, save_model
 
 SEEDS = (0, 1)
 
@@ -56,11 +55,11 @@ def cell(tmp_path):
     dataset = tiny.dataset(species=5)
     dataset.training.save(tmp_path / "training")
     dataset.save_survey(tmp_path / "survey")
-    model = RangeModel(Features("both", "sphere", 2).fit(dataset.training), 5, EncoderSettings(width=8, depth=1))
+    model = tiny.model(dataset)
     for seed in SEEDS:
         with torch.no_grad():
             model.species_head.weight += 0.3
-        model.save(tmp_path / f"{seed}.pt")
+        save_model(model, tmp_path / f"{seed}.pt")
     return tmp_path / "training", tmp_path / "survey", lambda seed: tmp_path / f"{seed}.pt", dataset
 
 
@@ -78,7 +77,7 @@ def evaluate(cell, seed):
 
 def test_a_seed_has_metrics_observer_numbers_and_one_row_per_species_and_site(cell):
     result, survey = evaluate(cell, 1), cell[3].survey
-    plain = metrics.evaluate(logits_of(cell, 1), survey.truth_MS)
+    plain = metrics.evaluate(logits_of(cell, 1), survey.truth)
     assert {name: result.numbers[name] for name in metrics.METRICS} == {
         name: plain.summary[name] for name in metrics.METRICS
     }
@@ -97,7 +96,7 @@ def test_curves_and_maps_are_those_of_the_first_seed(cell):
     assert second.curves is second.maps is None
     assert first.curves.columns == ["seed", "curve", "x", "y", "n"]
     assert set(first.curves["curve"]) == {"precision_recall", "calibration"}
-    prevalence_S = (cell[3].survey.truth_MS == 1).mean(axis=0)
+    prevalence_S = (cell[3].survey.truth.matrix() == 1).mean(axis=0)
     mapped = first.maps["species"].unique(maintain_order=True).to_list()
     assert tuple(mapped) == choose_by_prevalence(prevalence_S)
     scores_MS = 1 / (1 + np.exp(-logits_of(cell, 0).astype(float)))
@@ -108,14 +107,14 @@ def test_curves_and_maps_are_those_of_the_first_seed(cell):
 
 def test_a_survey_without_presences_has_no_species_to_map(cell):
     dataset = cell[3]
-    nobody = replace(dataset.survey, truth_MS=np.zeros_like(dataset.survey.truth_MS))
+    nobody = replace(dataset.survey, truth=SurveyTruth.of_matrix(np.zeros_like(dataset.survey.truth.matrix())))
     replace(dataset, survey=nobody).save_survey(cell[1])
     assert evaluate(cell, 0).maps.schema == {"species": pl.Int64, "score": pl.Float32}
 
 
 def test_the_ensemble_is_the_mean_of_all_seeds_logits(cell):
     mean = np.mean([logits_of(cell, seed) for seed in SEEDS], axis=0)
-    expected = metrics.evaluate(mean, cell[3].survey.truth_MS).summary
+    expected = metrics.evaluate(mean, cell[3].survey.truth).summary
     found = ensemble([cell[2](seed) for seed in SEEDS], cell[1])["ensemble"]
     assert found == pytest.approx({name: expected[name] for name in metrics.METRICS}, abs=1e-6)
 

@@ -40,13 +40,14 @@ def test_repro_makes_the_comparison(project):
     for file in (
         "results/report.html",
         "results/figures/species_map_virtual.png",
-        "results/figures/records_virtual.png",
+        "results/more_figures/records_virtual.png",
     ):
         assert (project.folder / file).stat().st_size > 1000
     assert project.current_cells() == CELLS
     (parent,) = project.folder.glob("mlartifacts/tiny/*/artifacts/report.html")
     assert parent.read_bytes() == (project.folder / "results/report.html").read_bytes()
     assert (parent.parent / "figures/species_map_virtual.png").exists()
+    assert (parent.parent / "more_figures/records_virtual.png").exists()
 
 
 def test_show_prints_the_table_and_where_things_are(project):

@@ -14,15 +14,13 @@ from support import tiny
 
 from presence_only.common.atomic_files import read_json, write_json
 from presence_only.common.errors import DataError, SettingsError, TrainingError
-from presence_only.data.truth import ListedTruth
+from presence_only.data.truth import SurveyTruth
 from presence_only.evaluation.cell import OBSERVER_NUMBERS
-from presence_only.model.encoder import RangeModel
-from presence_only.model.features import Features
-from presence_only.model.settings import EncoderSettings
+from presence_only.model.files import save_model
 from presence_only.pipeline import evaluate, figures, show, workers
 from presence_only.pipeline.command import importing, run_stage
 from presence_only.statistics import comparison, tables
-from presence_only.study.paths import COMPARISON, FIGURES, CellFiles, DatasetFiles
+from presence_only.study.paths import COMPARISON, FIGURES, MORE_FIGURES, CellFiles, DatasetFiles
 from presence_only.study.results import MissingResultsError, StudyResults
 
 EXTRA = "error: this command needs the extra 'study': pip install 'presence-only[study]'\n"
@@ -122,18 +120,18 @@ def further_study(folder, monkeypatch):
     monkeypatch.chdir(folder)
     YAML().dump(tiny.params(study__variants=["bce"]), folder / "params.yaml")
     dataset = tiny.dataset(species=5)
-    listed = ListedTruth.of_presences(50, 2, {0: np.arange(20), 1: np.arange(10, 40)})
-    iucn = replace(dataset.survey, species=("species_4", "species_1"), truth_MS=listed)
+    listed = SurveyTruth.of_presences(50, 2, {0: np.arange(20), 1: np.arange(10, 40)})
+    iucn = replace(dataset.survey, species=("species_4", "species_1"), truth=listed)
     replace(dataset, further={"iucn": iucn}).save_survey(DatasetFiles("virtual").survey)
     dataset.training.save(DatasetFiles("virtual").training)
     cell = CellFiles("virtual", "bce")
-    model = RangeModel(Features("both", "sphere", 2).fit(dataset.training), 5, EncoderSettings(width=8, depth=1))
+    model = tiny.model(dataset)
     # A process that used polars must not fork; the stages' own have not.
     monkeypatch.setattr(workers, "run_side_by_side", one_after_the_other)
     for seed in (0, 1):
         with torch.no_grad():
             model.species_head.weight += 0.3
-        model.save(cell.encoder(seed))
+        save_model(model, cell.encoder(seed))
         write_json(cell.history(seed), {"loss": [0.5, 0.25]})
     return dataset, cell
 
@@ -158,8 +156,10 @@ def test_further_evaluations_go_from_the_data_set_to_the_comparison(tmp_path, mo
 
     table.write_csv(COMPARISON)
     figures.main()
-    drawn = {path.name for path in FIGURES.iterdir()}
-    assert {"species_map_virtual.png", "iucn_species_map_virtual.png", "records_virtual.png"} <= drawn
+    assert [path.name for path in FIGURES.iterdir()] == ["species_map_virtual.png"]
+    metrics = ("auc_roc", "sample_map", *(f"iucn_{metric}" for metric in ("auc_roc", "sample_map", "species_map")))
+    more = {f"{name}_virtual.png" for name in (*metrics, "records", "training_loss")}
+    assert {path.name for path in MORE_FIGURES.iterdir()} == more
 
 
 def test_the_stage_writes_what_every_seed_gave(tmp_path, monkeypatch):

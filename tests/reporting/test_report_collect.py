@@ -28,8 +28,8 @@ def test_a_data_set_is_shown_by_its_own_files(study):
     assert found.effort_M.sum() > 0
     assert [own.species for own in found.maps] == [data.survey.species[s] for s in MAPPED]
     for own, s in zip(found.maps, MAPPED, strict=True):
-        np.testing.assert_array_equal(own.truth_M, data.survey.truth_MS[:, s])
-        assert own.prevalence == (data.survey.truth_MS[:, s] == 1).mean()
+        np.testing.assert_array_equal(own.truth_M, data.survey.truth.matrix()[:, s])
+        assert own.prevalence == (data.survey.truth.matrix()[:, s] == 1).mean()
         assert own.scores.keys() == own.ap.keys() == set(VARIANTS)
         for variant in VARIANTS:
             np.testing.assert_array_equal(own.scores[variant], scores[variant][:, s])

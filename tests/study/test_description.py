@@ -2,7 +2,7 @@
 
 from support import tiny
 
-from presence_only.losses.elementwise import Asymmetric, CrossEntropy
+from presence_only.losses.penalties import Asymmetric, CrossEntropy
 from presence_only.study.description import describe, penalties
 from presence_only.study.params import Params
 

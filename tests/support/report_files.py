@@ -29,7 +29,7 @@ def write_report_files():
     data.save_survey(files.survey)
     write_json(files.summary, {"rows": 60, "survey_sites": 50})
     rng = np.random.default_rng(0)
-    scores = {v: [rng.uniform(size=data.survey.truth_MS.shape) for _ in SEEDS] for v in VARIANTS}
+    scores = {v: [rng.uniform(size=data.survey.truth.shape) for _ in SEEDS] for v in VARIANTS}
     cells = [write_cell(CellFiles("virtual", v), data, scores[v]) for v in VARIANTS]
     compare(cells, resamples=20).write_csv(COMPARISON)
     all_pairs(cells).write_csv(PAIRS)
@@ -41,7 +41,7 @@ def write_cell(cell, data, scores):
     species, sites = [], []
     for seed, score_MS in zip(SEEDS, scores, strict=True):
         write_json(cell.history(seed), {"loss": [0.7, 0.6 - seed / 10], "steps": 4})
-        result = evaluate(score_MS, data.survey.truth_MS)
+        result = evaluate(score_MS, data.survey.truth)
         species.append(pl.DataFrame({"seed": seed, "species": data.survey.species} | result.per_species))
         sites.append(pl.DataFrame({"seed": seed} | result.per_site))
     maps = [pl.DataFrame({"species": s, "score": scores[0][:, s]}) for s in MAPPED]

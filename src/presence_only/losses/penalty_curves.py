@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from presence_only.losses.elementwise import Penalty
+from presence_only.losses.penalties import Penalty
 
 # In nats; beyond them a penalty goes on as at the ends.
 LOGITS = torch.linspace(-8, 8, 321, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Draw the study's figures: records, metrics with their intervals, training loss."""
+"""Figures of a study: maps of the records, metrics with their intervals, training loss."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from presence_only.pipeline.command import importing, run_stage
 
 
 def main() -> None:
-    """Read the comparison table, the records and the histories; replace the folder of figures."""
+    """Read the comparison table, the records and the histories; replace both folders of figures."""
     with importing():
         from presence_only.common.atomic_files import write_folder
         from presence_only.reporting.study_figures import draw_study
-        from presence_only.study.paths import FIGURES
+        from presence_only.study.paths import FIGURES, MORE_FIGURES
         from presence_only.study.results import StudyResults
 
-    with write_folder(FIGURES) as folder:
-        draw_study(StudyResults(), folder)
+    with write_folder(FIGURES) as main_figures, write_folder(MORE_FIGURES) as more_figures:
+        draw_study(StudyResults(), main_figures, more_figures)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Mirror the study and its runs into MLflow, and mark what stands in the results as current."""
+"""Publication of a study and its runs in MLflow, where those of the present results are marked as current."""
 
 from __future__ import annotations
 

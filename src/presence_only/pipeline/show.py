@@ -1,4 +1,4 @@
-"""Print the comparison table, and where everything is."""
+"""Comparison tables of a study in the terminal, and where its files are."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from presence_only.pipeline.command import importing, run_stage
 
 
 def main() -> None:
-    """Print one table per data set: variants by mAP, with AUC, sample mAP and training time beside it."""
+    """Print one table per data set: variants by mAP, with the other metrics and training time beside it."""
     with importing():
         import polars as pl
         from rich.console import Console
 
         from presence_only.pipeline.mlflow_mirror import repository_root, viewing
         from presence_only.reporting.console import leaderboard
-        from presence_only.study.paths import COMPARISON, FIGURES, REPORT
+        from presence_only.study.paths import COMPARISON, FIGURES, MORE_FIGURES, REPORT
         from presence_only.study.results import StudyResults
 
     study = StudyResults()
@@ -30,7 +30,7 @@ def main() -> None:
         console.print(leaderboard(rows, dataset, means))
     print(f"table    {COMPARISON.resolve()}")
     print(f"report   {REPORT.resolve()}")
-    print(f"figures  {FIGURES.resolve()}")
+    print(f"figures  {FIGURES.resolve()}, and more in {MORE_FIGURES.name} beside it")
     for label, step in zip_longest(["runs"], viewing(repository_root(Path.cwd())), fillvalue=""):
         print(f"{label:8} {step}")
 

@@ -15,7 +15,17 @@ from typing import Any
 
 from presence_only.common.atomic_files import content_hash, read_json
 from presence_only.pipeline.mlflow_mirror import RunRecord
-from presence_only.study.paths import CODE, COMPARISON, FIGURES, PAIRS, REPORT, SETTINGS, CellFiles, DatasetFiles
+from presence_only.study.paths import (
+    CODE,
+    COMPARISON,
+    FIGURES,
+    MORE_FIGURES,
+    PAIRS,
+    REPORT,
+    SETTINGS,
+    CellFiles,
+    DatasetFiles,
+)
 
 # What results/settings.yaml holds: `study`, `datasets` and `variants`.
 Settings = Mapping[str, Any]
@@ -209,7 +219,7 @@ def run_settings(settings: Settings, dataset: str, variant: str) -> dict[str, st
 
 def _products() -> list[Path]:
     """What the study as a whole adds up to, as far as it is there."""
-    return [path for path in (REPORT, COMPARISON, PAIRS, FIGURES) if path.exists()]
+    return [path for path in (REPORT, COMPARISON, PAIRS, FIGURES, MORE_FIGURES) if path.exists()]
 
 
 def _mean(values: Sequence[float]) -> float:

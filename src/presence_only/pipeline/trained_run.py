@@ -20,9 +20,9 @@ from rich.table import Table
 from presence_only.common.similar_names import suggestions
 from presence_only.data.records import PresenceRecords
 from presence_only.data.training import TrainingData
-from presence_only.model.encoder import load_model
+from presence_only.model.files import load_model
+from presence_only.model.interface import SpeciesModel
 from presence_only.model.range_map import Grid, MapError, Sample, check_geotiff, suitability, write_geotiff, write_table
-from presence_only.model.site_scores import ScoredModel
 from presence_only.study.paths import CellFiles, DatasetFiles
 
 FORMATS = (".png", ".tif", ".csv")
@@ -40,7 +40,7 @@ class Run:
     """
 
     name: str
-    models: tuple[ScoredModel, ...]
+    models: tuple[SpeciesModel, ...]
     records: PresenceRecords
     sample: Sample | None
 
@@ -62,12 +62,11 @@ def load_run(path: Path) -> Run:
     models = tuple(load_model(file) for file in files)
     records = TrainingData.load(study / DatasetFiles(name.dataset).training).records
     sample = None
-    if models[0].features.input != "coordinates":
-        # Not at the top: most runs read coordinates alone, and settings bring the losses with them.
-        from presence_only.datasets import covariate_source
-        from presence_only.study.params import load_params
+    if models[0].reads_covariates:
+        # Not at the top: most runs read coordinates alone.
+        from presence_only.study.dataset_settings import load_dataset
 
-        sample = covariate_source(load_params(study / "params.yaml").datasets[name.dataset])
+        sample = load_dataset(name.dataset, study / "params.yaml").covariate_source()
     seed = f" / {folder.name.replace('_', ' ')}" if cell != folder else ""
     return Run(f"{name.dataset} / {name.variant}{seed}", models, records, sample)
 

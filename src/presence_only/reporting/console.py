@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from presence_only.data.dataset import Dataset
+from presence_only.evaluation.metrics import METRICS, in_tables
+from presence_only.study.results import METRIC
 
 
 def print_summary(name: str, dataset: Dataset, counts: Mapping[str, int | float], seconds: float) -> None:
@@ -54,16 +56,18 @@ def leaderboard(rows: pl.DataFrame, dataset: str, seconds: Mapping[str, float]) 
         dataset: Name of the data set.
         seconds: Variant to the training time of a seed, of those that were trained here.
     """
-    best = rows.filter(pl.col("metric") == "species_map").sort("mean", descending=True)
+    best = rows.filter(pl.col("metric") == METRIC).sort("mean", descending=True)
     seeds, sites = best["n_seeds"][0], best["n_sites"][0]
     table = Table(
         title=f"{dataset}: mean of {seeds} seed{'s' * (seeds != 1)}, {best['n_species'][0]} species, "
         f"{sites} site{'s' * (sites != 1)} (0 to 1, higher is better)"
     )
     table.add_column("variant")
-    for name in ("mAP", "95 % interval", "sd of seeds", "AUC-ROC", "sample mAP", "seconds a run"):
-        table.add_column(name, justify="right")
-    others = {(r["variant"], r["metric"]): r["mean"] for r in rows.iter_rows(named=True)}
+    others = [(name, metric.title) for name, metric in in_tables().items() if name != METRIC]
+    titles = (METRICS[METRIC].title, "95 % interval", "sd of seeds", *(title for _, title in others), "seconds per run")
+    for title in titles:
+        table.add_column(title, justify="right")
+    means = {(r["variant"], r["metric"]): r["mean"] for r in rows.iter_rows(named=True)}
     for row in best.iter_rows(named=True):
         spread = "-" if row["n_seeds"] == 1 else f"{row['sd']:.4f}"
         name = row["variant"]
@@ -72,8 +76,7 @@ def leaderboard(rows: pl.DataFrame, dataset: str, seconds: Mapping[str, float]) 
             f"{row['mean']:.4f}",
             f"{row['low']:.4f} to {row['high']:.4f}",
             spread,
-            f"{others[name, 'auc_roc']:.4f}",
-            f"{others[name, 'sample_map']:.4f}",
+            *(f"{means[name, metric]:.4f}" for metric, _ in others),
             f"{seconds[name]:.1f}" if name in seconds else "-",
         )
     return table

@@ -1,4 +1,4 @@
-"""The figures of one study, drawn from its files: records, metrics with their intervals, training loss."""
+"""Figures of a study, drawn from its files: maps of the records, metrics with their intervals, training loss."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ from presence_only.data.training import TrainingData
 from presence_only.evaluation.metrics import METRICS
 from presence_only.reporting.figures import comparison_figure, records_figure, save_figure, training_figure
 from presence_only.study.paths import DatasetFiles
-from presence_only.study.results import StudyResults
+from presence_only.study.results import METRIC, StudyResults
 
 
-def draw_study(study: StudyResults, folder: Path) -> None:
-    """Draw every figure of a study into ``folder``.
+def draw_study(study: StudyResults, main_figures: Path, more_figures: Path) -> None:
+    """Draw every figure of a study.
+
+    Args:
+        study: What to draw.
+        main_figures: Folder of the figure of the metric that decides, one per data set.
+        more_figures: Folder of all others.
 
     Raises:
         MissingResultsError: If results of the study are not there.
@@ -23,16 +28,21 @@ def draw_study(study: StudyResults, folder: Path) -> None:
     for dataset in study.datasets:
         files = DatasetFiles(dataset)
         records, sites_M2 = TrainingData.load(files.training).records, Survey.load(files.survey).sites_M2
-        save_figure(records_figure(records, sites_M2, dataset), folder / files.map.name)
+        save_figure(records_figure(records, sites_M2, dataset), more_figures / files.map.name)
         rows = study.table.filter(pl.col("dataset") == dataset)
-        for metric, meaning in _drawn(rows):
+        for metric, meaning in _drawn(rows).items():
+            folder = main_figures if metric == METRIC else more_figures
             save_figure(comparison_figure(rows, metric, meaning), folder / f"{metric}_{dataset}.png")
         curves = {variant: study.losses(dataset, variant) for variant in study.variants}
-        save_figure(training_figure(curves, dataset), folder / f"training_loss_{dataset}.png")
+        save_figure(training_figure(curves, dataset), more_figures / f"training_loss_{dataset}.png")
 
 
-def _drawn(rows: pl.DataFrame) -> list[tuple[str, str]]:
-    """The metrics of a figure each, with their meaning: those of the survey, and the same of further surveys."""
-    names = rows["metric"].unique(maintain_order=True).to_list()
-    further = [(name, METRICS[m].meaning) for name in names for m in METRICS if name.endswith(f"_{m}")]
-    return [(name, metric.meaning) for name, metric in METRICS.items()] + further
+def _drawn(rows: pl.DataFrame) -> dict[str, str]:
+    """The metrics that have a figure each, with their meaning: those of the survey, and the same of further surveys."""
+    found = {name: metric.meaning for name, metric in METRICS.items()}
+    for name in rows["metric"].unique(maintain_order=True):
+        # One metric's name may end with another's.
+        ends = [metric for metric in METRICS if name.endswith(f"_{metric}")]
+        if name not in METRICS and ends:
+            found[name] = METRICS[max(ends, key=len)].meaning
+    return found

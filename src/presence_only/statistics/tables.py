@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import polars as pl
 
 from presence_only.evaluation.metrics import METRICS
-from presence_only.statistics import compare_pairs, pairs_table
 from presence_only.statistics.comparison import CellResult
+from presence_only.statistics.differences import compare_pairs, pairs_table
 
 
 def main_metrics(table: pl.DataFrame) -> dict[str, dict[str, dict[str, float]]]:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from presence_only.common.settings import Settings, SettingsError
+from presence_only.common.errors import SettingsError
+from presence_only.data.dataset import DatasetKind
 from presence_only.datasets import parse_dataset
 from presence_only.study.inheritance import inherit
 from presence_only.study.settings import PARAMS, load_study, read_yaml
 
 
-def load_dataset(name: str, path: Path = PARAMS) -> Settings:
+def load_dataset(name: str, path: Path = PARAMS) -> DatasetKind:
     """Read and check the settings of one data set.
 
     Raises:
@@ -25,7 +26,7 @@ def load_dataset(name: str, path: Path = PARAMS) -> Settings:
     return inherited_dataset(entries, name)
 
 
-def inherited_dataset(entries: Mapping[str, Any], name: str) -> Settings:
+def inherited_dataset(entries: Mapping[str, Any], name: str) -> DatasetKind:
     """One of the data sets of params.yaml, with what it takes over from others.
 
     Raises:

@@ -5,9 +5,7 @@ Written once by the stage ``settings``, so that the report needs neither the los
 
 from __future__ import annotations
 
-from presence_only.losses.elementwise import Penalty
-from presence_only.losses.theory import penalty_of
-from presence_only.losses.variant import PENALTY_SETTINGS, PenaltySettings
+from presence_only.losses.penalties import Penalty
 from presence_only.study.params import Params
 from presence_only.training.variant import Variant
 
@@ -22,12 +20,7 @@ def describe(params: Params) -> dict[str, dict[str, str]]:
 
 def settings_in_words(variant: Variant, params: Params) -> str:
     """The loss with its parameters, and what the variant sets otherwise than the study."""
-    loss = variant.loss
-    # Parameters of penalties that the loss does not use are no settings of its.
-    unused: set[str] = set()
-    if isinstance(loss, PenaltySettings):
-        unused = set().union(*PENALTY_SETTINGS.values()) - set(PENALTY_SETTINGS[loss.penalty])
-    words = [f"{key} {value}" for key, value in loss.model_dump().items() if value is not None and key not in unused]
+    words = [f"{key} {value}" for key, value in variant.loss.model_dump().items() if value is not None]
     for own, common in ((variant.encoder, params.encoder), (variant.training, params.training)):
         base = common.model_dump()
         words += [f"{key} {value}" for key, value in own.model_dump().items() if value != base[key]]
@@ -45,11 +38,9 @@ def penalties(params: Params) -> dict[str, Penalty]:
     """How the study's losses penalise one pair; variants that do so alike share an entry."""
     alike: dict[Penalty, list[str]] = {}
     for name in params.study.variants:
-        loss = params.variants[name].loss
-        if isinstance(loss, PenaltySettings):
-            alike.setdefault(loss.build_penalty(), []).append(name)
-        elif loss.loss in ("bce", "focal", "asl"):
-            alike.setdefault(penalty_of(loss.model_dump()), []).append(name)
+        penalty = params.variants[name].loss.build_penalty()
+        if penalty is not None:
+            alike.setdefault(penalty, []).append(name)
     return {
         ", ".join(names) if len(names) < 3 else f"{names[0]} and {len(names) - 1} others": penalty
         for penalty, names in alike.items()

@@ -9,6 +9,7 @@ from pathlib import Path
 from presence_only.common.atomic_files import write_json
 from presence_only.common.one_thread import use_one_thread
 from presence_only.data.training import TrainingData
+from presence_only.model.files import save_model
 from presence_only.training.fit import History, Report, fit_variant
 from presence_only.training.variant import Variant
 
@@ -36,7 +37,7 @@ def train_seed(
     """
     use_one_thread()
     model, histories = fit_variant(TrainingData.load(training), variant, seed, report)
-    model.save(encoder(seed))
+    save_model(model, encoder(seed))
     write_json(history(seed), _reproducible(histories))
     return sum(history.seconds for history in histories)
 

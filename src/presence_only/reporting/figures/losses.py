@@ -1,4 +1,4 @@
-"""Figures of what a loss asks for: curves of penalties, and scores against prevalence."""
+"""Figures of penalties, and of the scores that a loss asks for."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def dataset_content(study: StudyResults, name: str) -> DatasetContent:
         pairs=study.pairs(name),
         prevalence_S=prevalence_S,
         records_S=records.records_per_species(),
-        extent_S=range_extent(survey.sites_M2, survey.truth_MS),
+        extent_S=range_extent(survey.sites_M2, survey.truth),
         site_ap={} if any(np.isnan(values).all() for values in site_ap.values()) else site_ap,
         effort_M=records_nearby(survey.sites_M2, records.sites_N2, records.row_P),
         losses={variant: study.losses(name, variant) for variant in variants},
@@ -110,15 +110,13 @@ def species_maps(
     """
     found = []
     for s in next(iter(scores.values()), {}):
-        one = slice(s, s + 1)
-        truth_MS = survey.truth_MS
         found.append(
             SpeciesMap(
                 species=records.species[s],
                 prevalence=float(prevalence_S[s]),
                 sites_P2=records.sites_N2[records.row_P[records.species_P == s]],
                 sites_M2=survey.sites_M2,
-                truth_M=(truth_MS[:, one] if isinstance(truth_MS, np.ndarray) else truth_MS.columns(one))[:, 0],
+                truth_M=survey.truth.columns(slice(s, s + 1))[:, 0],
                 scores={name: of_species[s] for name, of_species in scores.items()},
                 ap={name: float(ap[name][s]) for name in scores},
             )
