@@ -1,18 +1,21 @@
-"""The order of the tests, the longest files first, so that other processes work beside them; a project to run."""
+"""The order of the tests: the longest file first, so that the other processes work beside it; torch as it was."""
+
+import sys
 
 import pytest
-from support.tiny_project import Project
 
-LONGEST = ("test_pipeline.py", "test_pipeline_edits.py")
+LONGEST = "test_pipeline.py"
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: item.path.name != LONGEST)
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    project = Project(tmp_path_factory.mktemp("study") / "project")
-    project.first_repro = project.repro()
-    project.commit("results")
-    return project
+@pytest.fixture(autouse=True)
+def _torch_as_it_was():
+    """What trains or scores sets these for its process; other tests look at the smallest numbers."""
+    threads = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None
+    yield
+    if threads is not None:
+        sys.modules["torch"].set_num_threads(threads)
+        sys.modules["torch"].set_flush_denormal(False)

@@ -19,7 +19,7 @@ from presence_only.evaluation.metrics import evaluate
 from presence_only.losses.registry import parse_variant
 from presence_only.model.files import load_model, save_model
 from presence_only.model.settings import EncoderSettings
-from presence_only.pipeline.generate import funnel
+from presence_only.reporting.console import funnel
 from presence_only.study.params import Params
 from presence_only.study.paths import CellFiles, DatasetFiles
 from presence_only.training.fit import fit

@@ -1,6 +1,5 @@
 """A copy of the project in a git repository of its own, small enough to be run by real DVC."""
 
-import ast
 import os
 import shutil
 import sqlite3
@@ -26,12 +25,17 @@ ALWAYS = {"code", "publish"}
 
 
 class Project:
-    """A copy of the project in a git repository of its own, with the code that its stages run."""
+    """A copy of the project in a git repository of its own, with the code that its stages run.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where it goes.
+        environment: What its commands run in; its PATH says which python and which dvc.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
         folder.mkdir()
-        self.environment = {**ENVIRONMENT, "PYTHONPATH": str(folder / "src")}
+        self.environment = {**environment, "PYTHONPATH": str(folder / "src")}
         shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
             shutil.copy(ROOT / name, folder / name)
@@ -43,41 +47,30 @@ class Project:
         self.commit("start")
 
     def edit(self, **changes) -> None:
+        """Write params.yaml: the tiny study, and what is different of it."""
         YAML().dump(tiny.params(**changes), self.folder / "params.yaml")
-
-    def edit_code(self, file, place) -> None:
-        """Edit the package as a person would: ``place`` is a function, or a text and what takes its place."""
-        path = self.folder / "src/presence_only" / file
-        text = path.read_text()
-        if isinstance(place, tuple):
-            assert place[0] in text
-            path.write_text(text.replace(*place, 1))
-            return
-        found = ast.parse(text)
-        for name in place.split("."):
-            (found,) = [node for node in found.body if getattr(node, "name", "") == name]
-        first = next(node for node in found.body if not isinstance(node, ast.Expr))
-        lines = text.splitlines()
-        # A statement that changes the code, and no result.
-        lines.insert(first.lineno - 1, " " * first.col_offset + "assert True")
-        path.write_text("\n".join(lines) + "\n")
 
     def commit(self, message) -> None:
         self.run("git", "add", "-A")
         self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", message)
 
-    def try_run(self, *command):
+    def try_run(self, *command, folder="", **environment):
         return subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+            command,
+            cwd=self.folder / folder,
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
-    def run(self, *command) -> str:
-        done = self.try_run(*command)
+    def run(self, *command, folder="") -> str:
+        done = self.try_run(*command, folder=folder)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def stage(self, name, *arguments):
-        return self.try_run(sys.executable, "-m", f"presence_only.pipeline.{name}", *arguments)
+    def stage(self, name, *arguments, **options):
+        return self.try_run("python", "-m", f"presence_only.pipeline.{name}", *arguments, **options)
 
     def repro(self, *targets) -> set[str]:
         """Reproduce; returns the stages that were executed, but for those that always are."""
@@ -113,3 +106,8 @@ class Project:
         assert below == variants
         assert len(self.runs(current=True, kind="variant")) == len(variants)
         return sorted(run["tags"]["cell"] for run in runs)
+
+    def current_setting(self, name, cell="virtual/an_full/0"):
+        """What a cell's current run says of a setting."""
+        (value,) = {run["params"][name] for run in self.runs(current=True) if run["tags"]["cell"] == cell}
+        return value

@@ -1,0 +1,142 @@
+"""Python commands that start in milliseconds: a server that has imported the libraries forks for each command.
+
+A stage imports torch, scipy, polars or MLflow for four seconds and works for half a second. The server imports them
+once. Its `python` and its `dvc`, put first on the PATH, ask it for a fork, which takes over the caller's arguments,
+folder, environment and streams. This package and whatever else a command needs is imported by the fork, as ever.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+# What stages and DVC import of other packages, where that takes time.
+LIBRARIES = (
+    "torch",
+    "polars",
+    "scipy.stats",
+    "sklearn.metrics",
+    "sklearn.linear_model",
+    "matplotlib.backends.backend_svg",
+    "rich.progress",
+    "jinja2",
+    "pydantic",
+    "pyproj",
+    "h3",
+    "mlflow",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "dvc.cli",
+    "dvc.cli.parser",
+    "dvc.repo",
+    "dvc.repo.experiments",
+    "dvc.repo.experiments.queue.celery",
+)
+# Run without site-packages: sends to the server what it was called with, and ends as the fork ends.
+CLIENT = """\
+#!{python} -IS
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({address!r})
+    request = json.dumps([{module!r} + sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+    socket.send_fds(server, [len(request).to_bytes(8, "big")], [0, 1, 2])
+    server.sendall(request)
+    # A fork that was killed sends nothing.
+    sys.exit((server.recv(1) or b"\\xff")[0])
+"""
+
+
+class ForkServer:
+    """The server, in a process of its own, and ``commands``, the folder of its python and its dvc."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.commands = folder / "commands"
+        self.commands.mkdir(parents=True)
+        address = str(folder / "socket")
+        for name, module in {"python": [], "dvc": ["-m", "dvc"]}.items():
+            client = self.commands / name
+            client.write_text(CLIENT.format(python=sys.executable, address=address, module=module))
+            client.chmod(0o755)
+        command = [sys.executable, "-I", __file__, address]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(command, env=environment, **pipes)
+        assert self.process.stdout.readline() == b"ready\n"
+
+    def environment(self, environment: dict[str, str]) -> dict[str, str]:
+        """An environment with the server's commands in place of the real ones."""
+        return {**environment, "PATH": f"{self.commands}{os.pathsep}{environment['PATH']}"}
+
+    def stop(self) -> None:
+        self.process.communicate()
+
+
+def serve(address: str) -> None:
+    """Import the libraries, then fork for everyone who connects."""
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    # A fork continues the calling thread alone: locks that others hold would stay locked.
+    assert threading.active_count() == 1
+    # Spares forks the pages that their garbage collection would touch, and so copy.
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(address)
+        server.listen()
+        print("ready", flush=True)
+        # The standard input ends with the process that started this one.
+        while sys.stdin not in select.select([server, sys.stdin], [], [])[0]:
+            caller, _ = server.accept()
+            if os.fork() == 0:
+                server.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                run(caller)
+            caller.close()
+
+
+def run(caller: socket.socket) -> None:
+    """Be the command that a caller asks for, and send it the exit code."""
+    size, streams, _, _ = socket.recv_fds(caller, 8, 3)
+    with caller.makefile("rb") as file:
+        arguments, folder, environment = json.loads(file.read(int.from_bytes(size, "big")))
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    code = 1
+    try:
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        execute(arguments)
+        code = 0
+    except SystemExit as stopped:
+        code = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        caller.sendall(bytes([code]))
+        os._exit(code)
+
+
+def execute(arguments: list[str]) -> None:
+    """What ``python -m module ...`` does."""
+    option, module, *rest = arguments
+    assert option == "-m", arguments
+    sys.path[:0] = ["", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.argv = [option, *rest]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
