@@ -7,7 +7,7 @@ nothing reaches do not count, nor does the module in which a definition stands. 
 Python that reads the code alike.
 
 What it cannot see: packages of others, and names that are put together at run time. The package therefore looks
-code up by tables only, which ``tests/test_fingerprint.py`` checks by comparing with what really runs.
+code up by tables only, which ``tests/pipeline/test_fingerprint.py`` checks by comparing with what really runs.
 """
 
 from __future__ import annotations
