@@ -4,7 +4,7 @@
 
 ``rate`` is the speed of the head's matrix products, ``encoder`` a row's share of the encoder's forward and backward
 pass with the batch and Adam of the encoder, ``curve`` the cost of one logit's value and slope, ``adam`` of updating
-one number of the species matrix. The sampled head has the species it takes in place of all, and its own Adam. One
+one number of the species matrix. A step on sampled species has those it takes in place of all, and its own Adam. One
 thread, CPU time, medians. Everything beyond the table of constants is computed, not measured.
 
     python benchmarks/cost_model.py
@@ -20,9 +20,9 @@ from time import process_time
 
 import torch
 
-from presence_only.losses.batch import TrainingCounts
-from presence_only.losses.fused import fused_loss
-from presence_only.losses.registry import build_loss, parse_variant
+from presence_only.losses.base import TrainingCounts
+from presence_only.losses.chunks import loss_in_chunks
+from presence_only.losses.registry import parse_variant
 from presence_only.model.encoder import RangeModel
 from presence_only.model.features import Features
 from presence_only.model.settings import EncoderSettings
@@ -53,7 +53,7 @@ def main() -> None:
     products = {width: product_seconds(width, repeats) for width in widths}
     rate = {width: 6 * width / products[width] / 1e9 for width in widths}
     lines.append(f"| rate, GFLOP/s | {' | '.join(f'{rate[width]:.0f}' for width in widths)} |")
-    curve = {name: {width: head_seconds(name, width, repeats) - products[width] for width in widths} for name in CURVES}
+    curve = {name: {width: loss_seconds(name, width, repeats) - products[width] for width in widths} for name in CURVES}
     for name, values in curve.items():
         lines.append(f"| curve `{name}`, ns a logit | {' | '.join(f'{values[w] * 1e9:.1f}' for w in widths)} |")
     encoder = {width: encoder_seconds(width, repeats) for width in widths}
@@ -61,12 +61,12 @@ def main() -> None:
     adam = {width: adam_seconds(width, repeats) for width in widths}
     lines.append(f"| adam, ns a number | {' | '.join(f'{adam[w] * 1e9:.1f}' for w in widths)} |")
     row_adam = {width: row_adam_seconds(width, repeats) for width in widths}
-    lines.append(f"| the sampled head's Adam, ns a number | {' | '.join(f'{row_adam[w] * 1e9:.1f}' for w in widths)} |")
+    lines.append(f"| Adam of sampled species, ns a number | {' | '.join(f'{row_adam[w] * 1e9:.1f}' for w in widths)} |")
 
     lines += [
         "",
-        f"Computed from it, width 256, {BATCH} records and {BATCH} background sites a step, `bce` curve; the sampled "
-        f"head takes {TAKEN:,} species:",
+        f"Computed from it, width 256, {BATCH} records and {BATCH} background sites a step, `bce` curve; a sampled "
+        f"step takes {TAKEN:,} species:",
         "",
         "| case | species | records | exact, s a step | sampled, s a step | exact, core days an epoch | "
         "sampled, core days an epoch | species matrix with gradient and moments, GiB |",
@@ -111,17 +111,17 @@ def product_seconds(width: int, repeats: int, chunk: int = 320) -> float:
     return median_seconds(products, repeats) / (SPECIES // chunk * chunk * BATCH)
 
 
-def head_seconds(name: str, width: int, repeats: int) -> float:
-    """The fused head, seconds a pair of row and species."""
+def loss_seconds(name: str, width: int, repeats: int) -> float:
+    """The loss in chunks, seconds a pair of row and species."""
     counts = TrainingCounts(BATCH, torch.ones(SPECIES, dtype=torch.float64))
-    loss = build_loss(parse_variant({"loss": name}, name), counts)
+    loss = parse_variant({"loss": name}, name).build(counts)
     near, far = (torch.randn(BATCH, width).relu().requires_grad_() for _ in range(2))
     species = (torch.randn(SPECIES, width) * 0.05 - 0.02).requires_grad_()
     background = far if loss.needs_background else None
     species_P = torch.randint(SPECIES, (BATCH,))
 
     def step() -> None:
-        fused_loss(loss, near, species, torch.arange(BATCH), species_P, background_KD=background).backward()
+        loss_in_chunks(loss, near, species, torch.arange(BATCH), species_P, background_KD=background).backward()
         near.grad = far.grad = species.grad = None
 
     return median_seconds(step, repeats) / (BATCH * SPECIES * (1 if background is None else 2))
@@ -130,7 +130,7 @@ def head_seconds(name: str, width: int, repeats: int) -> float:
 def encoder_seconds(width: int, repeats: int) -> float:
     """The encoder's two passes and its Adam, seconds a row."""
     settings = EncoderSettings(width=width, depth=DEPTH, dropout=DROPOUT)
-    model = RangeModel(Features("coordinates", "sphere", 0), 1, settings)
+    model = RangeModel(Features(settings, 0), 1)
     optimizer = torch.optim.Adam(model.encoder.parameters(), fused=True)
     features, gradient = torch.randn(ROWS, 4), torch.randn(ROWS, width)
 
@@ -151,7 +151,7 @@ def adam_seconds(width: int, repeats: int) -> float:
 
 
 def row_adam_seconds(width: int, repeats: int) -> float:
-    """The sampled head's Adam with taking the rows, seconds a number taken."""
+    """Adam of sampled species with taking the rows, seconds a number taken."""
     optimizer = RowAdam(torch.randn(10 * SPECIES, width))
     rows, gradient = torch.arange(SPECIES) * 10, torch.randn(SPECIES, width)
 

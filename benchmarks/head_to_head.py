@@ -1,8 +1,8 @@
-"""CPU time to equal mAP: the sampled head against the exact one, on virtual species.
+"""CPU time to equal mAP: the loss from sampled species against the exact loss, on virtual species.
 
 Both train the same encoder under the same loss on the same records, one thread each. At growing amounts of CPU
 time, which neither checks nor the first step count towards, a run is scored by the mAP of the survey (over at most
-1,000 species) and by the exact loss of 2,000 records that training never saw. The learning rate of a head is the
+1,000 species) and by the exact loss of 2,000 records that training never saw. The learning rate of either is the
 one whose held-out loss, averaged over seeds, is lowest at the end; the survey chooses nothing.
 
     python benchmarks/head_to_head.py --species 5000 --records 200000 --seconds 120
@@ -28,14 +28,15 @@ from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.datasets.virtual import DatasetSettings, build
 from presence_only.evaluation.metrics import average_precision
-from presence_only.losses.batch import TrainingCounts
-from presence_only.losses.fused import fused_loss
-from presence_only.losses.registry import BatchLoss, build_loss, parse_variant
+from presence_only.losses.base import BatchLoss, TrainingCounts
+from presence_only.losses.chunks import loss_in_chunks
+from presence_only.losses.registry import parse_variant
 from presence_only.model.encoder import RangeModel
 from presence_only.model.features import Features
 from presence_only.model.settings import EncoderSettings
 from presence_only.pipeline.workers import keep_pages
-from presence_only.training.fit import make_head, take_steps
+from presence_only.training.fit import take_steps
+from presence_only.training.loss_computation import make_loss_computation
 from presence_only.training.optimizers import BETA2
 from presence_only.training.settings import TrainingSettings
 from results import write_results
@@ -73,7 +74,7 @@ def main() -> None:
     torch.set_flush_denormal(True)
     keep_pages()  # as the package's workers do
     training, held_out, survey = make_data(arguments)
-    heads: list[int | None] = [None, *arguments.sampled]
+    ways: list[int | None] = [None, *arguments.sampled]
     lines = [
         f"{arguments.species:,} virtual species, {arguments.records:,} records; `{arguments.loss}`, batch "
         f"{arguments.batch} and as many background sites where it has any, width {arguments.width}, depth "
@@ -81,22 +82,28 @@ def main() -> None:
         f"run, one thread; species of seed {arguments.seed}, means of training "
         f"with the seeds {' '.join(map(str, arguments.seeds))}.",
         "",
-        "| head | learning rate | steps | held-out loss | mAP | mAP of each seed |",
+        "| loss | learning rate | steps | held-out loss | mAP | mAP of each seed |",
         "|:--|---:|---:|---:|---:|:--|",
     ]
     best: dict[int | None, list[Check]] = {}
-    for head in heads:
+    for sampled in ways:
         for rate in arguments.rates:
-            runs = [run(training, held_out, survey, head, rate, seed, arguments) for seed in arguments.seeds]
+            runs = [run(training, held_out, survey, sampled, rate, seed, arguments) for seed in arguments.seeds]
             checks = [mean(moments) for moments in zip(*runs, strict=True)]
             last = checks[-1]
             each = " ".join(f"{of_seed[-1].species_map:.4f}" for of_seed in runs)
-            cells = (name(head), f"{rate:g}", f"{last.steps:,.0f}", f"{last.held_out:.5f}", f"{last.species_map:.4f}")
+            cells = (
+                name(sampled),
+                f"{rate:g}",
+                f"{last.steps:,.0f}",
+                f"{last.held_out:.5f}",
+                f"{last.species_map:.4f}",
+            )
             line = f"| {' | '.join(cells)} | {each} |"
             print(line, flush=True)
             lines.append(line)
-            if head not in best or last.held_out < best[head][-1].held_out:
-                best[head] = checks
+            if sampled not in best or last.held_out < best[sampled][-1].held_out:
+                best[sampled] = checks
     lines += ["", *compare(best)]
     print(write_results(Path(__file__), lines, name=file_name(arguments)).read_text())
 
@@ -146,7 +153,7 @@ def run(
     data: TrainingData,
     held_out: tuple[np.ndarray, np.ndarray],
     survey: Survey,
-    head: int | None,
+    sampled: int | None,
     rate: float,
     seed: int,
     arguments: argparse.Namespace,
@@ -159,17 +166,17 @@ def run(
         learning_rate=rate,
         beta2=arguments.beta2,
         device="cpu",
-        head="fused" if head is None else "sampled",
-        sampled_species=head,
+        loss_computation="chunks" if sampled is None else "sampled",
+        sampled_species=sampled,
     )
     records = data.records
     counts = TrainingCounts(records.n_rows, torch.from_numpy(records.records_per_species()).double())
-    loss = build_loss(parse_variant({"loss": arguments.loss}, "loss"), counts)
+    loss = parse_variant({"loss": arguments.loss}, "loss").build(counts)
     torch.manual_seed(seed)
-    features = Features("coordinates", "sphere", len(records.covariate_names)).fit(data)
     encoder = EncoderSettings(width=arguments.width, depth=arguments.depth, dropout=0.1)
-    model = RangeModel(features, records.n_species, encoder)
-    steps = take_steps(model, data, loss, make_head(settings.head, model, loss, settings, seed), settings, seed)
+    model = RangeModel(Features(encoder, len(records.covariate_names)).fit(data), records.n_species)
+    computation = make_loss_computation(settings.loss_computation, model, loss, settings, seed)
+    steps = take_steps(model, data, loss, computation, settings, seed)
     due = list(arguments.seconds * 0.75 ** np.arange(11.0)[::-1])
     next(steps)  # the first one also prepares the features of all records
     checks, spent, taken = [], 0.0, 1
@@ -204,38 +211,38 @@ def check(
     """MAP of the survey and exact loss of the held-out records; the model goes back to training."""
     model.eval()
     every = max(1, len(survey.species) // JUDGED)
-    nothing = np.zeros((len(survey.sites_M2), model.features.n_covariates))
+    nothing = np.zeros((len(survey.sites_M2), model.n_covariates))
     location_MD = model.embed(model.features(survey.sites_M2, nothing))
     scores_MS = (location_MD @ model.species_head.weight[::every].T).numpy()
-    precision_S = average_precision(scores_MS, survey.truth_MS[:, ::every])
+    precision_S = average_precision(scores_MS, survey.truth.columns(slice(None, None, every)))
     sites_H2, species_H = held_out
     far_K2 = data.background.sites_K2[: len(sites_H2)]
     near_HD, far_KD = (
-        model.embed(model.features(sites_N2, np.zeros((len(sites_N2), model.features.n_covariates))))
+        model.embed(model.features(sites_N2, np.zeros((len(sites_N2), model.n_covariates))))
         for sites_N2 in (sites_H2, far_K2)
     )
     species_H = torch.from_numpy(species_H)
     row_H = torch.arange(len(species_H))
     far_KD = far_KD if loss.needs_background else None
-    value = fused_loss(loss, near_HD, model.species_head.weight, row_H, species_H, background_KD=far_KD)
+    value = loss_in_chunks(loss, near_HD, model.species_head.weight, row_H, species_H, background_KD=far_KD)
     model.train()
     return Check(seconds, steps, float(np.nanmean(precision_S)), value.item())
 
 
 def compare(best: dict[int | None, list[Check]]) -> list[str]:
-    """When each head, at its best learning rate, first reached shares of the lower of the final mAPs."""
+    """When either, at its best learning rate, first reached shares of the lower of the final mAPs."""
     goal = min(max(check.species_map for check in checks) for checks in best.values())
     lines = [
-        "CPU seconds until a head, at the learning rate with its lowest held-out loss, reached a mAP:",
+        "CPU seconds until a way, at the learning rate with its lowest held-out loss, reached a mAP:",
         "",
-        f"| mAP | {' | '.join(name(head) for head in best)} |",
+        f"| mAP | {' | '.join(name(way) for way in best)} |",
         f"|---:|{'---:|' * len(best)}",
     ]
     for share in (0.5, 0.7, 0.8, 0.9, 0.95, 1.0):
         cells = [f"{moment(checks, share * goal):.1f}" for checks in best.values()]
         lines.append(f"| {share * goal:.3f} | {' | '.join(cells)} |")
     lines += ["", "mAP at the same CPU seconds:", ""]
-    lines += [f"| seconds | {' | '.join(name(head) for head in best)} |", f"|---:|{'---:|' * len(best)}"]
+    lines += [f"| seconds | {' | '.join(name(way) for way in best)} |", f"|---:|{'---:|' * len(best)}"]
     longest = min(checks[-1].seconds for checks in best.values())
     for seconds in longest * 0.5 ** np.arange(4.0)[::-1]:
         cells = [f"{level(checks, seconds):.3f}" for checks in best.values()]
@@ -266,9 +273,9 @@ def file_name(arguments: argparse.Namespace) -> str:
     return f"head_to_head_{arguments.species}{loss}{beta2}"
 
 
-def name(head: int | None) -> str:
-    """What a head is called in the tables."""
-    return "exact" if head is None else f"sampled, {head}"
+def name(sampled: int | None) -> str:
+    """What the exact loss, or that from some sampled species, is called in the tables."""
+    return "exact" if sampled is None else f"sampled, {sampled}"
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ case "$2" in
       mkdir -p results/$folder/$4; echo $6 > results/$folder/$4/$6.parquet; done
     mkdir -p results/metrics/$4; echo '{{}}' > results/metrics/$4/$6.json ;;
   *.compare) echo a | tee results/comparison.csv > results/pairs.csv; echo '{{}}' > results/metrics.json ;;
-  *.figures) mkdir -p results/figures; echo a > results/figures/a.png ;;
+  *.figures) for folder in figures more_figures; do
+      mkdir -p results/$folder; echo a > results/$folder/a.png; done ;;
   *.report) echo a > results/report.html; echo 'a: 1' > results/settings.yaml ;;
 esac
 """

@@ -93,10 +93,10 @@ import json, sys, time
 from pathlib import Path
 mode, path = sys.argv[1:3]
 if mode == "gbif":
-    from presence_only.datasets.gbif import DatasetSettings, read_occurrences
+    from presence_only.datasets.gbif import DatasetSettings, read_records
     settings = DatasetSettings.parse({"kind": "gbif", "path": path, "weeks": True}, "datasets.gbif")
 else:
-    from presence_only.datasets.inaturalist import DatasetSettings, read_occurrences
+    from presence_only.datasets.inaturalist import DatasetSettings, read_records
     settings = DatasetSettings.parse({"kind": "inaturalist", "root": path, "weeks": True}, "datasets.inaturalist")
 from presence_only.occurrences.assemble import assemble_training
 def peak():
@@ -105,13 +105,12 @@ def peak():
 answer = {"imported": peak()}
 if sys.argv[3] == "read":
     start, cpu = time.perf_counter(), time.process_time()
-    occurrences = read_occurrences(settings)
+    records = read_records(settings)
     answer |= {"read_s": time.perf_counter() - start, "cpu_s": time.process_time() - cpu}
-    answer |= {"read_peak": peak(), "filters": occurrences.filters}
-    arrays = (occurrences.sites_N2, occurrences.species_N, occurrences.week_N)
-    answer["arrays"] = sum(array.nbytes for array in arrays) / 2**20
+    answer |= {"read_peak": peak(), "filters": records.filters}
+    answer["table"] = records.table.estimated_size() / 2**20
     start = time.perf_counter()
-    training = assemble_training(occurrences, settings)
+    training = assemble_training(records, settings).training
     answer |= {"assemble_s": time.perf_counter() - start, "peak": peak()}
     answer |= {"rows": training.records.n_rows, "species": training.records.n_species}
 print(json.dumps(answer))
@@ -143,11 +142,11 @@ def main() -> None:
             f"Load average {os.getloadavg()[0]:.1f} before reading.",
             "",
             "Each line is a fresh process. Peak memory is VmHWM, which counts the interpreter and the imported "
-            "packages too; `imports` is the same process without a file; `arrays` are sites, species and weeks of "
-            "the records that are kept. CPU seconds, over all threads, are what does not depend on what else ran.",
+            "packages too; `imports` is the same process without a file; `table` is the table of records "
+            "that are kept. CPU seconds, over all threads, are what does not depend on what else ran.",
             "",
             "| file | rows | size (MB) | read and clean (s) | CPU (s) | to training arrays (s) | kept | species "
-            "| arrays (MB) | imports (MB) | peak of reading (MB) | peak (MB) |",
+            "| table (MB) | imports (MB) | peak of reading (MB) | peak (MB) |",
             "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
         ]
         funnels = []
@@ -159,7 +158,7 @@ def main() -> None:
             report.append(
                 f"| {name} | {arguments.rows:,} | {size / 2**20:,.0f} | {found['read_s']:.1f} | "
                 f"{found['cpu_s']:.1f} | {found['assemble_s']:.1f} | {found['filters'][-1][1]:,} | "
-                f"{found['species']:,} | {found['arrays']:,.0f} | {idle['imported']:,.0f} | "
+                f"{found['species']:,} | {found['table']:,.0f} | {idle['imported']:,.0f} | "
                 f"{found['read_peak']:,.0f} | {found['peak']:,.0f} |"
             )
             funnels += ["", f"{name}, rows left after each rule:", "", "| rule | rows |", "|---|--:|"]

@@ -1,4 +1,4 @@
-"""How long does one training step take, and how much memory: textbook, plain, fused and sampled heads?
+"""How long does one training step take, and how much memory: textbook, all logits, chunks and sampled species?
 
 A step is everything: drawing the batch, encoder forward and backward, head, loss, Adam. The textbook step is
 written here from the published formulas: single records from a DataLoader, dropout as torch has it, sigmoid and
@@ -34,12 +34,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.training import TrainingData
-from presence_only.losses.batch import TrainingCounts
-from presence_only.losses.registry import build_loss, parse_variant
+from presence_only.losses.base import TrainingCounts
+from presence_only.losses.registry import parse_variant
 from presence_only.model.encoder import RangeModel
 from presence_only.model.features import Features
 from presence_only.model.settings import EncoderSettings
-from presence_only.training.fit import make_head, take_steps
+from presence_only.training.fit import take_steps
+from presence_only.training.loss_computation import make_loss_computation
 from presence_only.training.settings import TrainingSettings
 from results import write_results
 
@@ -49,7 +50,7 @@ LOSSES = {
     "focal": {"loss": "focal"},
     "asl": {"loss": "asl"},
 }
-IMPLEMENTATIONS = ("textbook", "plain", "fused", "sampled", "gemm")
+IMPLEMENTATIONS = ("textbook", "all_logits", "chunks", "sampled", "gemm")
 POS_LAMBDA, EPSILON = 2048.0, 1e-5
 ALPHA, GAMMA, CLIP = 0.25, 2.0, 0.05
 
@@ -63,7 +64,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=2048, help="training rows, and as many background sites")
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--depth", type=int, default=4)
-    parser.add_argument("--sampled", type=int, default=1024, help="species drawn a step by the sampled head")
+    parser.add_argument("--sampled", type=int, default=1024, help="species drawn a step by sampled")
     parser.add_argument("--repeats", type=int, default=9, help="turns of each; a third of them from 50,000 species")
     parser.add_argument("--no-memory", action="store_true", help="times only")
     parser.add_argument("--name", help="of the file of results; step_LOSS if left out")
@@ -142,17 +143,17 @@ def make_steps(name: str, arguments: argparse.Namespace) -> Iterator[object]:
         batch_size=arguments.batch,
         background_batch_size=arguments.batch,
         device="cpu",
-        head=name,
+        loss_computation=name,
         sampled_species=arguments.sampled if name == "sampled" else None,
     )
     records_S = torch.from_numpy(data.records.records_per_species()).double()
     variant = parse_variant(LOSSES[arguments.loss], "loss")
-    loss = build_loss(variant, TrainingCounts(data.records.n_rows, records_S))
+    loss = variant.build(TrainingCounts(data.records.n_rows, records_S))
     torch.manual_seed(0)
-    features = Features(data.input, data.coordinates, 0).fit(data)
     encoder = EncoderSettings(width=arguments.width, depth=arguments.depth)
-    model = RangeModel(features, arguments.species, encoder)
-    return take_steps(model, data, loss, make_head(name, model, loss, settings, 0), settings, 0)
+    model = RangeModel(Features(encoder, 0).fit(data), arguments.species)
+    computation = make_loss_computation(name, model, loss, settings, 0)
+    return take_steps(model, data, loss, computation, settings, 0)
 
 
 def make_data(arguments: argparse.Namespace) -> TrainingData:
@@ -301,18 +302,18 @@ def report(arguments: argparse.Namespace, rows: list[dict]) -> list[str]:
     far = f" + {arguments.batch} background sites" if arguments.loss == "an_full" else ""
     lines = [
         f"Loss `{arguments.loss}`; batch {arguments.batch}{far}, width {arguments.width}, depth {arguments.depth}, "
-        f"{arguments.sampled} species drawn by the sampled head. One thread, CPU seconds a step, medians of "
+        f"{arguments.sampled} species drawn by sampled. One thread, CPU seconds a step, medians of "
         f"{arguments.repeats} turns ({max(3, arguments.repeats // 3)} from 50,000 species).",
         "",
     ]
     names = [name for name in IMPLEMENTATIONS if name in arguments.implementations]
     lines += table(
-        rows, "seconds", names, [("textbook", "fused"), ("textbook", "sampled"), ("gemm", "fused")], "{:.3f}"
+        rows, "seconds", names, [("textbook", "chunks"), ("textbook", "sampled"), ("gemm", "chunks")], "{:.3f}"
     )
     if not arguments.no_memory:
         names = [name for name in names if name != "gemm"]
         lines += ["", "Highest memory above the imports, MiB:", ""]
-        lines += table(rows, "mib", names, [("fused", "textbook"), ("sampled", "textbook")], "{:,.0f}")
+        lines += table(rows, "mib", names, [("chunks", "textbook"), ("sampled", "textbook")], "{:,.0f}")
     return lines
 
 

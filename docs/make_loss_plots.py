@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from presence_only.losses import AssumeNegativeLoss
-from presence_only.losses.elementwise import Asymmetric, CrossEntropy, Focal, MaximumEntropy, Penalty
+from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, MaximumEntropy, Penalty
 
 FOLDER = Path(__file__).parent / "figures"
 # Okabe and Ito's colours, told apart with any common colour blindness; line styles repeat the message.

@@ -1,3 +1,5 @@
+"""Files and folders that are written whole or not at all."""
+
 import json
 
 import pytest

@@ -1,3 +1,5 @@
+"""Settings: read, frozen, and every mistake one sentence."""
+
 import pytest
 from pydantic import Field
 

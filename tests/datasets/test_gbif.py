@@ -5,11 +5,14 @@ import zipfile
 
 import polars as pl
 import pytest
+from support.records import vocabulary
 
 from presence_only.common.errors import DataError
 from presence_only.common.settings import SettingsError
+from presence_only.data.sites import sites_of
 from presence_only.datasets import build_dataset, parse_dataset
-from presence_only.datasets.gbif import DatasetSettings, read_occurrences
+from presence_only.datasets.gbif import DatasetSettings, read_records
+from presence_only.occurrences.records import places
 
 COLUMNS = [
     "gbifID",
@@ -134,7 +137,7 @@ def settings(path, **given):
 
 
 def read(path, **given):
-    return read_occurrences(settings(path, **given))
+    return read_records(settings(path, **given))
 
 
 def parquet(lists=None):
@@ -203,10 +206,10 @@ class TestForms:
     def test_all_give_the_same_records(self, tmp_path, form):
         found = read(write(tmp_path / "download", form))
         assert found.filters == FUNNEL
-        assert (found.species, found.groups) == (SPECIES, GROUPS)
-        assert found.species_N.tolist() == KEPT_SPECIES
-        assert found.sites_N2.tolist() == KEPT_SITES
-        assert found.week_N is None
+        assert vocabulary(found) == (SPECIES, GROUPS)
+        assert places(found.table["species"]).tolist() == KEPT_SPECIES
+        assert sites_of(found.table).tolist() == KEPT_SITES
+        assert "week" not in found.table.columns
 
     def test_the_table_of_records_agrees_with_what_is_said_of_them(self):
         assert len(KEPT_SITES) == sum(kept for _, kept in RECORDS)
@@ -222,7 +225,7 @@ class TestForms:
         path.write_text(simple_csv([(change, True) for change in changes]))
         found = read(path, weeks=True)
         # 3 May is in the first week of the fifth month, 31 December in the last of all.
-        assert found.week_N.tolist() == [17, 48]
+        assert found.table["week"].to_list() == [17, 48]
         assert ("date known to the day", 2) in found.filters
 
     def test_distance_from_centroid(self, tmp_path):
@@ -233,8 +236,8 @@ class TestForms:
         ]
         path = tmp_path / "a.csv"
         path.write_text(simple_csv([(change, True) for change in changes], columns))
-        assert read(path).sites_N2[:, 0].tolist() == [1.0, 2.0]
-        assert read(path, centroid_distance_m=0.0).sites_N2[:, 0].tolist() == [0.0, 1.0, 2.0, 3.0]
+        assert read(path).table["longitude"].to_list() == [1.0, 2.0]
+        assert read(path, centroid_distance_m=0.0).table["longitude"].to_list() == [0.0, 1.0, 2.0, 3.0]
 
     def test_publishers_own_archive(self, tmp_path):
         """No species but genus and epithet, words in their own case, no key, no status."""
@@ -247,8 +250,8 @@ class TestForms:
             "Pica\tpica\tspecies\t51\t12\tpreserved specimen\tAnimalia\n"
         )
         found = read(path)
-        assert (found.species, found.groups) == (("Parus major", "Pica pica"), ("Animalia", "Animalia"))
-        assert len(found.sites_N2) == 2
+        assert vocabulary(found) == (("Parus major", "Pica pica"), ("Animalia", "Animalia"))
+        assert len(found.table) == 2
 
     def test_tables_that_went_through_a_spreadsheet(self, tmp_path):
         """Commas, quotes, a byte order mark, carriage returns, and whole numbers with decimals."""
@@ -260,14 +263,14 @@ class TestForms:
             newline="",
         )
         found = read(path, weeks=True, min_year=2019)
-        assert (found.species, found.sites_N2.tolist(), found.week_N.tolist()) == (
+        assert (vocabulary(found)[0], sites_of(found.table).tolist(), found.table["week"].to_list()) == (
             ("Pica pica",),
             [[12.25, 51.5]],
             [17],
         )
 
     def test_flags_are_words_and_not_patterns(self, tmp_path):
-        assert len(read(write(tmp_path / "a", "csv"), issues=["A(B", ".*"]).sites_N2) == 12
+        assert len(read(write(tmp_path / "a", "csv"), issues=["A(B", ".*"]).table) == 12
 
 
 class TestSettings:
@@ -288,7 +291,7 @@ class TestSettings:
         ],
     )
     def test_each_rule_can_be_changed(self, tmp_path, given, rows):
-        assert len(read(write(tmp_path / "a", "csv"), **given).sites_N2) == rows
+        assert len(read(write(tmp_path / "a", "csv"), **given).table) == rows
 
     @pytest.mark.parametrize(
         ("rank", "groups"),
@@ -299,7 +302,7 @@ class TestSettings:
         ],
     )
     def test_groups(self, tmp_path, rank, groups):
-        assert read(write(tmp_path / "a", "csv"), group=rank).groups == groups
+        assert vocabulary(read(write(tmp_path / "a", "csv"), group=rank))[1] == groups
 
     def test_an_unknown_key_is_an_error(self):
         with pytest.raises(SettingsError, match=r"unknown key 'max_uncertainty' in datasets\.x; known: absences, "):
@@ -310,45 +313,51 @@ class TestSettings:
             DatasetSettings.parse({"kind": "gbif"}, "datasets.x")
 
 
+GREENWICH = simple_csv([({"decimalLongitude": text}, True) for text in ("1", "200", "359.5")])
+# What a file holds, and the sentence about it, behind its path.
+BAD_FILES = {
+    "species list": (
+        "taxonKey\tscientificName\tnumberOfOccurrences\n1\tx\t2\n",
+        ": no column 'decimalLongitude', 'decimalLatitude'; its first columns are 'taxonKey', 'scientificName', "
+        "'numberOfOccurrences': is this the right file?",
+    ),
+    "no species": (
+        "decimalLatitude\tdecimalLongitude\n1\t2\n",
+        ": no column 'species', nor 'genus' and 'specificEpithet'; one of both is needed to name a species",
+    ),
+    "longitudes from Greenwich": (
+        GREENWICH,
+        ": longitudes reach 359.5 and none is negative, so they run from 0 to 360; "
+        "set longitudes: 0..360 to have them converted",
+    ),
+}
+
+
 class TestBadFiles:
-    def failure(self, path, **given):
+    def failure(self, path):
         with pytest.raises(DataError) as error:
-            read(path, **given)
+            read(path)
         assert "\n" not in str(error.value)
         return str(error.value).removeprefix(str(path))
+
+    @pytest.mark.parametrize(("text", "sentence"), BAD_FILES.values(), ids=BAD_FILES)
+    def test_a_wrong_file_is_one_sentence(self, tmp_path, text, sentence):
+        path = tmp_path / "a.csv"
+        path.write_text(text)
+        assert self.failure(path) == sentence
 
     def test_missing(self, tmp_path):
         assert self.failure(tmp_path / "a.csv") == ": there is no such file"
 
-    def test_species_list_instead_of_records(self, tmp_path):
+    def test_a_setting_converts_longitudes_from_greenwich(self, tmp_path):
         path = tmp_path / "a.csv"
-        path.write_text("taxonKey\tscientificName\tnumberOfOccurrences\n1\tx\t2\n")
-        assert self.failure(path).startswith(": no column 'decimalLongitude', 'decimalLatitude'; ")
+        path.write_text(GREENWICH)
+        assert read(path, longitudes="0..360").table["longitude"].to_list() == [1.0, -160.0, -0.5]
 
-    def test_no_species(self, tmp_path):
-        path = tmp_path / "a.csv"
-        path.write_text("decimalLatitude\tdecimalLongitude\n1\t2\n")
-        assert self.failure(path) == (
-            ": no column 'species', nor 'genus' and 'specificEpithet'; one of both is needed to name a species"
-        )
-
-    def test_longitudes_from_greenwich(self, tmp_path):
-        path = tmp_path / "a.csv"
-        path.write_text(simple_csv([({"decimalLongitude": text}, True) for text in ("1", "200", "359.5")]))
-        assert "set longitudes: 0..360 to have them converted" in self.failure(path)
-        assert read(path, longitudes="0..360").sites_N2[:, 0].tolist() == [1.0, -160.0, -0.5]
-
-    def test_spreadsheet_with_decimal_commas(self, tmp_path):
+    def test_numbers_with_decimal_commas_are_none(self, tmp_path):
         path = tmp_path / "a.csv"
         path.write_text("species;decimalLatitude;decimalLongitude\nPica pica;51,3;12,4\n")
         assert "coordinates given and possible: 0" in self.failure(path)
-
-    def test_two_downloads_in_a_zip(self, tmp_path):
-        path = tmp_path / "a.zip"
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("a.csv", simple_csv())
-            archive.writestr("b.csv", simple_csv())
-        assert self.failure(path).startswith(": holds 2 tables (a.csv, b.csv)")
 
 
 def test_a_download_becomes_a_data_set(tmp_path):
@@ -372,6 +381,6 @@ def test_a_download_becomes_a_data_set(tmp_path):
     raw = {"kind": "gbif", "path": str(path), "background_sites": 50, "weeks": True}
     dataset = build_dataset(parse_dataset(raw, "datasets.mine"))
     assert dataset.filters[0] == ("read", 240)
-    assert dataset.training.records.n_species <= 6
+    assert dataset.training.records.species == tuple(f"Genus s{i}" for i in range(6))
     assert set(dataset.training.records.week_N.tolist()) == {17}
     assert dataset.survey.species == dataset.training.records.species

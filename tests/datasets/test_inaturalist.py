@@ -3,11 +3,13 @@
 import gzip
 
 import pytest
+from support.records import vocabulary
 
 from presence_only.common.errors import DataError
 from presence_only.common.settings import SettingsError
+from presence_only.data.sites import sites_of
 from presence_only.datasets import build_dataset, parse_dataset
-from presence_only.datasets.inaturalist import DatasetSettings, read_occurrences
+from presence_only.datasets.inaturalist import DatasetSettings, read_records
 
 TAXA = """taxon_id	ancestry	rank_level	rank	name	active
 48460		100	stateofmatter	Life	true
@@ -84,30 +86,30 @@ def write(folder, table=None, taxa=TAXA, packed=True):
 
 def read(root, **given):
     raw = {"kind": "inaturalist", "root": str(root), "min_records": 1, **given}
-    return read_occurrences(DatasetSettings.parse(raw, "datasets.x"))
+    return read_records(DatasetSettings.parse(raw, "datasets.x"))
 
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_observations(tmp_path, packed):
     found = read(write(tmp_path, packed=packed))
     assert found.filters == FUNNEL
-    assert found.species == ("Agathis montana (300)", "Agathis montana (301)", "Parus major", "Salmo trutta")
-    assert found.groups == ("Animalia", "unknown", "Aves", "Chordata")
+    assert vocabulary(found)[0] == ("Agathis montana (300)", "Agathis montana (301)", "Parus major", "Salmo trutta")
+    assert vocabulary(found)[1] == ("Animalia", "unknown", "Aves", "Chordata")
     kept = [row for row in OBSERVATIONS if row[5] is not None]
-    assert [found.species[i] for i in found.species_N] == [row[5] for row in kept]
-    assert found.sites_N2.tolist() == [[float(row[1]), 51.5] for row in kept]
+    assert found.table["species"].to_list() == [row[5] for row in kept]
+    assert sites_of(found.table).tolist() == [[float(row[1]), 51.5] for row in kept]
 
 
 def test_ancestries_with_backslashes(tmp_path):
     found = read(write(tmp_path, taxa=TAXA.replace("/", "\\")))
     assert found.filters == FUNNEL
-    assert found.groups == ("Animalia", "unknown", "Aves", "Chordata")
+    assert vocabulary(found)[1] == ("Animalia", "unknown", "Aves", "Chordata")
 
 
 def test_weeks(tmp_path):
     found = read(write(tmp_path), weeks=True)
     # 3 May, 4 May, 31 December, 29 February, and 1 January three times.
-    assert found.week_N.tolist() == [17, 17, 48, 8, 1, 1, 1]
+    assert found.table["week"].to_list() == [17, 17, 48, 8, 1, 1, 1]
     assert ("date known to the day", 14) in found.filters
 
 
@@ -123,11 +125,11 @@ def test_weeks(tmp_path):
     ],
 )
 def test_each_rule_can_be_changed(tmp_path, given, rows):
-    assert len(read(write(tmp_path), **given).sites_N2) == rows
+    assert len(read(write(tmp_path), **given).table) == rows
 
 
 def test_groups_of_another_rank(tmp_path):
-    assert read(write(tmp_path), group="kingdom").groups == ("Animalia", "unknown", "Animalia", "Animalia")
+    assert vocabulary(read(write(tmp_path), group="kingdom"))[1] == ("Animalia", "unknown", "Animalia", "Animalia")
 
 
 class TestBadFiles:
@@ -173,4 +175,4 @@ def test_a_download_becomes_a_data_set(tmp_path):
     raw = {"kind": "inaturalist", "root": root, "group": "kingdom", "background_sites": 50}
     dataset = build_dataset(parse_dataset(raw, "datasets.mine"))
     assert dataset.filters[0] == ("read", 120)
-    assert set(dataset.training.records.species) <= {"Parus major", "Salmo trutta", "Agathis montana"}
+    assert dataset.training.records.species == ("Agathis montana", "Parus major", "Salmo trutta")

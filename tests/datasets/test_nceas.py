@@ -110,7 +110,6 @@ class TestWrittenRegions:
         assert records.species == tuple(sorted(set(po["spid"])))
         assert [records.species[i] for i in records.species_P] == po["spid"].tolist()
         np.testing.assert_array_equal(records.row_P, np.arange(40))
-        assert (dataset.training.input, dataset.training.coordinates) == ("covariates", "local")
         assert (background.kind, background.groups_K, len(background.sites_K2)) == ("given", None, 100)
         for sites_N2, table in ((records.sites_N2, po), (background.sites_K2, bg)):
             back = pyproj.Transformer.from_crs(4326, layout["crs"], always_xy=True).transform(*sites_N2.T)
@@ -146,9 +145,9 @@ class TestWrittenRegions:
                 continue
             for i, species in enumerate(survey.species):
                 expected = table.get(species, [-1] * 5)
-                np.testing.assert_array_equal(survey.truth_MS[start : start + 5, i], expected)
+                np.testing.assert_array_equal(survey.truth.matrix()[start : start + 5, i], expected)
             start += 5
-        assert start == len(survey.truth_MS)
+        assert start == len(survey.sites_M2)
 
     def test_survives_saving(self, tmp_path, region):
         for background in ("given", "target_group"):
@@ -237,118 +236,136 @@ class TestCategories:
         assert np.isnan(dataset.training.background.covariates_KC[:50, 1]).all()
 
 
+def drop(name, column):
+    return lambda found: found.update({name: found[name].drop(columns=column)})
+
+
+def put(name, column, value):
+    return lambda found: found[name].__setitem__(column, value)
+
+
+def cell(name, row, column, value):
+    return lambda found: found[name].loc.__setitem__((row, column), value)
+
+
+def also_a_reptile(found):
+    po = found["NSWtrain_po"]
+    found["NSWtrain_po"] = pd.concat([po, po.loc[[0]].assign(group="sr")], ignore_index=True)
+
+
+def of_another_region(found):
+    for column in ("x", "y"):
+        found["CANtrain_po"][column] = tables("NZ")["NZtrain_po"][column]
+
+
+# What is done to the tables of a region, and the sentence about it.
+WRONG_TABLES = {
+    **{
+        f"no {column} in {name}": (
+            drop(f"CAN{name}", column),
+            rf"CAN{name}\.rds: column '{column}' is missing; it must have .*{column}",
+        )
+        for name, columns in {
+            "train_po": ("spid", "x", "y", "occ", "group", "ontveg"),
+            "train_bg": ("x", "y", "alt", "ontveg"),
+            "test_env": ("siteid", "x", "y", "slope", "ontveg"),
+            "test_pa": ("siteid",),
+        }.items()
+        for column in columns
+    },
+    **{
+        f"no row in {name}": (
+            lambda found, name=name: found.update({f"CAN{name}": found[f"CAN{name}"].iloc[:0]}),
+            rf"CAN{name}\.rds: the table has no rows; at least one is needed",
+        )
+        for name in ("train_po", "train_bg", "test_pa", "test_env")
+    },
+    **{
+        f"{column} of {value} in {name}": (
+            cell(f"NSW{name}", 3, column, value),
+            rf"NSW{name}\.rds: row 3 has x .*EPSG:4326 puts at longitude .*must lie within",
+        )
+        for name in ("train_po", "train_bg", "test_env_ot")
+        for column, value in (("x", 195.0), ("y", -90.5), ("x", np.nan))
+    },
+    "surveyed species without records": (
+        put("CANtest_pa", "can99", 1),
+        r"CANtest_pa\.rds: species 'can99' has no training records; every surveyed species needs one",
+    ),
+    "recorded species without survey": (
+        drop("CANtest_pa", "can02"),
+        r"species 'can02' has records but is in no CANtest_pa file; it must be in one",
+    ),
+    "species in two surveys": (
+        put("NSWtest_pa_db", "nsw01", 1),
+        r"NSWtest_pa_db\.rds: species 'nsw01' is in NSWtest_pa_ba\.rds too; it must be in one file",
+    ),
+    "species in two groups": (
+        also_a_reptile,
+        r"NSWtrain_po\.rds: species 'nsw01' is in groups 'bat' and 'reptile'; it must be in one",
+    ),
+    "coordinates of another region": (
+        of_another_region,
+        r"CANtrain_po\.rds: row 0 has x 2\.\d+e\+06, .*EPSG:4008 puts at longitude",
+    ),
+    "text where numbers belong": (
+        put("CANtrain_bg", "alt", "high"),
+        r"CANtrain_bg\.rds: column 'alt' holds text; it must hold numbers",
+    ),
+    **{
+        f"truth of {value}": (
+            put("CANtest_pa", "can02", [0, 1, value, 0, 1]),
+            rf"CANtest_pa\.rds: column 'can02' holds {value}; it must hold 1 present and 0 absent",
+        )
+        for value in (2, np.nan)
+    },
+    "absence among the records": (
+        cell("CANtrain_po", 7, "occ", 0),
+        r"CANtrain_po\.rds: column 'occ' holds 0.*; every record must be 1 present",
+    ),
+    "survey files of other sites": (
+        lambda found: found.update(CANtest_env=found["CANtest_env"].iloc[::-1]),
+        r"CANtest_env\.rds: its sites are not those of CANtest_pa\.rds; both must list the same in one order",
+    ),
+}
+# What is done to a file of CAN.
+WRONG_FILES = {
+    **{
+        f"no {name}": (name, None, "there is no such file; a region needs all of its files")
+        for name in ("train_po", "train_bg", "test_pa", "test_env")
+    },
+    **{
+        f"{keep} bytes": ("train_po", lambda content, keep=keep: content[:keep], "cannot be read as an R data frame")
+        for keep in (0, 10, 300)
+    },
+    "a web page": ("test_pa", lambda _: b"<html>not found</html>", "cannot be read as an R data frame"),
+}
+
+
 class TestWrongInput:
-    def refused(self, root, region, message, **settings):
+    def refused(self, root, region, message):
         with pytest.raises(DataError, match=message) as caught:
-            read(root, region, **settings)
+            read(root, region)
         assert "\n" not in str(caught.value)
 
-    def test_missing_folder(self, tmp_path):
+    @pytest.mark.parametrize(("spoil", "message"), WRONG_TABLES.values(), ids=WRONG_TABLES)
+    def test_a_wrong_table_is_one_sentence(self, tmp_path, spoil, message):
+        region = "NSW" if "NSW" in message else "CAN"
+        found = tables(region)
+        spoil(found)
+        self.refused(write(tmp_path, found), region, message)
+
+    @pytest.mark.parametrize(("name", "spoil", "message"), WRONG_FILES.values(), ids=WRONG_FILES)
+    def test_a_wrong_file_is_one_sentence(self, tmp_path, name, spoil, message):
+        path = write(tmp_path, tables("CAN")) / f"CAN{name}.rds"
+        if spoil is None:
+            path.unlink()
+        else:
+            path.write_bytes(spoil(path.read_bytes()))
+        self.refused(tmp_path, "CAN", rf"CAN{name}\.rds: {message}")
+
+    def test_a_missing_folder_is_one_sentence(self, tmp_path):
         self.refused(tmp_path / "nowhere", "CAN", r"^root = '.*nowhere': there is no such folder; it must hold")
-
-    @pytest.mark.parametrize("name", ["train_po", "train_bg", "test_pa_ou", "test_env_sr"])
-    def test_missing_file(self, tmp_path, name):
-        write(tmp_path, tables("NSW"))
-        (tmp_path / f"NSW{name}.rds").unlink()
-        self.refused(tmp_path, "NSW", rf"NSW{name}\.rds: there is no such file; a region needs all of its files")
-
-    @pytest.mark.parametrize("keep", [0, 10, 300])
-    def test_truncated_file(self, tmp_path, keep):
-        write(tmp_path, tables("CAN"))
-        path = tmp_path / "CANtrain_po.rds"
-        path.write_bytes(path.read_bytes()[:keep])
-        self.refused(tmp_path, "CAN", r"CANtrain_po\.rds: cannot be read as an R data frame \(.*\); fetch it again")
-
-    def test_another_kind_of_file(self, tmp_path):
-        write(tmp_path, tables("CAN"))
-        (tmp_path / "CANtest_pa.rds").write_text("<html>not found</html>")
-        self.refused(tmp_path, "CAN", r"CANtest_pa\.rds: cannot be read as an R data frame")
-
-    @pytest.mark.parametrize(
-        ("name", "column"),
-        [
-            *[("train_po", column) for column in ("spid", "x", "y", "occ", "group", "ontveg")],
-            *[("train_bg", column) for column in ("x", "y", "alt", "ontveg")],
-            *[("test_env", column) for column in ("siteid", "x", "y", "slope", "ontveg")],
-            ("test_pa", "siteid"),
-        ],
-    )
-    def test_missing_column(self, tmp_path, name, column):
-        found = tables("CAN")
-        found[f"CAN{name}"] = found[f"CAN{name}"].drop(columns=column)
-        write(tmp_path, found)
-        self.refused(tmp_path, "CAN", rf"CAN{name}\.rds: column '{column}' is missing; it must have .*{column}")
-
-    @pytest.mark.parametrize("name", ["train_po", "train_bg", "test_pa", "test_env"])
-    def test_empty_table(self, tmp_path, name):
-        found = tables("CAN")
-        write(tmp_path, found | {f"CAN{name}": found[f"CAN{name}"].iloc[:0]})
-        self.refused(tmp_path, "CAN", rf"CAN{name}\.rds: the table has no rows; at least one is needed")
-
-    def test_a_surveyed_species_without_records(self, tmp_path):
-        found = tables("CAN")
-        found["CANtest_pa"]["can99"] = 1
-        write(tmp_path, found)
-        self.refused(tmp_path, "CAN", r"CANtest_pa\.rds: species 'can99' has no training records; every surveyed")
-
-    def test_a_recorded_species_without_survey(self, tmp_path):
-        found = tables("CAN")
-        found["CANtest_pa"] = found["CANtest_pa"].drop(columns="can02")
-        write(tmp_path, found)
-        self.refused(tmp_path, "CAN", r"species 'can02' has records but is in no CANtest_pa file")
-
-    def test_a_species_in_two_surveys(self, tmp_path):
-        found = tables("NSW")
-        found["NSWtest_pa_db"]["nsw01"] = 1
-        write(tmp_path, found)
-        self.refused(tmp_path, "NSW", r"NSWtest_pa_db\.rds: species 'nsw01' is in NSWtest_pa_ba\.rds too")
-
-    def test_a_species_in_two_groups(self, tmp_path):
-        found = tables("NSW")
-        po = found["NSWtrain_po"]
-        found["NSWtrain_po"] = pd.concat([po, po.loc[[0]].assign(group="sr")], ignore_index=True)
-        write(tmp_path, found)
-        self.refused(tmp_path, "NSW", r"NSWtrain_po\.rds: species 'nsw01' is in groups 'bat' and 'reptile'")
-
-    @pytest.mark.parametrize(("column", "value"), [("x", 195.0), ("y", -90.5), ("x", np.nan)])
-    @pytest.mark.parametrize("name", ["train_po", "train_bg", "test_env_ot"])
-    def test_a_site_off_the_globe(self, tmp_path, name, column, value):
-        found = tables("NSW")
-        found[f"NSW{name}"].loc[3, column] = value
-        write(tmp_path, found)
-        self.refused(tmp_path, "NSW", rf"NSW{name}\.rds: row 3 has x .*EPSG:4326 puts at longitude .*must lie within")
-
-    def test_coordinates_of_another_region(self, tmp_path):
-        found = tables("CAN")
-        for column in ("x", "y"):
-            found["CANtrain_po"][column] = tables("NZ")["NZtrain_po"][column]
-        write(tmp_path, found)
-        self.refused(tmp_path, "CAN", r"CANtrain_po\.rds: row 0 has x 2\.\d+e\+06, .*EPSG:4008 puts at longitude")
-
-    def test_text_where_numbers_belong(self, tmp_path):
-        found = tables("CAN")
-        found["CANtrain_bg"]["alt"] = "high"
-        write(tmp_path, found)
-        self.refused(tmp_path, "CAN", r"CANtrain_bg\.rds: column 'alt' holds text; it must hold numbers")
-
-    @pytest.mark.parametrize("value", [2, np.nan])
-    def test_a_truth_that_is_neither(self, tmp_path, value):
-        found = tables("CAN")
-        found["CANtest_pa"]["can02"] = [0, 1, value, 0, 1]
-        write(tmp_path, found)
-        self.refused(tmp_path, "CAN", rf"CANtest_pa\.rds: column 'can02' holds {value}; it must hold 1 present and 0")
-
-    def test_an_absence_among_the_records(self, tmp_path):
-        found = tables("CAN")
-        found["CANtrain_po"].loc[7, "occ"] = 0
-        write(tmp_path, found)
-        self.refused(tmp_path, "CAN", r"CANtrain_po\.rds: column 'occ' holds 0.*; every record must be 1 present")
-
-    def test_survey_files_of_other_sites(self, tmp_path):
-        found = tables("CAN")
-        found["CANtest_env"] = found["CANtest_env"].iloc[::-1]
-        write(tmp_path, found)
-        self.refused(tmp_path, "CAN", r"CANtest_env\.rds: its sites are not those of CANtest_pa\.rds")
 
     def test_settings(self):
         with pytest.raises(SettingsError, match=r"datasets\.x\.region = 'USA': must be one of 'AWT', 'CAN'"):
@@ -374,11 +391,11 @@ class TestRealRegions:
         records = dataset.training.records
         assert (records.n_species, records.n_rows) == (n_species, n_records)
         assert records.covariates_NC.shape == (n_records, n_covariates)
-        assert dataset.survey.truth_MS.shape == (n_sites, n_species)
+        assert dataset.survey.truth.shape == (n_sites, n_species)
         assert len(dataset.training.background.sites_K2) == 10_000
         assert np.isfinite(records.covariates_NC).all()
         assert np.isfinite(dataset.survey.covariates_MC).all()
-        assert ((dataset.survey.truth_MS == 1).sum(axis=0) > 0).all()
+        assert ((dataset.survey.truth.matrix() == 1).sum(axis=0) > 0).all()
         by_site = read(REAL, region, rows="sites").training.records
         pairs = {(*site, i) for site, i in zip(records.sites_N2.tolist(), records.species_P.tolist(), strict=True)}
         assert len(by_site.row_P) == len(pairs)
@@ -386,7 +403,7 @@ class TestRealRegions:
 
     def test_awt_surveys_birds_and_plants_at_their_own_sites(self):
         dataset = read(REAL, "AWT", background="target_group")
-        groups, truth_MS = np.array(dataset.training.records.groups), dataset.survey.truth_MS
+        groups, truth_MS = np.array(dataset.training.records.groups), dataset.survey.truth.matrix()
         for group, own in (("bird", slice(0, 340)), ("plant", slice(340, 442))):
             assert (groups == group).sum() == 20
             surveyed_MS = truth_MS[:, groups == group] >= 0

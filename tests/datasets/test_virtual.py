@@ -1,3 +1,5 @@
+"""Virtual species: the world, its observers, and what stays the same when settings change."""
+
 from dataclasses import fields
 
 import numpy as np
@@ -7,10 +9,11 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from presence_only import datasets
-from presence_only.common.settings import Settings, SettingsError
+from presence_only.common.settings import SettingsError
 from presence_only.data.truth import ABSENT, PRESENT
 from presence_only.datasets import virtual
-from presence_only.geography.earth import EARTH_RADIUS_KM, Earth, unit_vectors
+from presence_only.geography.earth import Earth
+from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 
 # Resolution 2 has about 1,600 survey sites, a seventh of the default's.
 SMALL = {"kind": "virtual", "species": 80, "records": 4000, "background_sites": 300, "survey_resolution": 2}
@@ -69,20 +72,30 @@ def assert_same(one, other):
 # The data set.
 
 
+def test_the_worlds_of_the_studies_never_change(dataset):
+    """All published results hang on these draws: of species, towns, places, records and background."""
+    records, survey = dataset.training.records, dataset.survey
+    assert records.records_per_species()[:6].tolist() == [91, 9, 12, 27, 83, 19]
+    assert survey.truth.presences_per_species()[:6].tolist() == [56, 23, 26, 63, 18, 51]
+    assert_allclose(records.sites_N2[:2], [[14.0106334, -7.7535847], [37.8962014, -11.5138821]], atol=1e-6)
+    background = dataset.training.background.sites_K2[:2]
+    assert_allclose(background, [[137.9058968, -0.7365824], [-97.7066382, -41.5283516]], atol=1e-6)
+
+
 def test_same_settings_same_data(dataset):
     assert_same(dataset, build())
 
 
 def test_another_seed_is_another_world(dataset):
     other = build(seed=1)
-    assert not np.array_equal(dataset.survey.truth_MS, other.survey.truth_MS)
+    assert not np.array_equal(dataset.survey.truth.matrix(), other.survey.truth.matrix())
     assert not np.array_equal(dataset.training.records.sites_N2, other.training.records.sites_N2)
     assert not np.array_equal(dataset.training.background.sites_K2, other.training.background.sites_K2)
 
 
 def test_the_world_does_not_depend_on_how_it_is_observed(dataset):
-    other = build(records=200, bias=0.0, noise_km=50.0, background="land", input="both")
-    assert_array_equal(dataset.survey.truth_MS, other.survey.truth_MS)
+    other = build(records=200, bias=0.0, noise_km=50.0, background="land")
+    assert_array_equal(dataset.survey.truth.matrix(), other.survey.truth.matrix())
 
 
 def test_records_are_as_many_as_asked_one_a_row_and_on_the_globe(dataset):
@@ -115,7 +128,7 @@ def test_as_few_records_as_species_is_one_record_each(seed):
 
 def test_one_species_is_a_data_set():
     dataset = build(species=1, records=1)
-    assert dataset.survey.truth_MS.shape[1] == 1
+    assert dataset.survey.truth.shape[1] == 1
     assert dataset.training.records.n_rows == 1
 
 
@@ -135,10 +148,9 @@ def test_groups_are_dealt_in_turn_and_reach_the_background():
 
 
 def test_settings_reach_the_data_set():
-    dataset = build(background="land", background_sites=123, input="covariates")
+    dataset = build(background="land", background_sites=123)
     assert dataset.training.background.kind == "land"
     assert len(dataset.training.background.sites_K2) == 123
-    assert dataset.training.input == "covariates"
 
 
 # The survey.
@@ -158,7 +170,7 @@ def test_the_survey_is_an_even_grid_over_land_without_antarctica():
 
 
 def test_the_truth_is_known_everywhere(dataset, created):
-    truth = dataset.survey.truth_MS
+    truth = dataset.survey.truth.matrix()
     assert set(np.unique(truth)) == {ABSENT, PRESENT}
     assert (truth == PRESENT).sum(axis=0).min() >= 1
     _, survey_sites, world = created
@@ -187,7 +199,7 @@ def test_prevalence_is_a_truncated_log_normal():
 
 
 def test_true_prevalence_is_long_tailed(dataset):
-    share = np.sort((dataset.survey.truth_MS == PRESENT).mean(axis=0))
+    share = np.sort((dataset.survey.truth.matrix() == PRESENT).mean(axis=0))
     assert share[-1] > 5 * np.median(share)
     assert np.median(share) > 3 * share[4]
 
@@ -230,7 +242,7 @@ def test_home_is_the_best_place(created, places):
 
 def test_a_climate_analogue_on_another_continent_is_empty(created, dataset):
     landscape, survey_sites, world = created
-    present = dataset.survey.truth_MS == PRESENT
+    present = dataset.survey.truth.matrix() == PRESENT
     axes = slice(3, 3 + virtual.AXES)
     home_axes = landscape.describe(world.home_S2).features_NF[:, axes]
     analogues = 0
@@ -372,13 +384,7 @@ def test_shares_follow_what_there_is_to_find():
     assert 1 <= counts[0] < counts[1] < counts[2]
 
 
-# The settings, and how kinds are found.
-
-
-def test_kinds_are_modules_with_settings():
-    assert "virtual" in datasets.kinds()
-    assert "earth" not in datasets.kinds()
-    assert datasets.kinds() == tuple(sorted(datasets.kinds()))
+# The settings.
 
 
 def test_defaults_are_the_default_study():
@@ -390,10 +396,6 @@ def test_defaults_are_the_default_study():
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [
-        ({"kind": "virtul"}, r"unknown dataset kind 'virtul' in datasets\.x; known: .*virtual"),
-        ({"kind": ["virtual"]}, r"unknown dataset kind \['virtual'\] in datasets\.x; known: "),
-        ({"species": 3}, r"missing key 'datasets\.x\.kind'; known kinds of data set: "),
-        ("virtual", r"datasets\.x = 'virtual': must be a mapping of settings"),
         ({"kind": "virtual", "bais": 1.0}, r"unknown key 'bais' in datasets\.x; known: background, .*species"),
         ({"kind": "virtual", "bias": -1.0}, r"datasets\.x\.bias = -1\.0: must be greater than or equal to 0"),
         ({"kind": "virtual", "noise_km": float("nan")}, r"datasets\.x\.noise_km = nan: must be "),
@@ -416,21 +418,6 @@ def test_wrong_settings_are_one_sentence(raw, sentence):
     with pytest.raises(SettingsError, match=f"^{sentence}") as caught:
         datasets.parse_dataset(raw, "datasets.x")
     assert "\n" not in str(caught.value)
-
-
-def test_building_from_foreign_settings_is_refused():
-    with pytest.raises(ValueError, match="settings of kind None are not those of a data set; known: "):
-        datasets.build_dataset(Settings())
-
-
-def test_a_cap_keeps_a_random_part_of_the_abundant_species_and_all_of_the_rare():
-    species_N = np.repeat([0, 1, 2], [2, 500, 40])
-    kept = [virtual.capped(species_N, 10, np.random.default_rng(seed)) for seed in range(400)]
-    assert all(np.bincount(species_N[k]).tolist() == [2, 10, 10] for k in kept)
-    # Every record of a species is as likely to stay: 10 of 500, within 5 standard errors over 400 draws.
-    share = np.mean(kept, axis=0)[species_N == 1]
-    assert np.abs(share - 0.02).max() < 5 * (0.02 * 0.98 / 400) ** 0.5
-    assert share.mean() == pytest.approx(0.02)
 
 
 def test_a_cap_thins_the_records_of_the_same_world():

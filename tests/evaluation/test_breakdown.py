@@ -61,8 +61,6 @@ def test_records_nearby_by_counting():
     assert found.tolist() == slow
     assert sum(slow) > 0
     assert records_nearby(sites + 90, rows, row_P).sum() == 0
-    with pytest.raises(ValueError, match="resolution = 16, rings = 1: must be"):
-        records_nearby(sites, rows, row_P, resolution=16)
 
 
 def survey(seed=0):
@@ -109,14 +107,28 @@ def test_effort_that_does_not_vary_has_no_correlation():
     found = effort_correlation(scores, truth, np.ones(120))
     assert np.isnan(found.score)
     assert found.n_species == 0
-    with pytest.raises(ValueError, match=r"effort has shape \(3,\); \(120,\) expected"):
-        effort_correlation(scores, truth, np.ones(3))
 
 
-def test_wrong_classes():
-    with pytest.raises(ValueError, match="n_classes = 0: must be at least 1"):
-        quantile_classes(np.ones(3), 0)
-    with pytest.raises(ValueError, match="the quantity is unknown for every unit"):
-        quantile_classes(np.array([np.nan]))
-    with pytest.raises(ValueError, match=r"a has values of shape \(2, 4\); \(seeds, 3\) expected"):
-        mean_by_class({"a": np.zeros((2, 4))}, quantile_classes(np.arange(3)))
+SITES, ROWS = np.zeros((3, 2)), np.arange(3)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (lambda: quantile_classes(np.ones(3), 0), "n_classes = 0: must be at least 1"),
+        (lambda: quantile_classes(np.array([np.nan])), "the quantity is unknown for every unit; at least one must be"),
+        (
+            lambda: mean_by_class({"a": np.zeros((2, 4))}, quantile_classes(np.arange(3))),
+            r"a has values of shape \(2, 4\); \(seeds, 3\) expected",
+        ),
+        (
+            lambda: effort_correlation(SITES, SITES.astype(np.int8), np.ones(4)),
+            r"effort has shape \(4,\); \(3,\) expected",
+        ),
+        (lambda: records_nearby(SITES, SITES, ROWS, resolution=16), "resolution = 16, rings = 1: must be 0..15"),
+        (lambda: records_nearby(SITES, SITES, ROWS, rings=-1), "resolution = 3, rings = -1: must be .* at least 0"),
+    ],
+)
+def test_wrong_input_is_one_sentence(asked, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        asked()

@@ -3,6 +3,7 @@ import polars as pl
 import pytest
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, precision_recall_curve
+from support.matrices import Parts
 
 from presence_only.evaluation import curves
 from presence_only.evaluation.curves import (
@@ -13,19 +14,6 @@ from presence_only.evaluation.curves import (
     precision_recall,
     species_parts,
 )
-
-
-class Parts:
-    """A matrix that is only given in parts."""
-
-    def __init__(self, whole):
-        self._whole, self.shape = whole, whole.shape
-
-    def columns(self, species):
-        return self._whole[:, species]
-
-    def rows(self, sites):
-        return self._whole[sites]
 
 
 def survey(seed=0, sites=80, species=6, ties=False):
@@ -119,24 +107,32 @@ def test_parts_make_the_same_and_inputs_stay(monkeypatch):
     before = scores.copy(), truth.copy()
     monkeypatch.setattr(curves, "_PART", 160)
     assert [part.stop - part.start for part, _, _ in species_parts(scores, truth)] == [2, 2, 2]
-    for found, expected in zip(
-        (precision_recall(Parts(scores), Parts(truth)), calibration(Parts(scores), Parts(truth))), whole, strict=True
-    ):
+    parts = Parts.of(scores), Parts.of(truth)
+    for found, expected in zip((precision_recall(*parts), calibration(*parts)), whole, strict=True):
         np.testing.assert_allclose(found.y, expected.y)
         np.testing.assert_array_equal(found.n, expected.n)
     np.testing.assert_array_equal(scores, before[0])
     np.testing.assert_array_equal(truth, before[1])
 
 
-def test_wrong_input():
-    scores, truth = survey()
-    with pytest.raises(ValueError, match=r"scores have shape \(80, 6\) and truth \(79, 6\)"):
-        calibration(scores, truth[1:])
-    with pytest.raises(ValueError, match=r"recalls = .* 0 excluded"):
-        precision_recall(scores, truth, np.array([0.0, 0.5]))
-    with pytest.raises(ValueError, match=r"edges = .* ascending logits"):
-        calibration(scores, truth, np.array([1.0, 0.0]))
-    wrong = scores.copy()
-    wrong[:, 4] = np.nan
-    with pytest.raises(ValueError, match="scores hold NaN at species 4"):
-        precision_recall(wrong, truth)
+SCORES, TRUTH = survey()
+NAN = SCORES.copy()
+NAN[:, 4] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        (calibration, (SCORES, TRUTH[1:]), r"scores have shape \(80, 6\) and truth \(79, 6\): both must be"),
+        (precision_recall, (SCORES, TRUTH[:, 1:]), r"scores have shape \(80, 6\) and truth \(80, 5\): both must be"),
+        (precision_recall, (NAN, TRUTH), "scores hold NaN at species 4: every surveyed score must be a number"),
+        (calibration, (NAN, TRUTH), "scores hold NaN at species 4: every surveyed score must be a number"),
+        (precision_recall, (SCORES, TRUTH, np.array([0.0, 0.5])), "recalls = .*: must be .* within 0..1, 0 excluded"),
+        (precision_recall, (SCORES, TRUTH, np.array([0.5, 1.1])), "recalls = .*: must be .* within 0..1, 0 excluded"),
+        (calibration, (SCORES, TRUTH, np.array([1.0, 0.0])), "edges = .*: must be a list of ascending logits"),
+        (calibration, (SCORES, TRUTH, np.array([])), "edges = .*: must be a list of ascending logits"),
+    ],
+)
+def test_wrong_input_is_one_sentence(function, arguments, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        function(*arguments)

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from presence_only.common.errors import DataError
-from presence_only.evaluation.geo_feature import GeoFeature, is_test_pixel, pixel_sites, ridge_r2, scaled_layer
+from presence_only.data.geo_feature import GeoFeatureLayers
+from presence_only.evaluation.geo_feature import GeoFeature, ridge_r2
 from presence_only.evaluation.tasks import load_further
 
 
@@ -28,53 +28,16 @@ class Fixed:
 
 def feature(rng, n=400):
     sites = np.stack([rng.uniform(-120, -70, n), rng.uniform(25, 50, n)], axis=1)
-    first = scaled_layer(sites[:, 0] * 3 + rng.normal(size=n))
+    first = sites[:, 0] / 50 + rng.normal(size=n) / 150
     second = rng.uniform(size=n)
     second[rng.uniform(size=n) < 0.2] = np.nan
-    return GeoFeature(
+    return GeoFeatureLayers(
         sites_P2=sites,
         covariates_PC=np.zeros((n, 0), dtype=np.float32),
-        values_RP=np.stack([first, scaled_layer(second)]),
+        values_RP=np.stack([first, second]),
         test_P=rng.uniform(size=n) < 0.5,
         names=("elevation", "snow_cover"),
     )
-
-
-def test_pixels_reach_from_edge_to_edge():
-    sites = pixel_sites(3, 5)
-    assert sites.shape == (3, 5, 2)
-    assert sites[0, 0].tolist() == [-180, 90]
-    assert sites[2, 4].tolist() == [180, -90]
-    assert sites[1, 2].tolist() == [0, 0]
-    assert sites[0, 1].tolist() == [-90, 90]
-
-
-@pytest.mark.parametrize(("height", "width", "cell"), [(7, 11, 3), (100, 75, 25), (4, 4, 1), (2, 3, 5)])
-def test_the_checkerboard_is_painted_cell_by_cell(height, width, cell):
-    expected = np.zeros((height, width), dtype=bool)
-    for top in range(0, height, cell):
-        # Odd rows of cells begin with a cell that trains.
-        begin = 0 if (top // cell) % 2 == 0 else cell
-        for left in range(begin, width, 2 * cell):
-            for row in range(top, min(top + cell, height)):
-                for column in range(left, min(left + cell, width)):
-                    expected[row, column] = True
-    np.testing.assert_array_equal(is_test_pixel(height, width, cell), expected)
-
-
-def test_a_layer_is_scaled_to_its_range():
-    values = np.array([4.0, np.nan, 2.0, 10.0])
-    np.testing.assert_allclose(scaled_layer(values), [0.25, np.nan, 0.0, 1.0])
-    expected = np.log1p([2.0, np.nan, 0.0, 8.0]) / np.log1p(8.0)
-    np.testing.assert_allclose(scaled_layer(values, logarithm=True), expected, rtol=1e-6)
-    assert np.isnan(values[1])
-    assert values[3] == 10.0
-
-
-@pytest.mark.parametrize("values", [[3.0, 3.0, np.nan], [np.nan, np.nan], [1.0, np.inf]])
-def test_a_layer_without_two_values_is_refused(values):
-    with pytest.raises(DataError, match="no two different finite values"):
-        scaled_layer(np.array(values))
 
 
 def ridge(train_x, train_y, alpha):
@@ -113,13 +76,13 @@ def test_ridge_equals_the_closed_form_with_folds_of_consecutive_rows(noise):
 
 
 def test_the_number_is_the_mean_over_layers_on_the_test_pixels():
-    task = feature(np.random.default_rng(0))
-    numbers = task.score(Fixed(), ("wren",))
-    embedding = Fixed().embed_sites(task.sites_P2, task.covariates_PC)
+    layers = feature(np.random.default_rng(0))
+    numbers = GeoFeature(layers).score(Fixed(), ("wren",))
+    embedding = Fixed().embed_sites(layers.sites_P2, layers.covariates_PC)
     expected = []
-    for values in task.values_RP:
+    for values in layers.values_RP:
         known = ~np.isnan(values)
-        fit, test = known & ~task.test_P, known & task.test_P
+        fit, test = known & ~layers.test_P, known & layers.test_P
         expected.append(ridge_r2(embedding[fit], values[fit], embedding[test], values[test]))
     assert numbers["r2_elevation"] == pytest.approx(expected[0][1])
     assert numbers["r2_snow_cover"] == pytest.approx(expected[1][1])
@@ -132,36 +95,23 @@ def test_the_number_is_the_mean_over_layers_on_the_test_pixels():
 
 
 def test_a_model_that_reads_the_week_is_embedded_over_a_year():
-    task = feature(np.random.default_rng(1))
-    mean = np.mean([Fixed(weeks=True).embed_sites(task.sites_P2, None, week) for week in range(2, 49, 4)], axis=0)
+    layers = feature(np.random.default_rng(1))
+    mean = np.mean([Fixed(weeks=True).embed_sites(layers.sites_P2, None, week) for week in range(2, 49, 4)], axis=0)
 
     class Mean(Fixed):
         def embed_sites(self, sites_M2, covariates_MC, week_M=None):
             return mean
 
-    assert task.score(Fixed(weeks=True), ())["r2"] == pytest.approx(task.score(Mean(), ())["r2"])
+    assert GeoFeature(layers).score(Fixed(weeks=True), ())["r2"] == pytest.approx(
+        GeoFeature(layers).score(Mean(), ())["r2"]
+    )
 
 
 def test_it_comes_back_from_disk(tmp_path):
-    task = feature(np.random.default_rng(2))
-    task.save(tmp_path / "further" / "land" / "geo_feature")
+    layers = feature(np.random.default_rng(2))
+    layers.save(tmp_path / "further" / "land" / "geo_feature")
     loaded = load_further(tmp_path)["land"]
     assert isinstance(loaded, GeoFeature)
-    for field in dataclasses.fields(task):
-        np.testing.assert_array_equal(getattr(loaded, field.name), getattr(task, field.name))
-    assert loaded.score(Fixed(), ()) == task.score(Fixed(), ())
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"names": (), "values_RP": np.zeros((0, 400))}, "no layer to predict"),
-        ({"names": ("elevation",)}, "pixels must agree"),
-        ({"test_P": np.ones(400, dtype=bool)}, "known at 0 training and 400 test pixels; at least 20 and 2"),
-        ({"test_P": np.zeros(400, dtype=bool)}, "and 0 test pixels"),
-    ],
-)
-def test_wrong_arrays_are_refused(changes, message):
-    task = feature(np.random.default_rng(4))
-    with pytest.raises(DataError, match=message):
-        dataclasses.replace(task, **changes)
+    for field in dataclasses.fields(layers):
+        np.testing.assert_array_equal(getattr(loaded.layers, field.name), getattr(layers, field.name))
+    assert loaded.score(Fixed(), ()) == GeoFeature(layers).score(Fixed(), ())

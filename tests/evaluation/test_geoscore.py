@@ -2,22 +2,10 @@ import numpy as np
 import pytest
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, f1_score
+from support.matrices import Parts
 
 from presence_only.evaluation import geoscore as module
 from presence_only.evaluation.geoscore import WEIGHTS, geoscore
-
-
-class Parts:
-    """A matrix that is only given in parts."""
-
-    def __init__(self, whole):
-        self._whole, self.shape = whole, whole.shape
-
-    def columns(self, species):
-        return self._whole[:, species]
-
-    def rows(self, sites):
-        return self._whole[sites]
 
 
 def survey(seed=0):
@@ -67,7 +55,7 @@ def test_parts_and_value_by_loops(monkeypatch):
     watchlist, holdout = np.arange(9) < 3, np.arange(60) % 2 == 0
     expected = slow(scores, truth, effort, watchlist, holdout)
     monkeypatch.setattr(module, "_PART", 63)
-    for matrices in ((scores, truth), (Parts(scores), Parts(truth))):
+    for matrices in ((scores, truth), (Parts.of(scores), Parts.of(truth))):
         found = geoscore(*matrices, effort, watchlist_S=watchlist, holdout_M=holdout)
         assert dict(found.parts) == pytest.approx(expected)
         assert found.value == pytest.approx(sum(WEIGHTS[name] * part for name, part in expected.items()))
@@ -114,13 +102,18 @@ def test_nothing_surveyed_has_no_value():
     assert np.isnan(geoscore(scores, np.full_like(truth, -1), effort).value)
 
 
-def test_wrong_input():
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"effort_M": np.zeros(3)}, r"effort has shape \(3,\); \(60,\) expected"),
+        ({"watchlist_S": np.ones(2, bool)}, r"watchlist has shape \(2,\); \(9,\) expected"),
+        ({"holdout_M": np.ones((60, 1), bool)}, r"holdout has shape \(60, 1\); \(60,\) expected"),
+        ({"ap_M": np.zeros(9)}, r"ap has shape \(9,\); \(60,\) expected"),
+        ({"threshold": 1.0}, "threshold = 1.0: must lie within 0..1, both excluded"),
+        ({"threshold": 0.0}, "threshold = 0.0: must lie within 0..1, both excluded"),
+    ],
+)
+def test_wrong_input_is_one_sentence(changes, message):
     scores, truth, effort = survey()
-    with pytest.raises(ValueError, match=r"effort has shape \(3,\); \(60,\) expected"):
-        geoscore(scores, truth, effort[:3])
-    with pytest.raises(ValueError, match=r"watchlist has shape \(2,\); \(9,\) expected"):
-        geoscore(scores, truth, effort, watchlist_S=np.ones(2, bool))
-    with pytest.raises(ValueError, match=r"ap has shape \(9,\); \(60,\) expected"):
-        geoscore(scores, truth, effort, ap_M=np.zeros(9))
-    with pytest.raises(ValueError, match=r"threshold = 1.0: must lie"):
-        geoscore(scores, truth, effort, threshold=1.0)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        geoscore(scores, truth, **({"effort_M": effort} | changes))

@@ -1,22 +1,36 @@
-import os
+"""Every metric by the contract that all keep, and the known ones against scikit-learn."""
+
 import tracemalloc
 import warnings
 
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
+from support.matrices import Parts, TruthParts
 
-from presence_only.evaluation import metrics
-from presence_only.evaluation.metrics import METRICS, auc_roc, average_precision, evaluate, sample_average_precision
+from presence_only.evaluation import metrics, ranking
+from presence_only.evaluation.metrics import (
+    METRICS,
+    auc_roc,
+    average_precision,
+    evaluate,
+    in_tables,
+    sample_average_precision,
+)
+from presence_only.evaluation.ranking import matrices
 
-REFERENCES = {"ap": average_precision_score, "auc_roc": roc_auc_score}
+REFERENCES = {
+    "species_map": average_precision_score,
+    "sample_map": average_precision_score,
+    "auc_roc": roc_auc_score,
+}
 
 
 def reference(metric, scores_MS, truth_MS):
     """scikit-learn, one unit after the other, over what was surveyed."""
     if METRICS[metric].unit == "site":
         scores_MS, truth_MS = scores_MS.T, truth_MS.T
-    function = REFERENCES[METRICS[metric].column]
+    function = REFERENCES[metric]
     values = []
     for scores_M, truth_M in zip(scores_MS.T, truth_MS.T, strict=True):
         truth_M, scores_M = truth_M[truth_M >= 0], scores_M[truth_M >= 0]
@@ -35,12 +49,16 @@ def example(rng, n_sites=60, n_species=90, prevalence=0.2, unsurveyed=0.3):
 
 @pytest.mark.parametrize("metric", METRICS)
 class TestEveryMetric:
-    def test_a_perfect_ranking_is_one(self, metric):
-        _, truth_MS = example(np.random.default_rng(0))
-        values = METRICS[metric].function(truth_MS.astype(float), truth_MS)
-        defined = values[~np.isnan(values)]
-        assert len(defined) > 50
-        np.testing.assert_array_equal(defined, 1.0)
+    """What holds for any entry of the table; a metric that somebody adds is found."""
+
+    def test_values_lie_within_0_and_1_and_good_scores_have_higher_ones(self, metric):
+        scores_MS, truth_MS = example(np.random.default_rng(0))
+        good, poor = (METRICS[metric].function(scores_MS + gain * truth_MS, truth_MS) for gain in (3, -3))
+        for values in (good, poor):
+            assert values.dtype == np.float64
+            assert np.count_nonzero(~np.isnan(values)) > 50
+            assert 0 <= np.nanmin(values) <= np.nanmax(values) <= 1
+        assert np.nanmean(good) > np.nanmean(poor) + 0.1
 
     def test_the_order_of_sites_and_species_changes_nothing(self, metric):
         rng = np.random.default_rng(1)
@@ -52,38 +70,12 @@ class TestEveryMetric:
         order = species if METRICS[metric].unit == "species" else sites
         np.testing.assert_allclose(permuted, values[order], rtol=0, atol=1e-14)
 
-    def test_a_monotone_transform_of_the_scores_changes_nothing(self, metric):
-        scores_MS, truth_MS = example(np.random.default_rng(2))
-        function = METRICS[metric].function
-        np.testing.assert_array_equal(function(np.exp(scores_MS), truth_MS), function(scores_MS, truth_MS))
-
-    def test_constant_scores_give_chance(self, metric):
-        _, truth_MS = example(np.random.default_rng(3))
-        values = METRICS[metric].function(np.full(truth_MS.shape, 0.25), truth_MS)
-        axis = 0 if METRICS[metric].unit == "species" else 1
-        prevalence = (truth_MS == 1).sum(axis) / (truth_MS >= 0).sum(axis)
-        defined = ~np.isnan(values)
-        assert defined.sum() > 50
-        chance = 0.5 if METRICS[metric].column == "auc_roc" else prevalence[defined]
-        np.testing.assert_allclose(values[defined], chance, rtol=1e-15)
-
     @pytest.mark.parametrize("at_unsurveyed", [1e30, -1e30, np.inf, np.nan])
     def test_what_was_not_surveyed_has_no_influence(self, metric, at_unsurveyed):
         scores_MS, truth_MS = example(np.random.default_rng(4))
         function = METRICS[metric].function
         changed_MS = np.where(truth_MS < 0, at_unsurveyed, scores_MS)
         np.testing.assert_array_equal(function(changed_MS, truth_MS), function(scores_MS, truth_MS))
-
-    @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-    @pytest.mark.parametrize("decimals", [0, 1, 12])
-    @pytest.mark.parametrize("unsurveyed", [0.0, 0.3])
-    @pytest.mark.parametrize(("n_sites", "n_species"), [(60, 90), (300, 7), (3, 200), (1, 5)])
-    def test_equals_scikit_learn(self, metric, dtype, decimals, unsurveyed, n_sites, n_species):
-        scores_MS, truth_MS = example(np.random.default_rng(5), n_sites, n_species, 0.2, unsurveyed)
-        scores_MS = scores_MS.round(decimals).astype(dtype)
-        values = METRICS[metric].function(scores_MS, truth_MS)
-        assert values.dtype == np.float64
-        np.testing.assert_allclose(values, reference(metric, scores_MS, truth_MS), rtol=0, atol=1e-12)
 
     def test_reads_any_memory_order_and_leaves_its_input(self, metric):
         scores_MS, truth_MS = example(np.random.default_rng(6))
@@ -107,7 +99,14 @@ class TestEveryMetric:
         assert np.isnan(values[list(undefined)]).all()
         assert not np.isnan(values).all()
 
-    def test_nan_scores_are_refused_where_surveyed(self, metric):
+    def test_no_sites_or_no_species_give_nan_or_nothing(self, metric):
+        by_species = METRICS[metric].unit == "species"
+        for shape in ((0, 4), (4, 0)):
+            values = METRICS[metric].function(np.zeros(shape), np.zeros(shape, dtype=np.int8))
+            assert values.shape == (shape[1] if by_species else shape[0],)
+            assert np.isnan(values).all()
+
+    def test_a_nan_is_told_by_the_place_of_its_unit(self, metric):
         scores_MS, truth_MS = example(np.random.default_rng(8), 10, 70)
         truth_MS[2, 66] = 0
         scores_MS[2, 66] = np.nan
@@ -115,32 +114,100 @@ class TestEveryMetric:
         with pytest.raises(ValueError, match=f"^scores hold NaN at {place}: every surveyed score must"):
             METRICS[metric].function(scores_MS, truth_MS)
 
-    def test_nan_scores_are_refused_without_presences_too(self, metric):
-        with pytest.raises(ValueError, match=f"scores hold NaN at {METRICS[metric].unit} 0"):
-            METRICS[metric].function(np.full((4, 3), np.nan), np.zeros((4, 3), dtype=np.int8))
 
-    @pytest.mark.parametrize("value", [2, -2])
-    def test_other_truths_are_refused(self, metric, value):
-        scores_MS, truth_MS = example(np.random.default_rng(9), 10, 10)
-        truth_MS[3, 4] = value
-        with pytest.raises(ValueError, match=f"^truth holds {value}: it must be 1 present, 0 absent or -1"):
-            METRICS[metric].function(scores_MS, truth_MS)
+NOTHING = np.zeros((4, 3), dtype=np.int8)
 
-    def test_wrong_shapes_and_dtypes_are_refused(self, metric):
+
+@pytest.mark.parametrize(
+    ("scores_MS", "truth_MS", "message"),
+    [
+        (
+            np.zeros((3, 2)),
+            np.zeros((3, 4), dtype=np.int8),
+            r"scores have shape \(3, 2\) and truth \(3, 4\): both must be",
+        ),
+        (
+            np.zeros(3),
+            np.zeros(3, dtype=np.int8),
+            r"scores have shape \(3,\) and truth \(3,\): both must be \(sites, spec",
+        ),
+        (np.zeros((4, 3)), np.zeros((4, 3)), "truth has dtype float64: it must hold the integers 1, 0 and -1"),
+        (np.zeros((4, 3)), NOTHING + 2, "truth holds 2: it must be 1 present, 0 absent or -1 not surveyed"),
+        (np.zeros((4, 3)), NOTHING - 2, "truth holds -2: it must be 1 present, 0 absent or -1 not surveyed"),
+        (np.full((4, 3), np.nan), NOTHING, "scores hold NaN at species 0: every surveyed score must be a number"),
+    ],
+)
+def test_wrong_scores_and_truths_are_one_sentence(scores_MS, truth_MS, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        evaluate(scores_MS, truth_MS)
+
+
+def test_the_table_of_metrics_has_a_column_each():
+    for unit in ("species", "site"):
+        columns = [metric.column for metric in METRICS.values() if metric.unit == unit]
+        assert len({*columns, "n_presences", "n_surveyed", "prevalence"}) == len(columns) + 3
+    assert list(in_tables()) == ["species_map", "auc_roc", "sample_map"]
+    assert not [name for name in METRICS if name.startswith("n_")]
+
+
+@pytest.mark.parametrize("metric", REFERENCES)
+class TestKnownMetric:
+    def test_a_perfect_ranking_is_one(self, metric):
+        _, truth_MS = example(np.random.default_rng(0))
+        values = METRICS[metric].function(truth_MS.astype(float), truth_MS)
+        defined = values[~np.isnan(values)]
+        assert len(defined) > 50
+        np.testing.assert_array_equal(defined, 1.0)
+
+    def test_a_monotone_transform_of_the_scores_changes_nothing(self, metric):
+        scores_MS, truth_MS = example(np.random.default_rng(2))
         function = METRICS[metric].function
-        with pytest.raises(ValueError, match="both must be"):
-            function(np.zeros((3, 2)), np.zeros((3, 4), dtype=np.int8))
-        with pytest.raises(ValueError, match="both must be"):
-            function(np.zeros(3), np.zeros(3, dtype=np.int8))
-        with pytest.raises(ValueError, match=r"^truth has dtype float64: it must hold the integers"):
-            function(np.zeros((3, 2)), np.zeros((3, 2)))
+        np.testing.assert_array_equal(function(np.exp(scores_MS), truth_MS), function(scores_MS, truth_MS))
 
-    def test_no_sites_or_no_species_give_nan_or_nothing(self, metric):
-        by_species = METRICS[metric].unit == "species"
-        for shape in ((0, 4), (4, 0)):
-            values = METRICS[metric].function(np.zeros(shape), np.zeros(shape, dtype=np.int8))
-            assert values.shape == (shape[1] if by_species else shape[0],)
-            assert np.isnan(values).all()
+    def test_constant_scores_give_chance(self, metric):
+        _, truth_MS = example(np.random.default_rng(3))
+        values = METRICS[metric].function(np.full(truth_MS.shape, 0.25), truth_MS)
+        axis = 0 if METRICS[metric].unit == "species" else 1
+        prevalence = (truth_MS == 1).sum(axis) / (truth_MS >= 0).sum(axis)
+        defined = ~np.isnan(values)
+        assert defined.sum() > 50
+        chance = 0.5 if metric == "auc_roc" else prevalence[defined]
+        np.testing.assert_allclose(values[defined], chance, rtol=1e-15)
+
+    @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+    @pytest.mark.parametrize("decimals", [0, 1, 12])
+    @pytest.mark.parametrize("unsurveyed", [0.0, 0.3])
+    def test_equals_scikit_learn(self, metric, dtype, decimals, unsurveyed):
+        # More species, and more sites, than a chunk.
+        scores_MS, truth_MS = example(np.random.default_rng(5), 66, 67, 0.2, unsurveyed)
+        self.compare(metric, scores_MS.round(decimals).astype(dtype), truth_MS)
+
+    @pytest.mark.parametrize("shape", [(130, 7), (3, 130), (1, 5)])
+    def test_equals_scikit_learn_in_any_shape(self, metric, shape):
+        scores_MS, truth_MS = example(np.random.default_rng(5), *shape)
+        self.compare(metric, scores_MS.round(1), truth_MS)
+
+    def test_equals_the_same_formula_written_for_one_unit(self, metric):
+        """A plain formula beside that of ranks; what it does to the scores that it is given, nobody else notices."""
+
+        def plain(scores_N, present_N):
+            assert present_N.dtype == bool
+            assert present_N.any()
+            value = np.nan if metric == "auc_roc" and present_N.all() else REFERENCES[metric](present_N, scores_N)
+            scores_N[:] = np.nan
+            return value
+
+        for unsurveyed in (0.0, 0.3):
+            scores_MS, truth_MS = example(np.random.default_rng(5), 30, 70, unsurveyed=unsurveyed)
+            both = matrices(scores_MS.round(1), truth_MS)
+            formulas = [plain, METRICS[metric].formula, plain]
+            first, ranked, last = ranking.per_unit(METRICS[metric].unit, *both, formulas)
+            np.testing.assert_allclose(first, ranked, rtol=0, atol=1e-12)
+            np.testing.assert_array_equal(first, last)
+
+    def compare(self, metric, scores_MS, truth_MS):
+        values = METRICS[metric].function(scores_MS, truth_MS)
+        np.testing.assert_allclose(values, reference(metric, scores_MS, truth_MS), rtol=0, atol=1e-12)
 
 
 def test_average_precision_by_hand():
@@ -225,35 +292,6 @@ class TestEvaluate:
             evaluation.values("mAP")
 
 
-class Parts:
-    """A matrix that is made part by part: what a part holds depends on its place alone."""
-
-    def __init__(self, shape, make, seed=0):
-        self.shape, self.make = shape, make
-        self.asked = []
-
-    def columns(self, species):
-        species = range(*species.indices(self.shape[1]))
-        self.asked.append(len(species) * self.shape[0])
-        return self.make(np.arange(self.shape[0])[:, None], np.array(species, dtype=np.int64)[None, :])
-
-    def rows(self, sites):
-        sites = range(*sites.indices(self.shape[0]))
-        self.asked.append(len(sites) * self.shape[1])
-        return self.make(np.array(sites, dtype=np.int64)[:, None], np.arange(self.shape[1])[None, :])
-
-
-class TruthParts(Parts):
-    def whole(self):
-        return self.columns(slice(None))
-
-    def presences_per_species(self):
-        return np.array([np.count_nonzero(self.columns(slice(s, s + 1)) == 1) for s in range(self.shape[1])])
-
-    def surveyed_per_species(self):
-        return np.array([np.count_nonzero(self.columns(slice(s, s + 1)) >= 0) for s in range(self.shape[1])])
-
-
 def made_scores(sites, species):
     """Something without order."""
     return ((sites * 7919 + species * 104729 + sites * species) % 1000).astype(np.float32)
@@ -285,30 +323,32 @@ class TestParts:
         scores, truth = Parts((90, 150), made_scores), TruthParts((90, 150), made_truth)
         expected = average_precision(scores, truth)
         assert max(scores.asked) == 90 * 64
-        monkeypatch.setattr(metrics, "_CHUNK_SCORES", 300)
+        monkeypatch.setattr(ranking, "_CHUNK_SCORES", 300)
         scores.asked.clear()
         np.testing.assert_array_equal(average_precision(scores, truth), expected)
         assert max(scores.asked) <= 300
 
-    def test_memory_stays_far_below_the_matrix(self):
-        """20,000 sites x 2,000 species are 160 MB of scores and 40 MB of truth."""
-        shape = 20_000, 2_000
+    def test_memory_stays_far_below_the_matrix(self, monkeypatch):
+        """5,000 sites x 2,000 species are 40 MB of scores and 10 MB of truth."""
+        monkeypatch.setattr(ranking.os, "cpu_count", lambda: 2)
+        monkeypatch.setattr(metrics, "_WHOLE_SCORES", 1)
+        shape = n_sites, n_species = 5_000, 2_000
         rng = np.random.default_rng(0)
-        scores_M = rng.standard_normal((20_000, 1), dtype=np.float32)
-        offset_S = rng.standard_normal((1, 2_000), dtype=np.float32)
+        scores_M = rng.standard_normal((n_sites, 1), dtype=np.float32)
+        offset_S = rng.standard_normal((1, n_species), dtype=np.float32)
         scores = Parts(shape, lambda sites, species: scores_M[sites[:, 0]] * offset_S[:, species[0]])
         truth = TruthParts(shape, lambda sites, species: (((sites & 63) == 5) & (species % 2 == 0)).view(np.int8))
-        counts = np.where(np.arange(2_000) % 2 == 0, np.count_nonzero((np.arange(20_000) & 63) == 5), 0)
+        counts = np.where(np.arange(n_species) % 2 == 0, np.count_nonzero((np.arange(n_sites) & 63) == 5), 0)
         truth.presences_per_species = lambda: counts
-        truth.surveyed_per_species = lambda: np.full(2_000, 20_000)
+        truth.surveyed_per_species = lambda: np.full(n_species, n_sites)
         tracemalloc.start()
         evaluation = evaluate(scores, truth)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert np.count_nonzero(np.isnan(evaluation.values("species_map"))) == 1_000
-        assert max(scores.asked) <= 64 * 20_000
-        # Per thread a chunk of 5 MB and its copy.
-        assert peak < 0.3 * 4 * shape[0] * shape[1] * min(os.cpu_count(), 4) / 2
+        assert np.count_nonzero(np.isnan(evaluation.values("species_map"))) == n_species / 2
+        assert max(scores.asked) <= 64 * n_sites
+        # Per thread a chunk of 1.3 MB, its copies, and what the test makes it of.
+        assert peak < 0.4 * 4 * n_sites * n_species
 
     def test_a_grid_of_the_world_has_no_metric_per_site(self, monkeypatch):
         scores_MS, truth_MS = example(np.random.default_rng(15), 40, 12)

@@ -1,10 +1,12 @@
+"""The shipped grid of the Earth: its values, and sites drawn on its land."""
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from presence_only.geography import earth as module
-from presence_only.geography.earth import Earth, cell_area_km2, cell_of, sites_of, unit_vectors
+from presence_only.geography.earth import Earth, cell_area_km2, cell_of
 
 ELEVATION = "elevation (m)"
 TEMPERATURE = "annual mean temperature (degrees C)"
@@ -134,14 +136,6 @@ def test_land_sites_are_uniform_over_the_area_of_land(earth):
     share = expected[used] / expected[used].sum()
     assert stats.chisquare(observed[used], share * observed.sum()).pvalue > 0.01
     assert (earth.land_share(sites) > 0).all()
-
-
-def test_points_on_the_sphere_go_there_and_back():
-    sites = np.array([[-180.0, 10.0], [179.0, -89.0], [0.0, 0.0], [30.0, 90.0]])
-    vectors = unit_vectors(sites)
-    assert_allclose(np.linalg.norm(vectors, axis=1), 1)
-    assert_allclose(unit_vectors(sites_of(3 * vectors)), vectors, atol=1e-12)
-    assert_allclose(vectors[2:], [[1, 0, 0], [0, 0, 1]], atol=1e-12)
 
 
 def test_cells_at_the_edges_of_the_map():

@@ -1,3 +1,5 @@
+"""Users' rasters, written here in every form, against sampling by hand."""
+
 import re
 import sys
 import tracemalloc
@@ -8,8 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from presence_only.common.errors import DataError
 from presence_only.geography import rasters as module
-from presence_only.geography.earth import EARTH_RADIUS_KM, Earth, unit_vectors
+from presence_only.geography.earth import Earth
 from presence_only.geography.rasters import Grid, Layers, open_environment
+from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 
 WORLD = (-180.0, -90.0, 180.0, 90.0)
 

@@ -1,10 +1,12 @@
+"""Hulls on the sphere against planes, and sites drawn within them."""
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
 from presence_only.common.errors import DataError
-from presence_only.geography.earth import unit_vectors
+from presence_only.geography.sphere import unit_vectors
 from presence_only.geography.spherical_hull import sites_within, spherical_hull
 
 BOXES = {

@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+# The assertions of the shared contract show their values too.
+pytest.register_assert_rewrite("support.losses")
+
 
 @pytest.fixture(autouse=True)
 def _one_thread():

@@ -8,9 +8,9 @@ import torch
 from support.losses_reference import loop_bce
 
 from presence_only.losses import AssumeNegativeLoss, an_full
-from presence_only.losses.batch import LossBatch, TrainingCounts
-from presence_only.losses.elementwise import Asymmetric, CrossEntropy
-from presence_only.losses.registry import build_loss, parse_variant
+from presence_only.losses.base import LossBatch, TrainingCounts
+from presence_only.losses.penalties import Asymmetric, CrossEntropy
+from presence_only.losses.registry import parse_variant
 
 
 def generator(seed=0):
@@ -135,10 +135,10 @@ def test_the_gradient_of_the_sampled_loss_is_unbiased():
     targets = torch.zeros(1, 10)
     targets[0, 2] = 1
     (exact,) = torch.autograd.grad(AssumeNegativeLoss(4.0, 0)(logits, targets), logits)
-    repeated = logits.expand(20_000, 10)
-    loss = AssumeNegativeLoss(4.0, 3)(repeated, targets.expand(20_000, 10), generator=source)
+    repeated = logits.expand(5_000, 10)
+    loss = AssumeNegativeLoss(4.0, 3)(repeated, targets.expand(5_000, 10), generator=source)
     (sampled,) = torch.autograd.grad(loss, logits)
-    torch.testing.assert_close(sampled, exact, rtol=0.05, atol=0)
+    torch.testing.assert_close(sampled, exact, rtol=0.1, atol=0)
     assert float(sampled[0, 2]) == pytest.approx(float(exact[0, 2]), rel=1e-12)  # positives are not sampled
 
 
@@ -193,9 +193,8 @@ def test_smoothing_leaves_the_spatial_and_the_background_terms_alone(batch, vari
         }
         settings = parse_variant({"loss": "assume_negative"} | raw, "variants.x")
         pairs = targets.nonzero(as_tuple=True)
-        loss = build_loss(settings, TrainingCounts(5, targets.sum(dim=0)))(
-            LossBatch(logits, *pairs, generator(), background)
-        )
+        built = settings.build(TrainingCounts(5, targets.sum(dim=0)))
+        loss = built(LossBatch(logits, *pairs, generator(), background))
     else:
         loss = AssumeNegativeLoss(3.0, 0, 0.2, spatial="batch")(logits, targets, background_logits=background)
     assert loss.item() == pytest.approx(expected, rel=1e-13)

@@ -5,8 +5,8 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from presence_only.losses import AssumeNegativeLoss, MultiTaskLoss, asymmetric_loss, focal_loss
-from presence_only.losses.batch import LossBatch, TrainingCounts
-from presence_only.losses.registry import build_loss, parse_variant
+from presence_only.losses.base import LossBatch, TrainingCounts
+from presence_only.losses.registry import parse_variant
 
 N_ROWS, N_SPECIES = 64, 100
 LOGITS = torch.randn(N_ROWS, N_SPECIES, generator=torch.Generator().manual_seed(0)) * 3
@@ -28,7 +28,7 @@ def saved_units(loss):
 
 
 def variant(**raw):
-    loss = build_loss(parse_variant(raw, "v"), TrainingCounts(N_ROWS, torch.ones(N_SPECIES, dtype=torch.float64)))
+    loss = parse_variant(raw, "v").build(TrainingCounts(N_ROWS, torch.ones(N_SPECIES, dtype=torch.float64)))
     rows = torch.arange(N_ROWS)
     environment = torch.zeros(N_ROWS, 2)
     return lambda x: loss(

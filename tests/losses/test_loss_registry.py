@@ -1,7 +1,12 @@
-"""Variants of params.yaml: what they may say, and what is said when they are wrong."""
+"""Registered losses: their tables, and what a variant of params.yaml may say."""
 
+import ast
+import inspect
+import math
+import re
 from importlib import import_module
 from inspect import isabstract
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import get_args
 
@@ -9,17 +14,20 @@ import pytest
 import torch
 
 import presence_only.losses
+from presence_only import losses
 from presence_only.common.registry import resolve
 from presence_only.common.settings import SettingsError
-from presence_only.losses.batch import TrainingCounts
-from presence_only.losses.elementwise import Asymmetric, Focal, MaximumEntropy
-from presence_only.losses.registry import LOSSES, LossSettings, build_loss, parse_variant
+from presence_only.losses import __main__ as catalogue
+from presence_only.losses import penalties
+from presence_only.losses.base import LossSettings, TrainingCounts
+from presence_only.losses.penalties import Asymmetric, Focal, MaximumEntropy, Penalty, Smoothed
+from presence_only.losses.registry import LOSSES, PENALTIES, parse_variant
 
 COUNTS = TrainingCounts(10, torch.tensor([1.0, 4.0, 0.0], dtype=torch.float64))
 
 
-def test_every_settings_class_has_its_lines():
-    """The table names every class that says how a loss is set, under each of its names."""
+def test_every_settings_class_has_its_line():
+    """The table names every class that says how a loss is set."""
     declared = {}
     for module in iter_modules(presence_only.losses.__path__):
         for value in vars(import_module(f"presence_only.losses.{module.name}")).values():
@@ -27,6 +35,43 @@ def test_every_settings_class_has_its_lines():
                 declared |= dict.fromkeys(get_args(value.model_fields["loss"].annotation), value)
     assert len(declared) > 12
     assert {name: resolve(reference) for name, reference in LOSSES.items()} == declared
+
+
+def test_every_penalty_has_its_line():
+    kinds = {value for value in vars(penalties).values() if isinstance(value, type) and issubclass(value, Penalty)}
+    assert {resolve(reference) for reference in PENALTIES.values()} == kinds - {Penalty, Smoothed}
+
+
+def test_no_module_outside_of_the_losses_names_a_loss():
+    root = Path(presence_only.losses.__file__).parents[1]
+    named = {
+        (path.relative_to(root).as_posix(), node.value)
+        for path in root.rglob("*.py")
+        if path.parent.name != "losses"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and node.value in LOSSES
+    }
+    # A baseline of the same name, and the penalty of a variant that names none.
+    assert named <= {("baselines.py", "maxent"), ("pipeline/code.py", "bce")}
+
+
+def test_losses_and_penalties_are_printed_with_descriptions_and_parameters(capsys):
+    catalogue.main()
+    printed = " ".join(capsys.readouterr().out.split())
+    described = [line for line in catalogue.lines() if re.match(r"\n?  \w+: ", line)]
+    assert len(described) == len(LOSSES) + len(PENALTIES)
+    for name in LOSSES:
+        assert f" {name}: {inspect.getdoc(resolve(LOSSES[name])).splitlines()[0]} " in printed
+    for part in ("dense; background_weight 0.0; gamma_pos 0.0; gamma_neg 2.0; clip 0.05", "focal: Cross-entropy times"):
+        assert part in printed
+    assert "dense unless it draws; penalty bce; pos_lambda 4.0; neg_samples 1024" in printed
+    assert "softmax over sites. not dense; include_presences False" in printed
+
+
+def test_every_description_is_one_sentence_of_its_own():
+    first = [inspect.getdoc(resolve(reference)).splitlines()[0] for reference in LOSSES.values()]
+    assert len(set(first)) == len(first)
+    assert all(30 < len(line) <= 120 and line.endswith(".") for line in first)
 
 
 @pytest.mark.parametrize(
@@ -83,17 +128,17 @@ def test_a_wrong_variant_is_refused_in_one_sentence(raw, message):
 
 def test_any_penalty_goes_with_any_negatives():
     settings = parse_variant({"loss": "an_full", "penalty": "asl", "gamma_neg": 4, "clip": 0.1}, "variants.x")
-    assert build_loss(settings, COUNTS).penalty == Asymmetric(0.0, 4.0, 0.1)
+    assert settings.build(COUNTS).penalty == Asymmetric(0.0, 4.0, 0.1)
     settings = parse_variant({"loss": "full_weighted", "penalty": "focal", "alpha": None}, "variants.x")
-    assert build_loss(settings, COUNTS).penalty == Focal(None, 2.0)
+    assert settings.build(COUNTS).penalty == Focal(None, 2.0)
     settings = parse_variant({"loss": "an_full", "penalty": "entropy"}, "variants.x")
-    assert build_loss(settings, COUNTS).penalty == MaximumEntropy()
+    assert settings.build(COUNTS).penalty == MaximumEntropy()
 
 
 @pytest.mark.parametrize("name", ["an_full", "an_slds", "an_ssdl"])
 def test_the_maximum_entropy_names_are_the_penalty_entropy(name):
     alias, spelt = (parse_variant(raw, "x") for raw in ({"loss": name + "_me"}, {"loss": name, "penalty": "entropy"}))
-    assert build_loss(alias, COUNTS) == build_loss(spelt, COUNTS)
+    assert alias.build(COUNTS) == spelt.build(COUNTS)
 
 
 @pytest.mark.parametrize(
@@ -102,25 +147,70 @@ def test_the_maximum_entropy_names_are_the_penalty_entropy(name):
 def test_slds_of_one_species_is_refused_when_it_is_built(variant):
     one = TrainingCounts(10, torch.ones(1, dtype=torch.float64))
     with pytest.raises(ValueError, match=r"loss 'an_slds\w*' with 1 species: SLDS needs at least 2 species"):
-        build_loss(parse_variant(variant, "variants.x"), one)
-
-
-def test_background_is_needed_where_it_is_weighed():
-    for variant, needed in (
-        ({"loss": "bce"}, False),
-        ({"loss": "bce", "background_weight": 0.1}, True),
-        ({"loss": "assume_negative"}, False),
-        ({"loss": "assume_negative", "background_weight": 1.0}, True),
-        ({"loss": "full_weighted", "lambda2": 1.0}, False),
-        ({"loss": "an_ssdl"}, True),
-        ({"loss": "an_slds"}, False),
-    ):
-        assert build_loss(parse_variant(variant, "variants.x"), COUNTS).needs_background is needed
+        parse_variant(variant, "variants.x").build(one)
 
 
 def test_a_species_without_records_has_no_infinite_weight():
     for variant in ({"loss": "maxent"}, {"loss": "full_weighted"}):
-        loss = build_loss(parse_variant(variant, "variants.x"), COUNTS)
+        loss = parse_variant(variant, "variants.x").build(COUNTS)
         weights = [value for value in vars(loss).values() if isinstance(value, torch.Tensor)]
         assert weights
         assert all(weight.isfinite().all() for weight in weights)
+
+
+def test_defaults_and_names_of_penalties_are_those_of_the_public_functions():
+    """A parameter is declared by its penalty and, since their signatures are fixed, by the public functions."""
+    for name, function in (("focal", losses.focal_loss), ("asl", losses.asymmetric_loss)):
+        public = {
+            key: value.default
+            for key, value in inspect.signature(function).parameters.items()
+            if key not in ("logits", "targets", "reduction")
+        }
+        assert vars(resolve(PENALTIES[name])()) == public
+        own = resolve(LOSSES[name]).model_fields
+        assert {key: own[key].default for key in public} == public
+
+
+def test_the_multi_task_settings_are_the_arguments_of_the_public_class():
+    arguments = inspect.signature(losses.MultiTaskLoss).parameters
+    fields = resolve(LOSSES["multitask"]).model_fields
+    assert set(fields) - {"loss"} == set(arguments) - {"reduction"}
+    for name in set(fields) - {"loss", "pos_weight"}:
+        assert fields[name].default == arguments[name].default, name
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [("asl", "gamma_pos"), ("asl", "gamma_neg"), ("asl", "clip"), ("focal", "alpha"), ("focal", "gamma")],
+)
+@pytest.mark.parametrize("value", [-0.5, -1e-9, 0.0, 0.3, 1.0, 1.5, math.nan, math.inf, "2", True, None])
+def test_what_a_penalty_refuses_its_settings_refuse(loss, name, value):
+    """One declaration of a range for all."""
+    refused = {
+        raises(resolve(PENALTIES[loss]), **{name: value}),
+        raises(parse_variant, {"loss": loss, name: value}, "v"),
+        raises(parse_variant, {"loss": "an_full", "penalty": loss, name: value}, "v"),
+    }
+    assert len(refused) == 1
+
+
+def test_settings_are_written_without_parameters_of_what_is_not_chosen():
+    for raw, left_out in (
+        ({"loss": "an_full", "penalty": "asl", "clip": 0.1}, {"alpha", "gamma"}),
+        ({"loss": "an_slds"}, {"alpha", "gamma", "gamma_pos", "gamma_neg", "clip"}),
+        ({"loss": "multitask", "species_loss": "focal"}, {"pos_lambda", "asl_clip"}),
+    ):
+        settings = parse_variant(raw, "v")
+        written = settings.model_dump(mode="json")
+        assert raw.items() <= written.items()
+        assert not left_out & set(written)
+        assert parse_variant(written, "v") == settings
+
+
+def raises(call, *arguments, **named):
+    """Whether a call refuses its arguments."""
+    try:
+        call(*arguments, **named)
+    except (TypeError, ValueError):
+        return True
+    return False

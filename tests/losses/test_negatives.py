@@ -9,10 +9,8 @@ import torch
 from scipy.stats import chi2
 
 from presence_only.losses import negatives
-from presence_only.losses.elementwise import CrossEntropy
 from presence_only.losses.negatives import (
     Positives,
-    background_mean,
     draw_background_sites,
     draw_distinct,
     draw_other_rows,
@@ -20,6 +18,7 @@ from presence_only.losses.negatives import (
     sampled_sum,
     unobserved_terms,
 )
+from presence_only.losses.penalties import CrossEntropy
 
 
 def generator(seed=0):
@@ -118,17 +117,6 @@ def test_background_sites_are_uniform_over_those_that_count():
         counts = torch.bincount(site_P[kept_P == species], minlength=3)[sites]
         expected = 3000 / len(sites)
         assert ((counts - expected).abs() < 5 * math.sqrt(expected)).all()
-
-
-def test_the_background_mean_with_a_mask_is_a_mean_of_means():
-    x_KS = torch.tensor([[0.0, 1.0, 5.0], [2.0, -1.0, 5.0]], dtype=torch.float64)
-    mask_KS = torch.tensor([[True, True, False], [True, False, False]])
-    softplus = [[math.log1p(math.exp(x)) for x in row] for row in x_KS.tolist()]
-    expected = ((softplus[0][0] + softplus[1][0]) / 2 + softplus[0][1]) / 3
-    assert float(background_mean(CrossEntropy(), x_KS, mask_KS)) == pytest.approx(expected, rel=1e-14)
-    everywhere = background_mean(CrossEntropy(), x_KS, torch.ones_like(mask_KS))
-    assert float(everywhere) == pytest.approx(sum(map(sum, softplus)) / 6, rel=1e-14)
-    assert float(background_mean(CrossEntropy(), x_KS, None)) == pytest.approx(sum(map(sum, softplus)) / 6, rel=1e-14)
 
 
 def test_observed_terms_are_overwritten_not_subtracted():

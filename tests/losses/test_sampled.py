@@ -1,10 +1,13 @@
+"""Dense losses from sampled species: unbiased in value and gradient, exact with all species."""
+
 import pytest
 import torch
+from support.losses import describe
 
-from presence_only.losses.batch import TrainingCounts
-from presence_only.losses.fused import fused_loss
-from presence_only.losses.registry import build_loss, parse_variant
-from presence_only.losses.sampled import SpeciesSample, sampled_loss
+from presence_only.losses.base import TrainingCounts
+from presence_only.losses.chunks import loss_in_chunks
+from presence_only.losses.registry import parse_variant
+from presence_only.losses.sampled import SpeciesSample, loss_from_sample
 
 B, K, S, D = 5, 4, 30, 3
 COUNTS = TrainingCounts(50, torch.arange(S, dtype=torch.float64) + 1)
@@ -15,13 +18,13 @@ VARIANTS = (
     {"loss": "full_weighted", "penalty": "focal"},
     {"loss": "assume_negative", "neg_samples": 0, "label_smoothing": 0.1},
 )
-every_loss = pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: "-".join(map(str, v.values())))
+every_loss = pytest.mark.parametrize("variant", VARIANTS, ids=describe)
 
 
 class Case:
     def __init__(self, variant, masked=False):
         source = torch.Generator().manual_seed(0)
-        self.loss = build_loss(parse_variant(variant, "v"), COUNTS)
+        self.loss = parse_variant(variant, "v").build(COUNTS)
         needs = self.loss.needs_background
         self.location_BD, self.species_SD, far_KD = (
             torch.randn(n, D, generator=source, dtype=torch.float64).requires_grad_() for n in (B, S, K)
@@ -39,12 +42,14 @@ class Case:
         return {"background_KD": self.background_KD, "background_mask_KS": self.mask_KS}
 
     def exact(self):
-        return fused_loss(self.loss, self.location_BD, self.species_SD, self.row_P, self.species_P, **self._far())
+        return loss_in_chunks(self.loss, self.location_BD, self.species_SD, self.row_P, self.species_P, **self._far())
 
     def estimate(self, n_sampled, generator):
         sample = SpeciesSample.draw(self.species_P, S, n_sampled, generator)
         rows_JD = self.species_SD[sample.species_J]
-        return sampled_loss(self.loss, sample, S, self.location_BD, rows_JD, self.row_P, self.species_P, **self._far())
+        return loss_from_sample(
+            self.loss, sample, S, self.location_BD, rows_JD, self.row_P, self.species_P, **self._far()
+        )
 
 
 def flat(value, leaves):

@@ -5,8 +5,8 @@ import torch
 from support.losses_reference import loop_bce, loop_entropy
 
 from presence_only.losses import an_full, an_full_me, an_slds, an_slds_me, an_ssdl, an_ssdl_me
-from presence_only.losses.batch import LossBatch, TrainingCounts
-from presence_only.losses.registry import build_loss, parse_variant
+from presence_only.losses.base import LossBatch, TrainingCounts
+from presence_only.losses.registry import parse_variant
 
 SOURCE = torch.Generator().manual_seed(0)
 X_BS = torch.randn(3, 4, generator=SOURCE, dtype=torch.float64) * 2
@@ -67,7 +67,7 @@ def test_derivatives(public):
 
 
 def batch_loss(variant, batch):
-    loss = build_loss(parse_variant(variant, "variants.x"), TrainingCounts(3, torch.ones(4)))
+    loss = parse_variant(variant, "variants.x").build(TrainingCounts(3, torch.ones(4)))
     return float(loss(batch))
 
 

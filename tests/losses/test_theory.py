@@ -1,20 +1,11 @@
+"""Scores that theory expects of a loss, against its minimum on a grid."""
+
 import pytest
 import torch
 
-from presence_only.losses.elementwise import Asymmetric, CrossEntropy, Focal
-from presence_only.losses.theory import (
-    complete_blocks,
-    expected_score,
-    penalty_of,
-)
-
-
-def test_penalties_are_those_of_the_settings():
-    assert penalty_of({"loss": "bce", "pos_weight": True}) == CrossEntropy()
-    assert penalty_of({"loss": "focal", "alpha": None, "gamma": 3.0}) == Focal(None, 3.0)
-    assert penalty_of({"loss": "asl", "gamma_pos": 1.0, "gamma_neg": 4.0, "clip": 0.2}) == Asymmetric(1.0, 4.0, 0.2)
-    with pytest.raises(ValueError, match="loss 'an_full' is none of bce, focal, asl"):
-        penalty_of({"loss": "an_full"})
+from presence_only.losses.penalties import CrossEntropy
+from presence_only.losses.registry import parse_variant
+from presence_only.losses.theory import expected_score, level_weights
 
 
 @pytest.mark.parametrize(("share", "weight", "background"), [(0.01, 16, 0.0), (0.3, 1, 0.0), (0.002, 2048, 1.0)])
@@ -26,11 +17,25 @@ def test_the_expected_score_is_where_the_loss_is_least(share, weight, background
     assert expected_score(share, weight, background) == pytest.approx(least, rel=1e-3)
 
 
-def test_the_widest_block_with_four_corners_comes_first():
-    grid = {(x, y): f"{x}{y}" for x in (1, 2, 3) for y in (0, 5, 7)}
-    assert complete_blocks(grid)[0] == ((1, 3), (0, 7))
-    del grid[1, 7], grid[3, 0]
-    assert set(complete_blocks(grid)) == {((1, 2), (0, 5)), ((2, 3), (5, 7))}
-    for (x0, x1), (y0, y1) in complete_blocks(grid):
-        assert {(x0, y0), (x0, y1), (x1, y0), (x1, y1)} <= grid.keys()
-    assert complete_blocks({(1, 2): "a", (1, 3): "b", (2, 2): "c"}) == []
+@pytest.mark.parametrize(
+    ("variant", "weights"),
+    [
+        ({"loss": "bce"}, (1.0, 0.0)),
+        ({"loss": "an_full"}, (2048.0, 1.0)),
+        ({"loss": "assume_negative", "pos_lambda": 16.0, "background_weight": 0.5}, (16.0, 0.5)),
+        ({"loss": "assume_negative", "neg_samples": 0}, (4.0, 0.0)),
+        # Other penalties, weights that differ between species, other sums, and losses that are no sum over pairs.
+        ({"loss": "focal"}, None),
+        ({"loss": "an_full", "penalty": "asl"}, None),
+        ({"loss": "an_full_me"}, None),
+        ({"loss": "assume_negative", "label_smoothing": 0.1}, None),
+        ({"loss": "assume_negative", "spatial": "batch"}, None),
+        ({"loss": "bce", "pos_weight": True}, None),
+        ({"loss": "bce", "background_weight": 1.0}, None),
+        ({"loss": "full_weighted"}, None),
+        ({"loss": "an_slds"}, None),
+        ({"loss": "maxent"}, None),
+    ],
+)
+def test_theory_holds_for_cross_entropy_with_weights_that_are_alike_for_all_species(variant, weights):
+    assert level_weights(parse_variant(variant, "v")) == weights

@@ -5,8 +5,8 @@ import torch
 from support.losses_reference import loop_bce
 
 from presence_only.losses import full_weighted
-from presence_only.losses.batch import LossBatch, TrainingCounts
-from presence_only.losses.registry import build_loss, parse_variant
+from presence_only.losses.base import LossBatch, TrainingCounts
+from presence_only.losses.registry import parse_variant
 
 SOURCE = torch.Generator().manual_seed(0)
 X_BS = torch.randn(4, 3, generator=SOURCE, dtype=torch.float64)
@@ -50,7 +50,7 @@ def test_given_counts_take_the_place_of_counted_ones():
 def test_the_mean_over_equal_batches_is_the_loss_of_the_training_set():
     whole = float(full_weighted(X_BS, TARGETS_BS, FAR_KS, lambda2=0.25))
     counts = TrainingCounts(4, TARGETS_BS.sum(dim=0).double())
-    loss = build_loss(parse_variant({"loss": "full_weighted", "lambda2": 0.25}, "variants.x"), counts)
+    loss = parse_variant({"loss": "full_weighted", "lambda2": 0.25}, "variants.x").build(counts)
     halves = [
         loss(LossBatch(X_BS[part], *TARGETS_BS[part].nonzero(as_tuple=True), torch.Generator(), FAR_KS))
         for part in (slice(0, 2), slice(2, 4))
@@ -62,26 +62,3 @@ def test_derivatives():
     x = X_BS.clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: full_weighted(x, TARGETS_BS, x[:2]), (x,))
     assert torch.autograd.gradgradcheck(lambda x: full_weighted(x, TARGETS_BS, x[:2]), (x,), fast_mode=True)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"records_S": torch.tensor([1, 1, 1])}, "n_sites = None"),
-        ({"records_S": torch.tensor([0, 1, 4]), "n_sites": 4}, "records_S is 0"),
-        ({"records_S": torch.tensor([2, 1, 5]), "n_sites": 4}, "records_S reach 5"),
-        ({"records_S": torch.tensor([2, 1]), "n_sites": 4}, "records_S has shape"),
-        ({"lambda2": 1.5}, "lambda2 = 1.5"),
-        ({"lambda1": 0.0}, "lambda1 = 0.0"),
-    ],
-)
-def test_bad_weights(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        full_weighted(X_BS, TARGETS_BS, FAR_KS, **arguments)
-
-
-def test_missing_background_and_soft_targets_are_refused():
-    with pytest.raises(ValueError, match=r"background_KS has no rows: lambda2 = 0\.5"):
-        full_weighted(X_BS, TARGETS_BS)
-    with pytest.raises(ValueError, match="exactly 0 or 1"):
-        full_weighted(X_BS, TARGETS_BS * 0.5, FAR_KS)

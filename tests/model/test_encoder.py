@@ -3,23 +3,18 @@ import pytest
 import torch
 from support import tiny
 
-from presence_only.common.errors import DataError
-from presence_only.model.encoder import Blend, ByteDropout, RangeModel, load_model
-from presence_only.model.features import Features
-from presence_only.model.settings import EncoderSettings
+from presence_only.model.encoder import ByteDropout
+
+HEADS = {"environment_head": True, "habitat_head": True}
 
 
-def make(seed=0, dropout=0.5, weeks=False, **settings):
-    torch.manual_seed(seed)
+def make(dropout=0.5, **settings):
     data = tiny.dataset()
-    expansion = settings.get("expansion", "none")
-    features = Features("both", "sphere", 2, weeks=weeks, expansion=expansion).fit(data.training)
-    return RangeModel(features, 5, EncoderSettings(width=8, depth=2, dropout=dropout, **settings)), data
+    return tiny.model(data, depth=2, dropout=dropout, **settings), data.survey
 
 
 def test_predict_equals_a_plain_numpy_forward():
-    model, data = make()
-    survey = data.survey
+    model, survey = make()
     logits = model.predict(survey.sites_M2, survey.covariates_MC)
     state = {name: value.numpy() for name, value in model.state_dict().items()}
     x = model.features(survey.sites_M2, survey.covariates_MC).numpy()
@@ -32,62 +27,34 @@ def test_predict_equals_a_plain_numpy_forward():
 
 
 def test_dropout_is_off_when_predicting_and_on_again_after():
-    model, data = make()
-    survey = data.survey
-    first = model.predict(survey.sites_M2, survey.covariates_MC)
+    model, survey = make()
+    first = model.train().predict(survey.sites_M2, survey.covariates_MC)
     np.testing.assert_array_equal(first, model.predict(survey.sites_M2, survey.covariates_MC))
+    assert model.training
+    model.embed_sites(survey.sites_M2, survey.covariates_MC)
     assert model.training
 
 
-HEADS = {"environment_head": True, "habitat_head": True}
-
-
-@pytest.mark.parametrize("heads", [{}, HEADS, {"weeks": True}, {"weeks": True, "week": "film"}])
-def test_save_and_load(tmp_path, heads):
-    model, data = make(**heads)
-    model.save(tmp_path / "encoder.pt")
-    model.save(tmp_path / "again.pt")
-    assert (tmp_path / "encoder.pt").read_bytes() == (tmp_path / "again.pt").read_bytes()
-    again = load_model(tmp_path / "encoder.pt")
-    survey = data.survey
-    np.testing.assert_array_equal(
-        model.predict(survey.sites_M2, survey.covariates_MC), again.predict(survey.sites_M2, survey.covariates_MC)
-    )
-
-
-def test_the_wrong_number_of_covariates_is_refused():
-    model, _ = make()
-    with pytest.raises(ValueError, match="covariates_BC has 3 columns; the encoder was made for 2"):
-        model.features(np.zeros((1, 2)), np.zeros((1, 3)))
-
-
 def test_the_gate_starts_with_the_direct_logits_and_mixes_both_heads():
-    model, data = make(dropout=0.0, **HEADS)
-    survey = data.survey
+    model, survey = make(**HEADS)
     x = model.features(survey.sites_M2, survey.covariates_MC)
-    out = model(x)
-    assert torch.sigmoid(model.gate_S).detach().numpy() == pytest.approx(np.full(5, 0.9526), abs=1e-4)
-    direct = model.species_head(model.encoder(x))
-    share = 1 / (1 + np.exp(-3.0))
-    torch.testing.assert_close(out.logits_BS, share * direct + (1 - share) * out.habitat_BS)
     with torch.no_grad():
+        out, direct = model(x), model.species_head(model.encoder(x)).numpy()
+        share = 1 / (1 + np.exp(-3.0))
+        np.testing.assert_allclose(out.logits_BS, share * direct + (1 - share) * out.habitat_BS.numpy(), atol=1e-6)
         model.gate_S.fill_(-30.0)
-    torch.testing.assert_close(model(x).logits_BS, out.habitat_BS)
+        np.testing.assert_allclose(model(x).logits_BS, out.habitat_BS, atol=1e-6)
+        model.gate_S[1] = 30.0
+        np.testing.assert_allclose(model(x).logits_BS[:, 1], direct[:, 1], atol=1e-6)
 
 
 def test_species_do_not_bend_the_predicted_environment():
-    model, data = make(dropout=0.0, **HEADS)
-    out = model(model.features(data.survey.sites_M2, data.survey.covariates_MC))
+    model, survey = make(**HEADS)
+    out = model(model.features(survey.sites_M2, survey.covariates_MC))
     out.habitat_BS.sum().backward()
     assert model.environment_head.weight.grad is None
     assert model.encoder[0].weight.grad is None
     assert model.habitat_head[0].weight.grad.abs().sum() > 0
-
-
-def test_an_environment_head_needs_covariates():
-    features = Features("coordinates", "sphere", 0)
-    with pytest.raises(DataError, match="the data set has no covariates to predict"):
-        RangeModel(features, 3, EncoderSettings(width=4, depth=0, environment_head=True))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.2, 0.5, 0.9])
@@ -119,9 +86,23 @@ def test_dropout_draws_anew_and_by_the_seed():
     assert not torch.equal(first, second)
 
 
+def test_features_are_silenced_while_training_only():
+    model, survey = make(dropout=0.0, input_dropout=0.5)
+    x = model.features(survey.sites_M2, survey.covariates_MC)
+    seen = []
+    model.encoder[1].register_forward_hook(lambda module, given, out: seen.append(given[0]))
+    torch.manual_seed(0)
+    model.train()(x)
+    model.eval()(x)
+    silenced, whole = seen
+    assert torch.equal(whole, x)
+    kept = silenced != 0
+    assert 0.3 < kept.float().mean() < 0.7
+    assert torch.equal(silenced[kept], 2 * x[kept])
+
+
 def test_the_week_modulates_every_block_and_does_nothing_at_the_start():
-    model, data = make(dropout=0.0, weeks=True, week="film")
-    survey = data.survey
+    model, survey = make(weeks=True, week="film")
     winter, summer = (np.full(len(survey.sites_M2), week) for week in (1, 25))
     first = model.predict(survey.sites_M2, survey.covariates_MC, winter)
     np.testing.assert_array_equal(first, model.predict(survey.sites_M2, survey.covariates_MC, summer))
@@ -144,53 +125,18 @@ def test_the_week_modulates_every_block_and_does_nothing_at_the_start():
 
 
 def test_embedded_sites_times_the_species_matrix_are_the_logits():
-    model, data = make()
-    survey = data.survey
+    model, survey = make()
     location_MD = model.embed_sites(survey.sites_M2, survey.covariates_MC, chunk=7)
     expected = model.predict(survey.sites_M2, survey.covariates_MC)
     species_SD = model.species_head.weight.detach().numpy()
     np.testing.assert_allclose(location_MD @ species_SD.T, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_a_blend_is_the_mean_of_its_members_logits(tmp_path):
-    members = [make(seed=0)[0], make(seed=1, **HEADS)[0], make(seed=2, kind="additive", expansion="hinge")[0]]
-    with torch.no_grad():
-        members[2].species_head.weight.normal_()
-    blend, survey = Blend([member.eval() for member in members]), tiny.dataset().survey
-    expected = np.mean([m.predict(survey.sites_M2, survey.covariates_MC) for m in members], axis=0)
-    np.testing.assert_allclose(blend.predict(survey.sites_M2, survey.covariates_MC), expected, rtol=1e-5, atol=1e-6)
-    blend.save(tmp_path / "encoder.pt")
-    again = load_model(tmp_path / "encoder.pt")
-    np.testing.assert_allclose(again.predict(survey.sites_M2, survey.covariates_MC), expected, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("content", ["nothing", "junk", "cut off", "of another version"])
-def test_an_encoder_that_cannot_be_read_is_one_sentence(tmp_path, content):
-    path = tmp_path / "encoder.pt"
-    make()[0].save(path)
-    if content == "of another version":
-        torch.save({"members": [{"input": "coordinates"}]}, path)
-    else:
-        path.write_bytes({"nothing": b"", "junk": b"junk\n", "cut off": path.read_bytes()[:1000]}[content])
-    with pytest.raises(DataError, match="cannot be read as an encoder of this version; `dvc repro` makes it anew"):
-        load_model(path)
-
-
 def test_an_additive_encoder_is_linear_in_its_features_and_starts_at_zero():
-    model, data = make(kind="additive", expansion="hinge")
-    survey = data.survey
+    model, survey = make(kind="additive", expansion="hinge")
     assert not model.predict(survey.sites_M2, survey.covariates_MC).any()
     with torch.no_grad():
         model.species_head.weight.normal_()
     x = model.features(survey.sites_M2, survey.covariates_MC).numpy()
     expected = x @ model.species_head.weight.detach().numpy().T
     np.testing.assert_allclose(model.predict(survey.sites_M2, survey.covariates_MC), expected, rtol=1e-4, atol=1e-4)
-
-
-def test_dropout_of_features_only_while_training():
-    model, data = make(dropout=0.0, input_dropout=0.5)
-    x = model.features(data.survey.sites_M2, data.survey.covariates_MC)
-    model.train()
-    assert not torch.equal(model(x).logits_BS, model(x).logits_BS)
-    model.eval()
-    assert torch.equal(model(x).logits_BS, model(x).logits_BS)

@@ -3,7 +3,15 @@ import pytest
 import torch
 from support import tiny
 
+from presence_only.common.errors import DataError
 from presence_only.model.features import Features, coordinate_features, week_features
+from presence_only.model.settings import EncoderSettings
+
+
+def features(data=None, n_covariates=2, weeks=False, **settings):
+    """Features, measured on a data set where there is one."""
+    made = Features(EncoderSettings(**settings), n_covariates, weeks=weeks)
+    return made if data is None else made.fit(data.training)
 
 
 def test_coordinates_close_at_the_date_line_and_hold_the_poles_apart():
@@ -13,22 +21,28 @@ def test_coordinates_close_at_the_date_line_and_hold_the_poles_apart():
     np.testing.assert_allclose(coordinate_features(np.array([[90.0, 45.0]])), [[1, 0, 1, 0]], atol=1e-12)
 
 
+def test_the_encoder_reads_what_its_input_says():
+    data = tiny.dataset()
+    given = data.survey.sites_M2, data.survey.covariates_MC
+    place, environment, both = (
+        features(data, input=name)(*given).numpy() for name in ("coordinates", "covariates", "both")
+    )
+    assert (place.shape, environment.shape) == ((50, 4), (50, 2))
+    np.testing.assert_array_equal(both, np.concatenate([place, environment], axis=1))
+    np.testing.assert_allclose(place, coordinate_features(given[0]), atol=1e-6)
+
+
 def test_features_are_standardised_on_training_data_alone():
     data = tiny.dataset(rows=200)
     data.training.records.covariates_NC[:, 0] = data.training.records.covariates_NC[:, 0] * 100 + 7
-    features = Features("covariates", "sphere", 2).fit(data.training)
+    made = features(data, input="covariates")
     records, background = data.training.records, data.training.background
-    both = torch.cat(
-        [
-            features(records.sites_N2, records.covariates_NC),
-            features(background.sites_K2, background.covariates_KC),
-        ]
+    known = np.concatenate([records.covariates_NC, background.covariates_KC]).astype(float)
+    before = data.survey.covariates_MC.copy()
+    np.testing.assert_allclose(
+        made(data.survey.sites_M2, data.survey.covariates_MC), (before - known.mean(0)) / known.std(0), atol=1e-6
     )
-    torch.testing.assert_close(both.mean(0), torch.zeros(2), atol=1e-5, rtol=0)
-    torch.testing.assert_close(both.std(0, correction=0), torch.ones(2), atol=1e-5, rtol=0)
-    before = records.covariates_NC.copy()
-    features(records.sites_N2, records.covariates_NC)
-    np.testing.assert_array_equal(before, records.covariates_NC)
+    np.testing.assert_array_equal(before, data.survey.covariates_MC)
 
 
 def test_an_unknown_covariate_is_the_mean_and_a_constant_one_is_harmless():
@@ -36,33 +50,42 @@ def test_an_unknown_covariate_is_the_mean_and_a_constant_one_is_harmless():
     for covariates in (data.training.records.covariates_NC, data.training.background.covariates_KC):
         covariates[:, 1] = 3.0
         covariates[0, 0] = np.nan
-    features = Features("covariates", "sphere", 2).fit(data.training)
-    out = features(np.zeros((2, 2)), np.array([[np.nan, 3.0], [0.0, np.nan]]))
+    out = features(data, input="covariates")(np.zeros((2, 2)), np.array([[np.nan, 3.0], [0.0, np.nan]]))
     assert torch.isfinite(out).all()
     assert out[0].tolist() == [0.0, 0.0]
+    assert out[1, 1] == 0
 
 
-def test_local_coordinates_vary_where_the_sphere_does_not():
+def test_local_coordinates_are_standardised_degrees_also_across_the_date_line():
     rng = np.random.default_rng(0)
-    data = tiny.dataset(input="coordinates")
-    data.training.records.sites_N2[:] = [8.0, 47.0] + rng.normal(size=(60, 2)) * 0.01
-    data.training.background.sites_K2[:] = [8.0, 47.0] + rng.normal(size=(40, 2)) * 0.01
-    spread = {}
-    for scale in ("sphere", "local"):
-        features = Features("coordinates", scale, 2).fit(data.training)
-        spread[scale] = float(features(data.training.records.sites_N2, np.zeros((60, 2))).std(0).min())
-    assert spread["sphere"] < 1e-3
-    assert 0.5 < spread["local"] < 2.0
+    data = tiny.dataset()
+    records, background = data.training.records, data.training.background
+    east_N, east_K = rng.normal(size=60) * 0.01, rng.normal(size=40) * 0.01
+    north_N, north_K = rng.normal(size=60) * 0.02, rng.normal(size=40) * 0.02
+    for sites, east, north in ((records.sites_N2, east_N, north_N), (background.sites_K2, east_K, north_K)):
+        sites[:, 0] = (180.0 + east + 180.0) % 360.0 - 180.0
+        sites[:, 1] = 47.0 + north
+    place = np.concatenate([np.stack([east_N, north_N], axis=1), np.stack([east_K, north_K], axis=1)])
+    expected = (place[:60] - place.mean(0)) / place.std(0)
+    found = features(data, coordinates="local")(records.sites_N2, records.covariates_NC)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    # Where sines and cosines hardly vary.
+    assert features(data)(records.sites_N2, records.covariates_NC).std(0).max() < 2e-3
 
 
 def test_the_environment_is_standardised_and_keeps_what_is_unknown():
     data = tiny.dataset()
-    data.training.records.covariates_NC[0, 0] = np.nan
-    features = Features("coordinates", "sphere", 2).fit(data.training)
-    environment = features.environment(data.training.records.covariates_NC)
-    assert environment[0, 0].isnan()
-    assert environment.isnan().sum() == 1
-    assert features(data.training.records.sites_N2, data.training.records.covariates_NC).shape == (60, 4)
+    records, background = data.training.records, data.training.background
+    records.covariates_NC[0, 0] = np.nan
+    known = np.concatenate([records.covariates_NC, background.covariates_KC]).astype(float)
+    expected = (records.covariates_NC - np.nanmean(known, axis=0)) / np.nanstd(known, axis=0)
+    np.testing.assert_allclose(features(data).environment(records.covariates_NC), expected, atol=1e-6)
+    assert np.isnan(expected).sum() == 1
+
+
+def test_the_wrong_number_of_covariates_is_refused():
+    with pytest.raises(ValueError, match="covariates_BC has 3 columns; the encoder was made for 2"):
+        features()(np.zeros((1, 2)), np.zeros((1, 3)))
 
 
 def test_the_year_closes_and_opposite_weeks_differ():
@@ -74,12 +97,28 @@ def test_the_year_closes_and_opposite_weeks_differ():
 
 
 def test_weeks_are_the_last_features_and_must_be_given_where_the_encoder_has_them():
-    features = Features("both", "sphere", 2, weeks=True)
+    made = features(input="both", weeks=True)
     sites, covariates = np.zeros((3, 2)), np.zeros((3, 2))
-    x = features(sites, covariates, np.array([1, 13, 48]))
-    assert x.shape == (3, features.size) == (3, 10)
+    x = made(sites, covariates, np.array([1, 13, 48]))
+    assert x.shape == (3, made.size) == (3, 10)
     np.testing.assert_allclose(x[:, -4:].numpy(), week_features(np.array([1, 13, 48])), atol=1e-6)
     with pytest.raises(ValueError, match="week_B is missing: the encoder was made with weeks"):
-        features(sites, covariates)
+        made(sites, covariates)
     with pytest.raises(ValueError, match="week_B is given: the encoder was made without weeks"):
-        Features("both", "sphere", 2)(sites, covariates, np.array([1, 2, 3]))
+        features(input="both")(sites, covariates, np.array([1, 2, 3]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"input": "covariates"}, "encoder.input = 'covariates': the data set has no covariates; give it some, as"),
+        ({"input": "both"}, "encoder.input = 'both': the data set has no covariates; give it some, as"),
+        ({"environment_head": True}, "encoder.environment_head = true: the data set has no covariates to predict"),
+        ({"week": "film"}, "encoder.week = 'film': the data set has no weeks; give it some, as weeks: true does"),
+    ],
+)
+def test_settings_that_the_data_cannot_serve_are_one_sentence(settings, sentence):
+    with pytest.raises(DataError) as caught:
+        features(n_covariates=0, **settings)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -4,20 +4,15 @@ import torch
 from support import tiny
 
 from presence_only.model import site_scores as module
-from presence_only.model.encoder import RangeModel
-from presence_only.model.features import Features
-from presence_only.model.settings import EncoderSettings
 from presence_only.model.site_scores import WEEKS_OF_A_YEAR, Scores
 
 HEADS = {"environment_head": True, "habitat_head": True}
 
 
 def make(weeks=False, **settings):
-    torch.manual_seed(0)
     data = tiny.dataset()
-    features = Features("both", "sphere", 2, weeks=weeks).fit(data.training)
-    model = RangeModel(features, 5, EncoderSettings(width=8, depth=2, **settings)).eval()
-    if weeks and settings.get("week") == "film":
+    model = tiny.model(data, weeks=weeks, depth=2, **settings)
+    if settings.get("week") == "film":
         for modulation in model.modulations:
             torch.nn.init.normal_(modulation.linear.weight)
     return model, data.survey.sites_M2, data.survey.covariates_MC
@@ -35,6 +30,11 @@ def test_parts_are_those_of_the_whole(settings, kept, monkeypatch):
         np.testing.assert_allclose(scores.columns(slice(1, 4)), whole[:, 1:4], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(scores.rows(slice(5, 23)), whole[5:23], rtol=1e-5, atol=1e-6)
     assert scores.rows(slice(3, 3)).shape == (0, 5)
+    some = Scores(model, sites, covariates, species_Q=np.array([4, 1, 2]), chunk=7)
+    assert some.shape == (50, 3)
+    assert some.rows(slice(3, 3)).shape == (0, 3)
+    np.testing.assert_allclose(some.columns(slice(1, 3)), whole[:, [1, 2]], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(some.rows(slice(5, 23)), whole[5:23, [4, 1, 2]], rtol=1e-5, atol=1e-6)
     with pytest.raises(ValueError, match="without a step"):
         scores.rows(slice(0, 10, 2))
 

@@ -1,3 +1,5 @@
+"""From a table of records to training data and survey: what trains, what is surveyed, and what is counted."""
+
 import numpy as np
 import polars as pl
 import pytest
@@ -5,31 +7,31 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from presence_only.common.errors import DataError
 from presence_only.common.settings import SettingsError
+from presence_only.common.streams import numpy_stream
+from presence_only.data.sites import sites_of
 from presence_only.geography.earth import Earth
 from presence_only.occurrences.assemble import (
     AssemblySettings,
     RecordsSettings,
     assemble,
-    assemble_counted,
     assemble_training,
-    covariate_source,
     environment_at,
 )
 from presence_only.occurrences.held_out_area import EvaluationSettings, held_out_area, within_box
-from presence_only.occurrences.occurrences import Occurrences
+from presence_only.occurrences.records import RecordTable, places
 
 SPECIES = ("robin", "wren", "oak", "ash", "elm")
 GROUPS = ("bird", "bird", "tree", "tree", "tree")
 EAST = EvaluationSettings(kind="region", box=(10.0, 40.0, 20.0, 60.0))
 
 
-def occurrences(n=600, seed=0, weeks=True, box=(0.0, 20.0, 40.0, 60.0), species=5):
+def made_records(n=600, seed=0, weeks=True, box=(0.0, 20.0, 40.0, 60.0), species=5):
     """Records of a part of the Earth, several at some sites."""
     rng = np.random.default_rng(seed)
     west, east, south, north = box
     sites = np.column_stack([rng.uniform(west, east, n), rng.uniform(south, north, n)])
     sites[: n // 5] = sites[n // 5 : 2 * (n // 5)]
-    return Occurrences(
+    return RecordTable.of(
         sites,
         rng.integers(0, species, n),
         SPECIES,
@@ -39,31 +41,37 @@ def occurrences(n=600, seed=0, weeks=True, box=(0.0, 20.0, 40.0, 60.0), species=
     )
 
 
+def arrays(records):
+    """Sites and species indices."""
+    return sites_of(records.table), places(records.table["species"])
+
+
 def settings(**changes):
     return RecordsSettings(**{"background_sites": 300, "evaluation": EAST} | changes)
 
 
 def test_records_in_the_held_out_area_are_surveyed_and_never_trained_on():
-    records = occurrences()
+    records = made_records()
+    sites, species = arrays(records)
     dataset = assemble(records, settings())
-    held = records.sites_N2[:, 0] >= 10
+    held = sites[:, 0] >= 10
     trained = dataset.training.records
-    assert_array_equal(trained.sites_N2, records.sites_N2[~held])
-    assert_array_equal(trained.species_P, records.species_N[~held])
+    assert_array_equal(trained.sites_N2, sites[~held])
+    assert_array_equal(trained.species_P, species[~held])
     assert_array_equal(trained.row_P, np.arange((~held).sum()))
     assert trained.species == SPECIES
     assert trained.groups == GROUPS
     assert trained.covariates_NC.shape == ((~held).sum(), 0)
     assert trained.week_N is None
-    assert {tuple(site) for site in dataset.survey.sites_M2} == {tuple(site) for site in records.sites_N2[held]}
+    assert {tuple(site) for site in dataset.survey.sites_M2} == {tuple(site) for site in sites[held]}
     index = {tuple(site): i for i, site in enumerate(dataset.survey.sites_M2)}
     truth = np.full((len(index), 5), -1)
-    for site, s in zip(records.sites_N2[held], records.species_N[held], strict=True):
+    for site, s in zip(sites[held], species[held], strict=True):
         row = truth[index[tuple(site)]]
         row[np.array(GROUPS) == GROUPS[s]] = np.maximum(row[np.array(GROUPS) == GROUPS[s]], 0)
-    for site, s in zip(records.sites_N2[held], records.species_N[held], strict=True):
+    for site, s in zip(sites[held], species[held], strict=True):
         truth[index[tuple(site)], s] = 1
-    assert_array_equal(dataset.survey.truth_MS, truth)
+    assert_array_equal(dataset.survey.truth.matrix(), truth)
     assert dataset.filters[:2] == records.filters
     assert dataset.filters[2] == (
         "outside of the held-out area (the box west 10, south 40, east 20, north 60)",
@@ -75,20 +83,19 @@ def test_records_in_the_held_out_area_are_surveyed_and_never_trained_on():
 
 
 def test_the_vocabulary_is_that_of_training_and_the_rest_is_counted():
-    records = occurrences()
-    held = records.sites_N2[:, 0] >= 10
+    sites, drawn = arrays(made_records())
+    held = sites[:, 0] >= 10
     # Robins live in the east alone, ashes in the west; elms nowhere.
-    species = np.where(held, np.array([0, 1, 2])[records.species_N % 3], np.array([1, 2, 3])[records.species_N % 3])
-    records = Occurrences(records.sites_N2, species, SPECIES, GROUPS)
-    dataset = assemble(records, settings())
+    species = np.where(held, np.array([0, 1, 2])[drawn % 3], np.array([1, 2, 3])[drawn % 3])
+    dataset = assemble(RecordTable.of(sites, species, SPECIES, GROUPS), settings())
     assert dataset.training.records.species == ("wren", "oak", "ash")
     assert dataset.training.records.groups == ("bird", "tree", "tree")
     assert dataset.survey.species == ("wren", "oak", "ash")
     assert_array_equal(np.bincount(dataset.training.records.species_P), np.bincount(species[~held])[1:])
     # A site where only a robin was seen says that no wren was.
-    robins = {tuple(site) for site in records.sites_N2[held & (species == 0)]}
-    wrens = {tuple(site) for site in records.sites_N2[held & (species == 1)]}
-    wren = dict(zip(map(tuple, dataset.survey.sites_M2), dataset.survey.truth_MS[:, 0], strict=True))
+    robins = {tuple(site) for site in sites[held & (species == 0)]}
+    wrens = {tuple(site) for site in sites[held & (species == 1)]}
+    wren = dict(zip(map(tuple, dataset.survey.sites_M2), dataset.survey.truth.matrix()[:, 0], strict=True))
     assert {wren[site] for site in robins - wrens} == {0}
     assert dataset.facts["species_without_training_records"] == 1
     assert dataset.notes[1].startswith("1 species have no record left to train on")
@@ -96,19 +103,20 @@ def test_the_vocabulary_is_that_of_training_and_the_rest_is_counted():
 
 
 def test_without_a_held_out_area_all_records_train():
-    records = occurrences()
-    training = assemble_training(records, AssemblySettings(background_sites=10))
-    assert_array_equal(training.records.sites_N2, records.sites_N2)
-    assert_array_equal(training.records.species_P, records.species_N)
-    counted = assemble_counted(records, AssemblySettings(background_sites=10, rows="checklists"))
-    assert counted.filters[:2] == records.filters
-    assert counted.filters[2] == ("species once a cell (checklists)", len(counted.training.records.row_P))
-    assert_array_equal(counted.vocabulary, np.arange(5))
+    records = made_records()
+    sites, species = arrays(records)
+    made = assemble_training(records, AssemblySettings(background_sites=10))
+    assert_array_equal(made.training.records.sites_N2, sites)
+    assert_array_equal(made.training.records.species_P, species)
+    assert made.filters == records.filters
+    made = assemble_training(records, AssemblySettings(background_sites=10, rows="checklists"))
+    assert made.filters[:2] == records.filters
+    assert made.filters[2] == ("species once a cell (checklists)", len(made.training.records.row_P))
 
 
 @pytest.mark.parametrize("weeks", [False, True])
 def test_checklists_are_split_by_their_cells(weeks):
-    dataset = assemble(occurrences(2000), settings(rows="checklists", checklist_resolution=3, weeks=weeks))
+    dataset = assemble(made_records(2000), settings(rows="checklists", checklist_resolution=3, weeks=weeks))
     trained, survey = dataset.training.records, dataset.survey
     assert len(trained.row_P) > trained.n_rows
     assert within_box(survey.sites_M2, EAST.box).all()
@@ -122,12 +130,13 @@ def test_checklists_are_split_by_their_cells(weeks):
 
 @pytest.mark.parametrize("background", ["uniform", "land", "range", "target_group"])
 def test_backgrounds_see_training_records_alone(background):
-    records = occurrences()
-    moved = records.sites_N2.copy()
+    records = made_records()
+    sites, species = arrays(records)
+    week_N, moved = records.table["week"].to_numpy(), sites.copy()
     held = moved[:, 0] >= 10
     moved[held] += [3.0, 0.0]
     moved[held, 0] = np.minimum(moved[held, 0], 19.9)
-    other = Occurrences(moved, np.where(held, np.arange(600) % 2, records.species_N), SPECIES, GROUPS, records.week_N)
+    other = RecordTable.of(moved, np.where(held, np.arange(600) % 2, species), SPECIES, GROUPS, week_N)
     for weeks in (False, True):
         one = assemble(records, settings(background=background, weeks=weeks)).training.background
         same = assemble(other, settings(background=background, weeks=weeks)).training.background
@@ -136,7 +145,7 @@ def test_backgrounds_see_training_records_alone(background):
         assert one.groups_K == same.groups_K
         if weeks:
             assert_array_equal(one.week_K, same.week_K)
-            assert set(one.week_K) <= set(records.week_N)
+            assert set(one.week_K) <= set(week_N)
     if background in ("range", "target_group"):
         assert one.sites_K2[:, 0].max() < 10
 
@@ -144,32 +153,31 @@ def test_backgrounds_see_training_records_alone(background):
 def test_a_table_of_background_sites_loses_those_in_the_held_out_area(tmp_path):
     path = tmp_path / "sites.csv"
     pl.DataFrame({"longitude": [5.0, 12.0, 30.0], "latitude": [50.0, 50.0, 50.0]}).write_csv(path)
-    dataset = assemble(occurrences(), settings(background=str(path)))
+    dataset = assemble(made_records(), settings(background=str(path)))
     assert_array_equal(dataset.training.background.sites_K2, [[5.0, 50.0], [30.0, 50.0]])
     assert dataset.training.background.kind == "given"
     assert dataset.facts["background_sites_held_out"] == 1
     path.write_text("longitude,latitude\n12,50\n")
     with pytest.raises(DataError, match="has no site left: all of them lie in the held-out area"):
-        assemble(occurrences(), settings(background=str(path)))
+        assemble(made_records(), settings(background=str(path)))
 
 
-def test_covariates_are_sampled_where_they_are_read():
-    records = occurrences()
-    earth = Earth.load()
-    for changes in ({"input": "both"}, {"input": "covariates"}, {"environment": "earth"}):
-        dataset = assemble(records, settings(**changes))
-        for sites, covariates in (
-            (dataset.training.records.sites_N2, dataset.training.records.covariates_NC),
-            (dataset.training.background.sites_K2, dataset.training.background.covariates_KC),
-            (dataset.survey.sites_M2, dataset.survey.covariates_MC),
-        ):
-            assert_array_equal(covariates, earth.sample(sites))
-        assert dataset.training.records.covariate_names == earth.names == dataset.survey.covariate_names
-        assert dataset.training.input == changes.get("input", "coordinates")
-    assert_array_equal(covariate_source(settings(input="both"))(records.sites_N2), earth.sample(records.sites_N2))
+def test_covariates_are_sampled_where_there_is_an_environment():
+    records = made_records()
+    sites, earth = sites_of(records.table), Earth.load()
+    own = settings(environment="earth")
+    dataset = assemble(records, own)
+    for at, covariates in (
+        (dataset.training.records.sites_N2, dataset.training.records.covariates_NC),
+        (dataset.training.background.sites_K2, dataset.training.background.covariates_KC),
+        (dataset.survey.sites_M2, dataset.survey.covariates_MC),
+    ):
+        assert_array_equal(covariates, earth.sample(at))
+    assert dataset.training.records.covariate_names == earth.names == dataset.survey.covariate_names
+    assert_array_equal(own.covariate_source()(sites), earth.sample(sites))
     assert environment_at(settings()).names == ()
-    assert environment_at(settings()).sample(records.sites_N2).shape == (600, 0)
-    assert environment_at(settings(input="both", sea="nearest")).names == earth.names
+    assert environment_at(settings()).sample(sites).shape == (600, 0)
+    assert environment_at(settings(environment="earth", sea="nearest")).names == earth.names
 
 
 def test_the_rule_for_the_sea(tmp_path):
@@ -178,8 +186,8 @@ def test_the_rule_for_the_sea(tmp_path):
     layer[0, :10] = 7.0
     path = tmp_path / "layers.npz"
     np.savez(path, names=["soil (pH)"], layers=layer, bounds=[0.0, 40.0, 20.0, 60.0])
-    records = occurrences()
-    common = {"input": "both", "environment": str(path), "background": "range"}
+    records = made_records()
+    common = {"environment": str(path), "background": "range"}
     keep, drop, near = (
         assemble(records, settings(**common, sea=sea, nearest_km=300.0)) for sea in ("keep", "drop", "nearest")
     )
@@ -192,7 +200,7 @@ def test_the_rule_for_the_sea(tmp_path):
     assert drop.facts["background_sites_undefined"] == 300 - len(drop.training.background.sites_K2)
     lost = np.isnan(keep.survey.covariates_MC[:, 0])
     assert_array_equal(drop.survey.sites_M2, keep.survey.sites_M2[~lost])
-    assert_array_equal(drop.survey.truth_MS, keep.survey.truth_MS[~lost])
+    assert_array_equal(drop.survey.truth.matrix(), keep.survey.truth.matrix()[~lost])
     assert drop.facts["evaluation_sites_undefined"] == lost.sum()
     filled = near.training.records.covariates_NC[:, 0]
     south = near.training.records.sites_N2[:, 1]
@@ -205,29 +213,29 @@ def test_the_rule_for_the_sea(tmp_path):
 
 
 def test_the_survey_has_at_most_the_sites_asked_for():
-    dataset = assemble(occurrences(), settings(evaluation_sites=25))
+    dataset = assemble(made_records(), settings(evaluation_sites=25))
     assert len(dataset.survey.sites_M2) == 25
     assert dataset.facts["evaluation_sites_found"] > 100
-    other = assemble(occurrences(), settings(evaluation_sites=25, seed=1))
+    other = assemble(made_records(), settings(evaluation_sites=25, seed=1))
     assert not np.array_equal(dataset.survey.sites_M2, other.survey.sites_M2)
 
 
 def test_folds_do_not_hang_on_the_background():
-    records = occurrences()
-    blocks = EvaluationSettings(degrees=2.0, folds=3)
+    records = made_records()
+    sites, blocks = sites_of(records.table), EvaluationSettings(degrees=2.0, folds=3)
     one = assemble(records, settings(evaluation=blocks))
-    other = assemble(records, settings(evaluation=blocks, background="land", background_sites=7, input="both"))
+    other = assemble(records, settings(evaluation=blocks, background="land", background_sites=7, environment="earth"))
     assert_array_equal(one.survey.sites_M2, other.survey.sites_M2)
-    area = held_out_area(blocks, records.sites_N2, np.random.default_rng([0, 1]))
-    assert_array_equal(one.training.records.sites_N2, records.sites_N2[~area.contains(records.sites_N2)])
+    area = held_out_area(blocks, sites, numpy_stream(0, "folds"))
+    assert_array_equal(one.training.records.sites_N2, sites[~area.contains(sites)])
 
 
 def test_weeks_need_dates():
     with pytest.raises(DataError, match="weeks: true: the records have no dates"):
-        assemble(occurrences(weeks=False), settings(weeks=True))
-    assert assemble(occurrences(), settings(weeks=False)).training.records.week_N is None
-    week_N = assemble(occurrences(), settings(weeks=True)).training.records.week_N
-    assert_array_equal(week_N, occurrences().week_N[occurrences().sites_N2[:, 0] < 10])
+        assemble(made_records(weeks=False), settings(weeks=True))
+    assert assemble(made_records(), settings(weeks=False)).training.records.week_N is None
+    week_N = assemble(made_records(), settings(weeks=True)).training.records.week_N
+    assert_array_equal(week_N, made_records().table.filter(pl.col("longitude") < 10)["week"])
 
 
 @pytest.mark.parametrize(
@@ -238,7 +246,7 @@ def test_weeks_need_dates():
             "d.background = 'unifrom': must be one of uniform, land, range, target_group, or the path of a table "
             "that ends in .csv, .tsv, .parquet",
         ),
-        ({"sea": "drop"}, "must be settings with an environment, or an input that reads one, as sea is 'drop'"),
+        ({"sea": "drop"}, "must be settings with an environment, as sea is 'drop'"),
         ({"rows": "sites"}, "d.rows = 'sites': must be one of 'records' or 'checklists'"),
         ({"checklist_resolution": 12}, "d.checklist_resolution = 12: must be less than or equal to 9"),
         (

@@ -1,3 +1,5 @@
+"""Background sites of every kind, against distributions, and tables of them."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -8,12 +10,13 @@ from scipy import stats
 
 from presence_only.common.errors import DataError
 from presence_only.data.records import PresenceRecords
+from presence_only.data.sites import sites_of
 from presence_only.geography.earth import Earth
 from presence_only.geography.rasters import Layers
 from presence_only.occurrences.background import (
     check_kind,
     make_background,
-    read_table,
+    read_background,
     target_group_rows,
     uniform_sphere_sites,
 )
@@ -176,16 +179,16 @@ def test_a_table_gives_all_of_its_sites(tmp_path, name):
         table.write_parquet(path)
     else:
         table.write_csv(path, separator="\t" if name.endswith("tsv") else ",", line_terminator="\r\n", include_bom=True)
-    sites, groups, weeks = read_table(path, ("birds", "plants"))
-    assert sites.tolist() == [[-10.0, 10.0], [180.0, -20.5], [-7.25, 0.0]]
-    assert groups == ("birds", "", "plants")
-    assert weeks.tolist() == [1, 48, 5]
+    sites = read_background(path, ("birds", "plants"))
+    assert sites.select("longitude", "latitude").rows() == [(-10.0, 10.0), (180.0, -20.5), (-7.25, 0.0)]
+    assert sites["group"].to_list() == ["birds", "", "plants"]
+    assert sites["week"].to_list() == [1, 48, 5]
 
     records, earth = make_records(covariates=True), Earth.load()
     background = make_background(str(path), 1, np.random.default_rng(0), records=records, earth=earth)
     assert background.kind == "given"
     assert background.week_K is None
-    assert_array_equal(background.covariates_KC, earth.sample(sites))
+    assert_array_equal(background.covariates_KC, earth.sample(sites_of(sites)))
     dated = replace(records, week_N=np.array([9, 9, 9]))
     assert make_background(str(path), 1, np.random.default_rng(0), records=dated, earth=earth).week_K.tolist() == [
         1,
@@ -226,7 +229,7 @@ def test_a_wrong_table_is_one_sentence(tmp_path, text, sentence):
     path = tmp_path / "sites.csv"
     path.write_text(text)
     with pytest.raises(DataError) as error:
-        read_table(path, ("a",))
+        read_background(path, ("a",))
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -234,7 +237,7 @@ def test_a_wrong_table_is_one_sentence(tmp_path, text, sentence):
 def test_a_table_that_is_missing_or_off_the_globe(tmp_path):
     path = tmp_path / "sites.csv"
     with pytest.raises(DataError, match="there is no such file"):
-        read_table(tmp_path / "none.csv", ("a",))
+        read_background(tmp_path / "none.csv", ("a",))
     path.write_text("longitude,latitude\n1,95\n")
     with pytest.raises(DataError, match="background site 0 has latitude 95"):
         make_background(str(path), 1, np.random.default_rng(0), records=make_records(covariates=False))

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from presence_only.common.errors import DataError
-from presence_only.occurrences.darwin_core import metafile_of, read_folder, read_metafile, read_zip
-from presence_only.occurrences.packed import Archive
-from presence_only.occurrences.tables import Columns
+from presence_only.occurrences.darwin_core import metafile_of, read_folder, read_zip
+from presence_only.occurrences.table_reading import Columns
+from presence_only.occurrences.unpacking import Archive
 
 TERMS = "http://rs.tdwg.org/dwc/terms/"
 WANTED = Columns(required=("decimalLatitude", "species"), optional=("basisOfRecord", "occurrenceStatus", "class"))
@@ -128,77 +128,68 @@ class TestArchives:
         assert rows(path) == [{"decimalLatitude": "2", "species": "Pica pica"}]
 
 
-class TestBadArchives:
-    def test_entities(self, tmp_path):
-        bomb = "".join(f'<!ENTITY a{i + 1} "{f"&a{i};" * 10}">' for i in range(12))
-        text = metafile(FIELDS, before=f'<!DOCTYPE archive [<!ENTITY a0 "x">{bomb}]>').replace(
-            "occurrence.txt", "&a12;"
+ENTITIES = "".join(f'<!ENTITY a{i + 1} "{f"&a{i};" * 10}">' for i in range(12))
+OUTSIDE = ("../../etc/passwd", "/etc/passwd", "http://example.org/a.txt", "", "C:/a")
+DOCTYPE = "/meta.xml: declares a document type (<!DOCTYPE archive>), which a metafile never needs"
+# A metafile, and the whole sentence about it, behind the path of its archive.
+BAD_METAFILES = {
+    "a million entities": (
+        metafile(FIELDS, before=f'<!DOCTYPE archive [<!ENTITY a0 "x">{ENTITIES}]>').replace("occurrence.txt", "&a12;"),
+        DOCTYPE,
+    ),
+    "a file from outside": (
+        metafile(FIELDS, before='<!DOCTYPE archive [<!ENTITY x SYSTEM "file:///etc/passwd">]>'),
+        DOCTYPE,
+    ),
+    **{
+        f"core at {location!r}": (
+            metafile(FIELDS, locations=(location,)),
+            f"/meta.xml: its core lies at {location!r}; it must lie inside the archive",
         )
-        path = archive(tmp_path / "a.zip", text, {"occurrence.txt": OCCURRENCES})
-        assert failure(path) == (
-            "/meta.xml: declares a document type (<!DOCTYPE archive>), which a metafile never needs"
-        )
+        for location in OUTSIDE
+    },
+    "core that is not there": (
+        metafile(FIELDS, locations=("other.txt",)),
+        ": meta.xml names 'other.txt', which is not in the archive",
+    ),
+    "no XML": ("<archive><core>", "/meta.xml: is not XML (no element found: line 1, column 15)"),
+    "no core": ("<archive/>", "/meta.xml: has no <core>; it is not the metafile of a Darwin Core Archive"),
+    "no location": (
+        metafile(FIELDS, locations=()),
+        "/meta.xml: its core names no file; a <location> is missing",
+    ),
+    "core of taxa": (
+        metafile(FIELDS, row_type="Taxon"),
+        ": its core is of Taxon rows; it must be of Occurrence rows, as in the downloads of gbif.org",
+    ),
+    "a term that is missing": (
+        metafile(f'<field index="1" term="{TERMS}verbatimLatitude"/><field index="2" term="x/species"/>'),
+        "/occurrence.txt: no column 'decimalLatitude'; it has 'verbatimLatitude', which look alike: rename them",
+    ),
+    "index beyond the fields": (
+        metafile(FIELDS.replace('"3"', '"9"')),
+        "/occurrence.txt: 'decimalLatitude' should be field 10, but rows have 4",
+    ),
+    "index that is no number": (
+        metafile(FIELDS.replace('"3"', '"-1"')),
+        "/meta.xml: field 'decimalLatitude' has the index '-1'; it must be 0, 1, 2, ...",
+    ),
+    "long separator": (
+        metafile(FIELDS, 'fieldsTerminatedBy="||"'),
+        "/meta.xml: fields end with '||' and are in '\"'; both must be one character",
+    ),
+    "encoding": (metafile(FIELDS, 'encoding="klingon"'), "/meta.xml: unknown encoding 'klingon'"),
+    "header lines": (
+        metafile(FIELDS, 'ignoreHeaderLines="one"'),
+        "/meta.xml: ignoreHeaderLines is 'one'; it must be a number",
+    ),
+    "huge": (
+        " " * (4 * 2**20 + 1),
+        "/meta.xml: has more than 4,194,304 bytes; a metafile is a page or two",
+    ),
+}
 
-    def test_a_file_from_outside(self, tmp_path):
-        before = '<!DOCTYPE archive [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
-        path = archive(tmp_path / "a.zip", metafile(FIELDS, before=before), {})
-        assert "declares a document type" in failure(path)
 
-    @pytest.mark.parametrize("location", ["../../etc/passwd", "/etc/passwd", "http://example.org/a.txt", "", "C:/a"])
-    def test_locations_outside(self, tmp_path, location):
-        path = archive(tmp_path / "a.zip", metafile(FIELDS, locations=(location,)), {})
-        assert failure(path) == f"/meta.xml: its core lies at {location!r}; it must lie inside the archive"
-
-    def test_location_that_is_not_there(self, tmp_path):
-        path = archive(tmp_path / "a.zip", metafile(FIELDS), {})
-        assert failure(path) == ": meta.xml names 'occurrence.txt', which is not in the archive"
-
-    def test_no_xml(self, tmp_path):
-        path = archive(tmp_path / "a.zip", "<archive><core>", {})
-        assert failure(path).startswith("/meta.xml: is not XML (no element found")
-
-    def test_no_core(self, tmp_path):
-        path = archive(tmp_path / "a.zip", "<archive/>", {})
-        assert failure(path) == "/meta.xml: has no <core>; it is not the metafile of a Darwin Core Archive"
-
-    def test_no_location(self, tmp_path):
-        path = archive(tmp_path / "a.zip", metafile(FIELDS, locations=()), {})
-        assert failure(path) == "/meta.xml: its core names no file; a <location> is missing"
-
-    def test_core_of_taxa(self, tmp_path):
-        path = archive(tmp_path / "a.zip", metafile(FIELDS, row_type="Taxon"), {"occurrence.txt": OCCURRENCES})
-        assert failure(path) == (
-            ": its core is of Taxon rows; it must be of Occurrence rows, as in the downloads of gbif.org"
-        )
-
-    def test_term_that_is_missing(self, tmp_path):
-        fields = f'<field index="1" term="{TERMS}verbatimLatitude"/><field index="2" term="x/species"/>'
-        path = archive(tmp_path / "a.zip", metafile(fields), {"occurrence.txt": OCCURRENCES})
-        assert failure(path) == (
-            "/occurrence.txt: no column 'decimalLatitude'; it has 'verbatimLatitude', which look alike: rename them"
-        )
-
-    def test_index_beyond_the_fields(self, tmp_path):
-        path = archive(tmp_path / "a.zip", metafile(FIELDS.replace('"3"', '"9"')), {"occurrence.txt": OCCURRENCES})
-        assert failure(path) == "/occurrence.txt: 'decimalLatitude' should be field 10, but rows have 4"
-
-    @pytest.mark.parametrize(
-        ("attributes", "sentence"),
-        [
-            ('fieldsTerminatedBy="||"', "fields end with '||' and are in '\"'; both must be one character"),
-            ('encoding="klingon"', "unknown encoding 'klingon'"),
-            ('ignoreHeaderLines="one"', "ignoreHeaderLines is 'one'; it must be a number"),
-        ],
-    )
-    def test_attributes(self, attributes, sentence):
-        with pytest.raises(DataError) as error:
-            read_metafile(metafile(FIELDS, attributes).encode(), "meta.xml")
-        assert str(error.value) == f"meta.xml: {sentence}"
-
-    def test_index_that_is_no_number(self):
-        with pytest.raises(DataError, match=r"^m: field 'decimalLatitude' has the index '-1'; it must be 0, 1, 2"):
-            read_metafile(metafile(FIELDS.replace('"3"', '"-1"')).encode(), "m")
-
-    def test_huge_metafile(self):
-        with pytest.raises(DataError, match="a metafile is a page or two"):
-            read_metafile(b" " * (4 * 2**20 + 1), "m")
+@pytest.mark.parametrize(("text", "sentence"), BAD_METAFILES.values(), ids=BAD_METAFILES)
+def test_a_bad_metafile_is_one_sentence(tmp_path, text, sentence):
+    assert failure(archive(tmp_path / "a.zip", text, {"occurrence.txt": OCCURRENCES})) == sentence

@@ -1,3 +1,5 @@
+"""Held-out areas against plain loops, and the surveys made of their records."""
+
 import json
 from itertools import pairwise
 
@@ -8,7 +10,7 @@ from numpy.testing import assert_array_equal
 
 from presence_only.common.errors import DataError
 from presence_only.common.settings import SettingsError
-from presence_only.occurrences.checklists import Rows, record_rows
+from presence_only.geography.rasters import Layers, open_environment
 from presence_only.occurrences.held_out_area import (
     EvaluationSettings,
     blocks_of,
@@ -19,6 +21,7 @@ from presence_only.occurrences.held_out_area import (
     within_box,
     within_rings,
 )
+from presence_only.occurrences.records import RecordTable
 
 
 def sphere_sites(n, seed=0):
@@ -131,58 +134,73 @@ def test_a_polygon_may_cross_180_degrees():
     assert_array_equal(within_rings(sites, [ring - [360, 0]]), expected)
 
 
-GROUPS = ("bird", "bird", "plant", "plant", "fungus")
+SPECIES, GROUPS = tuple("abcde"), ("bird", "bird", "plant", "plant", "fungus")
+
+
+def surveyed(sites, species, asked=range(5), n=100, seed=0, weeks=None):
+    """The survey of records that are given by the index of their species."""
+    sites, weeks = np.array(sites, dtype=float), None if weeks is None else np.array(weeks)
+    held = RecordTable.of(sites, np.array(species), SPECIES, GROUPS, weeks).table
+    names, groups = (tuple(of[s] for s in asked) for of in (SPECIES, GROUPS))
+    return held_out_survey(held, names, groups, n, np.random.default_rng(seed), environment=Layers(()))
 
 
 def test_the_survey_says_present_absent_or_not_surveyed():
     # Species 1 and 4 have no training record; group fungus is not asked about.
-    sites = np.array([[1.0, 0.0], [1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [4.0, 0.0], [4.0, 0.0], [2.0, 0.0]])
-    rows = record_rows(sites, np.array([0, 2, 1, 3, 4, 0, 1]))
-    survey = held_out_survey(rows, GROUPS, np.array([0, 2, 3]), 100, np.random.default_rng(0))
+    sites = [[1, 0], [1, 0], [2, 0], [3, 0], [4, 0], [4, 0], [2, 0]]
+    survey, counts = surveyed(sites, [0, 2, 1, 3, 4, 0, 1], asked=[0, 2, 3])
+    assert survey.species == ("a", "c", "d")
     assert_array_equal(survey.sites_M2, [[1, 0], [2, 0], [3, 0], [4, 0]])
-    assert_array_equal(survey.truth_MS, [[1, 1, 0], [0, -1, -1], [-1, 0, 1], [1, -1, -1]])
-    assert survey.truth_MS.dtype == np.int8
+    assert_array_equal(survey.truth.matrix(), [[1, 1, 0], [0, -1, -1], [-1, 0, 1], [1, -1, -1]])
     assert survey.week_M is None
-    assert survey.found == 4
+    assert counts == {"evaluation_sites_found": 4, "species_never_absent": 0}
 
 
-def test_the_survey_of_checklists_and_weeks():
-    rows = Rows(
-        sites_N2=np.array([[1.0, 0.0], [1.0, 0.0], [2.0, 0.0]]),
-        row_P=np.array([0, 0, 1, 2]),
-        species_P=np.array([0, 2, 1, 3]),
-        week_N=np.array([5, 30, 5]),
-    )
-    survey = held_out_survey(rows, GROUPS, np.arange(4), 100, np.random.default_rng(0))
+def test_the_survey_of_weeks():
+    survey, _ = surveyed([[1, 0], [1, 0], [1, 0], [2, 0]], [0, 2, 1, 3], asked=range(4), weeks=[5, 5, 30, 5])
     assert_array_equal(survey.week_M, [5, 30, 5])
-    assert_array_equal(survey.truth_MS, [[1, 0, 1, 0], [0, 1, -1, -1], [-1, -1, 0, 1]])
+    assert_array_equal(survey.truth.matrix(), [[1, 0, 1, 0], [0, 1, -1, -1], [-1, -1, 0, 1]])
 
 
 def test_the_survey_draws_its_sites_alike():
-    sites = np.column_stack([np.arange(40.0), np.zeros(40)])
-    rows = record_rows(sites, np.arange(40) % 4)
-    drawn = np.zeros(40)
+    sites, drawn = np.column_stack([np.arange(40.0), np.zeros(40)]), np.zeros(40)
     for seed in range(300):
-        survey = held_out_survey(rows, GROUPS, np.arange(4), 20, np.random.default_rng(seed))
-        assert survey.truth_MS.shape == (20, 4)
-        assert survey.found == 40
-        drawn[survey.sites_M2[:, 0].astype(int)] += 1
-        for (longitude, _), truth in zip(survey.sites_M2, survey.truth_MS, strict=True):
-            assert truth[int(longitude) % 4] == 1
+        survey, counts = surveyed(sites, np.arange(40) % 4, asked=range(4), n=20, seed=seed)
+        assert survey.truth.shape == (20, 4)
+        assert counts["evaluation_sites_found"] == 40
+        site_M = survey.sites_M2[:, 0].astype(int)
+        drawn[site_M] += 1
+        assert (survey.truth.matrix()[np.arange(20), site_M % 4] == 1).all()
     assert drawn.sum() == 6000
     assert 110 < drawn.min() <= drawn.max() < 190
 
 
 def test_a_species_that_is_never_absent_is_not_surveyed():
     sites = np.column_stack([np.arange(4.0), np.zeros(4)])
-    survey = held_out_survey(
-        record_rows(sites, np.array([0, 1, 4, 4])), GROUPS, np.arange(5), 9, np.random.default_rng(0)
-    )
-    assert survey.never_absent == 1
-    assert_array_equal(survey.truth_MS[:, 4], [-1, -1, -1, -1])
-    assert_array_equal(survey.truth_MS[:2, :2], [[1, 0], [0, 1]])
+    survey, counts = surveyed(sites, [0, 1, 4, 4])
+    assert counts["species_never_absent"] == 1
+    truth_MS = survey.truth.matrix()
+    assert_array_equal(truth_MS[:, 4], [-1, -1, -1, -1])
+    assert_array_equal(truth_MS[:2, :2], [[1, 0], [0, 1]])
     with pytest.raises(DataError, match="no species is present at one held-out site and absent from another"):
-        held_out_survey(record_rows(sites, np.array([4, 4, 4, 4])), GROUPS, np.arange(5), 9, np.random.default_rng(0))
+        surveyed(sites, [4, 4, 4, 4])
+
+
+def test_a_site_where_a_layer_is_undefined_is_left_out(tmp_path):
+    path = tmp_path / "layers.npz"
+    layer = np.array([[[1.0, 2.0, np.nan, np.nan, np.nan, np.nan]]])
+    np.savez(path, names=["soil"], layers=layer, bounds=[0, -1, 6, 1])
+    held = RecordTable.of(np.array([[0.5, 0.0], [1.5, 0.0], [5.5, 0.0]]), np.array([0, 1, 0]), SPECIES, GROUPS).table
+    arguments = held, SPECIES[:2], GROUPS[:2], 9, np.random.default_rng(0)
+    survey, counts = held_out_survey(*arguments, environment=open_environment(str(path)), drop_undefined=True)
+    assert_array_equal(survey.covariates_MC, [[1.0], [2.0]])
+    assert_array_equal(survey.truth.matrix(), [[1, 0], [0, 1]])
+    assert counts["evaluation_sites_undefined"] == 1
+    nowhere = held_out_survey(*arguments, environment=open_environment(str(path)))[0].covariates_MC
+    assert np.isnan(nowhere[2, 0])
+    np.savez(path, names=["soil"], layers=np.full((1, 1, 6), np.nan), bounds=[0, -1, 6, 1])
+    with pytest.raises(DataError, match="sea: drop leaves no site to evaluate"):
+        held_out_survey(*arguments, environment=open_environment(str(path)), drop_undefined=True)
 
 
 @pytest.mark.parametrize(
@@ -227,4 +245,4 @@ def test_areas_that_cannot_be_held_out_are_refused(tmp_path):
         path.write_text(text)
         refused(sentence, kind="region", polygon=str(path))
     with pytest.raises(DataError, match="no record of the held-out area is of a taxon group that has training"):
-        held_out_survey(record_rows(sites, np.array([4, 4, 4])), GROUPS, np.arange(4), 9, np.random.default_rng(0))
+        surveyed(sites, [4, 4, 4], asked=range(4))

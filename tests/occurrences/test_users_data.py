@@ -17,7 +17,7 @@ from presence_only.data.training import TrainingData
 from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.evaluation.metrics import evaluate
 from presence_only.losses.registry import parse_variant
-from presence_only.model.encoder import load_model
+from presence_only.model.files import load_model, save_model
 from presence_only.model.settings import EncoderSettings
 from presence_only.pipeline.generate import funnel
 from presence_only.study.params import Params
@@ -70,25 +70,30 @@ def folder(tmp_path_factory):
     return folder
 
 
-def score(folder, tmp_path, *, epochs=1, **changes):
-    """The whole way; returns the training data, the survey and the scores."""
+def built(folder, **changes):
+    """The data set of the file."""
     raw = {
         "kind": "gbif",
         "path": str(folder / "occurrence.csv"),
         "background_sites": 200,
         "evaluation": BLOCKS,
-        "coordinates": "local",
     }
-    dataset = build_dataset(parse_dataset(raw | changes, "datasets.mine"))
+    return build_dataset(parse_dataset(raw | changes, "datasets.mine"))
+
+
+def score(folder, tmp_path, *, epochs=1, input="coordinates", **changes):
+    """The whole way; returns the data set and the scores."""
+    dataset = built(folder, **changes)
     dataset.training.save(tmp_path / "training")
     dataset.save_survey(tmp_path / "survey")
     data, survey = TrainingData.load(tmp_path / "training"), Survey.load(tmp_path / "survey")
     training = TrainingSettings(epochs=epochs, batch_size=64, background_batch_size=64, schedule="constant")
     loss = parse_variant({"loss": "an_full", "pos_lambda": 4.0}, "variants.an_full")
-    model, _ = fit(data, loss, EncoderSettings(width=16, depth=1, dropout=0.0), training, 0)
-    model.save(tmp_path / "encoder.pt")
+    encoder = EncoderSettings(input=input, coordinates="local", width=16, depth=1, dropout=0.0)
+    model, _ = fit(data, loss, encoder, training, 0)
+    save_model(model, tmp_path / "encoder.pt")
     model = load_model(tmp_path / "encoder.pt")
-    result = evaluate(model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M), survey.truth_MS)
+    result = evaluate(model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M), survey.truth)
     return dataset, result.summary
 
 
@@ -100,36 +105,56 @@ def test_records_and_checklists_with_and_without_weeks(folder, tmp_path, rows, w
     assert (len(records.row_P) > records.n_rows) == (rows == "checklists")
     assert (records.week_N is not None) == weeks
     assert 0 < summary["species_map"] <= 1
+    assert summary["n_sites"] == len(dataset.survey.sites_M2)
     assert dataset.filters[0] == ("read", 900)
     assert dataset.filters[-1][1] == len(records.row_P)
 
 
 @pytest.mark.parametrize("background", ["uniform", "land", "range", "target_group", "table"])
-def test_every_background(folder, tmp_path, background):
+def test_every_background(folder, background):
     kind = str(folder / "sites.csv") if background == "table" else background
-    dataset, summary = score(folder, tmp_path, background=kind, weeks=True)
-    assert dataset.training.background.kind == ("given" if background == "table" else background)
-    assert 0 < summary["species_map"] <= 1
+    training = built(folder, background=kind, weeks=True).training
+    records, sites = training.records, training.background
+    assert sites.kind == ("given" if background == "table" else background)
+    assert set(sites.week_K) <= set(records.week_N)
+    if background == "table":
+        given = pl.read_csv(folder / "sites.csv").rows()
+        assert {tuple(site) for site in sites.sites_K2} < set(given)
+    else:
+        assert len(sites.sites_K2) == 200
+    near = (np.abs(sites.sites_K2 - [12.5, 50.0]) <= [12.5, 10.5]).all(axis=1)
+    assert near.all() == (background in ("range", "target_group", "table"))
 
 
 @pytest.mark.parametrize("name", EVALUATIONS)
-def test_every_evaluation(folder, tmp_path, name, monkeypatch):
+def test_every_evaluation(folder, name, monkeypatch):
     monkeypatch.chdir(folder)
-    dataset, summary = score(folder, tmp_path, evaluation=EVALUATIONS[name])
-    trained = {tuple(site) for site in dataset.training.records.sites_N2}
-    assert not trained & {tuple(site) for site in dataset.survey.sites_M2}
-    assert dataset.facts["held_out_records"] + len(dataset.training.records.row_P) == 900
-    assert 0 < summary["species_map"] <= 1
+    dataset = built(folder, evaluation=EVALUATIONS[name])
+    trained, surveyed = dataset.training.records.sites_N2, dataset.survey.sites_M2
+    assert not {tuple(site) for site in trained} & {tuple(site) for site in surveyed}
+    assert dataset.facts["held_out_records"] + len(trained) == 900
+    if name in ("box", "polygon"):
+        inside = [(np.abs(sites - [12.0, 46.0]) <= 4.0).all(axis=1) for sites in (trained, surveyed)]
+        assert not inside[0].any()
+        assert inside[1].all()
+    else:
+        assert 250 < dataset.facts["held_out_records"] < 350
 
 
 @pytest.mark.parametrize("sea", ["keep", "drop", "nearest"])
-def test_layers_of_ones_own(folder, tmp_path, sea):
-    layers = {"input": "both", "environment": str(folder / "layers.npz"), "sea": sea}
-    dataset, summary = score(folder, tmp_path, background="uniform", **layers)
+def test_layers_of_ones_own(folder, sea):
+    layers = {"environment": str(folder / "layers.npz"), "sea": sea}
+    dataset = built(folder, background="uniform", background_sites=2000, **layers)
     assert dataset.training.records.covariate_names == ("mildness (degrees)",)
+    # The layer is the latitude, on the records' part of the Earth.
+    for sites, covariates in (
+        (dataset.training.records.sites_N2, dataset.training.records.covariates_NC),
+        (dataset.survey.sites_M2, dataset.survey.covariates_MC),
+    ):
+        np.testing.assert_allclose(covariates[:, 0], sites[:, 1], atol=0.6)
     unknown = np.isnan(dataset.training.background.covariates_KC)
     assert unknown.any() == (sea != "drop")
-    assert 0 < summary["species_map"] <= 1
+    assert len(unknown) + dataset.facts.get("background_sites_undefined", 0) == 2000
 
 
 def test_what_is_learned_holds_in_blocks_that_training_never_saw(folder, tmp_path):
@@ -205,7 +230,7 @@ def test_the_map_of_the_page_is_drawn(folder, tmp_path, monkeypatch):
     dataset, _ = score(folder, tmp_path)
     monkeypatch.chdir(tmp_path)
     dataset.training.save(DatasetFiles("everything").training)
-    load_model(tmp_path / "encoder.pt").save(CellFiles("everything", "an_full").encoder(0))
+    save_model(load_model(tmp_path / "encoder.pt"), CellFiles("everything", "an_full").encoder(0))
     plt.switch_backend("Agg")
     drawn = {}
     exec(snippet, drawn)

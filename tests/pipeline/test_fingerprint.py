@@ -16,7 +16,7 @@ import presence_only
 from presence_only.losses.registry import LOSSES
 from presence_only.pipeline import code
 from presence_only.pipeline.fingerprint import Fingerprints
-from presence_only.training import loss_computation as heads
+from presence_only.training import loss_computation
 
 PACKAGE = Path(presence_only.__file__).parent
 
@@ -231,6 +231,55 @@ def test_a_script_counts_with_all_that_it_uses(toy, tmp_path):
     assert of_script() != before
 
 
+BESIDE = {
+    "draw": "import shapes\nfrom colours import red\n\nprint(red(), shapes.circle())\n",
+    "colours": "from toy.entries import first\n\ndef red():\n    return first()\n\ndef blue():\n    return 5\n",
+    "shapes": "def circle():\n    from colours import red\n    return red()\n",
+    "unused": "def nothing():\n    return 0\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "counts"),
+    [
+        ("draw.py", "circle())", "circle(), 1)", True),
+        ("colours.py", "return first()", "return first() + 1", True),
+        ("colours.py", "return 5", "return 6", False),
+        ("colours.py", "def red", "# A comment.\ndef red", False),
+        ("colours.py", "def blue", "print(1)\ndef blue", True),
+        ("shapes.py", "return red()", "return red() * 2", True),
+        ("unused.py", "return 0", "return 1", False),
+        ("toy/entries.py", "return 1", "return 3", True),
+        ("toy/entries.py", "return 2", "return 3", False),
+    ],
+)
+def test_modules_beside_a_script_count_by_what_it_uses_of_them(toy, tmp_path, file, old, new, counts):
+    for name, text in BESIDE.items():
+        (tmp_path / f"{name}.py").write_text(text)
+
+    def of_script():
+        prints = Fingerprints(toy)
+        return prints.of(prints.add_script(tmp_path / "draw.py"))
+
+    before = of_script()
+    replace(tmp_path, file, old, new)
+    assert (of_script() != before) is counts
+
+
+def test_what_lies_beside_a_script_and_cannot_be_followed_is_refused(toy, tmp_path):
+    script = tmp_path / "draw.py"
+    for text, sentence in (
+        ("from colours import *\n", r"imports \* from colours: must name what it uses"),
+        ("import paints\n", r"imports the package 'paints' beside it: must be a module"),
+    ):
+        (tmp_path / "colours.py").write_text("RED = 1\n")
+        (tmp_path / "paints").mkdir(exist_ok=True)
+        (tmp_path / "paints/__init__.py").write_text("")
+        script.write_text(text)
+        with pytest.raises(ValueError, match=sentence):
+            Fingerprints(toy).add_script(script)
+
+
 # The package itself.
 OF_PACKAGE = Fingerprints(PACKAGE)
 
@@ -350,7 +399,11 @@ VARIANTS = [
     {"loss": "full_weighted", "penalty": "focal"},
     {"loss": "assume_negative", "neg_samples": 3, "spatial": "batch", "label_smoothing": 0.1},
     {"loss": "maxent", "members": [{}, {"loss": "bce", "encoder": {"kind": "additive", "expansion": "hinge"}}]},
-    *({"loss": name, "training": {"head": "sampled", "sampled_species": 3}} for name in ("bce", "focal", "an_full")),
+    {"loss": "bce", "encoder": {"input": "both", "coordinates": "local", "expansion": "rank"}},
+    *(
+        {"loss": name, "training": {"loss_computation": "sampled", "sampled_species": 3}}
+        for name in ("bce", "focal", "an_full")
+    ),
 ]
 
 
@@ -360,7 +413,7 @@ def generated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("generated")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        YAML().dump(settings({"loss": "bce"}, datasets__virtual__input="both"), folder / "params.yaml")
+        YAML().dump(settings({"loss": "bce"}), folder / "params.yaml")
         patch.setattr(sys, "argv", ["generate", "--dataset", "virtual"])
         import_module("presence_only.pipeline.generate").main()
     return folder
@@ -368,12 +421,13 @@ def generated(tmp_path_factory):
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: "-".join(str(x) for x in v.values())[:40])
 def test_no_training_runs_code_outside_of_its_fingerprint(variant, run, generated, tmp_path, monkeypatch):
-    monkeypatch.setattr(heads, "FUSED_PAYS", 1)
+    monkeypatch.setattr(loss_computation, "CHUNKS_PAY_FROM", 1)
     shutil.copytree(generated / "data", tmp_path / "data")
     called = run(settings(variant), "train", "--dataset", "virtual", "--variant", "it")
     assert ("presence_only.training.fit", "fit") in called
     # The check of params.yaml as a whole ends a stage or lets it be.
-    assert missed("train", called, code._training(variant)) <= {("presence_only.datasets.virtual", "DatasetSettings")}
+    checks = {("presence_only.datasets.virtual", "DatasetSettings")}
+    assert missed("train", called, code._training(variant, {})) <= checks
 
 
 def unwatched(function):
@@ -402,7 +456,7 @@ def test_no_other_stage_runs_code_outside_of_its_fingerprint(run, monkeypatch):
         ("presence_only.datasets.virtual", "DatasetSettings"),
         ("presence_only.losses.pointwise", "AslSettings"),
         ("presence_only.losses.sinr", "AnFullSettings"),
-        ("presence_only.losses.variant", "PenaltySettings"),
+        ("presence_only.losses.base", "PenaltySettings"),
     }
     called = run(raw, "generate", "--dataset", "virtual")
     assert ("presence_only.datasets.virtual", "build") in called
@@ -411,6 +465,11 @@ def test_no_other_stage_runs_code_outside_of_its_fingerprint(run, monkeypatch):
         run(raw, "train", *arguments)
     for stage in ("evaluate", "compare", "figures"):
         for arguments in cells if stage == "evaluate" else [()]:
-            assert missed(stage, run(raw, stage, *arguments), code.NONE) <= checks
-    choice = {code.DATASETS: ["virtual"], code.LOSSES: ["an_full", "asl"]}
+            assert missed(stage, run(raw, stage, *arguments), code.NONE | {code.EXPANSIONS: ["none"]}) <= checks
+    choice = {
+        code.DATASETS: ["virtual"],
+        code.LOSSES: ["an_full", "asl"],
+        code.PENALTIES: ["bce"],
+        code.EXPANSIONS: ["none"],
+    }
     assert not missed("report", run(raw, "report"), choice)

@@ -42,13 +42,14 @@ def test_repro_makes_the_comparison(project):
     for file in (
         "results/report.html",
         "results/figures/species_map_virtual.png",
-        "results/figures/records_virtual.png",
+        "results/more_figures/records_virtual.png",
     ):
         assert (project.folder / file).stat().st_size > 1000
     assert project.current_cells() == CELLS
     (parent,) = project.folder.glob("mlartifacts/tiny/*/artifacts/report.html")
     assert parent.read_bytes() == (project.folder / "results/report.html").read_bytes()
     assert (parent.parent / "figures/species_map_virtual.png").exists()
+    assert (parent.parent / "more_figures/records_virtual.png").exists()
 
 
 def test_show_prints_the_table_and_where_things_are(project):
@@ -58,7 +59,7 @@ def test_show_prints_the_table_and_where_things_are(project):
 
 
 def test_the_figures_as_a_page_of_dvc(project, tmp_path):
-    project.run("dvc", "plots", "show", "results/figures", "-o", str(tmp_path / "page"))
+    project.run("dvc", "plots", "show", "results/figures", "results/more_figures", "-o", str(tmp_path / "page"))
     page = (tmp_path / "page/index.html").read_text()
     assert page.count("<img") == 5
     # Without the template DVC's page asks a server elsewhere for its scripts.
@@ -225,7 +226,7 @@ def test_dvc_reruns_what_an_edit_can_change_and_no_more(project, kinds, expected
     The report draws the curves of penalties and writes every setting down, so that it follows losses and data sets.
     test_code_edits.py has the kinds that are not here.
     """
-    assert len(NOTHING) == 4
+    assert len(NOTHING) == 6
     for kind in kinds:
         make_edit(project.folder / "src/presence_only", kind)
     assert project.repro() == expected

@@ -1,6 +1,5 @@
 """Range maps and lists of species from a trained run: the numbers, the files and the answers to wrong questions."""
 
-import importlib
 import re
 import sys
 from pathlib import Path
@@ -13,8 +12,9 @@ from ruamel.yaml import YAML
 from support import tiny
 
 from presence_only.common.errors import DataError
-from presence_only.datasets import KINDS, build_dataset, covariate_source, parse_dataset
+from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.geography.earth import Earth
+from presence_only.model.files import save_model
 from presence_only.model.range_map import Grid, MapError, suitability
 from presence_only.pipeline import predict
 from presence_only.reporting.figures import range_figure
@@ -27,7 +27,7 @@ from presence_only.training.fit import fit
 def study(request, tmp_path_factory):
     """A trained cell of two seeds in a folder of its own."""
     folder = tmp_path_factory.mktemp(request.param)
-    raw = tiny.params(datasets__virtual__input=request.param)
+    raw = tiny.params(encoder__input=request.param)
     YAML(typ="safe").dump(raw, folder / "params.yaml")
     params = Params.parse(raw)
     data = build_dataset(parse_dataset(raw["datasets"]["virtual"], "")).training
@@ -35,7 +35,7 @@ def study(request, tmp_path_factory):
     variant = params.variant("an_full")
     for seed in (0, 1):
         model, _ = fit(data, variant.loss, variant.encoder, variant.training, seed)
-        model.save(folder / CellFiles("virtual", "an_full").encoder(seed))
+        save_model(model, folder / CellFiles("virtual", "an_full").encoder(seed))
     return folder, data
 
 
@@ -71,7 +71,7 @@ def test_the_table_of_a_map_is_the_mean_sigmoid_over_seeds(study, monkeypatch, t
     sites = table.select("longitude", "latitude").to_numpy()
     covariates = Earth.load().sample(sites)
     p = np.mean([1 / (1 + np.exp(-m.predict(sites, covariates)[:, 3].astype(float))) for m in models], axis=0)
-    if models[0].features.input == "covariates":
+    if models[0].reads_covariates:
         p[np.isnan(covariates[:, -1])] = np.nan  # at sea
         assert np.isnan(p).sum() == table["suitability"].null_count() > 0
     np.testing.assert_allclose(table["suitability"].cast(float).to_numpy(), p, atol=2e-6)
@@ -257,8 +257,7 @@ def test_the_sea_is_unknown_to_a_run_that_reads_the_environment(study):
     folder, _ = study
     trained = predict.load_run(folder / "runs/virtual/an_full")
     scores = suitability(trained.models, np.array([[-30.0, 30.0], [2.0, 47.0]]), trained.sample, slice(None), None)
-    reads_environment = trained.models[0].features.input == "covariates"
-    assert np.isnan(scores[0]).all() == reads_environment
+    assert np.isnan(scores[0]).all() == trained.models[0].reads_covariates
     assert np.isfinite(scores[1]).all()
 
 
@@ -276,15 +275,25 @@ def test_an_impossible_grid_is_refused(edges, sentence):
         Grid(*edges)
 
 
-@pytest.mark.parametrize("kind", ["virtual", "gbif", "inaturalist", "sinr"])
-def test_every_kind_whose_environment_is_known_everywhere_can_be_mapped(kind):
-    assert callable(importlib.import_module(KINDS[kind]).covariate_source)
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"kind": "virtual"},
+        {"kind": "gbif", "path": "x", "environment": "earth"},
+        {"kind": "inaturalist", "root": "x", "environment": "earth"},
+        {"kind": "sinr", "root": "x", "environment": "earth"},
+    ],
+    ids=lambda raw: raw["kind"],
+)
+def test_every_kind_whose_environment_is_known_everywhere_can_be_mapped(raw):
+    sites = np.array([[8.0, 47.0], [-60.0, -10.0]])
+    np.testing.assert_array_equal(parse_dataset(raw, "").covariate_source()(sites), Earth.load().sample(sites))
 
 
 def test_a_kind_with_covariates_at_its_own_sites_says_so():
     settings = parse_dataset({"kind": "nceas", "root": "x", "region": "SA"}, "")
     with pytest.raises(DataError, match="a data set of kind 'nceas' has covariates at its own sites only"):
-        covariate_source(settings)
+        settings.covariate_source()
 
 
 @pytest.mark.parametrize("content", [b"", b"junk\n", "cut off"])

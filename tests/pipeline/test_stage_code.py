@@ -1,6 +1,7 @@
 """The stage that writes what every other stage depends on."""
 
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ from support import tiny
 from presence_only.common.errors import SettingsError
 from presence_only.common.registry import resolve
 from presence_only.losses.registry import LOSSES
+from presence_only.model.settings import EncoderSettings
 from presence_only.pipeline import code
+from presence_only.pipeline.fingerprint import Fingerprints
 
 ROOT = Path(__file__).parents[2]
 new_study = runpy.run_path(str(ROOT / "tools/new_study.py"))
@@ -59,11 +62,59 @@ def test_a_loss_has_one_entry_whatever_its_parameters_and_a_blend_that_of_all_me
     assert len({train[name] for name in ("bce", "asl", "an_full", "blend")}) == 4
 
 
+def test_what_the_encoder_reads_is_no_setting_of_the_data():
+    """Another input trains and evaluates again, and generates nothing."""
+    fingerprints = Fingerprints(code.PACKAGE)
+    before = code.of_study(fingerprints, tiny.params())
+    for change in (
+        {"encoder__input": "both"},
+        {"variants__bce": {"loss": "bce", "encoder": {"input": "both", "coordinates": "local"}}},
+    ):
+        after = code.of_study(fingerprints, tiny.params(**change))
+        assert after["code"] == before["code"]
+        assert after["settings"] != before["settings"]
+        assert after["settings"]["datasets"] == before["settings"]["datasets"]
+    stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+    for stage, reads in (("train", True), ("generate", False)):
+        for group in ("encoder", "variants"):
+            assert (f"settings.{group}" in str(stages[stage]["params"])) == reads
+
+
+def test_an_expansion_counts_where_it_is_trained_with(tmp_path):
+    variants = {
+        "none": {"loss": "bce"},
+        "rank": {"loss": "bce", "encoder": {"expansion": "rank"}},
+        "blend": {"loss": "bce", "members": [{}, {"encoder": {"expansion": "rank"}}]},
+    }
+    package = tmp_path / code.PACKAGE.name
+    shutil.copytree(code.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def entries():
+        """As the stage makes those of training; the package is read anew."""
+        fingerprints, stage = Fingerprints(package), "presence_only.pipeline.train"
+        return {name: fingerprints.of(stage, code._training(variants[name], {})) for name in variants}
+
+    before = entries()
+    table, ranks = package / "model/settings.py", package / "model/ranks.py"
+    line = '"bands": "presence_only.model.bands:Bands",'
+    table.write_text(table.read_text().replace("EXPANSIONS = {", "EXPANSIONS = {\n    " + line, 1))
+    (package / "model/bands.py").write_text((package / "model/hinges.py").read_text().replace("Hinges", "Bands"))
+    assert line in table.read_text()
+    assert entries() == before
+    ranks.write_text(ranks.read_text().replace("QUANTILES = 1001", "QUANTILES = 501"))
+    after = entries()
+    assert {name for name in after if after[name] != before[name]} == {"rank", "blend"}
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_variant_that_names_no_penalty_is_covered_by_the_one_that_its_loss_takes(loss):
     """The stage reads no defaults: with another default than this the fingerprint would look at the wrong penalty."""
     field = resolve(LOSSES[loss]).model_fields.get("penalty")
-    assert code._training({"loss": loss})[code.PENALTIES] == ["bce" if field is None else field.default]
+    assert code._training({"loss": loss}, {})[code.PENALTIES] == ["bce" if field is None else field.default]
+
+
+def test_an_encoder_that_names_no_expansion_is_covered_by_the_one_that_it_takes():
+    assert code._training({"loss": "bce"}, {})[code.EXPANSIONS] == [EncoderSettings().expansion]
 
 
 def test_scripts_have_entries_of_their_own(tmp_path, monkeypatch):
@@ -86,6 +137,15 @@ def test_scripts_have_entries_of_their_own(tmp_path, monkeypatch):
         ({"datasets__virtual": {"kind": "virtul"}}, r"unknown dataset kind 'virtul' in datasets\.virtual"),
         ({"study__variants": ["bce", "nothing"]}, r"study\.variants names 'nothing', which variants does not define"),
         ({"study": {"name": "x"}}, r"missing key 'study\.datasets'"),
+        (
+            {"encoder": {"expansion": "ranks"}},
+            r"encoder\.expansion = 'ranks': must be one of 'hinge', 'none' or 'rank'",
+        ),
+        ({"encoder": [1]}, r"encoder = \[1\]: must be a mapping of settings"),
+        (
+            {"variants__bce": {"loss": "bce", "encoder": {"expansion": [1]}}},
+            r"variants\.bce\.encoder\.expansion = \[1\]",
+        ),
         ({"variants__bce": {"like": "nothing"}}, r"variants\.bce\.like = 'nothing': must be one of bce, an_full"),
     ],
 )

@@ -24,7 +24,7 @@ from presence_only.pipeline import mlflow_mirror as tracking
 from presence_only.pipeline import publish
 from presence_only.pipeline.mlflow_mirror import RunRecord, StoreError
 from presence_only.study.params import load_params
-from presence_only.study.paths import COMPARISON, FIGURES, PAIRS, REPORT, CellFiles, DatasetFiles
+from presence_only.study.paths import COMPARISON, FIGURES, MORE_FIGURES, PAIRS, REPORT, CellFiles, DatasetFiles
 
 EARLIER = RunRecord("virtual/bce/0", "seed", "bce", "f", {}, started=900.0, finished=1_000.0)
 LATER = RunRecord("virtual/bce/1", "seed", "bce", "f", {}, started=950.0, finished=4_000_000_000.0)
@@ -89,7 +89,8 @@ def published(tmp_path, made_once, monkeypatch):
 def report_on_it():
     """Write what the comparison and the report add."""
     FIGURES.mkdir(parents=True)
-    for path in (REPORT, COMPARISON, PAIRS, FIGURES / "map.png", FIGURES / "auc.svg"):
+    MORE_FIGURES.mkdir()
+    for path in (REPORT, COMPARISON, PAIRS, FIGURES / "map.png", MORE_FIGURES / "auc.svg"):
         path.write_text(path.name)
 
 
@@ -103,7 +104,10 @@ def shown(project):
     client, (report,) = search(project, 'tags.current = "true" and tags.kind = "study" and tags.study = "tiny"')
     assert report.info.run_name == "report"
     artifacts = [
-        a.path for part in ("", "figures") for a in client.list_artifacts(report.info.run_id, part) if not a.is_dir
+        a.path
+        for part in ("", "figures", "more_figures")
+        for a in client.list_artifacts(report.info.run_id, part)
+        if not a.is_dir
     ]
     _, (variant,) = search(project, 'tags.current = "true" and tags.kind = "variant"')
     _, seeds = search(project, f'tags.current = "true" and tags.mlflow.parentRunId = "{variant.info.run_id}"')
@@ -111,7 +115,7 @@ def shown(project):
 
 
 RUNS = ["virtual/bce/0", "virtual/bce/1"]
-FILES = ["comparison.csv", "pairs.csv", "report.html", "figures/auc.svg", "figures/map.png"]
+FILES = ["comparison.csv", "pairs.csv", "report.html", "figures/map.png", "more_figures/auc.svg"]
 
 
 def test_a_study_is_published_with_what_is_there_and_again_when_there_is_more(folder, monkeypatch, capsys):
@@ -273,7 +277,7 @@ def test_whatever_changes_there_is_one_current_run_of_every_cell_again(published
     assert "nothing to log; the 4 current runs" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("path", [REPORT, COMPARISON, PAIRS, FIGURES / "map.png"])
+@pytest.mark.parametrize("path", [REPORT, COMPARISON, PAIRS, FIGURES / "map.png", MORE_FIGURES / "auc.svg"])
 def test_the_report_is_another_run_where_any_of_its_files_is(folder, path):
     report_on_it()
     params = load_params()
@@ -291,8 +295,8 @@ def test_the_report_names_what_the_study_compares_and_spans_its_runs(folder):
     assert (record.cell, record.artifacts, record.started, record.finished) == ("", [], 899.0, LATER.finished)
     report_on_it()
     record = publish.study_record(load_params(), [EARLIER], {})
-    assert set(record.artifacts) == {REPORT, COMPARISON, PAIRS, FIGURES}
-    assert record.finished == max(path.stat().st_mtime for path in (REPORT, COMPARISON, PAIRS, FIGURES))
+    assert set(record.artifacts) == {REPORT, COMPARISON, PAIRS, FIGURES, MORE_FIGURES}
+    assert record.finished == max(path.stat().st_mtime for path in record.artifacts)
 
 
 @pytest.mark.parametrize("n", [10, 600, 5000])

@@ -13,19 +13,17 @@ from support import tiny
 from presence_only.common.atomic_files import read_json, write_json
 from presence_only.common.errors import DataError, TrainingError
 from presence_only.common.settings import SettingsError
-from presence_only.data.truth import ListedTruth
+from presence_only.data.truth import SurveyTruth
 from presence_only.evaluation import metrics
 from presence_only.evaluation.survey import evaluate_survey
-from presence_only.model.encoder import RangeModel, load_model
-from presence_only.model.features import Features
-from presence_only.model.settings import EncoderSettings
+from presence_only.model.files import load_model, save_model
 from presence_only.pipeline import compare, evaluate, figures, show
 from presence_only.pipeline.command import run_stage
 from presence_only.pipeline.evaluate import score_further, summarise
 from presence_only.pipeline.generate import explain, funnel
 from presence_only.pipeline.generate import summarise as summarise_dataset
 from presence_only.statistics import comparison
-from presence_only.study.paths import COMPARISON, FIGURES, CellFiles, DatasetFiles
+from presence_only.study.paths import COMPARISON, FIGURES, MORE_FIGURES, CellFiles, DatasetFiles
 from presence_only.study.results import MissingResultsError, StudyResults
 
 
@@ -104,18 +102,18 @@ def further_study(folder, monkeypatch):
     monkeypatch.chdir(folder)
     YAML().dump(tiny.params(study__variants=["bce"]), folder / "params.yaml")
     dataset = tiny.dataset(species=5)
-    listed = ListedTruth.of_presences(50, 2, {0: np.arange(20), 1: np.arange(10, 40)})
-    iucn = replace(dataset.survey, species=("species_4", "species_1"), truth_MS=listed)
+    listed = SurveyTruth.of_presences(50, 2, {0: np.arange(20), 1: np.arange(10, 40)})
+    iucn = replace(dataset.survey, species=("species_4", "species_1"), truth=listed)
     replace(dataset, further={"iucn": iucn}).save_survey(DatasetFiles("virtual").survey)
     dataset.training.save(DatasetFiles("virtual").training)
     cell = CellFiles("virtual", "bce")
-    model = RangeModel(Features("both", "sphere", 2).fit(dataset.training), 5, EncoderSettings(width=8, depth=1))
+    model = tiny.model(dataset)
     # A process that used polars must not fork; the stages' own have not.
     monkeypatch.setattr(evaluate, "run_side_by_side", one_after_the_other)
     for seed in (0, 1):
         with torch.no_grad():
             model.species_head.weight += 0.3
-        model.save(cell.encoder(seed))
+        save_model(model, cell.encoder(seed))
         write_json(cell.history(seed), {"loss": [0.5, 0.25]})
     return dataset, cell
 
@@ -140,8 +138,10 @@ def test_further_evaluations_go_from_the_data_set_to_the_comparison(tmp_path, mo
 
     table.write_csv(COMPARISON)
     figures.main()
-    drawn = {path.name for path in FIGURES.iterdir()}
-    assert {"species_map_virtual.png", "iucn_species_map_virtual.png", "records_virtual.png"} <= drawn
+    assert [path.name for path in FIGURES.iterdir()] == ["species_map_virtual.png"]
+    metrics = ("auc_roc", "sample_map", *(f"iucn_{metric}" for metric in ("auc_roc", "sample_map", "species_map")))
+    more = {f"{name}_virtual.png" for name in (*metrics, "records", "training_loss")}
+    assert {path.name for path in MORE_FIGURES.iterdir()} == more
 
 
 def test_the_evaluation_keeps_mean_scores_records_curves_and_the_ensemble(tmp_path, monkeypatch):
@@ -155,7 +155,7 @@ def test_the_evaluation_keeps_mean_scores_records_curves_and_the_ensemble(tmp_pa
     np.testing.assert_allclose(species["mean_score"].to_numpy(), expected, atol=1e-6)
     counts = dataset.training.records.records_per_species()
     np.testing.assert_array_equal(species["n_records"].to_numpy(), np.tile(counts, 2))
-    mean = metrics.evaluate(np.mean(logits, axis=0), survey.truth_MS)
+    mean = metrics.evaluate(np.mean(logits, axis=0), survey.truth)
     kept = read_json(cell.metrics)["ensemble"]
     assert kept == pytest.approx({name: mean.summary[name] for name in metrics.METRICS}, abs=1e-6)
     curves = pl.read_parquet(cell.curves)
@@ -189,20 +189,20 @@ def test_the_funnel_and_what_to_know_are_printed_and_written_only_where_there_ar
 
 def test_a_survey_of_lists_is_summed_up_like_its_matrix():
     dataset = tiny.dataset(species=5)
-    truth_MS = dataset.survey.truth_MS
+    truth_MS = dataset.survey.truth.matrix()
     truth_MS[:, 3] = -1
     presences = {s: np.flatnonzero(truth_MS[:, s] == 1) for s in (0, 1, 2, 4)}
-    listed = replace(dataset.survey, truth_MS=ListedTruth.of_presences(50, 5, presences))
+    listed = replace(dataset.survey, truth=SurveyTruth.of_presences(50, 5, presences))
     assert summarise_dataset(replace(dataset, survey=listed)) == summarise_dataset(dataset)
 
 
 def test_species_that_were_surveyed_nowhere_are_undefined_and_change_no_other():
     dataset = tiny.dataset(species=5)
     survey = dataset.survey
-    truth_MS = survey.truth_MS.copy()
+    truth_MS = survey.truth.matrix().copy()
     truth_MS[:, [0, 3]] = -1
-    model = RangeModel(Features("both", "sphere", 2).fit(dataset.training), 5, EncoderSettings(width=8, depth=1)).eval()
-    some = evaluate_survey(model, replace(survey, truth_MS=truth_MS), survey.species)
+    model = tiny.model(dataset)
+    some = evaluate_survey(model, replace(survey, truth=SurveyTruth.of_matrix(truth_MS)), survey.species)
     whole = metrics.evaluate(model.predict(survey.sites_M2, survey.covariates_MC), truth_MS)
     assert some.summary == pytest.approx(whole.summary, rel=1e-6)
     assert list(some.per_species) == list(whole.per_species)
@@ -213,8 +213,8 @@ def test_species_that_were_surveyed_nowhere_are_undefined_and_change_no_other():
 
 def test_a_data_set_is_summed_up():
     dataset = tiny.dataset(rows=50, species=5, per_row=2)
-    dataset.survey.truth_MS[:10] = -1
-    dataset.survey.truth_MS[:, 0] = 0
+    dataset.survey.truth.matrix()[:10] = -1
+    dataset.survey.truth.matrix()[:, 0] = 0
     summary = summarise_dataset(dataset)
     assert (summary["species"], summary["rows"], summary["records"]) == (5, 50, 100)
     assert summary["records_per_species_max"] == np.bincount(dataset.training.records.species_P).max()

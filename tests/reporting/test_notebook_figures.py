@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import torch
 
-from presence_only.losses.elementwise import Asymmetric, CrossEntropy, Focal
+from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal
 from presence_only.losses.theory import expected_score
 from presence_only.reporting.figures import learning as learning_figures
 from presence_only.reporting.figures import losses as loss_figures

@@ -12,8 +12,8 @@ from presence_only.reporting.figures.report import (
     short,
 )
 from presence_only.reporting.figures.svg import inline_svg, plain
-from presence_only.statistics import compare_pairs
-from presence_only.statistics.power import Components, detectable
+from presence_only.statistics.differences import compare_pairs
+from presence_only.statistics.power import plan_study
 from presence_only.statistics.ranking import Ranking
 
 NAMES = ("_hidden", HOSTILE, "b")
@@ -81,12 +81,14 @@ def test_breakdown_lines_and_classes():
 
 
 def test_power_curves_fall_to_what_is_detectable():
-    parts = Components(2e-5, 0.002, 0.01)
-    figure = power_figure(parts, 4, 100, 0.005)
-    first = figure.axes[0].get_lines()[0]
-    assert first.get_label() == "100 species"
-    assert first.get_ydata()[1] == pytest.approx(100 * detectable(parts, 4, 100))
-    assert (np.diff(first.get_ydata()) < 0).all()
+    given = values()
+    plan = plan_study(given, "_hidden", "b", 0.005)
+    axes = power_figure(plan).axes[0]
+    assert [line.get_label() for line in axes.get_lines()][:2] == ["30 species", "120 species"]
+    for line, smallest in zip(axes.get_lines(), plan.detectable.values(), strict=False):
+        assert line.get_xdata().tolist() == list(plan.seeds)
+        assert line.get_ydata() == pytest.approx(100 * np.array(smallest))
+    assert axes.get_lines()[-1].get_ydata()[0] == 0.5
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.0123456, "0.0123"), (12.0, "12"), (1234.5, "1,234")])

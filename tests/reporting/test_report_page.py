@@ -6,10 +6,11 @@ from html.parser import HTMLParser
 import numpy as np
 import polars as pl
 import pytest
-from support.report_study import HOSTILE, PIXEL, VARIANTS, dataset, full_page, study
+from support.report_study import HOSTILE, PIXEL, VARIANTS, dataset, draw_nothing, full_page, study
 
+from presence_only.evaluation.metrics import METRICS
 from presence_only.reporting.report.page import render_page
-from presence_only.statistics import compare_pairs
+from presence_only.statistics.differences import compare_pairs
 
 
 class Reader(HTMLParser):
@@ -59,8 +60,8 @@ def test_links_and_ids_agree(page):
 def test_every_figure_has_a_text(page):
     reader = Reader(page)
     svgs, images = reader.all("svg"), reader.all("img")
-    # Ranking 4, maps, classes 4, curves 2, power, learning 2; the bare one: ranking 4, classes 3, power; losses.
-    assert len(svgs) == 14 + 8 + 1
+    # Ranking 4, maps, classes 4, curves 2, power, learning 2; losses.
+    assert len(svgs) == 14 + 1
     assert all(len(a["aria-label"]) > 20 and a["role"] == "img" for a in svgs)
     (image,) = images
     assert image["alt"].startswith("Map of the training records")
@@ -85,15 +86,19 @@ def test_numbers_are_those_of_the_table(page):
     assert "Every comparison with the best" in text
 
 
-def test_what_was_not_measured_is_left_out():
-    html = render_page(study(dataset(full=False)))
-    text = "".join(Reader(html).text)
+def test_what_was_not_measured_is_left_out(monkeypatch):
+    draw_nothing(monkeypatch)
+    reader = Reader(render_page(study(dataset(full=False))))
+    text = "".join(reader.text)
+    # Ranking 4, classes 3, power; losses.
+    assert len(reader.all("svg")) == 8 + 1
     for heading in ("Range maps", "Precision, recall", "Cost", "By observer effort"):
         assert heading not in text
     assert "By prevalence" in text
 
 
-def test_one_variant_and_one_seed():
+def test_one_variant_and_one_seed(monkeypatch):
+    draw_nothing(monkeypatch)
     one = " ".join("".join(Reader(render_page(study(dataset(variants=("a",), seeds=1, full=False)))).text).split())
     assert "A single variant: there is nothing to compare." in one
     assert "What this study can tell apart" not in one
@@ -103,7 +108,33 @@ def test_one_variant_and_one_seed():
     assert "What this study can tell apart" not in two
 
 
-def test_undefined_metrics_are_dashes_and_equal_variants_are_no_error():
+def test_two_data_sets_have_a_section_and_a_verdict_each(monkeypatch):
+    draw_nothing(monkeypatch)
+    reader = Reader(render_page(study(dataset("here", VARIANTS), dataset("there", VARIANTS, full=False))))
+    text = " ".join("".join(reader.text).split())
+    for name in ("here", "there"):
+        assert f"{name}. {VARIANTS[-1]} is significantly above every other variant" in text
+    assert {a["id"] for a in reader.all("section")} >= {"s1", "s2"}
+
+
+def test_every_metric_has_a_column_and_its_meaning(monkeypatch):
+    draw_nothing(monkeypatch)
+    given = study(dataset())
+    html = render_page(given)
+    head = re.findall(r"<th>(.*?)</th>", html.split("ranking table")[1].split("</thead>")[0])
+    assert head == [
+        *("variant", "mAP", "95 % interval", "minus the best<br>(points, 95 % interval)", "difference", "sd of seeds"),
+        *("AUC-ROC", "sample mAP"),
+    ]
+    rows = {(r["variant"], r["metric"]): f"{r['mean']:.4f}" for r in given.table.iter_rows(named=True)}
+    first = html.split("<tbody>")[1].split("</tr>")[0]
+    assert re.findall(r"<td>([\d.]+)</td>", first)[-2:] == [rows["c", "auc_roc"], rows["c", "sample_map"]]
+    for metric in METRICS.values():
+        assert f"<dt>{metric.title}</dt><dd>{metric.meaning}</dd>" in html
+
+
+def test_undefined_metrics_are_dashes_and_equal_variants_are_no_error(monkeypatch):
+    draw_nothing(monkeypatch)
     own = dataset(variants=("a", "b"), full=False)
     nothing = replace(own, ap={v: np.full_like(ap, np.nan) for v, ap in own.ap.items()}, pairs=())
     text = "".join(Reader(render_page(study(nothing))).text)
@@ -114,8 +145,9 @@ def test_undefined_metrics_are_dashes_and_equal_variants_are_no_error():
     assert "its difference from b is not significant" in render_page(study(same))
 
 
-def test_a_pair_is_significant_where_the_table_of_pairs_says_so():
+def test_a_pair_is_significant_where_the_table_of_pairs_says_so(monkeypatch):
     """The page has no test of its own: it says of a pair what the row says."""
+    draw_nothing(monkeypatch)
     own = dataset(variants=("a", "b", "c"), full=False)
     for significant in (True, False):
         pairs = [replace(pair, significant=significant) for pair in own.pairs]
@@ -125,7 +157,8 @@ def test_a_pair_is_significant_where_the_table_of_pairs_says_so():
         assert ("c is significantly above every other variant" in text) is significant
 
 
-def test_the_same_twice():
+def test_the_same_twice(monkeypatch):
+    draw_nothing(monkeypatch)
     first, second = (render_page(study(dataset(variants=("a",), full=False))) for _ in range(2))
     assert first == second
 

@@ -166,17 +166,6 @@ class TestCompare:
         assert not other["low"].equals(first["low"])
         np.testing.assert_array_equal(values_VS, before)
 
-    def test_wrong_input(self):
-        good = cell(np.zeros((1, 2)))
-        with pytest.raises(ValueError, match=r"^there are no cells to compare"):
-            compare([])
-        with pytest.raises(ValueError, match=r"^an_full on virtual is given twice"):
-            compare([good, good])
-        with pytest.raises(ValueError, match=r"^resamples = 0: must be at least 1"):
-            compare([good], resamples=0)
-        with pytest.raises(ValueError, match=r"^seed = -1: must be at least 0"):
-            compare([good], seed=-1)
-
 
 class TestPerSeed:
     def further(self, values_V, **counts):
@@ -207,12 +196,6 @@ class TestPerSeed:
         assert row(counted, metric="species_map")["n_sites"] == 77
         assert row(counted, metric="sample_map")["n_sites"] == 1
 
-    def test_wrong_input(self):
-        with pytest.raises(ValueError, match=r"geo_gain has shape \(3,\); 2 seeds expected"):
-            replace(cell(np.zeros((2, 3))), per_seed={"geo_gain": np.zeros(3)})
-        with pytest.raises(ValueError, match="species_map is given twice"):
-            replace(cell(np.zeros((2, 3))), per_seed={"species_map": np.zeros(2)})
-
 
 def test_many_species_are_resampled_in_little_memory():
     values_VS = np.random.default_rng(14).random((4, 50_000))
@@ -233,16 +216,33 @@ def test_parts_of_a_block_draw_the_same(monkeypatch):
     assert (parts["low"], parts["high"]) == pytest.approx((whole["low"], whole["high"]), rel=1e-12)
 
 
-class TestCellResult:
-    def test_wrong_input(self):
-        with pytest.raises(ValueError, match=r"species_map has shape \(2, 3\); 1 seeds x 3 species expected"):
-            cell(np.zeros((2, 3)), seeds=(0,))
-        with pytest.raises(ValueError, match=r"has seeds \(4, 4\): at least one is needed and none twice"):
-            cell(np.zeros((2, 3)), seeds=(4, 4))
-        with pytest.raises(ValueError, match="sample_map is given twice"):
-            cell(np.zeros((2, 3)), sites_VM=np.zeros((2, 3)), metric="sample_map")
-        with pytest.raises(ValueError, match="has no metric 'mAP'; known: species_map, sample_map"):
-            cell(np.zeros((2, 3))).values("mAP")
+TWO = np.zeros((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (
+            lambda: cell(TWO, seeds=(0,)),
+            r".*: species_map has shape \(2, 3\); 1 seeds x 3 species expected",
+        ),
+        (
+            lambda: cell(TWO, seeds=(4, 4)),
+            r".* has seeds \(4, 4\): at least one is needed and none twice",
+        ),
+        (lambda: cell(TWO, sites_VM=TWO, metric="sample_map"), "an_full on virtual: sample_map is given twice"),
+        (lambda: replace(cell(TWO), per_seed={"species_map": np.zeros(2)}), "an_full on virtual: species_map is given"),
+        (lambda: replace(cell(TWO), per_seed={"gain": np.zeros(3)}), r".*: gain has shape \(3,\); 2 seeds expected"),
+        (lambda: cell(TWO).values("mAP"), "an_full on virtual has no metric 'mAP'; known: species_map, sample_map"),
+        (lambda: compare([]), "there are no cells to compare; at least one is needed"),
+        (lambda: compare([cell(TWO), cell(TWO)]), "an_full on virtual is given twice; every cell must be given once"),
+        (lambda: compare([cell(TWO)], resamples=0), "resamples = 0: must be at least 1"),
+        (lambda: compare([cell(TWO)], seed=-1), "seed = -1: must be at least 0"),
+    ],
+)
+def test_wrong_input_is_one_sentence(asked, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        asked()
 
 
 def test_the_table_survives_csv(tmp_path):

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from presence_only.statistics.paired import crossed_test
-from presence_only.statistics.power import Components, components, detectable, power, seeds_needed, units_needed
+from presence_only.statistics.power import (
+    Components,
+    components,
+    detectable,
+    plan_study,
+    power,
+    seeds_needed,
+    units_needed,
+)
 
 
 def draw(parts, n_seeds, n_units, mean, rng):
@@ -76,15 +84,50 @@ def test_without_variance_every_difference_is_found():
     assert detectable(none, 2, 2) == 0.0
 
 
-def test_wrong_input():
-    parts = Components(0.1, 0.1, 0.1)
-    with pytest.raises(ValueError, match="seeds = -1: a variance must be at least 0"):
-        Components(-1, 0.0, 0.0)
-    with pytest.raises(ValueError, match="1 seeds x 3 units: variance components need"):
-        components(np.zeros((1, 3)))
-    with pytest.raises(ValueError, match="1 seeds x 5 units: power needs"):
-        power(parts, 1, 5, 0.1)
-    with pytest.raises(ValueError, match="alpha = 0: must lie"):
-        power(parts, 2, 5, 0.1, alpha=0)
-    with pytest.raises(ValueError, match=r"wanted = 0.01: must lie between alpha = 0.05 and 1"):
-        detectable(parts, 2, 5, wanted=0.01)
+def test_the_plan_of_a_study_is_made_of_its_parts():
+    rng = np.random.default_rng(2)
+    base = rng.random((3, 40))
+    values = {"a": base + draw(Components(0, 0.002, 0.004), 3, 40, 0.02, rng), "b": base, "c": base * 0.5}
+    values["c"][1, 7] = np.nan
+    plan = plan_study(values, "a", "b", 0.005)
+    # A species that one variant has no value of is left out for all.
+    parts = components(np.delete(values["a"] - values["b"], 7, axis=1))
+    assert (plan.n_seeds, plan.n_units, plan.parts) == (3, 39, parts)
+    of_mean = {"seeds": parts.seeds / 3, "units": parts.units / 39, "rest": parts.rest / (3 * 39)}
+    assert plan.error == pytest.approx(sum(of_mean.values()) ** 0.5)
+    assert plan.shares == pytest.approx({name: part / plan.error**2 for name, part in of_mean.items()})
+    assert list(plan.units_needed) == [3, 4, 8, 16, 32]
+    for n_seeds, n_units in plan.units_needed.items():
+        assert power(parts, n_seeds, n_units, 0.005) >= 0.8 > power(parts, n_seeds, n_units - 1, 0.005)
+    assert list(plan.detectable) == [39, 156, 624, 3900]
+    for n_units, smallest in plan.detectable.items():
+        assert list(smallest) == sorted(smallest, reverse=True)
+        assert power(parts, plan.seeds[2], n_units, smallest[2]) == pytest.approx(0.8, abs=1e-6)
+    assert plan.detectable_here == plan.detectable[39][0]
+
+
+def test_a_plan_needs_two_seeds_and_a_difference():
+    values = np.random.default_rng(3).random((3, 9))
+    assert plan_study({"a": values[:1], "b": values[:1]}, "a", "b", 0.005) is None
+    same = plan_study({"a": values, "b": values}, "a", "b", 0.005)
+    assert (same.error, set(same.shares.values()), same.detectable_here) == (0, {0}, 0)
+
+
+PARTS = Components(0.1, 0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (lambda: Components(-1, 0.0, 0.0), "seeds = -1: a variance must be at least 0 and finite"),
+        (lambda: Components(0.0, 0.0, float("inf")), "rest = inf: a variance must be at least 0 and finite"),
+        (lambda: components(np.zeros((1, 3))), "1 seeds x 3 units: variance components need at least two of each"),
+        (lambda: power(PARTS, 1, 5, 0.1), "1 seeds x 5 units: power needs at least two of each"),
+        (lambda: detectable(PARTS, 5, 1), "5 seeds x 1 units: power needs at least two of each"),
+        (lambda: power(PARTS, 2, 5, 0.1, alpha=0), "alpha = 0: must lie within 0..1, both excluded"),
+        (lambda: detectable(PARTS, 2, 5, wanted=0.01), "wanted = 0.01: must lie between alpha = 0.05 and 1"),
+    ],
+)
+def test_wrong_input_is_one_sentence(asked, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        asked()

@@ -4,7 +4,8 @@ import pytest
 from support import tiny
 
 from presence_only.common.settings import SettingsError
-from presence_only.study.params import Params, load_params
+from presence_only.study.params import Params, load_params, save_settings
+from presence_only.study.settings import read_yaml
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +37,6 @@ def test_yaml_reads_exponents_as_numbers(tmp_path):
     [
         ({"trainng": {}}, "unknown key 'trainng' in params.yaml; known: datasets, encoder, study, training, variants"),
         ({"variants__bce": {"loss": "bcee"}}, "unknown loss 'bcee' in variants.bce; known: "),
-        ({"variants__an_full": {"loss": "an_full", "lambda": 2}}, "unknown key 'lambda' in variants.an_full; known: "),
         ({"variants__an_full": {"loss": "an_full", "pos_lambda": -1.0}}, "variants.an_full.pos_lambda = -1.0: must be"),
         ({"datasets__virtual__kind": "virtul"}, "unknown dataset kind 'virtul' in datasets.virtual; known: "),
         (
@@ -55,19 +55,15 @@ def test_yaml_reads_exponents_as_numbers(tmp_path):
         ({"training__steps": 5}, "training: must be settings with either epochs or steps, not both: 2 and 5"),
         ({"study__seeds": [0, 2**32]}, "study.seeds.1 = 4294967296: must be less than 4294967296"),
         ({"encoder__dropout": 1.0}, "encoder.dropout = 1.0: must be less than 1"),
-        ({"encoder__habitat_head": True}, "must be settings with environment_head: true"),
         ({"encoder__environment_head": True}, "variants.bce: loss 'bce' with encoder.environment_head = True"),
-        ({"variants__bce": {"loss": "multitask"}}, "must be true for a loss that trains this head"),
-        (
-            {"variants__bce": {"loss": "multitask", "habitat_weight": 0.5, "encoder": {"environment_head": True}}},
-            "loss 'multitask' trains a habitat head; needs encoder.habitat_head: true",
-        ),
         ({"variants__bce": {"loss": "bce", "encoder": {"widht": 2}}}, "unknown key 'widht' in variants.bce.encoder"),
-        ({"variants__bce": {"loss": "bce", "training": 3}}, "variants.bce.training = 3: must be a mapping"),
-        ({"variants__bce": {"loss": "bce", "members": [{}]}}, "variants.bce.members = [{}]: must be a list of two"),
         (
-            {"variants__bce": {"loss": "bce", "members": [{}, {"encoder": {"widht": 2}}]}},
-            "unknown key 'widht' in variants.bce.members[1].encoder",
+            {"datasets__virtual__input": "both"},
+            "datasets.virtual.input = 'both': is a setting of the encoder; write encoder.input",
+        ),
+        (
+            {"datasets__virtual__coordinates": "local"},
+            "datasets.virtual.coordinates = 'local': is a setting of the encoder; write encoder.coordinates",
         ),
     ],
 )
@@ -96,22 +92,22 @@ def test_a_cell_that_the_study_lacks_is_refused():
         params.variant("an_full")
 
 
-def test_a_variant_may_replace_single_settings_of_encoder_and_training():
-    heads = {"environment_head": True}
-    variant = {"loss": "multitask", "encoder": heads, "training": {"epochs": None, "steps": 7}}
-    params = Params.parse(tiny.params(variants__bce=variant))
+def test_variants_take_over_the_studys_encoder_and_training():
+    raw = tiny.params(variants__bce={"loss": "bce", "encoder": {"input": "both"}, "training": {"steps": 7}})
+    params = Params.parse(raw)
     own, other = params.variant("bce"), params.variant("an_full")
-    assert (own.encoder.environment_head, own.encoder.width) == (True, 16)
-    assert (own.training.steps, own.training.batch_size) == (7, 128)
+    assert (own.encoder.input, own.encoder.width, own.training.steps, own.training.batch_size) == ("both", 16, 7, 128)
     assert (other.encoder, other.training) == (params.encoder, params.training)
-    assert not other.encoder.environment_head
 
 
-def test_members_of_a_blend_inherit_the_variant_and_replace_some_of_it():
-    members = [{"encoder": {"width": 4}}, {"loss": "focal", "training": {"learning_rate": 0.5}}]
-    variant = {"loss": "bce", "encoder": {"depth": 3}, "members": members}
-    parsed = Params.parse(tiny.params(variants__bce=variant)).variant("bce")
-    first, second = parsed.members
-    assert (first.loss.loss, first.encoder.width, first.encoder.depth) == ("bce", 4, 3)
-    assert (second.loss.loss, second.encoder.width, second.encoder.depth) == ("focal", 16, 3)
-    assert (first.training.learning_rate, second.training.learning_rate) == (1e-3, 0.5)
+def test_the_file_of_all_settings_holds_every_one_of_what_the_study_names(tmp_path):
+    blend = {"loss": "bce", "members": [{}, {"encoder": {}}]}
+    params = Params.parse(tiny.params(study__variants=["bce"], variants__bce=blend))
+    save_settings(params, tmp_path / "settings.yaml")
+    written = read_yaml(tmp_path / "settings.yaml")
+    assert (set(written), set(written["variants"])) == ({"study", "datasets", "variants"}, {"bce"})
+    for group in (written["variants"]["bce"], *written["variants"]["bce"]["members"]):
+        assert set(group["encoder"]) == set(type(params.encoder).model_fields)
+        assert set(group["training"]) == set(type(params.training).model_fields)
+        assert (group["loss"], group["encoder"]["width"], group["training"]["epochs"]) == ("bce", 16, 2)
+    assert set(written["datasets"]["virtual"]) == set(type(params.dataset("virtual")).model_fields)

@@ -3,11 +3,16 @@
 import copy
 
 import numpy as np
+import torch
 
 from presence_only.data.dataset import Dataset
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
+from presence_only.data.truth import SurveyTruth
+from presence_only.model.encoder import RangeModel
+from presence_only.model.features import Features
+from presence_only.model.settings import EncoderSettings
 
 PARAMS = {
     "study": {"name": "tiny", "datasets": ["virtual"], "variants": ["bce", "an_full"], "seeds": [0, 1]},
@@ -38,7 +43,7 @@ def params(**changes):
     return tree
 
 
-def dataset(*, rows=60, species=5, covariates=2, input="both", seed=0, per_row=1, groups=None):
+def dataset(*, rows=60, species=5, covariates=2, seed=0, per_row=1, groups=None):
     """Records of species that live in bands of latitude, a background and a survey."""
     rng = np.random.default_rng(seed)
     sites = np.stack([rng.uniform(-180, 180, rows), rng.uniform(-90, 90, rows)], axis=1)
@@ -62,5 +67,20 @@ def dataset(*, rows=60, species=5, covariates=2, input="both", seed=0, per_row=1
     survey_sites = np.stack([rng.uniform(-180, 180, 50), rng.uniform(-90, 90, 50)], axis=1)
     survey_band = np.clip(((survey_sites[:, 1] + 90) / 180 * species).astype(int), 0, species - 1)
     truth = (survey_band[:, None] == np.arange(species)).astype(np.int8)
-    survey = Survey(survey_sites, rng.normal(size=(50, covariates)).astype(np.float32), truth, records.species, names)
-    return Dataset(TrainingData(records, background, input=input), survey)
+    survey = Survey(
+        survey_sites,
+        rng.normal(size=(50, covariates)).astype(np.float32),
+        SurveyTruth.of_matrix(truth),
+        records.species,
+        names,
+    )
+    return Dataset(TrainingData(records, background), survey)
+
+
+def model(data, *, seed=0, weeks=False, **encoder):
+    """An untrained encoder of a data set, its features measured, in evaluation mode; it reads all there is."""
+    settings = EncoderSettings(**{"input": "both", "width": 8, "depth": 1} | encoder)
+    records = data.training.records
+    features = Features(settings, len(records.covariate_names), weeks=weeks).fit(data.training)
+    torch.manual_seed(seed)
+    return RangeModel(features, records.n_species).eval()

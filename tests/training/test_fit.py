@@ -1,25 +1,27 @@
-import re
-
 import numpy as np
 import pytest
 import torch
 from support import tiny
+from torch.nn.functional import binary_cross_entropy_with_logits
 
-from presence_only.common.errors import TrainingError
+from presence_only.common.errors import DataError, TrainingError
 from presence_only.common.settings import SettingsError
+from presence_only.common.streams import stream
 from presence_only.evaluation.metrics import evaluate
-from presence_only.losses.batch import TrainingCounts
-from presence_only.losses.fused import is_dense
-from presence_only.losses.registry import build_loss, loss_names, parse_variant
+from presence_only.losses.base import LossSettings, TrainingCounts
+from presence_only.losses.pair_weights import PairWeights
+from presence_only.losses.registry import parse_variant
+from presence_only.losses.sinr import AnFullSettings
 from presence_only.model.settings import EncoderSettings
 from presence_only.training import fit as training
-from presence_only.training import loss_computation as heads
+from presence_only.training import loss_computation
 from presence_only.training.fit import GroupMask, RowBatches, fit
 from presence_only.training.pair_scores import Probe
 from presence_only.training.settings import TrainingSettings
 from presence_only.training.variant import Variant
 
-ENCODER = EncoderSettings(width=16, depth=1, dropout=0.1)
+PLACE = EncoderSettings(width=16, depth=1, dropout=0.1)
+ENCODER = PLACE.model_copy(update={"input": "both"})
 
 
 @pytest.fixture(autouse=True)
@@ -59,12 +61,57 @@ def test_the_callers_random_stream_is_left_alone():
 
 
 def test_training_learns_the_ranges():
-    data = tiny.dataset(rows=400, input="coordinates")
-    model, history = train("an_full", data=data, epochs=60, learning_rate=0.01)
-    result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth_MS)
-    assert result.summary["species_map"] > 0.7
-    assert history.loss[-1] < history.loss[0]
+    data, own = tiny.dataset(rows=400), {"encoder": PLACE, "batch_size": 50, "learning_rate": 0.02}
+    (untrained, _), (model, history) = (train("an_full", data=data, epochs=epochs, **own) for epochs in (1, 40))
+    given, truth = (data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth
+    before, after = (evaluate(m.predict(*given), truth).summary["species_map"] for m in (untrained, model))
+    assert before < 0.75 < 0.9 < after
+    assert history.loss[-1] < 0.8 * history.loss[0]
     assert not model.training
+
+
+def adam_step(weights, slopes, moments, step, rate, decoupled):
+    """Adam with beta2 0.95 as Kingma and Ba (2015) write it, and a decay of 0.1 of either kind; step counts from 1."""
+    for weight, slope, (mean, square) in zip(weights, slopes, moments, strict=True):
+        slope = slope + (0.0 if decoupled else 0.1 * weight)
+        mean += 0.1 * (slope - mean)
+        square += 0.05 * (slope**2 - square)
+        weight *= 1 - (0.1 * rate if decoupled else 0.0)
+        weight -= rate * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.95**step)) + 1e-8)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_steps_are_those_of_a_textbook_loop(name):
+    """One epoch with labels as a matrix, torch's own cross-entropy, and a cosine schedule."""
+    data, encoder = tiny.dataset(rows=50, per_row=2), ENCODER.model_copy(update={"dropout": 0.0})
+    own = {
+        "loss_computation": "all_logits",
+        "optimizer": name,
+        "beta2": 0.95,
+        "weight_decay": 0.1,
+        "schedule": "cosine",
+    }
+    model, _ = train(
+        data=data, encoder=encoder, epochs=None, steps=1, learning_rate=1e-30, loss_computation="all_logits"
+    )
+    fitted, history = train(data=data, encoder=encoder, epochs=1, learning_rate=0.01, **own)
+    records = data.training.records
+    x_NF = model.features(records.sites_N2, records.covariates_NC)
+    labels_NS = torch.zeros(50, 5)
+    labels_NS[torch.from_numpy(records.row_P), torch.from_numpy(records.species_P)] = 1.0
+    weights = [parameter.detach().numpy() for parameter in model.parameters()]
+    moments = [(np.zeros_like(weight), np.zeros_like(weight)) for weight in weights]
+    losses = []
+    for step, (index_B, _, _) in enumerate(RowBatches(records, 16, stream(0, "batches"))):
+        logits_BS = model.species_head(model.encoder(x_NF[index_B]))
+        loss = binary_cross_entropy_with_logits(logits_BS, labels_NS[index_B])
+        slopes = [slope.numpy() for slope in torch.autograd.grad(loss, list(model.parameters()))]
+        adam_step(weights, slopes, moments, step + 1, 0.005 * (1 + np.cos(np.pi * step / 4)), name == "adamw")
+        losses.append(loss.item() * len(index_B))
+    assert len(losses) == 4
+    assert history.loss == pytest.approx([sum(losses) / 50], rel=1e-5)
+    for weight, (key, expected) in zip(fitted.parameters(), model.named_parameters(), strict=True):
+        np.testing.assert_allclose(weight.detach(), expected.detach(), rtol=1e-3, atol=1e-5, err_msg=key)
 
 
 @pytest.mark.parametrize("per_row", [1, 3])
@@ -104,7 +151,7 @@ def test_steps_count_as_asked_and_epochs_report():
     assert [report[2] for report in reports] == history.loss
 
 
-HEADED = (
+DENSE = (
     {"loss": "bce", "pos_weight": True},
     {"loss": "focal", "background_weight": 1.0},
     {"loss": "asl"},
@@ -115,102 +162,109 @@ HEADED = (
 )
 
 
-@pytest.mark.parametrize("variant", HEADED, ids=lambda v: v["loss"])
-def test_plain_and_fused_heads_train_the_same_model(variant):
+@pytest.mark.parametrize("variant", DENSE, ids=lambda v: v["loss"])
+def test_all_logits_and_chunks_train_the_same_model(variant):
     groups = ("bird", "plant", "bird", "plant", "plant")
     data = tiny.dataset(rows=100, per_row=2, groups=groups)
     data.training.background.__dict__["groups_K"] = ("bird", "plant") * 20
-    (plain, before), (fused, after) = (
-        fit(data.training, parse_variant(variant, "v"), ENCODER, settings(head=head), 0) for head in ("plain", "fused")
+    (one, before), (other, after) = (
+        fit(data.training, parse_variant(variant, "v"), ENCODER, settings(loss_computation=how), 0)
+        for how in ("all_logits", "chunks")
     )
     np.testing.assert_allclose(after.loss, before.loss, rtol=1e-5)
-    for name, weight in plain.state_dict().items():
-        torch.testing.assert_close(fused.state_dict()[name], weight, rtol=1e-3, atol=1e-5)
+    for name, weight in one.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], weight, rtol=1e-3, atol=1e-5)
 
 
-def test_the_sampled_head_with_all_species_trains_the_same_model_again():
+def test_all_species_sampled_train_the_same_model_again():
     data = tiny.dataset(rows=100)
-    plain, sampled = (
+    exact, sampled = (
         fit(data.training, parse_variant({"loss": "an_full"}, "v"), ENCODER, settings(**changes), 0)[0]
-        for changes in ({"head": "plain"}, {"head": "sampled", "sampled_species": 5})
+        for changes in ({"loss_computation": "all_logits"}, {"loss_computation": "sampled", "sampled_species": 5})
     )
-    for name, weight in plain.state_dict().items():
+    for name, weight in exact.state_dict().items():
         torch.testing.assert_close(sampled.state_dict()[name], weight, rtol=1e-3, atol=1e-5)
 
 
-def test_the_sampled_head_learns_and_is_fixed_by_its_seed():
-    data = tiny.dataset(rows=400, species=8, input="coordinates")
-    own = {"data": data, "head": "sampled", "sampled_species": 2, "learning_rate": 0.01, "batch_size": 8}
+@pytest.mark.parametrize("how", ["all_logits", "chunks", "sampled"])
+def test_training_follows_an_edit_of_the_weights(how, monkeypatch):
+    """What a loss states is what trains, however it is computed."""
+    own = {"loss_computation": how} | ({"sampled_species": 5} if how == "sampled" else {})
+    before, _ = train("an_full", **own)
+    monkeypatch.setattr(
+        AnFullSettings, "pair_weights", lambda self, counts: PairWeights(self.build_penalty(), 3.0, 0.5, 2.0)
+    )
+    edited, history = train("an_full", **own)
+    assert history.loss_computation == how
+    assert not torch.allclose(edited.species_head.weight, before.species_head.weight, atol=1e-3)
+    same, _ = train("an_full", loss_computation="all_logits")
+    torch.testing.assert_close(edited.species_head.weight, same.species_head.weight, rtol=1e-3, atol=1e-5)
+
+
+def test_training_on_sampled_species_learns_and_is_fixed_by_its_seed():
+    data = tiny.dataset(rows=400, species=8)
+    own = {"data": data, "encoder": PLACE, "sampled_species": 2, "learning_rate": 0.03}
+    own["loss_computation"] = "sampled"
     assert train("an_full", **own)[1].loss == train("an_full", **own)[1].loss
-    model, _ = train("an_full", epochs=15, **own)
-    result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth_MS)
-    assert result.summary["species_map"] > 0.6
+    model, _ = train("an_full", epochs=25, batch_size=40, **own)
+    result = evaluate(model.predict(data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth)
+    assert result.summary["species_map"] > 0.8
 
 
-@pytest.mark.parametrize("head", ["fused", "sampled"])
+@pytest.mark.parametrize("how", ["chunks", "sampled"])
 @pytest.mark.parametrize(
     "variant",
     [{"loss": "maxent"}, {"loss": "an_slds"}, {"loss": "assume_negative", "neg_samples": 2}],
     ids=lambda v: v["loss"],
 )
-def test_a_loss_without_the_form_says_which_losses_have_it(head, variant):
-    wanted = settings(head=head, **({"sampled_species": 2} if head == "sampled" else {}))
-    message = f"training.head = '{head}' with loss '{variant['loss']}': only sums over all pairs"
+def test_a_loss_that_is_not_dense_cannot_be_computed_so(how, variant):
+    wanted = settings(loss_computation=how, **({"sampled_species": 2} if how == "sampled" else {}))
+    message = f"training.loss_computation = '{how}' with loss '{variant['loss']}': needs a dense loss"
     with pytest.raises(TrainingError, match=message):
         fit(tiny.dataset().training, parse_variant(variant, "v"), ENCODER, wanted, 0)
 
 
-def test_the_sentence_names_exactly_the_losses_that_have_the_form():
+def test_the_automatic_computation_is_the_one_that_pays():
     counts = TrainingCounts(10, torch.ones(3, dtype=torch.float64))
-    dense = {
-        name
-        for name in loss_names()
-        if is_dense(
-            build_loss(
-                parse_variant({"loss": name} | ({"neg_samples": 0} if name == "assume_negative" else {}), "v"), counts
-            )
-        )
-    }
-    assert set(re.findall(r"'(\w+)'", heads.DENSE_LOSSES)) - {"none"} == dense
+    bce, full, maxent = (parse_variant({"loss": name}, "v") for name in ("bce", "an_full", "maxent"))
+    cpu, gpu, many = torch.device("cpu"), torch.device("cuda"), bce.sampling_pays_from
+    habitat, few = EncoderSettings(environment_head=True, habitat_head=True), loss_computation.CHUNKS_PAY_FROM
 
+    def chosen(n_species, device=cpu, loss=bce, encoder=ENCODER, **changes):
+        own = settings(**changes)
+        return loss_computation.choose_loss_computation(own, loss, loss.build(counts), encoder, n_species, device)
 
-def test_the_automatic_head_is_the_one_that_pays():
-    counts = TrainingCounts(10, torch.ones(3, dtype=torch.float64))
-    bce, maxent = (build_loss(parse_variant({"loss": name}, "v"), counts) for name in ("bce", "maxent"))
-    cpu, gpu, many = torch.device("cpu"), torch.device("cuda"), heads.SAMPLED_PAYS_OTHERS
-    habitat = EncoderSettings(environment_head=True, habitat_head=True)
-
-    def chosen(n_species, device=cpu, loss=bce, encoder=ENCODER, name="bce", **changes):
-        return heads.choose_head(settings(**changes), loss, name, encoder, n_species, device)
-
-    assert chosen(heads.FUSED_PAYS - 1) == "plain"
-    assert chosen(heads.FUSED_PAYS) == chosen(many - 1) == "fused"
+    assert chosen(few - 1) == "all_logits"
+    assert chosen(few) == chosen(many - 1) == "chunks"
     assert chosen(many) == "sampled"
     # Heavy presences learn from a few species at a time.
-    earlier = heads.SAMPLED_PAYS["an_full"]
-    assert (chosen(earlier - 1, name="an_full"), chosen(earlier, name="an_full")) == ("fused", "sampled")
+    earlier = full.sampling_pays_from
+    assert earlier < many
+    assert (chosen(earlier - 1, loss=full), chosen(earlier, loss=full)) == ("chunks", "sampled")
     # Decay and penalty move every row at every step.
-    assert chosen(many, weight_decay=0.1) == chosen(many, species_l1=0.1) == "fused"
-    assert chosen(many, gpu) == chosen(many, encoder=habitat) == chosen(many, loss=maxent) == "plain"
-    assert chosen(many, head="plain") == "plain"
-    assert chosen(2, gpu, head="fused") == "fused"
+    assert chosen(many, weight_decay=0.1) == chosen(many, species_l1=0.1) == "chunks"
+    assert chosen(many, gpu) == chosen(many, encoder=habitat) == chosen(many, loss=maxent) == "all_logits"
+    assert chosen(many, loss_computation="all_logits") == "all_logits"
+    assert chosen(2, gpu, loss_computation="chunks") == "chunks"
 
 
-def test_the_automatic_sampled_head_draws_the_number_that_was_measured(monkeypatch):
-    monkeypatch.setattr(heads, "FUSED_PAYS", 1)
-    monkeypatch.setattr(heads, "SAMPLED_PAYS_OTHERS", 1)
-    monkeypatch.setattr(heads, "SAMPLED_SPECIES", 2)
+def test_automatic_sampling_draws_the_number_that_was_measured(monkeypatch):
+    monkeypatch.setattr(loss_computation, "CHUNKS_PAY_FROM", 1)
+    monkeypatch.setattr(LossSettings, "sampling_pays_from", 1)
+    monkeypatch.setattr(loss_computation, "SAMPLED_SPECIES", 2)
     data, loss = tiny.dataset().training, parse_variant({"loss": "bce"}, "v")
     model, history = fit(data, loss, ENCODER, settings(epochs=2), 0)
-    same, asked = fit(data, loss, ENCODER, settings(epochs=2, head="sampled", sampled_species=2), 0)
-    assert history.head == asked.head == "sampled"
+    same, asked = fit(data, loss, ENCODER, settings(epochs=2, loss_computation="sampled", sampled_species=2), 0)
+    assert history.loss_computation == asked.loss_computation == "sampled"
     assert torch.equal(model.species_head.weight, same.species_head.weight)
 
 
-@pytest.mark.parametrize("head", ["plain", "fused", "sampled"])
-def test_the_memory_of_squared_gradients_is_that_of_encoder_and_species(head):
+@pytest.mark.parametrize("how", ["all_logits", "chunks", "sampled"])
+def test_the_memory_of_squared_gradients_is_that_of_encoder_and_species(how):
     data, loss = tiny.dataset().training, parse_variant({"loss": "bce"}, "v")
-    models = [fit(data, loss, ENCODER, settings(epochs=2, head=head, beta2=beta2), 0)[0] for beta2 in (0.999, 0.5)]
+    models = [
+        fit(data, loss, ENCODER, settings(epochs=2, loss_computation=how, beta2=beta2), 0)[0] for beta2 in (0.999, 0.5)
+    ]
     for one, other in zip(*(model.parameters() for model in models), strict=True):
         assert not torch.equal(one, other)
 
@@ -218,13 +272,23 @@ def test_the_memory_of_squared_gradients_is_that_of_encoder_and_species(head):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"beta2": 1.0}, "beta2 = 1.0: must be less than 1"),
-        ({"sampled_species": 5}, "head: sampled, as sampled_species is 5"),
-        ({"head": "sampled", "sampled_species": 5, "weight_decay": 0.1}, "species_l1 0 if head is 'sampled'"),
-        ({"head": "quick"}, "head = 'quick': must be one of 'auto', 'plain', 'fused' or 'sampled'"),
+        ({"beta2": 1.0}, "training.beta2 = 1.0: must be less than 1"),
+        ({"sampled_species": 5}, "loss_computation: sampled, as sampled_species is 5"),
+        (
+            {"loss_computation": "sampled", "sampled_species": 5, "weight_decay": 0.1},
+            "species_l1 0 if loss_computation is 'sampled'",
+        ),
+        (
+            {"loss_computation": "quick"},
+            "training.loss_computation = 'quick': must be one of 'auto', 'all_logits', 'chunks' or 'sampled'",
+        ),
+        # The names they had before.
+        ({"head": "auto"}, "training: must be settings with loss_computation: auto in place of the former head: auto"),
+        ({"head": "fused"}, "settings with loss_computation: chunks in place of the former head: fused"),
+        ({"loss_computation": "plain"}, "loss_computation: all_logits in place of the former loss_computation: plain"),
     ],
 )
-def test_settings_of_a_head_that_cannot_be(changes, message):
+def test_settings_that_cannot_be(changes, message):
     with pytest.raises(SettingsError, match=message):
         TrainingSettings.parse({"epochs": 1} | changes, "training")
 
@@ -303,19 +367,33 @@ def test_training_leaves_its_data_unmodified():
 
 
 def test_heads_learn_the_environment_and_the_habitat():
-    data = tiny.dataset(rows=300, input="coordinates")
+    data = tiny.dataset(rows=300)
     records = data.training.records
     records.covariates_NC[:, 0] = records.sites_N2[:, 1] * 10 + 3
     records.covariates_NC[:, 1] = np.nan
     encoder = EncoderSettings(width=32, depth=1, dropout=0.0, environment_head=True, habitat_head=True)
     loss = parse_variant({"loss": "multitask", "env_weight": 1.0, "habitat_weight": 1.0}, "variants.x")
-    model, _ = fit(data.training, loss, encoder, settings(epochs=80, learning_rate=0.01), 0)
+    own = settings(epochs=60, batch_size=50, learning_rate=0.02)
+    model, _ = fit(data.training, loss, encoder, own, 0)
     out = model(model.features(records.sites_N2, records.covariates_NC))
     wanted = model.features.environment(records.covariates_NC)[:, 0]
-    assert (out.environment_BC[:, 0] - wanted).square().mean().item() < 0.1 * wanted.var().item()
+    assert (out.environment_BC[:, 0] - wanted).square().mean().item() < 0.05 * wanted.var().item()
     right = out.habitat_BS.argmax(dim=1).numpy() == records.species_P
-    assert right.mean() > 0.7
+    assert right.mean() > 0.9
     assert model.gate_S.detach().std() > 0
+
+
+@pytest.mark.parametrize(
+    ("own", "sentence"),
+    [
+        ({"input": "both"}, "encoder.input = 'both': the data set has no covariates"),
+        ({"week": "film"}, "encoder.week = 'film': the data set has no weeks"),
+    ],
+)
+def test_an_encoder_that_the_data_cannot_serve_is_one_sentence(own, sentence):
+    encoder = EncoderSettings(width=4, depth=1, **own)
+    with pytest.raises(DataError, match=sentence):
+        train(data=tiny.dataset(covariates=0), encoder=encoder)
 
 
 def test_a_blend_reports_the_epochs_of_all_its_members():
@@ -328,3 +406,16 @@ def test_a_blend_reports_the_epochs_of_all_its_members():
     assert seen == [(1, 3), (2, 3), (3, 3)]
     assert [len(history.loss) for history in histories] == [1, 2]
     assert model.n_hidden == 2
+
+
+def test_members_of_a_blend_are_trained_apart_and_by_the_seed():
+    raw = {"loss": "bce", "members": [{}, {}, {"encoder": {"input": "coordinates"}}]}
+    variant = Variant.parse(raw, "v", ENCODER, settings(epochs=1))
+    one, again, other = (training.fit_variant(tiny.dataset().training, variant, seed)[0] for seed in (0, 0, 1))
+    first, second, third = (member.species_head.weight for member in one.members)
+    assert torch.equal(first, again.members[0].species_head.weight)
+    assert not torch.equal(first, other.members[0].species_head.weight)
+    assert not torch.equal(first, second)
+    assert [member.features.size for member in one.members] == [6, 6, 4]
+    assert third.shape == first.shape
+    assert not one.training

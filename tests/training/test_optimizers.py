@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -37,7 +38,7 @@ def test_a_parameter_without_gradient_stays_and_gradients_are_forgotten():
     moved.grad = torch.ones(2, D)
     optimizer.step(0.1)
     assert torch.equal(still, torch.ones(2, D))
-    torch.testing.assert_close(moved.detach(), torch.full((2, D), 0.9))
+    assert moved.detach().numpy() == pytest.approx(np.full((2, D), 0.9))
     optimizer.zero_grad()
     assert moved.grad is None
 
@@ -63,7 +64,7 @@ def test_row_adam_with_all_rows_is_adam(beta2):
         theirs.grad = gradient
         adam.step()
         rows.step(torch.arange(6), gradient, 0.01)
-    torch.testing.assert_close(mine, theirs.detach(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(mine, theirs.detach(), rtol=1e-5, atol=1e-6)
 
 
 def test_row_adam_leaves_other_rows_and_their_moments_alone():

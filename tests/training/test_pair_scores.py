@@ -3,16 +3,12 @@ import pytest
 import torch
 from support import tiny
 
-from presence_only.model.encoder import RangeModel
-from presence_only.model.features import Features
-from presence_only.model.settings import EncoderSettings
 from presence_only.training.pair_scores import MARGINS, Probe
 
 
 def test_a_probe_equals_a_double_loop_over_pairs():
     data = tiny.dataset(per_row=2)
-    torch.manual_seed(0)
-    model = RangeModel(Features("both", "sphere", 2).fit(data.training), 5, EncoderSettings(width=8, depth=1))
+    model = tiny.model(data)
     with torch.no_grad():
         model.species_head.weight.mul_(5)
     records = data.training.records

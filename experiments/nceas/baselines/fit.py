@@ -1,11 +1,11 @@
-"""Fit one baseline to one region's records, then score it at the survey; run from the study's folder."""
+"""Fit one baseline to one region's records and score it at the survey; run from the study's folder."""
 
 import argparse
 import time
 
+from models import BaselineFiles, fit_baseline, score_species
 from threadpoolctl import threadpool_limits
 
-from presence_only.baselines import BaselineFiles, fit_baseline, score_species
 from presence_only.common.atomic_files import content_hash, write_json, write_whole
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
@@ -14,7 +14,7 @@ from presence_only.study.paths import DatasetFiles
 
 
 def main() -> None:
-    """Write one row a species, and aside the seconds that the fits took."""
+    """Write one row per species, and aside the seconds that the fits took."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("dataset", "method", "background"):
         parser.add_argument(f"--{name}", required=True)

@@ -2,9 +2,8 @@
 
 import argparse
 
-from presence_only.baselines import BaselineFiles
-from presence_only.common.atomic_files import write_whole
-from presence_only.methods import (
+from models import BaselineFiles
+from side_by_side import (
     METHODS_PAIRS,
     METHODS_TABLE,
     METHODS_TEXT,
@@ -15,6 +14,8 @@ from presence_only.methods import (
     read_baseline,
     read_encoder,
 )
+
+from presence_only.common.atomic_files import write_whole
 from presence_only.pipeline.command import run_stage
 from presence_only.study.results import StudyResults
 

@@ -1,4 +1,4 @@
-"""The mistakes that a user can make and mend; a stage reports one as a sentence, without a traceback."""
+"""Errors that a user can mend; a stage reports one as a sentence, without a traceback."""
 
 
 class UserError(Exception):

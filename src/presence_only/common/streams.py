@@ -1,10 +1,19 @@
-"""Named random streams: one seed, and a name for every use of it, so that no two draws share a stream."""
+"""Random generators for numpy and torch by seed and name, so that no two draws share their numbers.
+
+A new name shifts no other stream. Torch is imported by :func:`stream` alone: importing it takes seconds, which whoever
+reads or makes data need not wait for.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 
 def stream_seed(seed: int, name: str) -> int:
@@ -13,6 +22,20 @@ def stream_seed(seed: int, name: str) -> int:
     return int.from_bytes(digest[:8], "little") >> 1
 
 
+def numpy_stream(seed: int, name: str, pinned: Mapping[str, int] | None = None) -> np.random.Generator:
+    """A numpy generator for the stream ``name`` of run ``seed``.
+
+    Args:
+        seed: At least 0.
+        name: What is drawn.
+        pinned: Name to the number that seeded a stream before streams had names; such streams keep their draws.
+    """
+    number = (pinned or {}).get(name)
+    return np.random.default_rng(stream_seed(seed, name) if number is None else [seed, number])
+
+
 def stream(seed: int, name: str) -> torch.Generator:
-    """A CPU generator for the stream ``name`` of run ``seed``."""
+    """A torch generator, on the CPU, for the stream ``name`` of run ``seed``."""
+    import torch
+
     return torch.Generator().manual_seed(stream_seed(seed, name))

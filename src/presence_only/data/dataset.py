@@ -1,4 +1,4 @@
-"""What every data set is made of: presence-only records, background sites and a survey.
+"""Data sets: training data, a survey and further evaluations, and the settings that build one.
 
 Shape legend: N training rows, P positives, K background sites, M survey sites, C covariates, S species.
 A site is longitude, latitude in degrees WGS84, in that order.
@@ -7,12 +7,14 @@ A site is longitude, latitude in degrees WGS84, in that order.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
+from presence_only.common.settings import Settings
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 
@@ -20,7 +22,8 @@ from presence_only.data.training import TrainingData
 class Further(Protocol):
     """Something else that a model is scored by, beside the survey; itself a :class:`Survey`, or of a kind of its own.
 
-    The module ``presence_only.evaluation.tasks.<kind>`` reads what ``save`` wrote, and scores.
+    Attributes:
+        kind: Its name in ``presence_only.evaluation.tasks.TASKS``, whose class reads what ``save`` wrote, and scores.
     """
 
     kind: ClassVar[str]
@@ -81,3 +84,31 @@ class Dataset:
         self.survey.save(folder)
         for name, task in self.further.items():
             task.save(folder / FURTHER / name / task.kind)
+
+
+class DatasetKind(Settings):
+    """The settings of one kind of data set, which build one.
+
+    A subclass declares its name in params.yaml, ``kind: Literal["<name>"]``, and has its line in
+    ``presence_only.datasets.KINDS``.
+    """
+
+    kind: str
+
+    def build(self) -> Dataset:
+        """Read or make the data set.
+
+        Raises:
+            DataError: If what the settings name is missing or wrong.
+        """
+        raise NotImplementedError
+
+    def covariate_source(self) -> Callable[[Floats], Floats]:
+        """The function from sites (M, 2) to covariates (M, C), for maps.
+
+        Raises:
+            DataError: If the environment is known at the sites of the data set only.
+        """
+        raise DataError(
+            f"a data set of kind {self.kind!r} has covariates at its own sites only; none can be sampled elsewhere"
+        )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import polars as pl
 
@@ -16,26 +16,17 @@ from presence_only.common.errors import DataError
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.sites import covariates_of, site_table, sites_of, weeks_of
 
-Input = Literal["coordinates", "covariates", "both"]
-
-
-CoordinateScale = Literal["sphere", "local"]
-
 
 @dataclass(frozen=True)
 class TrainingData:
-    """All that training may see, and how the encoder is to read it.
+    """All that training may see.
 
-    Args:
-        input: What the encoder reads: ``coordinates``, ``covariates`` or ``both``.
-        coordinates: ``sphere``: SINR's sines and cosines as they are; ``local``: the same,
-            standardised on training rows and background, for a region too small to vary on the sphere.
+    Raises:
+        DataError: If background and records do not have the same covariates, or only one of them has weeks.
     """
 
     records: PresenceRecords
     background: Background
-    input: Input = "coordinates"
-    coordinates: CoordinateScale = "sphere"
 
     def __post_init__(self) -> None:
         if self.background.covariates_KC.shape != (
@@ -51,8 +42,6 @@ class TrainingData:
                 ("records", "background") if self.background.week_K is None else ("background", "records")
             )
             raise DataError(f"the {with_weeks} have weeks and the {without} none; both or neither must have them")
-        if self.input != "coordinates" and not self.records.covariate_names:
-            raise DataError(f"input = {self.input!r}: the data set has no covariates; use 'coordinates'")
 
     def save(self, folder: Path) -> None:
         """Write the training data into ``folder``, whole or not at all."""
@@ -71,15 +60,7 @@ class TrainingData:
             if background.groups_K is not None:
                 table = table.with_columns(pl.Series("group", background.groups_K, dtype=pl.String))
             table.write_parquet(temporary / "background.parquet")
-            write_json(
-                temporary / "meta.json",
-                {
-                    "input": self.input,
-                    "coordinates": self.coordinates,
-                    "covariates": names,
-                    "background": background.kind,
-                },
-            )
+            write_json(temporary / "meta.json", {"covariates": names, "background": background.kind})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -108,6 +89,4 @@ class TrainingData:
                 groups_K=tuple(background["group"]) if "group" in background.columns else None,
                 week_K=weeks_of(background),
             ),
-            input=meta["input"],
-            coordinates=meta["coordinates"],
         )

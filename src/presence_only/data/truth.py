@@ -1,6 +1,7 @@
-"""What a survey found, as a matrix or, where that would not fit, as lists of sites a species.
+"""Truth of a survey: present, absent or not surveyed, for every species at every site.
 
-Shape legend: M survey sites, S species, s some of them, m some sites.
+Shape legend: M survey sites, m some of them, S species, s some of them, Q species in an order of their own, P listed
+pairs of site and species.
 """
 
 from __future__ import annotations
@@ -13,18 +14,159 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from presence_only.common.arrays import Ints
 from presence_only.common.errors import DataError
 
-Ints = NDArray[np.integer[Any]]
-
 PRESENT, ABSENT, NOT_SURVEYED = 1, 0, -1
+# Comparisons that are held at a time while counting: 16 MB.
+_COMPARED = 2**24
 
 
 @dataclass(frozen=True, eq=False)
-class ListedTruth:
-    """The truth of a survey too large for a matrix: for every species a list of sites, and one value elsewhere.
+class SurveyTruth:
+    """The truth (M, S) of a survey in int8: 1 present, 0 absent, -1 not surveyed; a ``Matrix`` of ``common.matrices``.
 
-    It reads like a matrix (M, S), a part at a time. :meth:`of_presences` and :meth:`of_labels` make one.
+    It is held as a matrix (:meth:`of_matrix`) or, where that would not fit, as a list of sites per species
+    (:meth:`of_presences`, :meth:`of_labels`). Whoever reads it cannot tell.
+    """
+
+    _form: _Dense | _Lists
+
+    @classmethod
+    def of_matrix(cls, truth_MS: NDArray[Any]) -> Self:
+        """Truth at hand as a matrix, which is not copied if it is int8.
+
+        Args:
+            truth_MS: Integers or bool: 1 present, 0 absent, -1 not surveyed.
+
+        Raises:
+            DataError: If it has another number of dimensions than two, another type or another value.
+        """
+        if truth_MS.ndim != 2:
+            raise DataError(f"truth has shape {truth_MS.shape}: must be (sites, species)")
+        if truth_MS.dtype != np.bool_ and not np.issubdtype(truth_MS.dtype, np.integer):
+            raise DataError(f"truth has dtype {truth_MS.dtype}: it must hold the integers 1, 0 and -1")
+        lowest, highest = (truth_MS.min(), truth_MS.max()) if truth_MS.size else (ABSENT, PRESENT)
+        if lowest < NOT_SURVEYED or highest > PRESENT:
+            found = lowest if lowest < NOT_SURVEYED else highest
+            raise DataError(f"truth holds {found}: it must be 1 present, 0 absent or -1 not surveyed")
+        return cls(_Dense(truth_MS.astype(np.int8, copy=False)))
+
+    @classmethod
+    def of_presences(cls, n_sites: int, n_species: int, presences: Mapping[int, Ints]) -> Self:
+        """Truth of range maps: a species is absent wherever it is not listed as present.
+
+        Args:
+            n_sites: Number of sites M.
+            n_species: Number of species S.
+            presences: Sites where a species is present, by its index, in any order; a species that
+                is missing was surveyed nowhere.
+
+        Raises:
+            DataError: If a species or a site is out of range, or a site is listed twice for a species.
+        """
+        labels = {s: (sites, np.ones(len(sites), dtype=np.int8)) for s, sites in presences.items()}
+        return cls(_Lists.of(n_sites, n_species, labels, ABSENT))
+
+    @classmethod
+    def of_labels(cls, n_sites: int, n_species: int, labels: Mapping[int, tuple[Ints, Ints]]) -> Self:
+        """Truth of surveys that visit other sites for every species.
+
+        Args:
+            n_sites: Number of sites M.
+            n_species: Number of species S.
+            labels: The sites surveyed for a species, by its index, in any order, and their labels,
+                1 present or 0 absent; at other sites it was not surveyed.
+
+        Raises:
+            DataError: If a species, a site or a label is out of range, or a site is listed twice for a species.
+        """
+        return cls(_Lists.of(n_sites, n_species, labels, NOT_SURVEYED))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(M, S)."""
+        return self._form.shape
+
+    def columns(self, species: slice) -> NDArray[np.int8]:
+        """Truth (M, s) of some species at all sites."""
+        return self._form.columns(species)
+
+    def rows(self, sites: slice) -> NDArray[np.int8]:
+        """Truth (m, S) of all species at some sites, a slice without a step."""
+        return self._form.rows(sites)
+
+    def matrix(self) -> NDArray[np.int8]:
+        """The whole truth (M, S), for surveys known to be small."""
+        return self._form.columns(slice(None))
+
+    def of_species(self, species_Q: Ints) -> Self:
+        """The truth (M, Q) of some species, in their order."""
+        return type(self)(self._form.of_species(species_Q))
+
+    def presences_per_species(self) -> NDArray[np.int64]:
+        """Number of sites where each species is present, shape (S,)."""
+        return self._form.count_at_least(PRESENT)
+
+    def surveyed_per_species(self) -> NDArray[np.int64]:
+        """Number of sites where each species was surveyed, shape (S,)."""
+        return self._form.count_at_least(ABSENT)
+
+    def save(self, path: Path) -> None:
+        """Write the truth to ``path``, an .npz."""
+        self._form.save(path)
+
+    @classmethod
+    def load(cls, path: Path, n_sites: int) -> Self:
+        """Read what :meth:`save` wrote."""
+        with np.load(path) as arrays:
+            if "truth_MS" in arrays:
+                return cls.of_matrix(arrays["truth_MS"])
+            site_P = np.cumsum(arrays["site_step_P"], dtype=np.int32)
+            return cls(_Lists(n_sites, arrays["elsewhere_S"], arrays["start_S1"], site_P, arrays["label_P"]))
+
+
+def as_truth(truth_MS: NDArray[Any] | SurveyTruth) -> SurveyTruth:
+    """A matrix as a truth, see :meth:`SurveyTruth.of_matrix`; a truth as it is."""
+    return SurveyTruth.of_matrix(truth_MS) if isinstance(truth_MS, np.ndarray) else truth_MS
+
+
+@dataclass(frozen=True, eq=False)
+class _Dense:
+    """A truth as a matrix."""
+
+    truth_MS: NDArray[np.int8]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        n_sites, n_species = self.truth_MS.shape
+        return n_sites, n_species
+
+    def columns(self, species: slice) -> NDArray[np.int8]:
+        return self.truth_MS[:, species]
+
+    def rows(self, sites: slice) -> NDArray[np.int8]:
+        return self.truth_MS[sites]
+
+    def of_species(self, species_Q: Ints) -> _Dense:
+        return _Dense(self.truth_MS[:, species_Q])
+
+    def count_at_least(self, value: int) -> NDArray[np.int64]:
+        """Sites of every species that hold at least a value, counted without a matrix of comparisons."""
+        n_sites, n_species = self.truth_MS.shape
+        count_S = np.zeros(n_species, dtype=np.int64)
+        step = max(1, _COMPARED // max(1, n_species))
+        for start in range(0, n_sites, step):
+            count_S += np.count_nonzero(self.truth_MS[start : start + step] >= value, axis=0)
+        return count_S
+
+    def save(self, path: Path) -> None:
+        np.savez_compressed(path, truth_MS=self.truth_MS)
+
+
+@dataclass(frozen=True, eq=False)
+class _Lists:
+    """A truth as a list of sites per species, and one value elsewhere.
 
     Args:
         n_sites: Number of sites M.
@@ -63,32 +205,7 @@ class ListedTruth:
             raise DataError("the sites listed for a species must ascend, none twice")
 
     @classmethod
-    def of_presences(cls, n_sites: int, n_species: int, presences: Mapping[int, Ints]) -> Self:
-        """Truth of range maps: a species is absent wherever it is not listed as present.
-
-        Args:
-            n_sites: Number of sites M.
-            n_species: Number of species S.
-            presences: Sites where a species is present, by its index, in any order; a species that
-                is missing was surveyed nowhere.
-        """
-        labels = {s: (sites, np.ones(len(sites), dtype=np.int8)) for s, sites in presences.items()}
-        return cls._of_lists(n_sites, n_species, labels, ABSENT)
-
-    @classmethod
-    def of_labels(cls, n_sites: int, n_species: int, labels: Mapping[int, tuple[Ints, Ints]]) -> Self:
-        """Truth of surveys that visit other sites for every species.
-
-        Args:
-            n_sites: Number of sites M.
-            n_species: Number of species S.
-            labels: The sites surveyed for a species, by its index, in any order, and their labels,
-                1 present or 0 absent; at other sites it was not surveyed.
-        """
-        return cls._of_lists(n_sites, n_species, labels, NOT_SURVEYED)
-
-    @classmethod
-    def _of_lists(cls, n_sites: int, n_species: int, lists: Mapping[int, tuple[Ints, Ints]], elsewhere: int) -> Self:
+    def of(cls, n_sites: int, n_species: int, lists: Mapping[int, tuple[Ints, Ints]], elsewhere: int) -> Self:
         """Lists of any order by species; a species without one was surveyed nowhere."""
         elsewhere_S = np.full(n_species, NOT_SURVEYED, dtype=np.int8)
         length_S = np.zeros(n_species, dtype=np.int64)
@@ -113,21 +230,16 @@ class ListedTruth:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(M, S)."""
         return self.n_sites, len(self.elsewhere_S)
 
-    def of_species(self, species_Q: Ints) -> Self:
-        """The truth of some species, in their order."""
+    def of_species(self, species_Q: Ints) -> _Lists:
         place_P = np.concatenate(
             [np.arange(self.start_S1[s], self.start_S1[s + 1]) for s in species_Q] or [np.empty(0, dtype=np.int64)]
         )
         start_Q1 = np.r_[0, np.cumsum(np.diff(self.start_S1)[species_Q])]
-        return type(self)(
-            self.n_sites, self.elsewhere_S[species_Q], start_Q1, self.site_P[place_P], self.label_P[place_P]
-        )
+        return _Lists(self.n_sites, self.elsewhere_S[species_Q], start_Q1, self.site_P[place_P], self.label_P[place_P])
 
     def columns(self, species: slice) -> NDArray[np.int8]:
-        """Truth (M, s) of some species at all sites."""
         truth_Ms = np.empty((self.n_sites, len(self.elsewhere_S[species])), dtype=np.int8, order="F")
         truth_Ms[:] = self.elsewhere_S[species]
         for column, s in enumerate(range(*species.indices(len(self.elsewhere_S)))):
@@ -136,7 +248,6 @@ class ListedTruth:
         return truth_Ms
 
     def rows(self, sites: slice) -> NDArray[np.int8]:
-        """Truth (m, S) of all species at some sites."""
         start, stop, step = sites.indices(self.n_sites)
         if step != 1:
             raise ValueError(f"sites = {sites}: must be a slice without a step")
@@ -148,19 +259,20 @@ class ListedTruth:
             truth_mS[self.site_P[listed] - start, s] = self.label_P[listed]
         return truth_mS
 
-    def presences_per_species(self) -> NDArray[np.int64]:
-        """Number of sites where each species is present, shape (S,)."""
-        return self._listed_per_species(self.label_P == PRESENT)
+    def count_at_least(self, value: int) -> NDArray[np.int64]:
+        listed_P1 = np.concatenate([[0], np.cumsum(self.label_P >= value, dtype=np.int64)])
+        unlisted_S = np.where(self.elsewhere_S >= value, self.n_sites - np.diff(self.start_S1), 0)
+        return unlisted_S + np.diff(listed_P1[self.start_S1])
 
-    def surveyed_per_species(self) -> NDArray[np.int64]:
-        """Number of sites where each species was surveyed, shape (S,)."""
-        unlisted_S = np.where(self.elsewhere_S == ABSENT, self.n_sites - np.diff(self.start_S1), 0)
-        return unlisted_S + self._listed_per_species(self.label_P >= ABSENT)
-
-    def _listed_per_species(self, counts_P: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Number of listed pairs of every species that count."""
-        sums_P1 = np.concatenate([[0], np.cumsum(counts_P, dtype=np.int64)])
-        return np.diff(sums_P1[self.start_S1])
+    def save(self, path: Path) -> None:
+        np.savez_compressed(
+            path,
+            elsewhere_S=self.elsewhere_S,
+            start_S1=self.start_S1,
+            # Steps between listed sites are small numbers, which compress well.
+            site_step_P=np.diff(self.site_P, prepend=0).astype(np.int32),
+            label_P=self.label_P,
+        )
 
     def _first_listed(self, site: int) -> NDArray[np.int64]:
         """For every species the place of its first listed site that is at least ``site``: bisection of all lists."""
@@ -172,36 +284,3 @@ class ListedTruth:
             low_S = np.where(below_S, middle_S + 1, low_S)
             high_S = np.where(open_S & ~below_S, middle_S, high_S)
         return low_S
-
-
-def count_rows(truth_MS: NDArray[np.int8], at_least: int) -> NDArray[np.int64]:
-    """Number of rows of every column that hold at least a value, without a matrix of comparisons."""
-    count_S = np.zeros(truth_MS.shape[1], dtype=np.int64)
-    rows = max(1, 2**24 // max(1, truth_MS.shape[1]))
-    for start in range(0, len(truth_MS), rows):
-        count_S += np.count_nonzero(truth_MS[start : start + rows] >= at_least, axis=0)
-    return count_S
-
-
-def save_truth(path: Path, truth_MS: NDArray[np.int8] | ListedTruth) -> None:
-    """Write a truth of either form; steps between listed sites are small numbers, which compress well."""
-    if isinstance(truth_MS, ListedTruth):
-        np.savez_compressed(
-            path,
-            elsewhere_S=truth_MS.elsewhere_S,
-            start_S1=truth_MS.start_S1,
-            site_step_P=np.diff(truth_MS.site_P, prepend=0).astype(np.int32),
-            label_P=truth_MS.label_P,
-        )
-    else:
-        np.savez_compressed(path, truth_MS=truth_MS)
-
-
-def load_truth(path: Path, n_sites: int) -> NDArray[np.int8] | ListedTruth:
-    """Read what :func:`save_truth` wrote."""
-    with np.load(path) as arrays:
-        if "truth_MS" in arrays:
-            dense_MS: NDArray[np.int8] = arrays["truth_MS"]
-            return dense_MS
-        site_P = np.cumsum(arrays["site_step_P"], dtype=np.int32)
-        return ListedTruth(n_sites, arrays["elsewhere_S"], arrays["start_S1"], site_P, arrays["label_P"])

@@ -1,37 +1,27 @@
-"""Data sets, one module a kind; ``KINDS`` is the table of kinds, one line an entry.
+"""Data sets, one module per kind; ``KINDS`` is the table of kinds, one line an entry.
 
-A kind's module defines ``DatasetSettings``, a :class:`~presence_only.common.settings.Settings` with a field
-``kind``, and ``build(settings) -> Dataset``; if its covariates are known everywhere, also
-``covariate_source(settings)``, for maps. The other modules here are helpers.
+A kind's module defines a :class:`~presence_only.data.dataset.DatasetKind`: its settings, and how they build a data set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import ModuleType
-
-from presence_only.common.arrays import Floats
-from presence_only.common.errors import DataError
 from presence_only.common.registry import resolve
-from presence_only.common.settings import Settings, SettingsError
-from presence_only.data.dataset import Dataset
+from presence_only.common.settings import SettingsError
+from presence_only.data.dataset import Dataset, DatasetKind
 
-# Kind in params.yaml to its module.
+# Kind in params.yaml to its settings.
 KINDS = {
-    "gbif": "presence_only.datasets.gbif",
-    "inaturalist": "presence_only.datasets.inaturalist",
-    "nceas": "presence_only.datasets.nceas",
-    "sinr": "presence_only.datasets.sinr.dataset",
-    "virtual": "presence_only.datasets.virtual",
+    "gbif": "presence_only.datasets.gbif:DatasetSettings",
+    "inaturalist": "presence_only.datasets.inaturalist:DatasetSettings",
+    "nceas": "presence_only.datasets.nceas:DatasetSettings",
+    "sinr": "presence_only.datasets.sinr.dataset:DatasetSettings",
+    "virtual": "presence_only.datasets.virtual:DatasetSettings",
 }
+# What was a setting of data sets, and is one of the encoder: data need not be made anew for another input.
+OF_THE_ENCODER = ("coordinates", "input")
 
 
-def kinds() -> tuple[str, ...]:
-    """Every known kind of data set, sorted."""
-    return tuple(sorted(KINDS))
-
-
-def parse_dataset(raw: object, where: str) -> Settings:
+def parse_dataset(raw: object, where: str) -> DatasetKind:
     """Check the settings of one data set against its kind.
 
     Args:
@@ -43,47 +33,20 @@ def parse_dataset(raw: object, where: str) -> Settings:
     """
     if not isinstance(raw, dict):
         raise SettingsError(f"{where} = {raw!r}: must be a mapping of settings")
-    known = ", ".join(kinds())
+    known = ", ".join(sorted(KINDS))
     if "kind" not in raw:
         raise SettingsError(f"missing key '{where}.kind'; known kinds of data set: {known}")
     if not isinstance(raw["kind"], str) or raw["kind"] not in KINDS:
         raise SettingsError(f"unknown dataset kind {raw['kind']!r} in {where}; known: {known}")
-    settings: Settings = _module(raw["kind"]).DatasetSettings.parse(raw, where)
-    return settings
+    kind: type[DatasetKind] = resolve(KINDS[raw["kind"]])
+    for key in OF_THE_ENCODER:
+        if key in raw and key not in kind.model_fields:
+            raise SettingsError(
+                f"{where}.{key} = {raw[key]!r}: is a setting of the encoder; write encoder.{key} instead"
+            )
+    return kind.parse(raw, where)
 
 
-def build_dataset(settings: Settings) -> Dataset:
-    """Build the data set that ``settings``, the result of :func:`parse_dataset`, describes.
-
-    Raises:
-        ValueError: If these are not the settings of a data set.
-    """
-    kind = getattr(settings, "kind", None)
-    if kind not in KINDS:
-        raise ValueError(f"settings of kind {kind!r} are not those of a data set; known: {', '.join(kinds())}")
-    dataset: Dataset = _module(kind).build(settings)
-    return dataset
-
-
-def covariate_source(settings: Settings) -> Callable[[Floats], Floats]:
-    """The function from sites (M, 2) to covariates (M, C) of the data set that ``settings`` describes.
-
-    A kind whose environment is known everywhere defines ``covariate_source(settings)`` in its module.
-
-    Raises:
-        DataError: If the kind has covariates at its own sites only.
-    """
-    kind = getattr(settings, "kind", None)
-    source = getattr(_module(kind), "covariate_source", None) if kind in KINDS else None
-    if source is None:
-        raise DataError(
-            f"a data set of kind {kind!r} has covariates at its own sites only; none can be sampled elsewhere"
-        )
-    function: Callable[[Floats], Floats] = source(settings)
-    return function
-
-
-def _module(kind: str) -> ModuleType:
-    """The module of one kind."""
-    module: ModuleType = resolve(KINDS[kind])
-    return module
+def build_dataset(settings: DatasetKind) -> Dataset:
+    """Build the data set that ``settings``, the result of :func:`parse_dataset`, describes."""
+    return settings.build()

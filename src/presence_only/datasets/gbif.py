@@ -23,14 +23,13 @@ import polars as pl
 from pydantic import Field
 
 from presence_only.common.errors import DataError
-from presence_only.data.dataset import Dataset
+from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.occurrences import darwin_core
 from presence_only.occurrences.assemble import RecordsSettings, assemble
-from presence_only.occurrences.assemble import covariate_source as covariate_source
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
-from presence_only.occurrences.occurrences import Occurrences
-from presence_only.occurrences.packed import LIMITS, Archive, Limits, first_bytes, is_zip
-from presence_only.occurrences.tables import Columns, read_archive, read_table
+from presence_only.occurrences.records import RecordTable
+from presence_only.occurrences.table_reading import Columns, read_archive, read_table
+from presence_only.occurrences.unpacking import LIMITS, Archive, Limits, first_bytes, is_zip
 
 # GBIF's own geospatial issues, those that its filter hasGeospatialIssue stands for.
 GEOSPATIAL_ISSUES = (
@@ -78,7 +77,7 @@ _COLUMNS = Columns(
 Words = Annotated[tuple[str, ...], Field(strict=False)]
 
 
-class DatasetSettings(RecordsSettings, CleaningSettings):
+class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
     """A download of GBIF, and which of its records to use.
 
     Args:
@@ -99,22 +98,20 @@ class DatasetSettings(RecordsSettings, CleaningSettings):
     absences: Literal["drop", "keep"] = "drop"
     infraspecific: Literal["roll_up", "drop"] = "roll_up"
 
-
-def build(settings: DatasetSettings) -> Dataset:
-    """Read, clean and assemble a download.
-
-    Raises:
-        DataError: If the file is missing, damaged, unsafe or no such download, or no record is left.
-    """
-    return assemble(read_occurrences(settings), settings)
+    def build(self) -> Dataset:
+        """Read, clean and assemble the download."""
+        return assemble(read_records(self), self)
 
 
-def read_occurrences(settings: DatasetSettings, limits: Limits = LIMITS) -> Occurrences:
+def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTable:
     """Read and clean a download.
 
     Args:
         settings: The file and the rules.
         limits: How much a packed file may unpack to.
+
+    Raises:
+        DataError: If a file is missing, damaged, unsafe or no such table, or no record is left.
     """
     path = Path(settings.path).expanduser()
     with closing(_batches(path, limits)) as batches:
@@ -143,7 +140,7 @@ def _batches(path: Path, limits: Limits) -> Generator[pl.DataFrame, None, None]:
 
 
 def _standard(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> pl.DataFrame:
-    """A batch with the columns of cleaning, of those that the file has."""
+    """A batch with the columns of a table of records, of those that the file has."""
     columns = {name: pl.col(name) for name in batch.columns}
     ranks = [rank for rank in ("family", "order", *_HIGHER) if rank in columns]
     ranks = [rank for rank in ranks if _order(rank) >= _order(settings.group)]

@@ -18,13 +18,12 @@ import polars as pl
 from pydantic import Field
 
 from presence_only.common.errors import DataError
-from presence_only.data.dataset import Dataset
+from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.occurrences.assemble import RecordsSettings, assemble
-from presence_only.occurrences.assemble import covariate_source as covariate_source
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
-from presence_only.occurrences.occurrences import Occurrences
-from presence_only.occurrences.packed import LIMITS, Limits
-from presence_only.occurrences.tables import Columns, read_table
+from presence_only.occurrences.records import RecordTable
+from presence_only.occurrences.table_reading import Columns, read_table
+from presence_only.occurrences.unpacking import LIMITS, Limits
 
 SPECIES_LEVEL = 10.0
 _OBSERVATIONS = Columns(
@@ -35,7 +34,7 @@ _TAXA = Columns(required=("taxon_id", "ancestry", "rank_level", "rank", "name"),
 _HIGHER = ("phylum", "kingdom")
 
 
-class DatasetSettings(RecordsSettings, CleaningSettings):
+class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
     """A download of iNaturalist's open data, and which of its observations to use.
 
     Args:
@@ -57,22 +56,20 @@ class DatasetSettings(RecordsSettings, CleaningSettings):
     inactive_taxa: Literal["drop", "keep"] = "drop"
     default_uncertainties_m: Annotated[tuple[float, ...], Field(strict=False)] = ()
 
-
-def build(settings: DatasetSettings) -> Dataset:
-    """Read, clean and assemble a download.
-
-    Raises:
-        DataError: If a file is missing, damaged or no such table, or no observation is left.
-    """
-    return assemble(read_occurrences(settings), settings)
+    def build(self) -> Dataset:
+        """Read, clean and assemble the download."""
+        return assemble(read_records(self), self)
 
 
-def read_occurrences(settings: DatasetSettings, limits: Limits = LIMITS) -> Occurrences:
+def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTable:
     """Read and clean a download.
 
     Args:
         settings: The folder and the rules.
         limits: How much a packed file may unpack to.
+
+    Raises:
+        DataError: If a file is missing, damaged, unsafe or no such table, or no record is left.
     """
     root = Path(settings.root).expanduser()
     path, taxa_path = _file(root, "observations"), _file(root, "taxa")
@@ -92,7 +89,7 @@ def _file(root: Path, name: str) -> Path:
 
 
 def _standard(batches: Iterator[pl.DataFrame], taxa: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Observations with the columns of cleaning."""
+    """Observations with the columns of a table of records."""
     for batch in batches:
         columns = [
             pl.col("longitude").cast(pl.Float64, strict=False),

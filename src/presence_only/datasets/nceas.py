@@ -33,19 +33,21 @@ from pyreadr.custom_errors import LibrdataError, PyreadrError
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
-from presence_only.common.settings import Settings
-from presence_only.data.dataset import Dataset
+from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.survey import Survey
-from presence_only.data.training import Input, TrainingData
-from presence_only.data.truth import NOT_SURVEYED
+from presence_only.data.training import TrainingData
+from presence_only.data.truth import NOT_SURVEYED, SurveyTruth
 
 
-class DatasetSettings(Settings):
+class DatasetSettings(DatasetKind):
     """Which region, and how its records become training rows.
 
     Args:
         root: Folder of the ``.rds`` files; ``~`` is the home folder.
+        region: Australian Wet Tropics, Canada (Ontario), New South Wales, New Zealand, South America or
+            Switzerland.
+        input: What the encoder reads.
         background: ``given``: the benchmark's 10,000 random sites; ``target_group``: the sites of all
             records, each counting for the species of its taxon group (Phillips et al. 2009); ``mixed``:
             both, the random sites having ``random_share`` of every taxon group's background.
@@ -57,10 +59,13 @@ class DatasetSettings(Settings):
     kind: Literal["nceas"]
     root: str
     region: Literal["AWT", "CAN", "NSW", "NZ", "SA", "SWI"]
-    input: Input = "covariates"
     background: Literal["given", "target_group", "mixed"] = "given"
     random_share: float = Field(default=0.1, gt=0, lt=1)
     rows: Literal["records", "sites"] = "records"
+
+    def build(self) -> Dataset:
+        """Read the region; see :func:`build`."""
+        return build(self)
 
 
 @dataclass(frozen=True)
@@ -174,9 +179,8 @@ def build(settings: DatasetSettings) -> Dataset:
         settings: The region, and how its records become training rows.
 
     Returns:
-        Species in the order of their ids; ``local`` coordinates, for a region is too small to vary on
-        the sphere. The ``given`` background counts for every species; a ``target_group`` background
-        holds every site (x, y) once a taxon group, however many records it has, because the effort of
+        Species in the order of their ids. The ``given`` background counts for every species; a ``target_group``
+        background holds every site (x, y) once a taxon group, however many records it has, because the effort of
         observers, not the abundance of species, is what it stands for.
 
     Raises:
@@ -207,7 +211,7 @@ def build(settings: DatasetSettings) -> Dataset:
         mixed = settings.background == "mixed"
         background = mix_backgrounds(target_group, background, settings.random_share) if mixed else target_group
     return Dataset(
-        training=TrainingData(records, background, settings.input, coordinates="local"),
+        training=TrainingData(records, background),
         survey=_survey(root, settings.region, species, covariates, encode, covariate_names),
     )
 
@@ -441,7 +445,7 @@ def _survey(
     return Survey(
         sites_M2=np.concatenate(sites),
         covariates_MC=np.concatenate(environment),
-        truth_MS=np.concatenate(truth),
+        truth=SurveyTruth.of_matrix(np.concatenate(truth)),
         species=species,
         covariate_names=covariate_names,
     )

@@ -31,7 +31,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import h3
 import numpy as np
@@ -42,26 +42,25 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from scipy.special import expit, ndtr, ndtri
 
-from presence_only.common.settings import Settings
-from presence_only.data.dataset import Dataset
+from presence_only.common.arrays import Floats
+from presence_only.common.streams import numpy_stream
+from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.data.records import PresenceRecords
 from presence_only.data.survey import Survey
-from presence_only.data.training import Input, TrainingData
-from presence_only.data.truth import ABSENT, PRESENT
+from presence_only.data.training import TrainingData
+from presence_only.data.truth import ABSENT, PRESENT, SurveyTruth
 from presence_only.geography.earth import (
     COLUMNS,
-    EARTH_RADIUS_KM,
     LAND_SHARE,
     SITES_PER_SLICE,
     Earth,
     cell_area_km2,
     cell_of,
-    sites_of,
-    unit_vectors,
 )
+from presence_only.geography.sphere import EARTH_RADIUS_KM, sites_of_vectors, unit_vectors
 from presence_only.occurrences.background import BackgroundKind, make_background
+from presence_only.occurrences.thinning import at_most
 
-Floats = NDArray[np.floating[Any]]
 Float32s = NDArray[np.float32]
 
 ELEVATION, ROUGHNESS = "elevation (m)", "roughness (m)"
@@ -100,9 +99,11 @@ WILDERNESS_EFFORT = 0.02
 # Parts of the world with more or fewer observers; the reach is a chord of the unit sphere.
 CULTURES, CULTURE_REACH = 40, 0.35
 PLACES = 200_000
+# The numbers that made the worlds of the published studies. A new stream gets none: its name is enough.
+STREAMS = {"species": 0, "towns": 1, "places": 2, "records": 3, "background": 4, "cap": 5}
 
 
-class DatasetSettings(Settings):
+class DatasetSettings(DatasetKind):
     """Settings of the virtual species.
 
     Attributes:
@@ -111,7 +112,6 @@ class DatasetSettings(Settings):
         bias: Power of the observers' effort; 0 spreads them evenly over the land.
         noise_km: Standard deviation of a record's displacement to the east and to the north.
         seed: Of the world and of everything drawn in it.
-        input: What the encoder reads.
         background: How background sites are drawn.
         background_sites: How many.
         survey_resolution: h3 resolution of the survey; 3 has about 11,000 land cells.
@@ -125,7 +125,6 @@ class DatasetSettings(Settings):
     bias: float = Field(default=1.0, ge=0, le=5)
     noise_km: float = Field(default=5.0, ge=0, le=500)
     seed: int = Field(default=0, ge=0, lt=2**32)
-    input: Input = "coordinates"
     background: BackgroundKind = "uniform"
     background_sites: int = Field(default=50_000, ge=1, le=100_000_000)
     survey_resolution: int = Field(default=3, ge=1, le=4)
@@ -140,10 +139,13 @@ class DatasetSettings(Settings):
             raise ValueError(f"at least the number of species, {species}, as each needs a record")
         return records
 
+    def build(self) -> Dataset:
+        """Make the data set; see :func:`build`."""
+        return build(self)
 
-def covariate_source(settings: DatasetSettings) -> Callable[[Floats], Floats]:
-    """Covariates at any site: those of the shipped grid."""
-    return Earth.load().sample
+    def covariate_source(self) -> Callable[[Floats], Floats]:
+        """Covariates at any site: those of the shipped grid."""
+        return Earth.load().sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +277,7 @@ class Landscape:
 def create(settings: DatasetSettings) -> tuple[Landscape, Sites, World]:
     """The world of a data set, with its survey sites: the truth anywhere, for whoever asks.
 
-    Neither records nor bias, noise, input or background change it.
+    Neither records nor bias, noise or background change it.
     """
     landscape = Landscape.make(Earth.load(), _stream(settings, "towns"))
     survey_sites = landscape.describe(survey_grid(landscape.earth, settings.survey_resolution))
@@ -296,7 +298,7 @@ def build(settings: DatasetSettings) -> Dataset:
     sites_N2, species_N = observe(world, places, records_S, settings.bias, record_rng)
     sites_N2 = displace(sites_N2, settings.noise_km, record_rng)
     if settings.cap:
-        kept_N = capped(species_N, settings.cap, _stream(settings, "cap"))
+        kept_N = at_most(species_N, settings.cap, _stream(settings, "cap"))
         sites_N2, species_N = sites_N2[kept_N], species_N[kept_N]
 
     names = tuple(f"virtual_{i + 1:04d}" for i in range(settings.species))
@@ -312,8 +314,9 @@ def build(settings: DatasetSettings) -> Dataset:
     background = make_background(
         settings.background, settings.background_sites, _stream(settings, "background"), records=records, earth=earth
     )
-    survey = Survey(survey_sites.sites_N2, earth.sample(survey_sites.sites_N2), truth_MS, names, earth.names)
-    return Dataset(TrainingData(records, background, input=settings.input), survey)
+    covariates_MC = earth.sample(survey_sites.sites_N2)
+    survey = Survey(survey_sites.sites_N2, covariates_MC, SurveyTruth.of_matrix(truth_MS), names, earth.names)
+    return Dataset(TrainingData(records, background), survey)
 
 
 def survey_grid(earth: Earth, resolution: int) -> NDArray[np.float64]:
@@ -323,17 +326,6 @@ def survey_grid(earth: Earth, resolution: int) -> NDArray[np.float64]:
     sites_M2 = latitude_longitude[:, ::-1]
     kept = (earth.land_share(sites_M2) >= LAND) & (sites_M2[:, 1] >= SOUTHERN_LIMIT)
     return np.ascontiguousarray(sites_M2[kept])
-
-
-def capped(species_N: NDArray[np.integer[Any]], cap: int, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """Which records stay if no species may have more than ``cap``, drawn alike."""
-    shuffled_N = generator.permutation(len(species_N))
-    by_species_N = shuffled_N[np.argsort(species_N[shuffled_N], kind="stable")]
-    sorted_N = species_N[by_species_N]
-    rank_N = np.arange(len(sorted_N)) - np.searchsorted(sorted_N, sorted_N)
-    kept_N = np.zeros(len(species_N), dtype=bool)
-    kept_N[by_species_N[rank_N < cap]] = True
-    return kept_N
 
 
 def displace(sites_N2: Floats, noise_km: float, generator: np.random.Generator) -> NDArray[np.float64]:
@@ -348,7 +340,7 @@ def displace(sites_N2: Floats, noise_km: float, generator: np.random.Generator) 
         up_N3 = unit_vectors(part_N2)
         east_N3 = np.column_stack([-np.sin(longitude_N), np.cos(longitude_N), np.zeros(len(part_N2))])
         north_N3 = np.cross(up_N3, east_N3)
-        part_N2[:] = sites_of(up_N3 + steps_N2[:, :1] * east_N3 + steps_N2[:, 1:] * north_N3)
+        part_N2[:] = sites_of_vectors(up_N3 + steps_N2[:, :1] * east_N3 + steps_N2[:, 1:] * north_N3)
     return moved_N2
 
 
@@ -539,7 +531,6 @@ def _found_towns(earth: Earth, generator: np.random.Generator) -> tuple[NDArray[
     return towns_T3, size_T
 
 
-def _stream(settings: DatasetSettings, what: str) -> np.random.Generator:
+def _stream(settings: DatasetSettings, name: str) -> np.random.Generator:
     """A generator of its own for each thing drawn: more records leave the species as they are."""
-    streams = ("species", "towns", "places", "records", "background", "cap")
-    return np.random.default_rng([settings.seed, streams.index(what)])
+    return numpy_stream(settings.seed, name, STREAMS)

@@ -1,1 +1,1 @@
-"""Metrics, and what a model is scored by."""
+"""Evaluation of trained models: metrics, surveys, SINR's benchmarks, observer bias and curves."""

@@ -1,4 +1,4 @@
-"""For which species and where a model is good: by how common a species is, and by where observers went.
+"""Metrics by class of species and of sites: by prevalence, range extent and observer effort.
 
 Shape legend: M survey sites, N training rows, P positives, S species, V seeds, Q classes. Sites are longitude,
 latitude in degrees; scores are logits; truth is 1 present, 0 absent, -1 not surveyed.
@@ -15,14 +15,17 @@ import polars as pl
 from h3.api import basic_int as h3
 from numpy.typing import NDArray
 
+from presence_only.common.matrices import Matrix
+from presence_only.data.truth import SurveyTruth, as_truth
 from presence_only.evaluation.curves import species_parts
-from presence_only.evaluation.metrics import Matrix, average_precision
+from presence_only.evaluation.metrics import average_precision
+from presence_only.geography.h3_cells import cells_of
+from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-EARTH_RADIUS_KM = 6371.0088
 # Cells of about 60 km; with their neighbours, 180 km across.
 EFFORT_RESOLUTION = 3
 
@@ -108,7 +111,7 @@ def mean_by_class(values: Mapping[str, Array], classes: Classes) -> pl.DataFrame
     return pl.DataFrame(rows)
 
 
-def range_extent(sites_M2: Array, truth_MS: Array | Matrix) -> Floats:
+def range_extent(sites_M2: Array, truth_MS: Array | SurveyTruth) -> Floats:
     """How far a species reaches: median distance in km of its surveyed presences from their centre.
 
     The centre is the mean of the sites as unit vectors, put back onto the sphere; for presences all around
@@ -121,13 +124,11 @@ def range_extent(sites_M2: Array, truth_MS: Array | Matrix) -> Floats:
     Returns:
         Shape (S,), NaN without presences.
     """
-    longitude_M, latitude_M = np.radians(np.asarray(sites_M2, dtype=np.float64).T)
-    unit_M3 = np.stack(
-        [np.cos(latitude_M) * np.cos(longitude_M), np.cos(latitude_M) * np.sin(longitude_M), np.sin(latitude_M)], axis=1
-    )
-    extent_S = np.full(truth_MS.shape[1], np.nan)
-    for s in range(truth_MS.shape[1]):
-        truth_M = truth_MS[:, s] if isinstance(truth_MS, np.ndarray) else truth_MS.columns(slice(s, s + 1))[:, 0]
+    unit_M3 = unit_vectors(sites_M2)
+    truth = as_truth(truth_MS)
+    extent_S = np.full(truth.shape[1], np.nan)
+    for s in range(truth.shape[1]):
+        truth_M = truth.columns(slice(s, s + 1))[:, 0]
         own_P3 = unit_M3[truth_M == 1]
         if not len(own_P3):
             continue
@@ -161,19 +162,14 @@ def records_nearby(
     """
     if not 0 <= resolution <= 15 or rings < 0:
         raise ValueError(f"resolution = {resolution}, rings = {rings}: must be 0..15, and at least 0")
-    cell_N, n_N = np.unique(_cells(sites_N2, resolution), return_inverse=True)
+    cell_N, n_N = np.unique(cells_of(sites_N2, resolution), return_inverse=True)
     records = dict(zip(cell_N.tolist(), np.bincount(n_N[row_P], minlength=len(cell_N)).tolist(), strict=True))
-    cell_C, place_M = np.unique(_cells(sites_M2, resolution), return_inverse=True)
+    cell_C, place_M = np.unique(cells_of(sites_M2, resolution), return_inverse=True)
     effort_C = [sum(records.get(cell, 0) for cell in h3.grid_disk(cell, rings)) for cell in cell_C.tolist()]
     return np.array(effort_C, dtype=np.int64)[place_M]
 
 
-def _cells(sites_M2: Array, resolution: int) -> Ints:
-    """h3 cell of every site."""
-    return np.fromiter((h3.latlng_to_cell(y, x, resolution) for x, y in np.asarray(sites_M2).tolist()), np.int64)
-
-
-def ap_by_effort(scores_MS: Array | Matrix, truth_MS: Array | Matrix, classes: Classes) -> Floats:
+def ap_by_effort(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth, classes: Classes) -> Floats:
     """Average precision of every species over the sites of each class of effort alone.
 
     Sparse and dense sites differ in more than effort: other species live there, and AP grows with
@@ -191,7 +187,7 @@ def ap_by_effort(scores_MS: Array | Matrix, truth_MS: Array | Matrix, classes: C
     for species, scores_Ms, truth_Ms in species_parts(scores_MS, truth_MS):
         for q in range(len(classes)):
             own_M = classes.index_U == q
-            ap_QS[q, species] = average_precision(scores_Ms[own_M], truth_Ms[own_M].astype(np.int8))
+            ap_QS[q, species] = average_precision(scores_Ms[own_M], truth_Ms[own_M])
     return ap_QS
 
 
@@ -212,7 +208,7 @@ class EffortCorrelation:
     n_species: int
 
 
-def effort_correlation(scores_MS: Array | Matrix, truth_MS: Array | Matrix, effort_M: Array) -> EffortCorrelation:
+def effort_correlation(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth, effort_M: Array) -> EffortCorrelation:
     """Spearman's correlation of scores with observer effort, averaged over species.
 
     Args:

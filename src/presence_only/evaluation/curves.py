@@ -1,10 +1,10 @@
-"""Precision against recall, and the share present against the score: curves behind the metrics.
+"""Precision-recall curves and calibration curves of scores on a survey.
 
 Shape legend: M survey sites, S species, s some of them, G points of a grid. Scores are logits; truth is
 1 present, 0 absent, -1 not surveyed, and what was not surveyed has no influence.
 
-Scores and truth may be arrays or matrices that are made a part at a time, as in ``metrics``; they are
-looked at some species at a time, so that a whole one is never copied.
+Scores and truth may be arrays or matrices that are made a part at a time; they are looked at some species at a
+time, so that a whole one is never copied.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from presence_only.evaluation.metrics import Matrix
+from presence_only.common.matrices import Matrix
+from presence_only.data.truth import SurveyTruth
+from presence_only.evaluation.ranking import matrices
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -45,7 +47,7 @@ class Curve(NamedTuple):
     n: Ints
 
 
-def precision_recall(scores_MS: Array | Matrix, truth_MS: Array | Matrix, recall_G: Floats = RECALLS) -> Curve:
+def precision_recall(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth, recall_G: Floats = RECALLS) -> Curve:
     """Precision at given recalls, averaged over the species that are present somewhere.
 
     The precision of a species at recall r is that at the highest threshold which finds at least the
@@ -85,7 +87,7 @@ def precision_recall(scores_MS: Array | Matrix, truth_MS: Array | Matrix, recall
     return Curve(recall_G, mean_G, np.full(len(recall_G), n_species))
 
 
-def calibration(scores_MS: Array | Matrix, truth_MS: Array | Matrix, edge_G: Floats = LOGIT_EDGES) -> Curve:
+def calibration(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth, edge_G: Floats = LOGIT_EDGES) -> Curve:
     """How often a species is present where its score is about so high, pooled over all pairs.
 
     A score of presence-only training is no probability: the curve shows what it is worth on this survey,
@@ -97,7 +99,7 @@ def calibration(scores_MS: Array | Matrix, truth_MS: Array | Matrix, edge_G: Flo
         edge_G: Ascending edges of the bins of logits; lower and higher scores have a bin each.
 
     Returns:
-        One point a bin that holds a pair, by ascending score. x: mean sigmoid of the logits within 0..1;
+        One point per bin that holds a pair, by ascending score. x: mean sigmoid of the logits within 0..1;
         y: share of pairs present; n: number of pairs.
 
     Raises:
@@ -123,7 +125,7 @@ def mean_precision_recall(points: pl.DataFrame) -> pl.DataFrame:
     """The precision-recall curves of all seeds as one: their mean at each recall.
 
     Args:
-        points: Columns x (recall) and y (precision), a row a recall and seed; all seeds have the same recalls.
+        points: Columns x (recall) and y (precision), a row per recall and seed; all seeds have the same recalls.
 
     Returns:
         Columns x and y, by ascending recall.
@@ -135,11 +137,11 @@ def pooled_calibration(points: pl.DataFrame) -> pl.DataFrame:
     """The calibration curves of all seeds as one, as if their pairs were those of a single run.
 
     Args:
-        points: Columns x (mean score), y (share present) and n (pairs), a row a bin and seed, by
+        points: Columns x (mean score), y (share present) and n (pairs), a row per bin and seed, by
             :func:`calibration` with its own edges.
 
     Returns:
-        Columns x, y and n, one row a bin that holds a pair, by ascending score.
+        Columns x, y and n, one row per bin that holds a pair, by ascending score.
     """
     x = points["x"].clip(1e-300, 1 - 1e-16)
     # A mean score lies between its bin's edges, as every score of the bin does.
@@ -155,22 +157,18 @@ def calibration_error(curve: pl.DataFrame) -> tuple[float, float]:
     return float(np.average(np.abs(gap), weights=n)), float(np.average(gap, weights=n))
 
 
-def species_parts(scores_MS: Array | Matrix, truth_MS: Array | Matrix) -> Iterator[tuple[slice, Array, Array]]:
+def species_parts(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Iterator[tuple[slice, Array, Array]]:
     """Some species at a time: which, their scores (M, s) and their truth (M, s).
 
     Raises:
         ValueError: If the shapes disagree, or a surveyed score is NaN.
     """
-    if len(scores_MS.shape) != 2 or scores_MS.shape != truth_MS.shape:
-        raise ValueError(
-            f"scores have shape {scores_MS.shape} and truth {truth_MS.shape}: both must be (sites, species)"
-        )
-    n_sites, n_species = scores_MS.shape
+    scores, truth = matrices(scores_MS, truth_MS)
+    n_sites, n_species = scores.shape
     width = max(1, _PART // max(1, n_sites))
     for start in range(0, n_species, width):
         species = slice(start, min(start + width, n_species))
-        scores_Ms = scores_MS[:, species] if isinstance(scores_MS, np.ndarray) else scores_MS.columns(species)
-        truth_Ms = truth_MS[:, species] if isinstance(truth_MS, np.ndarray) else truth_MS.columns(species)
+        scores_Ms, truth_Ms = scores.columns(species), truth.columns(species)
         wrong_s = (np.isnan(scores_Ms) & (truth_Ms >= 0)).any(axis=0)
         if wrong_s.any():
             number = start + int(np.flatnonzero(wrong_s)[0])

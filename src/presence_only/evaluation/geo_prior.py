@@ -1,11 +1,11 @@
-"""What knowing the place is worth to an image classifier: SINR's Geo Prior.
+"""Accuracy of an image classifier that knows the place: SINR's Geo Prior.
 
 Source: Cole et al. (2023), https://arxiv.org/abs/2306.02564, after Mac Aodha et al. (2019),
 https://arxiv.org/abs/1906.05272: the classifier's probability of a class times the range model's
 suitability for it at the place of the photograph; the class with the largest product is the answer.
 
 Shape legend: M images, m some of them, K candidates of the classifier for an image, V classes of the
-classifier, C covariates, S species of the range model.
+classifier, S species of the range model.
 """
 
 from __future__ import annotations
@@ -13,32 +13,65 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from presence_only.common.arrays import Floats, Ints
-from presence_only.common.atomic_files import read_json, write_folder, write_json
-from presence_only.common.errors import DataError
+from presence_only.data.geo_prior import GeoPriorImages
+from presence_only.model.interface import SpeciesModel
 
 # Logits held at a time: 64 MB of float32.
 LOGITS_AT_ONCE = 2**24
 
 
-class Scores(Protocol):
-    """Logits of all species at some sites."""
+@dataclass(frozen=True, eq=False)
+class GeoPrior:
+    """Scores a range model by what it adds to a classifier's answers."""
 
-    def rows(self, sites: slice, /) -> NDArray[np.float32]:
-        """Shape (m, S)."""
+    images: GeoPriorImages
 
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read the images that a data set saved."""
+        return cls(GeoPriorImages.load(folder))
 
-class ScoresSites(Protocol):
-    """What is asked of a range model."""
+    def score(self, model: SpeciesModel, species: tuple[str, ...]) -> Mapping[str, float]:
+        """Accuracy of the classifier with and without the model's suitability.
 
-    def scores(self, sites_M2: Floats, covariates_MC: Floats, week_M: Ints | None = None, /) -> Scores:
-        """Logits (M, S), made a part at a time."""
+        Args:
+            model: The range model.
+            species: Its vocabulary, in the order of its logits.
+
+        Returns:
+            ``accuracy_gain``, ``accuracy_with``, ``accuracy_without``: of the first answer, as SINR
+            reports; ``n_classes``, and ``n_classes_covered`` that the model knows; ``n_images``, and
+            ``n_images_covered`` whose true class it knows.
+        """
+        images = self.images
+        index = {name: i for i, name in enumerate(species)}
+        species_V = np.array([index.get(name, -1) for name in images.classes], dtype=np.int64)
+        scores = model.scores(images.sites_M2, images.covariates_MC)
+        n_images, step = len(images.label_M), max(1, LOGITS_AT_ONCE // max(1, len(species)))
+        right = 0
+        for start in range(0, n_images, step):
+            part = slice(start, min(start + step, n_images))
+            chosen_m = chosen_class(
+                scores.rows(part), images.candidates_MK[part], images.probabilities_MK[part], species_V
+            )
+            right += int(np.count_nonzero(chosen_m == images.label_M[part]))
+        without = float(np.mean(images.candidates_MK[:, -1] == images.label_M))
+        return {
+            "accuracy_gain": right / n_images - without,
+            "accuracy_with": right / n_images,
+            "accuracy_without": without,
+            "n_classes": float(len(species_V)),
+            "n_classes_covered": float(np.count_nonzero(species_V >= 0)),
+            "n_images": float(n_images),
+            "n_images_covered": float(np.count_nonzero(species_V[images.label_M] >= 0)),
+        }
 
 
 def chosen_class(
@@ -68,109 +101,3 @@ def chosen_class(
     first_m = np.where(product_mK == best_m[:, None], candidates_mK, len(species_V)).min(axis=1)
     chosen_m: NDArray[np.int64] = np.where(best_m > 0, first_m, 0).astype(np.int64)
     return chosen_m
-
-
-@dataclass(frozen=True, eq=False)
-class GeoPrior:
-    """Photographs of known species at known places, and what a classifier made of them.
-
-    Args:
-        sites_M2: Where the photographs were taken, longitude, latitude in degrees WGS84.
-        covariates_MC: Environment there, the columns of the records.
-        candidates_MK: The classifier's best classes, each once, the most probable in the last column.
-        probabilities_MK: Their probabilities; all other classes have none.
-        label_M: True class of every photograph.
-        classes: Name of every class; those of species are the names that the records use.
-
-    Raises:
-        DataError: If there is no image or no candidate, shapes disagree, a class is outside 0..V-1, a
-            probability is outside 0..1, a candidate comes twice, or the last is not the most probable.
-    """
-
-    kind: ClassVar[str] = "geo_prior"
-
-    sites_M2: Floats
-    covariates_MC: Floats
-    candidates_MK: Ints
-    probabilities_MK: Floats
-    label_M: Ints
-    classes: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        shape = self.candidates_MK.shape
-        if len(shape) != 2 or 0 in shape:
-            raise DataError(f"candidates have shape {shape}; expected (images, candidates), at least one of each")
-        if (
-            self.probabilities_MK.shape != shape
-            or self.label_M.shape != shape[:1]
-            or self.sites_M2.shape != (shape[0], 2)
-            or len(self.covariates_MC) != shape[0]
-        ):
-            raise DataError(
-                f"{shape} candidates, {self.probabilities_MK.shape} probabilities, {self.label_M.shape} labels, "
-                f"{self.sites_M2.shape} sites and {self.covariates_MC.shape} covariates: images must agree"
-            )
-        for what, classes in (("candidate", self.candidates_MK), ("label", self.label_M)):
-            if classes.min() < 0 or classes.max() >= len(self.classes):
-                raise DataError(
-                    f"the {what}s lie within {classes.min()}..{classes.max()}; "
-                    f"the classifier's {len(self.classes)} classes are 0..{len(self.classes) - 1}"
-                )
-        if not (self.probabilities_MK.min() >= 0 and self.probabilities_MK.max() <= 1):
-            raise DataError("a candidate's probability is not within 0..1")
-        if np.any(self.probabilities_MK[:, -1] < self.probabilities_MK.max(axis=1)):
-            raise DataError("the last candidate of an image is not its most probable; they must ascend")
-        if np.any(np.diff(np.sort(self.candidates_MK, axis=1), axis=1) == 0):
-            raise DataError("an image has the same candidate twice; each must come once")
-
-    def score(self, model: ScoresSites, species: tuple[str, ...]) -> Mapping[str, float]:
-        """Accuracy of the classifier with and without the model's suitability.
-
-        Args:
-            model: The range model.
-            species: Its vocabulary, in the order of its logits.
-
-        Returns:
-            ``accuracy_gain``, ``accuracy_with``, ``accuracy_without``: of the first answer, as SINR
-            reports; ``n_classes``, and ``n_classes_covered`` that the model knows; ``n_images``, and
-            ``n_images_covered`` whose true class it knows.
-        """
-        index = {name: i for i, name in enumerate(species)}
-        species_V = np.array([index.get(name, -1) for name in self.classes], dtype=np.int64)
-        scores = model.scores(self.sites_M2, self.covariates_MC)
-        n_images, step = len(self.label_M), max(1, LOGITS_AT_ONCE // max(1, len(species)))
-        right = 0
-        for start in range(0, n_images, step):
-            part = slice(start, min(start + step, n_images))
-            chosen_m = chosen_class(scores.rows(part), self.candidates_MK[part], self.probabilities_MK[part], species_V)
-            right += int(np.count_nonzero(chosen_m == self.label_M[part]))
-        without = float(np.mean(self.candidates_MK[:, -1] == self.label_M))
-        return {
-            "accuracy_gain": right / n_images - without,
-            "accuracy_with": right / n_images,
-            "accuracy_without": without,
-            "n_classes": float(len(species_V)),
-            "n_classes_covered": float(np.count_nonzero(species_V >= 0)),
-            "n_images": float(n_images),
-            "n_images_covered": float(np.count_nonzero(species_V[self.label_M] >= 0)),
-        }
-
-    def save(self, folder: Path) -> None:
-        """Write the images into ``folder``, whole or not at all."""
-        with write_folder(folder) as temporary:
-            np.savez_compressed(
-                temporary / "images.npz",
-                sites_M2=self.sites_M2,
-                covariates_MC=self.covariates_MC,
-                candidates_MK=self.candidates_MK,
-                probabilities_MK=self.probabilities_MK,
-                label_M=self.label_M,
-            )
-            write_json(temporary / "classes.json", self.classes)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save` wrote."""
-        with np.load(folder / "images.npz") as arrays:
-            stored = {name: arrays[name] for name in arrays.files}
-        return cls(**stored, classes=tuple(read_json(folder / "classes.json")))

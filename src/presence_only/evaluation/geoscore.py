@@ -14,7 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from presence_only.evaluation.metrics import Matrix, average_precision, sample_average_precision
+from presence_only.common.arrays import mean_where_defined
+from presence_only.common.matrices import Matrix
+from presence_only.data.truth import SurveyTruth
+from presence_only.evaluation.metrics import average_precision, sample_average_precision
+from presence_only.evaluation.ranking import matrices
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -52,7 +56,7 @@ class GeoScore:
 
 def geoscore(
     scores_MS: Array | Matrix,
-    truth_MS: Array | Matrix,
+    truth_MS: Array | SurveyTruth,
     effort_M: Array,
     *,
     watchlist_S: Array | None = None,
@@ -96,7 +100,8 @@ def geoscore(
     Raises:
         ValueError: If a shape disagrees, the threshold is out of range, or a surveyed score is NaN.
     """
-    n_sites, n_species = scores_MS.shape
+    scores, truth = matrices(scores_MS, truth_MS)
+    n_sites, n_species = scores.shape
     for name, array, size in (
         ("effort", effort_M, n_sites),
         ("watchlist", watchlist_S, n_species),
@@ -108,16 +113,16 @@ def geoscore(
     if not 0 < threshold < 1:
         raise ValueError(f"threshold = {threshold}: must lie within 0..1, both excluded")
     if ap_M is None:
-        ap_M = sample_average_precision(scores_MS, truth_MS)
-    predicted_M, present_M, hit_M = _lists(scores_MS, truth_MS, float(np.log(threshold / (1 - threshold))))
+        ap_M = sample_average_precision(scores, truth)
+    predicted_M, present_M, hit_M = _lists(scores, truth, float(np.log(threshold / (1 - threshold))))
     n_hits, n_predicted, n_present = hit_M.sum(), predicted_M.sum(), present_M.sum()
     listed_M = present_M > 0
     raw = {
-        "sample_map": _mean(ap_M),
+        "sample_map": mean_where_defined(ap_M),
         "f1": float(2 * n_hits / (n_predicted + n_present)) if n_present else float("nan"),
-        "list_ratio": _mean(predicted_M[listed_M] / present_M[listed_M]),
-        "watchlist_ap": float("nan") if watchlist_S is None else _watched(scores_MS, truth_MS, watchlist_S),
-        "holdout_map": float("nan") if holdout_M is None else _mean(ap_M[holdout_M]),
+        "list_ratio": mean_where_defined(predicted_M[listed_M] / present_M[listed_M]),
+        "watchlist_ap": float("nan") if watchlist_S is None else _watched(scores, truth, watchlist_S),
+        "holdout_map": float("nan") if holdout_M is None else mean_where_defined(ap_M[holdout_M]),
         "density_ratio": _density_ratio(ap_M, effort_M),
         "density_correlation": _pearson(effort_M, predicted_M),
     }
@@ -137,34 +142,28 @@ def _transformed(name: str, value: float) -> float:
     return value
 
 
-def _lists(scores_MS: Array | Matrix, truth_MS: Array | Matrix, logit: float) -> tuple[Floats, Floats, Floats]:
+def _lists(scores: Matrix, truth: SurveyTruth, logit: float) -> tuple[Floats, Floats, Floats]:
     """Of every site the number of species predicted, present, and both; only surveyed ones count."""
-    n_sites, n_species = scores_MS.shape
+    n_sites, n_species = scores.shape
     counts = np.zeros((3, n_sites))
     step = max(1, _PART // max(1, n_species))
     for start in range(0, n_sites, step):
         part = slice(start, min(start + step, n_sites))
-        score_mS = scores_MS[part] if isinstance(scores_MS, np.ndarray) else scores_MS.rows(part)
-        truth_mS = truth_MS[part] if isinstance(truth_MS, np.ndarray) else truth_MS.rows(part)
+        score_mS, truth_mS = scores.rows(part), truth.rows(part)
         predicted_mS, present_mS = (score_mS > logit) & (truth_mS >= 0), truth_mS == 1
         for row, flags_mS in enumerate((predicted_mS, present_mS, predicted_mS & present_mS)):
             counts[row, part] = np.count_nonzero(flags_mS, axis=1)
     return counts[0], counts[1], counts[2]
 
 
-def _watched(scores_MS: Array | Matrix, truth_MS: Array | Matrix, watchlist_S: Array) -> float:
+def _watched(scores: Matrix, truth: SurveyTruth, watchlist_S: Array) -> float:
     """Mean average precision over sites of the watched species."""
     index_Q = np.flatnonzero(watchlist_S)
     if not len(index_Q):
         return float("nan")
-    columns = [
-        tuple(
-            matrix[:, s : s + 1] if isinstance(matrix, np.ndarray) else matrix.columns(slice(s, s + 1))
-            for matrix in (scores_MS, truth_MS)
-        )
-        for s in index_Q.tolist()
-    ]
-    return _mean(np.concatenate([average_precision(scores_M1, truth_M1) for scores_M1, truth_M1 in columns]))
+    columns = [slice(s, s + 1) for s in index_Q.tolist()]
+    ap_Q1 = [average_precision(scores.columns(column), truth.columns(column)) for column in columns]
+    return mean_where_defined(np.concatenate(ap_Q1))
 
 
 def _density_ratio(ap_M: Floats, effort_M: Array) -> float:
@@ -183,9 +182,3 @@ def _pearson(a_M: Array, b_M: Array) -> float:
     if len(a_M) < 2 or np.ptp(a_M) == 0 or np.ptp(b_M) == 0:
         return float("nan")
     return float(np.corrcoef(a_M, b_M)[0, 1])
-
-
-def _mean(values: Array) -> float:
-    """Mean of the values that are not NaN; NaN if there is none."""
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else float("nan")

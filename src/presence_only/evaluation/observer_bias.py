@@ -1,4 +1,4 @@
-"""What a run's scores owe to the observers, as the numbers of a seed that the evaluation keeps.
+"""Observer-bias metrics of one trained model.
 
 Shape legend: M survey sites, S species, Q classes of effort. Scores are logits; truth is 1 present, 0 absent,
 -1 not surveyed.
@@ -11,22 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from presence_only.common.matrices import Matrix
+from presence_only.data.truth import SurveyTruth
 from presence_only.evaluation.breakdown import ap_by_effort, effort_correlation, quantile_classes
 from presence_only.evaluation.geoscore import geoscore
-from presence_only.evaluation.metrics import Matrix
 
 Array = NDArray[Any]
 
 
 def observer_numbers(
     scores_MS: Array | Matrix,
-    truth_MS: Array | Matrix,
+    truth_MS: Array | SurveyTruth,
     effort_M: Array,
     *,
     watchlist_S: Array | None = None,
     ap_M: Array | None = None,
 ) -> dict[str, float]:
-    """Everything in one number a seed that has to do with observer effort.
+    """Every metric of one seed that has to do with observer effort.
 
     Args:
         scores_MS: Logits.

@@ -8,18 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from presence_only.common.arrays import Ints
 from presence_only.data.survey import Survey
-from presence_only.data.truth import ListedTruth
 from presence_only.evaluation.metrics import METRICS, Evaluation, evaluate
-from presence_only.model.site_scores import ScoredModel
+from presence_only.model.interface import SpeciesModel
 
 Floats = NDArray[np.floating[Any]]
 
@@ -28,20 +24,14 @@ Floats = NDArray[np.floating[Any]]
 class FurtherSurvey:
     """Scores a model against a survey of some of its species."""
 
-    kind: ClassVar[str] = Survey.kind
-
     survey: Survey
-
-    def save(self, folder: Path) -> None:
-        """Write the survey into ``folder``, whole or not at all."""
-        self.survey.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save`, or the survey's own, wrote."""
+        """Read the survey that a data set saved."""
         return cls(Survey.load(folder))
 
-    def score(self, model: ScoredModel, species: tuple[str, ...]) -> Mapping[str, float | Floats]:
+    def score(self, model: SpeciesModel, species: tuple[str, ...]) -> Mapping[str, float | Floats]:
         """Every metric of ``METRICS``, those of species as one value a species, and the counts behind them.
 
         Raises:
@@ -58,7 +48,7 @@ class FurtherSurvey:
         return numbers | {name: value for name, value in result.summary.items() if name.startswith("n_")}
 
 
-def evaluate_survey(model: ScoredModel, survey: Survey, species: tuple[str, ...]) -> Evaluation:
+def evaluate_survey(model: SpeciesModel, survey: Survey, species: tuple[str, ...]) -> Evaluation:
     """Score a model against a survey; logits are made only of species that were surveyed somewhere.
 
     Args:
@@ -73,15 +63,17 @@ def evaluate_survey(model: ScoredModel, survey: Survey, species: tuple[str, ...]
         ValueError: If a species of the survey is not in the vocabulary.
     """
     sites = survey.sites_M2, survey.covariates_MC, survey.week_M
-    surveyed_Q = np.flatnonzero(survey.surveyed_per_species())
+    counts = {
+        "n_presences": survey.truth.presences_per_species(),
+        "n_surveyed": survey.truth.surveyed_per_species(),
+    }
+    surveyed_Q = np.flatnonzero(counts["n_surveyed"])
     if survey.species == species and len(surveyed_Q) == len(species):
-        return evaluate(model.scores(*sites), survey.truth_MS)
+        return evaluate(model.scores(*sites), survey.truth)
     place_S = _places(survey.species, species)
-    truth_MS = survey.truth_MS
-    truth_MQ = truth_MS.of_species(surveyed_Q) if isinstance(truth_MS, ListedTruth) else truth_MS[:, surveyed_Q]
-    found = evaluate(_SomeSpecies(model, place_S[surveyed_Q]).scores(*sites), truth_MQ)
+    scores = model.scores(*sites, species_Q=place_S[surveyed_Q])
+    found = evaluate(scores, survey.truth.of_species(surveyed_Q))
     n_species = len(survey.species)
-    counts = {"n_presences": survey.presences_per_species(), "n_surveyed": survey.surveyed_per_species()}
     per_species = {name: _spread(values_Q, surveyed_Q, n_species) for name, values_Q in found.per_species.items()}
     n_without = float(np.count_nonzero(counts["n_presences"] == 0))
     return Evaluation(
@@ -89,25 +81,6 @@ def evaluate_survey(model: ScoredModel, survey: Survey, species: tuple[str, ...]
         per_species=per_species | counts,
         per_site=found.per_site,
     )
-
-
-class _SomeSpecies(ScoredModel):
-    """A model of some species of another model, in an order of their own."""
-
-    def __init__(self, whole: ScoredModel, index_Q: NDArray[np.int64]) -> None:
-        super().__init__()
-        self._whole, self._index_Q = whole, torch.from_numpy(index_Q)
-        self.features, self.n_species, self.weeks = whole.features, len(index_Q), whole.weeks
-
-    def hidden(self, sites_B2: Floats, covariates_BC: Floats, week_B: Ints | None = None) -> tuple[Tensor, ...]:
-        """Everything about some sites that the species' logits are linear in."""
-        return self._whole.hidden(sites_B2, covariates_BC, week_B)
-
-    def species_logits(self, hidden: tuple[Tensor, ...], species: slice) -> Tensor:
-        """Logits (B, s) of some species."""
-        # A tensor of indices picks rows of the species matrix as a slice does.
-        index_s: Any = self._index_Q[species]
-        return self._whole.species_logits(hidden, index_s)
 
 
 def _places(names: tuple[str, ...], vocabulary: tuple[str, ...]) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
-"""What a model is scored by beside the survey, one module a kind; ``TASKS`` is the table of kinds, one line an entry.
+"""Further evaluations of a model, beside the survey, one module a kind; ``TASKS`` is the table, one line a kind.
 
-A kind's module defines a class with the attributes of :class:`Task`. A data set's module hands such objects over in
-``Dataset.further``.
+A data set hands over what is scored by in ``Dataset.further``, objects of the room ``data`` that save themselves; the
+kind's module here defines a class with the methods of :class:`Task`, which reads what was saved and scores by it.
 
 Shape legend: S species of the model's vocabulary.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,11 @@ from numpy.typing import NDArray
 from presence_only.common.errors import DataError
 from presence_only.common.registry import resolve
 from presence_only.data.dataset import FURTHER
-
-if TYPE_CHECKING:
-    # Data set modules make tasks, and have no need of torch.
-    from presence_only.model.site_scores import ScoredModel
+from presence_only.model.interface import SpeciesModel
 
 Floats = NDArray[np.floating[Any]]
 
-# Kind, which is also the folder's name where a task is saved, to the class that loads it.
+# Kind, which is also the name of the folder that a data set saves, to the class that scores by it.
 TASKS = {
     "geo_feature": "presence_only.evaluation.geo_feature:GeoFeature",
     "geo_prior": "presence_only.evaluation.geo_prior:GeoPrior",
@@ -34,23 +31,14 @@ TASKS = {
 
 
 class Task(Protocol):
-    """One further evaluation.
-
-    Attributes:
-        kind: Name of its module.
-    """
-
-    kind: ClassVar[str]
-
-    def save(self, folder: Path) -> None:
-        """Write everything that scoring needs into ``folder``, whole or not at all."""
+    """One further evaluation."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what ``save`` wrote."""
+        """Read what the data set saved."""
         ...
 
-    def score(self, model: ScoredModel, species: tuple[str, ...]) -> Mapping[str, float | Floats]:
+    def score(self, model: SpeciesModel, species: tuple[str, ...]) -> Mapping[str, float | Floats]:
         """Numbers of one run, by name.
 
         Args:

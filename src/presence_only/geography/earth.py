@@ -1,4 +1,4 @@
-"""The environment of the real Earth on a 1-degree grid that ships with the package.
+"""Environment of the real Earth on a 1-degree grid that ships with the package.
 
 Sources and licences: ``presence_only/geography/earth_grid/CREDITS.md``; made by ``tools/make_earth.py``.
 
@@ -11,17 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from presence_only.common.arrays import Floats
+from presence_only.geography.sphere import EARTH_RADIUS_KM
+
 ROWS, COLUMNS = 180, 360
-EARTH_RADIUS_KM = 6371.0088
 SITES_PER_SLICE = 200_000
 LAND_SHARE = "land share (fraction)"
-
-Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,22 +129,6 @@ def cell_area_km2() -> NDArray[np.float64]:
     edges = np.sin(np.radians(np.arange(ROWS + 1) - 90.0))
     area: NDArray[np.float64] = EARTH_RADIUS_KM**2 * np.radians(1.0) * np.diff(edges)
     return area
-
-
-def unit_vectors(sites_N2: Floats) -> NDArray[np.float64]:
-    """Points on the unit sphere, shape (N, 3)."""
-    longitude_N, latitude_N = np.radians(np.asarray(sites_N2, dtype=np.float64)).T
-    return np.column_stack(
-        [np.cos(latitude_N) * np.cos(longitude_N), np.cos(latitude_N) * np.sin(longitude_N), np.sin(latitude_N)]
-    )
-
-
-def sites_of(vectors_N3: Floats) -> NDArray[np.float64]:
-    """Longitude, latitude in degrees of points of any length but 0, shape (N, 2)."""
-    x_N, y_N, z_N = np.asarray(vectors_N3, dtype=np.float64).T
-    radians_N2 = np.column_stack([np.arctan2(y_N, x_N), np.arctan2(z_N, np.hypot(x_N, y_N))])
-    degrees_N2: NDArray[np.float64] = np.degrees(radians_N2)
-    return degrees_N2
 
 
 def _checked(sites_N2: Floats) -> NDArray[np.float64]:

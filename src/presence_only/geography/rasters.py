@@ -30,7 +30,8 @@ from scipy.spatial import cKDTree
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
-from presence_only.geography.earth import COLUMNS, EARTH_RADIUS_KM, ROWS, Earth, sites_of, unit_vectors
+from presence_only.geography.earth import COLUMNS, ROWS, Earth
+from presence_only.geography.sphere import EARTH_RADIUS_KM, sites_of_vectors, unit_vectors
 
 Float32s = NDArray[np.float32]
 # Cells that are read at once, 16 MiB in float32; and sites that are interpolated at once.
@@ -296,7 +297,7 @@ def _reach(grid: Grid, sites_N2: Floats, reach_km: float) -> tuple[Floats, Float
         around.append(np.sin(bearing) * east_N3 + np.cos(bearing) * north_N3)
     for direction_N3 in around:
         # A polygon of 16 corners inscribes a circle that is 2 % smaller.
-        x_N, y_N = grid.cells(sites_of(up_N3 + np.tan(1.02 * angle) * direction_N3))
+        x_N, y_N = grid.cells(sites_of_vectors(up_N3 + np.tan(1.02 * angle) * direction_N3))
         low_x, high_x = np.fmin(low_x, x_N), np.fmax(high_x, x_N)
         low_y, high_y = np.fmin(low_y, y_N), np.fmax(high_y, y_N)
     if grid.geographic:

@@ -12,7 +12,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
-from presence_only.geography.earth import sites_of, unit_vectors
+from presence_only.geography.sphere import sites_of_vectors, unit_vectors
 
 # The least that every site must rise above the plane of a hemisphere, on the unit sphere: 0.2 seconds of arc.
 LEAST_RISE = 1e-6
@@ -70,7 +70,7 @@ def sites_within(vertices_V3: Vectors, n: int, generator: np.random.Generator) -
     cumulative_T = np.cumsum(_area(a_T3, b_T3, c_T3))
     drawn_N = np.searchsorted(cumulative_T, generator.random(n) * cumulative_T[-1], side="right")
     drawn_N = np.minimum(drawn_N, len(vertices_V3) - 1)
-    return sites_of(_within_triangles(a_T3[drawn_N], b_T3[drawn_N], c_T3[drawn_N], generator))
+    return sites_of_vectors(_within_triangles(a_T3[drawn_N], b_T3[drawn_N], c_T3[drawn_N], generator))
 
 
 def _hemisphere(vectors_N3: Vectors) -> Vectors | None:

@@ -1,14 +1,21 @@
 """Losses for species range models learned from presence-only records.
 
-Every public loss is a choice of which (site, species) pairs count as negative (``negatives.py``) and
-of how one element is penalised (``elementwise.py``). ``registry.py`` builds the ones that params.yaml
-names.
+Every loss is a choice of which pairs of site and species count as negative, and of how one pair is penalised
+(``penalties.py``). A dense loss states the weights of its pairs (``pair_weights.py``) and is then computed from all
+logits, in chunks of species (``chunks.py``) or from sampled species (``sampled.py``). ``registry.py`` names the losses
+of params.yaml; ``python -m presence_only.losses`` prints them.
 """
 
-from presence_only.losses.assume_negative import AssumeNegativeLoss
+from presence_only.losses.geomodel import (
+    AssumeNegativeLoss,
+    BinaryFocalLoss,
+    MultiTaskLoss,
+    asymmetric_loss,
+    compute_pos_weights,
+    focal_loss,
+    masked_mse,
+)
 from presence_only.losses.maxent import maxent
-from presence_only.losses.multitask import MultiTaskLoss, masked_mse
-from presence_only.losses.pointwise import BinaryFocalLoss, asymmetric_loss, compute_pos_weights, focal_loss
 from presence_only.losses.sinr import an_full, an_full_me, an_slds, an_slds_me, an_ssdl, an_ssdl_me
 from presence_only.losses.weighted import full_weighted
 

@@ -1,4 +1,4 @@
-"""Bad input stops here: one sentence with the argument, its value and the rule."""
+"""Checks of the arguments of losses: each refuses wrong input in one sentence with argument, value and rule."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-
-from presence_only.losses.batch import LossBatch
 
 
 def check_number(name: str, value: object, low: float, high: float = math.inf, *, open_ends: str = "") -> float:
@@ -172,24 +170,6 @@ def check_mask(name: str, value: object, shape: tuple[int, ...]) -> None:
     if value.dtype != torch.bool:
         raise TypeError(f"{name} has dtype {value.dtype}: must be a bool tensor")
     check_shape(name, value, shape)
-
-
-def check_batch(batch: LossBatch, needs_background: bool) -> None:
-    """Refuse a batch whose parts disagree.
-
-    Raises:
-        TypeError: If a part has the wrong type or dtype.
-        ValueError: If shapes or indices disagree, or background logits are missing or not asked for.
-    """
-    check_floating("logits_BS", batch.logits_BS, 2)
-    n_rows, n_species = batch.logits_BS.shape
-    check_indices("row_P", batch.row_P, (batch.row_P.numel(),), n_rows)
-    check_indices("species_P", batch.species_P, (batch.row_P.numel(),), n_species)
-    check_background(batch.background_KS, batch.background_mask_KS, n_species)
-    if (batch.background_KS is not None) != needs_background:
-        given = "missing" if needs_background else "given"
-        rule = "must be given" if needs_background else "must be None"
-        raise ValueError(f"background_KS is {given}: {rule}, for needs_background is {needs_background}")
 
 
 def check_background(background_KS: Any, mask_KS: Any, n_species: int, name: str = "background_KS") -> None:

@@ -11,11 +11,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from presence_only.losses.batch import LossBatch, TrainingCounts
+from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.checks import check_background, check_floating, check_presences, check_same_shape, check_shape
-from presence_only.losses.elementwise import softplus, widen
+from presence_only.losses.exact import softplus, widen
 from presence_only.losses.negatives import Positives, at_pairs, zero
-from presence_only.losses.variant import BatchLoss, LossSettings, empty_loss, open_batch
 
 
 def maxent(
@@ -174,7 +173,7 @@ class MaxentLoss:
 
 
 class MaxentSettings(LossSettings):
-    """:func:`maxent`.
+    """Maxent as a neural loss: for every species a softmax over sites.
 
     Args:
         include_presences: Whether a species' own records join its sum over sites.

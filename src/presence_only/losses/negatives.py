@@ -9,7 +9,7 @@ never say that it is absent, the choices below only assume it.
 * SLDS: same location, different species (``draw_other_species``);
 * SSDL: same species, different location, from the batch (``draw_other_rows``) or from the
   background (``draw_background_sites``);
-* background: all species at background sites, uniform or target-group (``background_mean``).
+* background: all species at background sites, uniform or target-group (``pair_weights.py``).
 
 Source: the names are those of Cole et al. (2023), https://arxiv.org/abs/2306.02564
 """
@@ -22,7 +22,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from presence_only.losses.elementwise import Penalty, widen
+from presence_only.losses.exact import widen
+from presence_only.losses.penalties import Penalty
 
 _KEYS_AT_ONCE = 2**22  # random keys held at a time: 32 MiB
 _LARGEST = 2**63 - 1
@@ -88,8 +89,8 @@ def unobserved_terms(penalty: Penalty, logits_BS: Tensor, positives: Positives) 
     of all others with it.
     """
     terms_BS = penalty.negative(logits_BS)
-    # In place, on a tensor made just now: the formula needs no second one of this size.
-    return terms_BS.index_put_((positives.row_P, positives.species_P), terms_BS.new_zeros(()))
+    # Not in place: a penalty may have kept its result for its slope.
+    return terms_BS.index_put((positives.row_P, positives.species_P), terms_BS.new_zeros(()))
 
 
 def sampled_sum(
@@ -174,22 +175,6 @@ def draw_background_sites(
             break
         todo = todo[~mask_KS[site_P[todo], species_P[todo]]]  # redrawn until its site counts
     return site_P, species_P
-
-
-def background_mean(penalty: Penalty, background_KS: Tensor, mask_KS: Tensor | None) -> Tensor:
-    """The negative penalty, averaged over each species' background sites, then over species.
-
-    Without a mask it is the mean over all elements. A species that no site counts for adds 0.
-
-    Returns:
-        A scalar in nats.
-    """
-    n_sites, n_species = background_KS.shape
-    terms_KS = penalty.negative(background_KS)
-    if mask_KS is None:
-        return terms_KS.sum() / max(n_sites * n_species, 1)
-    weight_S = n_species * mask_KS.sum(dim=0).clamp(min=1).to(terms_KS.dtype)
-    return (torch.where(mask_KS, terms_KS, 0.0).sum(dim=0) / weight_S).sum()
 
 
 def draw_distinct(n_B: Tensor, m: int, generator: torch.Generator | None) -> Tensor:

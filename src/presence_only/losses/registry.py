@@ -1,30 +1,26 @@
-"""The losses that a variant of params.yaml can name: one line an entry."""
+"""The losses and penalties that a variant of params.yaml can name: one line an entry.
+
+``python -m presence_only.losses`` prints them with their descriptions and parameters.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from presence_only.common.registry import resolve
 from presence_only.common.settings import SettingsError
-from presence_only.losses.batch import LossBatch, TrainingCounts
-from presence_only.losses.variant import BatchLoss, LossSettings
 
-__all__ = [
-    "BatchLoss",
-    "LossBatch",
-    "LossSettings",
-    "TrainingCounts",
-    "build_loss",
-    "loss_names",
-    "parse_variant",
-]
+if TYPE_CHECKING:
+    from presence_only.losses.base import LossSettings
 
-# Name in params.yaml to the class of its settings, which builds the loss.
+# Name of a loss to the class of its settings, which builds it.
 LOSSES = {
     "an_full": "presence_only.losses.sinr:AnFullSettings",
     "an_full_me": "presence_only.losses.sinr:AnFullMeSettings",
-    "an_slds": "presence_only.losses.sinr:OneNegativeSettings",
-    "an_slds_me": "presence_only.losses.sinr:OneNegativeMeSettings",
-    "an_ssdl": "presence_only.losses.sinr:OneNegativeSettings",
-    "an_ssdl_me": "presence_only.losses.sinr:OneNegativeMeSettings",
+    "an_slds": "presence_only.losses.sinr:AnSldsSettings",
+    "an_slds_me": "presence_only.losses.sinr:AnSldsMeSettings",
+    "an_ssdl": "presence_only.losses.sinr:AnSsdlSettings",
+    "an_ssdl_me": "presence_only.losses.sinr:AnSsdlMeSettings",
     "asl": "presence_only.losses.pointwise:AslSettings",
     "assume_negative": "presence_only.losses.assume_negative:AssumeNegativeSettings",
     "bce": "presence_only.losses.pointwise:BceSettings",
@@ -32,6 +28,14 @@ LOSSES = {
     "full_weighted": "presence_only.losses.weighted:FullWeightedSettings",
     "maxent": "presence_only.losses.maxent:MaxentSettings",
     "multitask": "presence_only.losses.multitask:MultiTaskSettings",
+}
+
+# Name of a penalty to its class.
+PENALTIES = {
+    "bce": "presence_only.losses.penalties:CrossEntropy",
+    "focal": "presence_only.losses.penalties:Focal",
+    "asl": "presence_only.losses.penalties:Asymmetric",
+    "entropy": "presence_only.losses.penalties:MaximumEntropy",
 }
 
 
@@ -58,8 +62,3 @@ def parse_variant(raw: object, where: str) -> LossSettings:
 def loss_names() -> tuple[str, ...]:
     """Every name that a variant may give, sorted."""
     return tuple(sorted(LOSSES))
-
-
-def build_loss(settings: LossSettings, counts: TrainingCounts) -> BatchLoss:
-    """The loss of a checked variant, given what it may know of the training set."""
-    return settings.build(counts)

@@ -1,4 +1,4 @@
-"""The sampled head: a step that knows only some rows of the species matrix, whatever their number.
+"""Dense losses from sampled species: a step that knows only some rows of the species matrix, whatever their number.
 
 A step takes the species observed in its batch and M others, drawn uniformly without replacement and
 shared by all rows. The negatives of the drawn species stand for those of all others and weigh
@@ -11,14 +11,15 @@ Shape legend: B rows of a batch, K background sites, S species, D embedding, P p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from presence_only.losses.fused import DensePairs, weighted_pairs
+from presence_only.losses.chunks import walk_chunks
 from presence_only.losses.negatives import draw_distinct, zero
+from presence_only.losses.pair_weights import PairWeights, Weight
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class SpeciesSample:
         return cls(species_J, factor_J[order_J])
 
 
-def sampled_loss(
-    loss: DensePairs,
+def loss_from_sample(
+    loss: PairWeights,
     sample: SpeciesSample,
     n_species: int,
     location_BD: Tensor,
@@ -61,10 +62,10 @@ def sampled_loss(
     background_KD: Tensor | None = None,
     background_mask_KS: Tensor | None = None,
 ) -> Tensor:
-    """Unbiased estimate of :func:`~presence_only.losses.fused.fused_loss` from the rows of some species.
+    """Unbiased estimate of :func:`~presence_only.losses.chunks.loss_in_chunks` from the rows of some species.
 
     Args:
-        loss: A loss with ``is_dense``.
+        loss: The weights of its pairs.
         sample: The species taken; all of ``species_P`` are among them.
         n_species: S.
         location_BD: Embedding of the training rows.
@@ -80,17 +81,12 @@ def sampled_loss(
     if len(location_BD) == 0:
         return zero(*(matrix for matrix in (location_BD, species_JD, background_KD) if matrix is not None))
     n_sites = 0 if background_KD is None else len(background_KD)
-    weights = loss.pair_weights(len(location_BD), n_species, n_sites, background_mask_KS)
+    positive, unobserved, background = loss.per_pair(len(location_BD), n_species, n_sites, background_mask_KS)
 
-    def taken(weight: float | Tensor) -> float | Tensor:
+    def taken(weight: Weight) -> Weight:
         return weight.to(sample.species_J.device)[sample.species_J] if isinstance(weight, Tensor) else weight
 
-    estimate = replace(
-        weights,
-        positive=taken(weights.positive),
-        unobserved=sample.factor_J * taken(weights.unobserved),
-        background=sample.factor_J * taken(weights.background),
-    )
+    estimate = (taken(positive), sample.factor_J * taken(unobserved), sample.factor_J * taken(background))
     mask_KJ = None if background_mask_KS is None else background_mask_KS[:, sample.species_J]
     index_P = torch.searchsorted(sample.species_J, species_P)
-    return weighted_pairs(estimate, location_BD, species_JD, row_P, index_P, background_KD, mask_KJ)
+    return walk_chunks(loss, estimate, location_BD, species_JD, row_P, index_P, background_KD, mask_KJ)

@@ -1,4 +1,4 @@
-"""SINR's six losses for presence-only records, in logit space.
+"""SINR's six losses for presence-only records: AN-full, AN-SLDS, AN-SSDL and their maximum-entropy forms.
 
 Shape legend: B rows of a batch, S species, K background sites, P positives (records).
 
@@ -20,24 +20,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from presence_only.losses.assume_negative import AssumeNegativeBatchLoss, assume_negative
-from presence_only.losses.batch import LossBatch, TrainingCounts
+from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, PenaltySettings, TrainingCounts, open_batch
 from presence_only.losses.checks import check_background, check_floating, check_indices, check_number, check_same_shape
-from presence_only.losses.elementwise import CrossEntropy, MaximumEntropy, Penalty
-from presence_only.losses.negatives import (
-    Positives,
-    at_pairs,
-    background_mean,
-    draw_background_sites,
-    draw_other_species,
-    zero,
-)
-from presence_only.losses.variant import (
-    BatchLoss,
-    LossSettings,
-    PenaltySettings,
-    open_batch,
-)
+from presence_only.losses.negatives import Positives, at_pairs, draw_background_sites, draw_other_species, zero
+from presence_only.losses.pair_weights import DenseSettings, PairWeights, loss_from_all_logits
+from presence_only.losses.penalties import CrossEntropy, MaximumEntropy, Penalty
 
 SINR_LAMBDA = 2048.0
 
@@ -183,10 +170,7 @@ def _full(penalty: Penalty, logits_BS: Tensor, species_B: Tensor, background_BS:
         return zero(logits_BS, background_BS)
     if len(background_BS) == 0:
         raise ValueError(f"background_BS has shape {tuple(background_BS.shape)}: must have at least one row")
-    near = assume_negative(
-        penalty, logits_BS, positives, pos_lambda=pos_lambda, neg_samples=0, spatial="none", generator=None
-    )
-    return near + background_mean(penalty, background_BS, None)
+    return loss_from_all_logits(full(penalty, pos_lambda), logits_BS, positives, background_BS)
 
 
 def _slds(penalty: Penalty, logits_BS: Tensor, species_B: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -261,64 +245,97 @@ class OtherLocationLoss:
         return _per_record(self.penalty, present_P, at_pairs(batch.background_KS, *pairs))
 
 
-def build_sinr(name: str, penalty: Penalty, pos_lambda: float) -> BatchLoss:
-    """One of the three choices of negatives with any penalty."""
-    match name:
-        case "full":
-            return AssumeNegativeBatchLoss(penalty, pos_lambda, background_weight=1.0)
-        case "slds":
-            return SameLocationLoss(penalty)
-        case "ssdl":
-            return OtherLocationLoss(penalty)
-    raise ValueError(f"unknown negatives {name!r}; known: full, slds, ssdl")
+def full(penalty: Penalty, pos_lambda: float) -> PairWeights:
+    """L_AN-full: records weigh ``pos_lambda``, all other pairs and the mean over background sites 1."""
+    return PairWeights(penalty, positive=pos_lambda, background=1.0)
 
 
-def _check_slds(name: str, counts: TrainingCounts) -> None:
-    """Refuse SLDS where no row has another species: positives alone would train without a word."""
-    n_species = len(counts.records_per_species_S)
-    if name.startswith("an_slds") and n_species < 2:
-        raise ValueError(f"loss {name!r} with {n_species} species: SLDS needs at least 2 species")
+class AnFullSettings(PenaltySettings, DenseSettings):
+    """AN-full of SINR: every unrecorded species at a site, and all species at background sites, are absent.
 
+    Args:
+        pos_lambda: Weight of a record, > 0.
+    """
 
-class AnFullSettings(PenaltySettings):
-    """:func:`an_full` with any penalty."""
+    # Heavy presences learn from a few species at a time.
+    sampling_pays_from = 5000
 
     loss: Literal["an_full"]
     pos_lambda: float = Field(default=SINR_LAMBDA, gt=0)
 
-    def build(self, counts: TrainingCounts) -> BatchLoss:
-        """Every unrecorded species at a site and all at background sites as absent."""
-        return build_sinr("full", self.build_penalty(), self.pos_lambda)
+    def pair_weights(self, counts: TrainingCounts) -> PairWeights:
+        """Records weigh ``pos_lambda``."""
+        return full(self.build_penalty(), self.pos_lambda)
 
 
-class AnFullMeSettings(LossSettings):
-    """:func:`an_full_me`."""
+class MaximumEntropySettings(LossSettings):
+    """Settings of a loss in its maximum-entropy form."""
+
+    def build_penalty(self) -> Penalty:
+        """Minus the entropy in place of every assumed absence."""
+        return MaximumEntropy()
+
+
+class AnFullMeSettings(MaximumEntropySettings, DenseSettings):
+    """AN-full in its maximum-entropy form: the same as ``an_full`` with ``penalty: entropy``.
+
+    Args:
+        pos_lambda: Weight of a record, > 0.
+    """
+
+    sampling_pays_from = 5000
 
     loss: Literal["an_full_me"]
     pos_lambda: float = Field(default=SINR_LAMBDA, gt=0)
 
-    def build(self, counts: TrainingCounts) -> BatchLoss:
-        """The maximum-entropy form."""
-        return build_sinr("full", MaximumEntropy(), self.pos_lambda)
+    def pair_weights(self, counts: TrainingCounts) -> PairWeights:
+        """Records weigh ``pos_lambda``."""
+        return full(self.build_penalty(), self.pos_lambda)
 
 
-class OneNegativeSettings(PenaltySettings):
-    """:func:`an_slds` or :func:`an_ssdl` with any penalty."""
-
-    loss: Literal["an_slds", "an_ssdl"]
-
-    def build(self, counts: TrainingCounts) -> BatchLoss:
-        """One assumed absence per record."""
-        _check_slds(self.loss, counts)
-        return build_sinr(self.loss.removeprefix("an_"), self.build_penalty(), 1.0)
+def build_same_location(loss: str, penalty: Penalty, counts: TrainingCounts) -> BatchLoss:
+    """SLDS, refused where no row has another species: positives alone would train without a word."""
+    n_species = len(counts.records_per_species_S)
+    if n_species < 2:
+        raise ValueError(f"loss {loss!r} with {n_species} species: SLDS needs at least 2 species")
+    return SameLocationLoss(penalty)
 
 
-class OneNegativeMeSettings(LossSettings):
-    """:func:`an_slds_me` or :func:`an_ssdl_me`."""
+class AnSldsSettings(PenaltySettings):
+    """AN-SLDS of SINR: one assumed absence per record, the same location and another species."""
 
-    loss: Literal["an_slds_me", "an_ssdl_me"]
+    loss: Literal["an_slds"]
 
     def build(self, counts: TrainingCounts) -> BatchLoss:
-        """The maximum-entropy form."""
-        _check_slds(self.loss, counts)
-        return build_sinr(self.loss.removeprefix("an_").removesuffix("_me"), MaximumEntropy(), 1.0)
+        """One unobserved species of the row per record."""
+        return build_same_location(self.loss, self.build_penalty(), counts)
+
+
+class AnSldsMeSettings(MaximumEntropySettings):
+    """AN-SLDS in its maximum-entropy form: the same as ``an_slds`` with ``penalty: entropy``."""
+
+    loss: Literal["an_slds_me"]
+
+    def build(self, counts: TrainingCounts) -> BatchLoss:
+        """One unobserved species of the row per record."""
+        return build_same_location(self.loss, self.build_penalty(), counts)
+
+
+class AnSsdlSettings(PenaltySettings):
+    """AN-SSDL of SINR: one assumed absence per record, the same species at a background site."""
+
+    loss: Literal["an_ssdl"]
+
+    def build(self, counts: TrainingCounts) -> BatchLoss:
+        """One background site per record."""
+        return OtherLocationLoss(self.build_penalty())
+
+
+class AnSsdlMeSettings(MaximumEntropySettings):
+    """AN-SSDL in its maximum-entropy form: the same as ``an_ssdl`` with ``penalty: entropy``."""
+
+    loss: Literal["an_ssdl_me"]
+
+    def build(self, counts: TrainingCounts) -> BatchLoss:
+        """One background site per record."""
+        return OtherLocationLoss(self.build_penalty())

@@ -1,26 +1,17 @@
-"""What theory says of a loss: its penalty, the score that it asks for, and settings that cross each other."""
+"""Scores that a loss asks for in theory, of a species recorded on a known share of the training rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from presence_only.losses.elementwise import Asymmetric, CrossEntropy, Focal, Penalty
-
-
-def penalty_of(settings: Mapping[str, Any]) -> Penalty:
-    """The elementwise penalty of a variant with loss ``bce``, ``focal`` or ``asl``."""
-    match settings["loss"]:
-        case "bce":
-            return CrossEntropy()
-        case "focal":
-            return Focal(settings["alpha"], settings["gamma"])
-        case "asl":
-            return Asymmetric(settings["gamma_pos"], settings["gamma_neg"], settings["clip"])
-    raise ValueError(f"loss {settings['loss']!r} is none of bce, focal, asl")
+from presence_only.losses.assume_negative import DrawnAbsences
+from presence_only.losses.base import LossSettings, TrainingCounts
+from presence_only.losses.pair_weights import DenseSettings, PairWeights
+from presence_only.losses.penalties import CrossEntropy
 
 
 def expected_score(share: NDArray[np.float64] | float, pos_lambda: float, background: float = 0.0) -> Any:
@@ -36,17 +27,19 @@ def expected_score(share: NDArray[np.float64] | float, pos_lambda: float, backgr
     return pos_lambda * share / (pos_lambda * share + 1 - share + background)
 
 
-def complete_blocks(members: Mapping[tuple[Any, ...], str]) -> Sequence[tuple[tuple[Any, Any], tuple[Any, Any]]]:
-    """The largest 2 x 2 blocks of a two-parameter family: (lowest and highest x, lowest and highest y).
+def level_weights(loss: LossSettings) -> tuple[float, float] | None:
+    """Weights of a record and of the background in :func:`expected_score`; None for a loss of which it is not true.
 
-    The widest block with all four corners comes first; empty where there is none.
+    It holds for cross-entropy whose weights are the same for all species and whose absences are estimated without bias.
     """
-    xs, ys = (sorted({value[i] for value in members}) for i in (0, 1))
-    found = []
-    for i, x0 in enumerate(xs):
-        for j, x1 in enumerate(xs[i + 1 :], i + 1):
-            for k, y0 in enumerate(ys):
-                for m, y1 in enumerate(ys[k + 1 :], k + 1):
-                    if all((x, y) in members for x in (x0, x1) for y in (y0, y1)):
-                        found.append(((j - i) + (m - k), ((x0, x1), (y0, y1))))
-    return [block for _, block in sorted(found, key=lambda item: -item[0])]
+    if not isinstance(loss, DenseSettings):
+        return None
+    built = loss.build(TrainingCounts(1, torch.ones(1, dtype=torch.float64)))
+    if isinstance(built, DrawnAbsences) and built.spatial == "none":
+        built = built.weights
+    if not isinstance(built, PairWeights) or built.penalty != CrossEntropy():
+        return None
+    alike = not isinstance(built.positive, torch.Tensor) and not isinstance(built.unobserved, torch.Tensor)
+    if not alike or (built.needs_background and built.background_as_rows):
+        return None
+    return float(built.positive / built.unobserved), float(built.background / built.unobserved)

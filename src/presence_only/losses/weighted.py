@@ -1,18 +1,17 @@
-"""The full weighted loss: presences, absences at recorded sites and background absences, each balanced by species.
+"""Full weighted loss: presences, absences at recorded sites and background absences, each balanced by species.
 
 Shape legend: B rows of a batch, S species, K background sites, P positives.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from presence_only.losses.batch import LossBatch, TrainingCounts
+from presence_only.losses.base import PenaltySettings, TrainingCounts
 from presence_only.losses.checks import (
     check_background,
     check_count,
@@ -22,10 +21,10 @@ from presence_only.losses.checks import (
     check_same_shape,
     check_shape,
 )
-from presence_only.losses.elementwise import CrossEntropy, Penalty, widen
-from presence_only.losses.fused import PairWeights, background_pair_weight
-from presence_only.losses.negatives import Positives, at_pairs, background_mean, unobserved_terms, zero
-from presence_only.losses.variant import BatchLoss, PenaltySettings, empty_loss, open_batch
+from presence_only.losses.exact import widen
+from presence_only.losses.negatives import Positives, zero
+from presence_only.losses.pair_weights import DenseSettings, PairWeights, loss_from_all_logits
+from presence_only.losses.penalties import CrossEntropy, Penalty
 
 
 def full_weighted(
@@ -91,80 +90,38 @@ def full_weighted(
             raise ValueError("records_S is 0 for a species present in targets_BS: must count all of its sites")
         if bool((records_S > n_sites).any()):
             raise ValueError(f"records_S reach {records_S.max().item():g}: must not exceed n_sites = {n_sites}")
-    presence_S, absence_S = balance(records_S.to(logits_BS.device, widen(logits_BS).dtype), n_sites)
-    loss = _near(CrossEntropy(), logits_BS, positives, lambda1 * presence_S, lambda2 * absence_S)
-    if background_KS is not None and lambda2 < 1:
-        loss = loss + (1 - lambda2) * background_mean(CrossEntropy(), background_KS, background_mask_KS)
-    return loss
+    counts = TrainingCounts(n_sites, records_S.to(logits_BS.device, widen(logits_BS[:0]).dtype))
+    weights = balanced(CrossEntropy(), counts, lambda1, lambda2)
+    if not weights.needs_background:
+        return loss_from_all_logits(weights, logits_BS, positives)
+    return loss_from_all_logits(weights, logits_BS, positives, background_KS, background_mask_KS)
 
 
-def balance(records_S: Tensor, n_sites: int) -> tuple[Tensor, Tensor]:
-    """W = n / n_s and v = n / (n - n_s); 0 where there is nothing to weigh."""
+def balanced(penalty: Penalty, counts: TrainingCounts, lambda1: float, lambda2: float) -> PairWeights:
+    """Presences weigh n / n_s, absences at recorded sites n / (n - n_s); 0 where there is nothing to weigh.
+
+    With n and n_s of the training set the mean over equal batches is the loss of the whole set; weights counted in a
+    batch would depend on which rows met in it.
+    """
+    records_S, n_sites = counts.records_per_species_S, counts.n_rows
     absent_S = n_sites - records_S
     presence_S = torch.where(records_S > 0, n_sites / records_S.clamp(min=1), 0.0)
-    return presence_S, torch.where(absent_S > 0, n_sites / absent_S.clamp(min=1), 0.0)
+    absence_S = torch.where(absent_S > 0, n_sites / absent_S.clamp(min=1), 0.0)
+    return PairWeights(penalty, positive=lambda1 * presence_S, unobserved=lambda2 * absence_S, background=1 - lambda2)
 
 
-def _near(penalty: Penalty, logits_BS: Tensor, positives: Positives, presence_S: Tensor, absence_S: Tensor) -> Tensor:
-    """Mean over rows of (1/S) times the weighted penalties at recorded sites."""
-    present_P = penalty.positive(at_pairs(logits_BS, positives.row_P, positives.species_P))
-    absent_S = unobserved_terms(penalty, logits_BS, positives).sum(dim=0)
-    total = (presence_S[positives.species_P] * present_P).sum() + (absence_S * absent_S).sum()
-    return total / logits_BS.numel()
+class FullWeightedSettings(PenaltySettings, DenseSettings):
+    """Full weighted loss: presences, absences at recorded sites and at background sites, balanced per species.
 
-
-@dataclass(frozen=True)
-class FullWeightedLoss:
-    """:func:`full_weighted` on the pairs of a batch, with n and n_s of the whole training set.
-
-    Weights of the training set make the mean over equal batches the loss of the whole set; weights
-    counted in a batch would depend on which rows met in it.
+    Args:
+        lambda1: Weight of presences, > 0.
+        lambda2: Share of absences at recorded sites against background ones, in [0, 1].
     """
-
-    penalty: Penalty
-    presence_S: Tensor
-    absence_S: Tensor
-    background_weight: float
-
-    @property
-    def needs_background(self) -> bool:
-        """Whether background sites are assumed empty."""
-        return self.background_weight > 0
-
-    @property
-    def is_dense(self) -> bool:
-        """Always: the loss is a sum over all pairs."""
-        return True
-
-    def pair_weights(self, n_rows: int, n_species: int, n_sites: int, mask_KS: Tensor | None) -> PairWeights:
-        """The means as a sum over pairs; see :class:`~presence_only.losses.fused.PairWeights`."""
-        share = 1 / (n_rows * n_species)
-        far = background_pair_weight(n_sites, n_species, mask_KS, self.background_weight)
-        return PairWeights(self.penalty, self.penalty, share * self.presence_S, share * self.absence_S, far)
-
-    def __call__(self, batch: LossBatch) -> Tensor:
-        """The loss of one batch: a scalar in nats."""
-        positives = open_batch(batch, self.needs_background)
-        if batch.logits_BS.numel() == 0:
-            return empty_loss(batch)
-        like = widen(batch.logits_BS[:0])
-        loss = _near(self.penalty, batch.logits_BS, positives, self.presence_S.to(like), self.absence_S.to(like))
-        if batch.background_KS is not None:
-            absent = background_mean(self.penalty, batch.background_KS, batch.background_mask_KS)
-            loss = loss + self.background_weight * absent
-        return loss
-
-
-class FullWeightedSettings(PenaltySettings):
-    """:func:`full_weighted` with any penalty."""
 
     loss: Literal["full_weighted"]
     lambda1: float = Field(default=1.0, gt=0)
     lambda2: float = Field(default=0.5, ge=0, le=1)
 
-    def build(self, counts: TrainingCounts) -> BatchLoss:
-        """The loss with the weights of the training set."""
-        presence_S, absence_S = balance(counts.records_per_species_S, counts.n_rows)
-        return FullWeightedLoss(
-            self.build_penalty(), self.lambda1 * presence_S, self.lambda2 * absence_S, 1 - self.lambda2
-        )
+    def pair_weights(self, counts: TrainingCounts) -> PairWeights:
+        """The weights of the training set."""
+        return balanced(self.build_penalty(), counts, self.lambda1, self.lambda2)

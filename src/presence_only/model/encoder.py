@@ -5,10 +5,8 @@ Shape legend: B sites, F features, C covariates, D embedding, S species.
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Sequence
+import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -16,10 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from presence_only.common.arrays import Floats, Ints
-from presence_only.common.errors import DataError
 from presence_only.model.features import WEEK_FEATURES, Features
+from presence_only.model.interface import SpeciesModel
 from presence_only.model.settings import EncoderSettings
-from presence_only.model.site_scores import ScoredModel
 
 # Before the sigmoid: the direct logits' share at the start is 0.95.
 GATE_START = 3.0
@@ -108,7 +105,7 @@ class Outputs:
     habitat_BS: Tensor | None = None
 
 
-class RangeModel(ScoredModel):
+class RangeModel(SpeciesModel):
     """Location encoder and species head: where -> how suitable for each species.
 
     The environment head predicts the site's standardised covariates from the embedding. The habitat
@@ -121,19 +118,23 @@ class RangeModel(ScoredModel):
     Source: SINR, Cole et al. (2023), https://arxiv.org/abs/2306.02564: residual network over
     coordinate features, linear species head without bias. The two further heads are those of the
     BirdNET geomodel, https://github.com/birdnet-team/geomodel
+
+    Args:
+        features: What the encoder reads, measured on the training data; they hold its settings.
+        n_species: S.
     """
 
-    def __init__(self, features: Features, n_species: int, settings: EncoderSettings) -> None:
+    def __init__(self, features: Features, n_species: int) -> None:
         super().__init__()
+        settings = features.settings
         width, n_covariates = settings.width, features.n_covariates
-        if settings.environment_head and n_covariates == 0:
-            raise DataError("encoder.environment_head = true: the data set has no covariates to predict")
         self.features = features
         self.settings = settings
-        self.n_species = n_species
-        self.n_hidden = 1 + settings.habitat_head
+        self.n_species, self.n_covariates = n_species, n_covariates
+        self.reads_covariates = settings.reads_covariates
         self.weeks = features.weeks
-        modulated = self.weeks and settings.week == "film"
+        self.n_hidden = 1 + settings.habitat_head
+        modulated = settings.week == "film"
         if settings.kind == "additive":
             self.encoder, width = nn.Sequential(), features.size
         else:
@@ -185,7 +186,7 @@ class RangeModel(ScoredModel):
         return location_BD, self.habitat_head[:2](self.environment_head(location_BD))
 
     @torch.no_grad()
-    def species_logits(self, hidden: tuple[Tensor, ...], species: slice) -> Tensor:
+    def species_logits(self, hidden: tuple[Tensor, ...], species: slice | Tensor) -> Tensor:
         """Logits (B, s) of some species, from what :meth:`hidden` returned."""
         direct_Bs = linear(hidden[0], self.species_head.weight[species])
         if not self.settings.habitat_head:
@@ -197,83 +198,33 @@ class RangeModel(ScoredModel):
 
     def content(self) -> dict[str, Any]:
         """All that makes the model again; see :meth:`of`."""
+        # One string that occurs twice is saved otherwise than two equal strings, and equal models have equal bytes.
+        settings = {
+            sys.intern(name): sys.intern(value) if isinstance(value, str) else value
+            for name, value in self.settings.model_dump().items()
+        }
         return {
-            "input": self.features.input,
-            "coordinates": self.features.coordinates,
-            "n_covariates": self.features.n_covariates,
+            "n_covariates": self.n_covariates,
             "weeks": self.weeks,
             "n_species": self.n_species,
-            "settings": self.settings.model_dump(),
+            "settings": settings,
             "state": {name: tensor.cpu() for name, tensor in self.state_dict().items()},
         }
 
     @classmethod
     def of(cls, content: dict[str, Any]) -> Self:
-        """The model that :meth:`content` describes, on the CPU, in evaluation mode."""
+        """The model that :meth:`content` describes, on the CPU, in evaluation mode.
+
+        Raises:
+            KeyError: If a part is missing.
+            RuntimeError: If the weights are not of the settings' shape.
+            ValueError: If there is a part too many, or a setting breaks its rule.
+        """
+        unknown = set(content) - {"n_covariates", "weeks", "n_species", "settings", "state"}
+        if unknown:
+            raise ValueError(f"content has {min(unknown)!r}, which no encoder has")
         settings = EncoderSettings.model_validate(content["settings"])
-        features = Features(
-            content["input"],
-            content["coordinates"],
-            content["n_covariates"],
-            weeks=content["weeks"],
-            expansion=settings.expansion,
-        )
-        model = cls(features, content["n_species"], settings)
+        features = Features(settings, content["n_covariates"], weeks=content["weeks"])
+        model = cls(features, content["n_species"])
         model.load_state_dict(content["state"])
         return model.eval()
-
-
-class Blend(ScoredModel):
-    """The mean of the logits of models that were trained apart: members of a variant, or its seeds.
-
-    Args:
-        members: At least one, all for the same species and data.
-    """
-
-    def __init__(self, members: Sequence[ScoredModel]) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(members)
-        self.features = members[0].features
-        self.n_species = members[0].n_species
-        self.weeks = members[0].weeks
-        self.n_hidden = sum(member.n_hidden for member in members)
-
-    def hidden(self, sites_B2: Floats, covariates_BC: Floats, week_B: Ints | None = None) -> tuple[Tensor, ...]:
-        """What the members' logits are made from, one member after the other."""
-        return tuple(tensor for member in self._members() for tensor in member.hidden(sites_B2, covariates_BC, week_B))
-
-    def species_logits(self, hidden: tuple[Tensor, ...], species: slice) -> Tensor:
-        """Logits (B, s) of some species, averaged over the members."""
-        parts, first = [], 0
-        for member in self._members():
-            parts.append(member.species_logits(hidden[first : first + member.n_hidden], species))
-            first += member.n_hidden
-        return torch.stack(parts).mean(dim=0)
-
-    def content(self) -> dict[str, Any]:
-        """All that makes the blend again."""
-        return {"members": [member.content() for member in self._members()]}
-
-    @classmethod
-    def of(cls, content: dict[str, Any]) -> Self:
-        """The blend that :meth:`content` describes, on the CPU, in evaluation mode."""
-        return cls([_model_of(member) for member in content["members"]]).eval()
-
-    def _members(self) -> list[ScoredModel]:
-        return [member for member in self.members if isinstance(member, ScoredModel)]
-
-
-def load_model(path: Path) -> RangeModel | Blend:
-    """Read what ``save`` wrote, onto the CPU, in evaluation mode.
-
-    Raises:
-        DataError: If the file is cut off, or of another version.
-    """
-    try:
-        return _model_of(torch.load(path, map_location="cpu", weights_only=True))
-    except (pickle.UnpicklingError, EOFError, KeyError, RuntimeError, ValueError):
-        raise DataError(f"{path}: cannot be read as an encoder of this version; `dvc repro` makes it anew") from None
-
-
-def _model_of(content: dict[str, Any]) -> RangeModel | Blend:
-    return Blend.of(content) if "members" in content else RangeModel.of(content)

@@ -1,20 +1,23 @@
-"""What the encoder reads: sines of coordinates and of the week, standardised covariates.
+"""Features of the encoder: coordinates, covariates and week of sites, as numbers of about unit size.
 
-Shape legend: B sites, F features, C covariates.
+Shape legend: B sites, R reference rows, P coordinates, C covariates, F features.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from presence_only.common.arrays import Floats, Ints
+from presence_only.common.errors import DataError
+from presence_only.common.registry import resolve
 from presence_only.data.sites import WEEKS
-from presence_only.data.training import CoordinateScale, Input, TrainingData
-from presence_only.model.ranks_and_hinges import Hinges, RankGauss
+from presence_only.data.training import TrainingData
+from presence_only.model.expansion import Columns, Expansion
+from presence_only.model.settings import EXPANSIONS, EncoderSettings
 
 WEEK_FEATURES = 4
 
@@ -66,13 +69,20 @@ def local_coordinates(sites_B2: Floats, longitude: float) -> Floats:
 
 
 class Features(nn.Module):
-    """Turns sites, covariates and weeks into the encoder's input, by what was seen in training.
+    """Turns sites, covariates and weeks into the encoder's features, by what was seen in training.
 
     Covariates are standardised with the mean and deviation over training rows and background
     sites; an unknown covariate (NaN) becomes the mean. Coordinates are SINR's sines on the ``sphere``,
-    and standardised degrees in a ``local`` region. An expansion replaces the covariates by their ranks, or
-    coordinates and covariates by hinges; see ``expansions.py``. The features of the week, where the
-    data has weeks, are the last four.
+    and standardised degrees in a ``local`` region. An expansion then replaces these columns by others. The
+    features of the week, where the data has weeks, are the last four.
+
+    Args:
+        settings: ``input``, ``coordinates`` and ``expansion`` say what is read, and how.
+        n_covariates: C, of the data.
+        weeks: Whether the data has weeks.
+
+    Raises:
+        DataError: If the settings need covariates or weeks that the data does not have.
     """
 
     longitude: Tensor
@@ -81,46 +91,32 @@ class Features(nn.Module):
     mean_C: Tensor
     scale_C: Tensor
 
-    def __init__(
-        self,
-        input: Input,
-        coordinates: CoordinateScale,
-        n_covariates: int,
-        *,
-        weeks: bool = False,
-        expansion: Literal["none", "rank", "hinge"] = "none",
-    ) -> None:
+    def __init__(self, settings: EncoderSettings, n_covariates: int, *, weeks: bool = False) -> None:
         super().__init__()
-        self.input = input
-        self.weeks = weeks
-        self.coordinates = coordinates
+        check_data(settings, n_covariates, weeks)
+        self.settings = settings
         self.n_covariates = n_covariates
-        self.n_place = {"sphere": 4, "local": 2}[coordinates]
+        self.weeks = weeks
+        n_place = {"sphere": 4, "local": 2}[settings.coordinates]
         # float64: a region of a few kilometres leaves few digits.
         self.register_buffer("longitude", torch.zeros((), dtype=torch.float64))
-        for name, size in (("P", self.n_place), ("C", n_covariates)):
+        for name, size in (("P", n_place), ("C", n_covariates)):
             self.register_buffer(f"mean_{name}", torch.zeros(size, dtype=torch.float64))
             self.register_buffer(f"scale_{name}", torch.ones(size, dtype=torch.float64))
-        self.ranks = RankGauss(n_covariates) if expansion == "rank" and input != "coordinates" else None
-        self.hinges = Hinges(self._n_columns) if expansion == "hinge" else None
-
-    @property
-    def _n_columns(self) -> int:
-        """Columns of coordinates and covariates before any expansion."""
-        return self.n_place * (self.input != "covariates") + self.n_covariates * (self.input != "coordinates")
+        expansion: type[Expansion] = resolve(EXPANSIONS[settings.expansion])
+        self.expansion = expansion(n_place * settings.reads_coordinates, n_covariates * settings.reads_covariates)
 
     @property
     def size(self) -> int:
         """Number of features F."""
-        columns = self._n_columns if self.hinges is None else self.hinges.size
-        return columns + WEEK_FEATURES * self.weeks
+        return self.expansion.size + WEEK_FEATURES * self.weeks
 
     def fit(self, data: TrainingData) -> Self:
         """Measure on the training rows and the background sites all that the features are made by."""
         records, background = data.records, data.background
         covariates = np.concatenate([records.covariates_NC, background.covariates_KC])
         _measure(covariates.astype(np.float64), self.mean_C, self.scale_C)
-        if self.coordinates == "local":
+        if self.settings.coordinates == "local":
             sites = np.concatenate([records.sites_N2, background.sites_K2]).astype(np.float64)
             radians = np.radians(sites[:, 0])
             self.longitude.fill_(float(np.degrees(np.arctan2(np.sin(radians).mean(), np.cos(radians).mean()))))
@@ -132,10 +128,7 @@ class Features(nn.Module):
         )
         sites_R2 = np.concatenate([records.sites_N2[row_R], background.sites_K2[site_R]])
         covariates_RC = np.concatenate([records.covariates_NC[row_R], background.covariates_KC[site_R]])
-        if self.ranks is not None:
-            self.ranks.fit(covariates_RC.astype(np.float64))
-        if self.hinges is not None:
-            self.hinges.fit(self._columns(sites_R2, covariates_RC))
+        self.expansion.fit(self._columns(sites_R2, covariates_RC), records.covariate_names)
         return self
 
     def forward(self, sites_B2: Floats, covariates_BC: Floats, week_B: Ints | None = None) -> Tensor:
@@ -150,26 +143,23 @@ class Features(nn.Module):
                 f"week_B is {'missing' if self.weeks else 'given'}: the encoder was made "
                 f"{'with' if self.weeks else 'without'} weeks"
             )
-        columns_BC = self._columns(sites_B2, covariates_BC)
-        if self.hinges is not None:
-            columns_BC = self.hinges(columns_BC)
+        features_BF: Floats = self.expansion(self._columns(sites_B2, covariates_BC))
         if week_B is not None:
-            columns_BC = np.concatenate([columns_BC, week_features(week_B)], axis=1)
-        return torch.from_numpy(columns_BC.astype(np.float32))
+            features_BF = np.concatenate([features_BF, week_features(week_B)], axis=1)
+        return torch.from_numpy(features_BF.astype(np.float32))
 
-    def _columns(self, sites_B2: Floats, covariates_BC: Floats) -> Floats:
-        """Coordinates and covariates, standardised or ranked, in float64; an unknown covariate is 0."""
-        standard_BC, parts = self._standard_covariates(covariates_BC), []
-        if self.input != "covariates":
-            parts.append(_standardise(self._place(sites_B2.astype(np.float64)), self.mean_P, self.scale_P))
-        if self.input != "coordinates":
-            if self.ranks is not None:
-                standard_BC = self.ranks(covariates_BC.astype(np.float64), standard_BC)
-            parts.append(np.nan_to_num(standard_BC, nan=0.0))
-        return np.concatenate(parts, axis=1)
+    def _columns(self, sites_B2: Floats, covariates_BC: Floats) -> Columns:
+        """What the encoder reads of coordinates and covariates, in float64."""
+        place_BP: Floats = np.empty((len(sites_B2), 0))
+        standard_BC = self._standard_covariates(covariates_BC)
+        if self.settings.reads_coordinates:
+            place_BP = _standardise(self._place(sites_B2.astype(np.float64)), self.mean_P, self.scale_P)
+        if not self.settings.reads_covariates:
+            covariates_BC, standard_BC = covariates_BC[:, :0], standard_BC[:, :0]
+        return Columns(place_BP, covariates_BC.astype(np.float64), standard_BC)
 
     def _place(self, sites_B2: Floats) -> Floats:
-        if self.coordinates == "local":
+        if self.settings.coordinates == "local":
             return local_coordinates(sites_B2, float(self.longitude))
         return coordinate_features(sites_B2)
 
@@ -187,6 +177,26 @@ class Features(nn.Module):
                 f"covariates_BC has {covariates_BC.shape[1]} columns; the encoder was made for {self.n_covariates}"
             )
         return _standardise(covariates_BC.astype(np.float64), self.mean_C, self.scale_C)
+
+
+def check_data(settings: EncoderSettings, n_covariates: int, weeks: bool) -> None:
+    """Refuse settings of an encoder that the data cannot serve.
+
+    Raises:
+        DataError: If they need covariates and there are none, or weeks.
+    """
+    if settings.reads_covariates and not n_covariates:
+        raise DataError(
+            f"encoder.input = {settings.input!r}: the data set has no covariates; give it some, as "
+            "environment: earth does for records, or use 'coordinates'"
+        )
+    if settings.environment_head and not n_covariates:
+        raise DataError("encoder.environment_head = true: the data set has no covariates to predict")
+    if settings.week == "film" and not weeks:
+        raise DataError(
+            "encoder.week = 'film': the data set has no weeks; give it some, as weeks: true does for records "
+            "with dates, or use 'features'"
+        )
 
 
 def _measure(values: Floats, mean: Tensor, scale: Tensor) -> None:

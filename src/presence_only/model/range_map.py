@@ -19,7 +19,7 @@ from presence_only.common.arrays import Floats
 from presence_only.common.atomic_files import write_whole
 from presence_only.common.errors import UserError
 from presence_only.data.sites import WEEKS
-from presence_only.model.site_scores import ScoredModel
+from presence_only.model.interface import SpeciesModel
 
 Sample = Callable[[Floats], Floats]
 MOST_CELLS = 10_000_000
@@ -81,7 +81,7 @@ class Grid:
 
 
 def suitability(
-    models: Sequence[ScoredModel], sites_M2: Floats, sample: Sample | None, species: slice, week: int | None
+    models: Sequence[SpeciesModel], sites_M2: Floats, sample: Sample | None, species: slice, week: int | None
 ) -> NDArray[np.float32]:
     """Relative suitability (M, s) within 0..1: the sigmoid of the logits, averaged over the models (seeds).
 
@@ -103,10 +103,10 @@ def suitability(
     if week is not None and not 1 <= week <= WEEKS:
         raise MapError(f"week = {week}: must lie within 1..{WEEKS}, four weeks a month")
     week_M = None if week is None else np.full(len(sites_M2), week)
-    n_covariates = models[0].features.n_covariates
-    covariates_MC = np.zeros((len(sites_M2), n_covariates), np.float32) if sample is None else sample(sites_M2)
+    nothing_MC = np.zeros((len(sites_M2), models[0].n_covariates), np.float32)
+    covariates_MC = nothing_MC if sample is None else sample(sites_M2)
     mean_Ms = np.mean([expit(m.scores(sites_M2, covariates_MC, week_M).columns(species)) for m in models], axis=0)
-    if models[0].features.input != "coordinates":
+    if models[0].reads_covariates:
         mean_Ms[np.isnan(covariates_MC).mean(axis=1) > 0.5] = np.nan
     result: NDArray[np.float32] = mean_Ms.astype(np.float32)
     return result

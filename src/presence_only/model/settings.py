@@ -1,12 +1,21 @@
-"""Settings of the location encoder."""
+"""Settings of the location encoder: what it reads, and its shape."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from presence_only.common.settings import Settings
+
+# Name in params.yaml to the class, a subclass of presence_only.model.expansion:Expansion.
+EXPANSIONS = {
+    "hinge": "presence_only.model.hinges:Hinges",
+    "none": "presence_only.model.expansion:NoExpansion",
+    "rank": "presence_only.model.ranks:RankGauss",
+}
+# Those of them that do nothing without covariates.
+NEED_COVARIATES = ("rank",)
 
 
 class EncoderSettings(Settings):
@@ -15,10 +24,14 @@ class EncoderSettings(Settings):
     Defaults are the default study's.
 
     Args:
+        input: What the encoder reads: ``coordinates``, ``covariates`` or ``both``. The last two need a data set
+            with covariates.
+        coordinates: How they enter, where they are read: ``sphere``: sines and cosines, as SINR's; ``local``:
+            degrees, standardised on training rows and background, for a region too small to vary on the sphere.
+        expansion: How columns enter, a name in :data:`EXPANSIONS`: ``none`` as they are, standardised; ``rank``
+            covariates by their rank; ``hinge`` coordinates and covariates with squares and ramps.
         kind: ``residual``, or ``additive``: no network, species are linear in the features; with
             ``expansion: hinge`` a smooth additive response.
-        expansion: How columns enter: ``none`` as they are, standardised; ``rank`` covariates by their rank;
-            ``hinge`` coordinates and covariates with squares and ramps.
         input_dropout: Share of features silenced while training a ``residual`` encoder.
         width: Units per layer, which is also the length of an embedding.
         depth: Number of residual blocks of two layers each.
@@ -27,11 +40,13 @@ class EncoderSettings(Settings):
         habitat_head: Also predict species from the predicted environment, mixed with the direct
             logits by a learned gate per species; for ``loss: multitask``.
         week: How the week of the year enters where the data set has weeks: ``features`` beside the
-            coordinates, or ``film``, which scales and shifts the units of every block.
+            coordinates, or ``film``, which scales and shifts the units of every block and needs weeks.
     """
 
+    input: Literal["coordinates", "covariates", "both"] = "coordinates"
+    coordinates: Literal["sphere", "local"] = "sphere"
+    expansion: str = "none"
     kind: Literal["residual", "additive"] = "residual"
-    expansion: Literal["none", "rank", "hinge"] = "none"
     input_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     width: Annotated[int, Field(ge=1)] = 128
     depth: Annotated[int, Field(ge=0)] = 2
@@ -40,8 +55,46 @@ class EncoderSettings(Settings):
     habitat_head: bool = False
     week: Literal["features", "film"] = "features"
 
+    @field_validator("expansion")
+    @classmethod
+    def _exists(cls, name: str) -> str:
+        if name not in EXPANSIONS:
+            *names, last = map(repr, EXPANSIONS)
+            raise ValueError(f"one of {', '.join(names)} or {last}")
+        return name
+
+    @model_validator(mode="after")
+    def _expansion_has_columns(self) -> Self:
+        if self.expansion in NEED_COVARIATES and not self.reads_covariates:
+            raise ValueError(
+                f"settings with input 'covariates' or 'both' if expansion is {self.expansion!r}, which does nothing "
+                f"without covariates; input is {self.input!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _network_has_units(self) -> Self:
+        if self.kind == "additive" and self.input_dropout:
+            raise ValueError(f"settings with input_dropout 0 if kind is 'additive'; it is {self.input_dropout}")
+        if self.week == "film" and (self.kind == "additive" or self.depth == 0):
+            raise ValueError(
+                f"settings with kind 'residual' and depth 1 or more if week is 'film', which acts on blocks; "
+                f"kind is {self.kind!r}, depth {self.depth}"
+            )
+        return self
+
     @model_validator(mode="after")
     def _habitat_needs_environment(self) -> Self:
         if self.habitat_head and not self.environment_head:
             raise ValueError("settings with environment_head: true, from which the habitat head predicts")
         return self
+
+    @property
+    def reads_coordinates(self) -> bool:
+        """Whether coordinates are among the features."""
+        return self.input != "covariates"
+
+    @property
+    def reads_covariates(self) -> bool:
+        """Whether covariates are among the features."""
+        return self.input != "coordinates"

@@ -1,4 +1,4 @@
-"""From cleaned occurrence records to training data and a survey: the way that all users' files go.
+"""Assembly of training data and a survey from cleaned records: the way that all users' files go.
 
 Training never sees a held-out record: the vocabulary, the background and whatever is measured for
 standardisation come from the other records alone. Background sites that are drawn without a look at
@@ -12,36 +12,43 @@ Shape legend: N training rows, P positives, K background sites, M survey sites, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Self
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from presence_only.common.arrays import Floats, Ints
+from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
 from presence_only.common.settings import Settings
+from presence_only.common.streams import numpy_stream
 from presence_only.data.dataset import Dataset
 from presence_only.data.records import Background, PresenceRecords
-from presence_only.data.survey import Survey
-from presence_only.data.training import CoordinateScale, Input, TrainingData
+from presence_only.data.sites import sites_of, weeks_of
+from presence_only.data.training import TrainingData
 from presence_only.geography.earth import Earth
 from presence_only.geography.rasters import Environment, Layers, open_environment
 from presence_only.occurrences.background import check_kind, is_table, make_background
-from presence_only.occurrences.checklists import Rows, checklist_rows, record_rows
-from presence_only.occurrences.held_out_area import Area, EvaluationSettings, held_out_area, held_out_survey
-from presence_only.occurrences.occurrences import Occurrences
+from presence_only.occurrences.held_out_area import (
+    Area,
+    EvaluationSettings,
+    held_out_area,
+    held_out_survey,
+    layers_defined,
+)
+from presence_only.occurrences.records import RecordTable, categories, group_places, places
+from presence_only.occurrences.training_rows import checklist_rows, record_rows, rows_of
 
 
 class AssemblySettings(Settings):
     """How occurrence records become training data.
 
     Args:
-        input: What the encoder reads: ``coordinates``, ``covariates`` or ``both``.
-        environment: The layers: ``earth``, the shipped grid of 1 degree, or the path of a GeoTIFF, of
-            a folder of GeoTIFFs or of an .npz of layers. Without it, the shipped grid where ``input``
-            reads covariates, and none else; multi-task heads with ``input: coordinates`` need it.
+        environment: Where covariates come from: ``earth``, the shipped grid of 1 degree, or the path of a
+            GeoTIFF, of a folder of GeoTIFFs or of an .npz of layers. Without it sites have none; an encoder
+            with ``input: covariates`` or ``both`` needs some, and so do multi-task heads.
         sea: What becomes of a site where a layer is undefined: ``keep`` gives the encoder the layer's
             mean; ``drop`` leaves the site out, and counts it; ``nearest`` takes the nearest cell where
             the layer is defined, within ``nearest_km``, and keeps what has none.
@@ -54,12 +61,9 @@ class AssemblySettings(Settings):
             ``weeks`` a cell in a week, with all species recorded there.
         checklist_resolution: h3 resolution of a checklist's cell; 5 is cells of 16 km.
         weeks: Whether the encoder reads the week of the year, 1..48; needs dates.
-        coordinates: ``sphere``: the encoder reads them as they are; ``local``: standardised, for a
-            region too small to vary on the sphere, such as a country.
         seed: Of the background, the folds and the survey's sites.
     """
 
-    input: Input = "coordinates"
     environment: str | None = None
     sea: Literal["keep", "drop", "nearest"] = "keep"
     nearest_km: Annotated[float, Field(gt=0.0, le=2000.0)] = 50.0
@@ -68,7 +72,6 @@ class AssemblySettings(Settings):
     rows: Literal["records", "checklists"] = "records"
     checklist_resolution: Annotated[int, Field(ge=0, le=9)] = 5
     weeks: bool = False
-    coordinates: CoordinateScale = "sphere"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     @field_validator("background")
@@ -79,17 +82,15 @@ class AssemblySettings(Settings):
 
     @model_validator(mode="after")
     def _sea_needs_layers(self) -> Self:
-        if self.sea != "keep" and not self.reads_environment:
+        if self.sea != "keep" and self.environment is None:
             raise ValueError(
-                f"settings with an environment, or an input that reads one, as sea is {self.sea!r}; "
-                "where no layer is read none is undefined"
+                f"settings with an environment, as sea is {self.sea!r}; where no layer is read none is undefined"
             )
         return self
 
-    @property
-    def reads_environment(self) -> bool:
-        """Whether sites have covariates."""
-        return self.environment is not None or self.input != "coordinates"
+    def covariate_source(self) -> Callable[[Floats], Floats]:
+        """The function from sites (M, 2) to covariates (M, C), for maps."""
+        return environment_at(self).sample
 
 
 class RecordsSettings(AssemblySettings):
@@ -109,22 +110,20 @@ class Assembled:
     """Training data, and what was counted on the way.
 
     Args:
-        vocabulary: Which of the occurrences' species have a training record, in their order.
-        filters: Further steps of the funnel: a rule with the records that remained after it.
+        filters: The funnel: each rule with the records that remained after it.
         facts: Further counts.
     """
 
     training: TrainingData
-    vocabulary: Ints
     filters: tuple[tuple[str, int], ...]
     facts: dict[str, int | float]
 
 
-def assemble(occurrences: Occurrences, settings: RecordsSettings) -> Dataset:
+def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
     """Training data from the records outside of the held-out area, and a survey from those within.
 
     Args:
-        occurrences: All records, cleaned.
+        records: All records, cleaned.
         settings: How they become rows, and which area is held out.
 
     Returns:
@@ -135,15 +134,23 @@ def assemble(occurrences: Occurrences, settings: RecordsSettings) -> Dataset:
         DataError: If weeks are asked for and the records have none, a file of layers or background
             sites is wrong, or no record is left to train or to test on.
     """
-    rows, filters = _rows(occurrences, settings)
-    area = held_out_area(settings.evaluation, rows.sites_N2, _stream(settings, "folds"))
-    held_N = area.contains(rows.sites_N2)
-    held = rows.take(held_N)
+    table, filters = _training_rows(records, settings)
+    first_P, _ = rows_of(table)
+    area = held_out_area(settings.evaluation, sites_of(table.filter(first_P)), numpy_stream(settings.seed, "folds"))
+    held_P = area.contains(sites_of(table))
+    held, table = table.filter(held_P), table.filter(~held_P)
+    filters += ((f"outside of the held-out area ({area.words})", len(table)),)
     environment = environment_at(settings)
-    rows = rows.take(~held_N)
-    filters += ((f"outside of the held-out area ({area.words})", len(rows.row_P)),)
-    made = _assemble(rows, occurrences, settings, environment, area)
-    survey, counts = _survey(held, occurrences, settings, environment, made)
+    made = _assemble(table, records, settings, environment, area)
+    survey, counts = held_out_survey(
+        held,
+        made.training.records.species,
+        made.training.records.groups,
+        settings.evaluation_sites,
+        numpy_stream(settings.seed, "survey"),
+        environment=environment,
+        drop_undefined=settings.sea == "drop",
+    )
     without = made.facts["species_without_training_records"]
     notes = [
         f"The survey is made of held-out presence records ({area.words}): where a taxon group was recorded, its "
@@ -160,96 +167,90 @@ def assemble(occurrences: Occurrences, settings: RecordsSettings) -> Dataset:
             f"{counts['species_never_absent']:,} species are not scored, for no other species of their taxon groups "
             "was recorded in the held-out area, which would say where they are absent."
         )
-    facts = made.facts | counts | {"held_out_records": len(held.row_P)}
+    facts = made.facts | counts | {"held_out_records": len(held)}
     return Dataset(made.training, survey, filters + made.filters, tuple(notes), facts)
 
 
-def assemble_training(occurrences: Occurrences, settings: AssemblySettings) -> TrainingData:
+def assemble_training(records: RecordTable, settings: AssemblySettings) -> Assembled:
     """Training data from all records, for a data set that brings a survey of its own.
 
     Raises:
         DataError: As of :func:`assemble`.
     """
-    return assemble_counted(occurrences, settings).training
-
-
-def assemble_counted(occurrences: Occurrences, settings: AssemblySettings) -> Assembled:
-    """As :func:`assemble_training`, with what was left out on the way."""
-    rows, filters = _rows(occurrences, settings)
-    made = _assemble(rows, occurrences, settings, environment_at(settings), None)
-    return Assembled(made.training, made.vocabulary, filters + made.filters, made.facts)
+    table, filters = _training_rows(records, settings)
+    made = _assemble(table, records, settings, environment_at(settings), None)
+    return replace(made, filters=filters + made.filters)
 
 
 def environment_at(settings: AssemblySettings) -> Environment:
     """The layers that sites get their covariates from, with the rule for the sea; none where none are read."""
-    if not settings.reads_environment:
+    if settings.environment is None:
         return Layers(())
-    nearest_km = settings.nearest_km if settings.sea == "nearest" else None
-    return open_environment("earth" if settings.environment is None else settings.environment, nearest_km)
+    return open_environment(settings.environment, settings.nearest_km if settings.sea == "nearest" else None)
 
 
-def covariate_source(settings: AssemblySettings) -> Callable[[Floats], Floats]:
-    """The function from sites to covariates, for maps; a kind of users' records imports it as its own."""
-    return environment_at(settings).sample
-
-
-def _rows(occurrences: Occurrences, settings: AssemblySettings) -> tuple[Rows, tuple[tuple[str, int], ...]]:
-    """Training rows, and the funnel so far."""
-    week_N = occurrences.week_N if settings.weeks else None
-    if settings.weeks and week_N is None:
+def _training_rows(
+    records: RecordTable, settings: AssemblySettings
+) -> tuple[pl.DataFrame, tuple[tuple[str, int], ...]]:
+    """The records with their training rows, and the funnel so far."""
+    table, filters = records.table, records.filters or (("read", len(records.table)),)
+    if settings.weeks and "week" not in table.columns:
         raise DataError("weeks: true: the records have no dates; give a file that has them, or weeks: false")
-    sites_N2, species_N = occurrences.sites_N2, occurrences.species_N
-    filters = occurrences.filters or (("read", len(species_N)),)
+    if not settings.weeks:
+        table = table.drop("week", strict=False)
     if settings.rows == "records":
-        return record_rows(sites_N2, species_N, week_N), filters
-    rows = checklist_rows(sites_N2, species_N, week_N, resolution=settings.checklist_resolution)
-    once = "once a cell" if week_N is None else "once a cell and week"
-    return rows, (*filters, (f"species {once} (checklists)", len(rows.row_P)))
+        return record_rows(table), filters
+    table = checklist_rows(table, resolution=settings.checklist_resolution)
+    once = "once a cell and week" if settings.weeks else "once a cell"
+    return table, (*filters, (f"species {once} (checklists)", len(table)))
 
 
 def _assemble(
-    rows: Rows, occurrences: Occurrences, settings: AssemblySettings, environment: Environment, area: Area | None
+    table: pl.DataFrame,
+    records: RecordTable,
+    settings: AssemblySettings,
+    environment: Environment,
+    area: Area | None,
 ) -> Assembled:
-    """Training data from rows, which are those outside of ``area``."""
+    """Training data from a table of rows, those of all ``records`` that lie outside of ``area``."""
     filters: tuple[tuple[str, int], ...] = ()
-    facts: dict[str, int | float] = {}
-    covariates_NC = environment.sample(rows.sites_N2)
+    first_P, row_P = rows_of(table)
+    covariates_NC = environment.sample(sites_of(table.filter(first_P)))
     if settings.sea == "drop":
-        defined_N = _defined(covariates_NC)
+        defined_N = layers_defined(covariates_NC)
         if not defined_N.any():
             raise DataError(
                 "sea: drop leaves no record: at every site some layer is undefined; "
                 "give layers that cover the records, or sea: keep or nearest"
             )
-        rows, covariates_NC = rows.take(defined_N), covariates_NC[defined_N]
-        filters = (("all layers defined (sea: drop)", len(rows.row_P)),)
-    counts = np.bincount(rows.species_P, minlength=len(occurrences.species))
-    vocabulary = np.flatnonzero(counts)
-    index_of = np.full(len(counts), -1)
-    index_of[vocabulary] = np.arange(len(vocabulary))
-    ever = np.bincount(occurrences.species_N, minlength=len(counts)) > 0
-    facts["species_without_training_records"] = int((ever & (counts == 0)).sum())
-    records = PresenceRecords(
-        sites_N2=rows.sites_N2,
+        table, covariates_NC = table.filter(defined_N[row_P]), covariates_NC[defined_N]
+        first_P, row_P = rows_of(table)
+        filters = (("all layers defined (sea: drop)", len(table)),)
+    names, groups, group_S = categories(table["species"]), categories(table["group"]), group_places(table)
+    trained_S, ever_S = group_S >= 0, group_places(records.table) >= 0
+    facts: dict[str, int | float] = {"species_without_training_records": int((ever_S & ~trained_S).sum())}
+    rows = table.filter(first_P)
+    training_records = PresenceRecords(
+        sites_N2=sites_of(rows),
         covariates_NC=covariates_NC,
-        row_P=rows.row_P,
-        species_P=index_of[rows.species_P],
-        species=tuple(occurrences.species[s] for s in vocabulary),
-        groups=tuple(occurrences.groups[s] for s in vocabulary),
+        row_P=row_P,
+        species_P=(np.cumsum(trained_S) - 1)[places(table["species"])],
+        species=tuple(name for name, trained in zip(names, trained_S, strict=True) if trained),
+        groups=tuple(groups[group] for group in group_S[trained_S]),
         covariate_names=environment.names,
-        week_N=rows.week_N,
+        week_N=weeks_of(rows),
     )
     background = make_background(
         settings.background,
         settings.background_sites,
-        _stream(settings, "background"),
-        records=records,
+        numpy_stream(settings.seed, "background"),
+        records=training_records,
         earth=Earth.load(),
         environment=environment,
     )
     background, left_out = _kept_background(background, settings, area)
-    training = TrainingData(records, background, settings.input, settings.coordinates)
-    return Assembled(training, vocabulary, filters, facts | left_out)
+    training = TrainingData(training_records, background)
+    return Assembled(training, filters, facts | left_out)
 
 
 def _kept_background(
@@ -262,7 +263,7 @@ def _kept_background(
         left_out["background_sites_held_out"] = int(held_K.sum())
         background = _take(background, ~held_K, f"all of them lie in the held-out area ({area.words})")
     if settings.sea == "drop":
-        defined_K = _defined(background.covariates_KC)
+        defined_K = layers_defined(background.covariates_KC)
         left_out["background_sites_undefined"] = int((~defined_K).sum())
         background = _take(background, defined_K, "at all of them some layer is undefined, and sea is 'drop'")
     return background, left_out
@@ -280,40 +281,3 @@ def _take(background: Background, kept_K: NDArray[np.bool_], otherwise: str) -> 
         None if groups is None else tuple(groups[k] for k in np.flatnonzero(kept_K)),
         None if week_K is None else week_K[kept_K],
     )
-
-
-def _survey(
-    held: Rows, occurrences: Occurrences, settings: RecordsSettings, environment: Environment, made: Assembled
-) -> tuple[Survey, dict[str, int | float]]:
-    """The survey of the held-out rows, and what was counted for it."""
-    drawn = held_out_survey(
-        held, occurrences.groups, made.vocabulary, settings.evaluation_sites, _stream(settings, "survey")
-    )
-    counts: dict[str, int | float] = {
-        "evaluation_sites_found": drawn.found,
-        "species_never_absent": drawn.never_absent,
-    }
-    covariates_MC: Floats = environment.sample(drawn.sites_M2)
-    if settings.sea == "drop":
-        defined_M = _defined(covariates_MC)
-        counts["evaluation_sites_undefined"] = int((~defined_M).sum())
-        if not defined_M.any():
-            raise DataError(
-                "sea: drop leaves no site to evaluate: at every held-out site some layer is undefined; "
-                "give layers that cover the held-out area, or sea: keep or nearest"
-            )
-        drawn, covariates_MC = drawn.take(defined_M), covariates_MC[defined_M]
-    species, names = made.training.records.species, made.training.records.covariate_names
-    return Survey(drawn.sites_M2, covariates_MC, drawn.truth_MS, species, names, drawn.week_M), counts
-
-
-def _defined(covariates_NC: Floats) -> NDArray[np.bool_]:
-    """Whether all layers are defined, shape (N,)."""
-    defined_N: NDArray[np.bool_] = np.logical_not(np.isnan(covariates_NC).any(axis=1))
-    return defined_N
-
-
-def _stream(settings: AssemblySettings, what: str) -> np.random.Generator:
-    """A generator of its own for each thing drawn: another background leaves the folds as they are."""
-    streams = ("background", "folds", "survey")
-    return np.random.default_rng([settings.seed, streams.index(what)])

@@ -7,26 +7,24 @@ in degrees WGS84.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from presence_only.common.arrays import Ints
+from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
 from presence_only.data.records import Background, PresenceRecords
+from presence_only.data.sites import sites_of, weeks_of
 from presence_only.geography.earth import Earth
 from presence_only.geography.rasters import Environment
 from presence_only.geography.spherical_hull import sites_within, spherical_hull
-from presence_only.occurrences.checklists import distinct
-from presence_only.occurrences.tables import Columns
-from presence_only.occurrences.tables import read_table as read_columns
+from presence_only.occurrences.table_reading import Columns, read_table
+from presence_only.occurrences.training_rows import distinct
 
 BackgroundKind = Literal["uniform", "land", "range", "target_group"]
 TABLES = (".csv", ".tsv", ".parquet")
-
-Floats = NDArray[np.floating[Any]]
 
 
 def check_kind(kind: str) -> None:
@@ -113,8 +111,8 @@ def make_background(
     Args:
         kind: ``uniform`` on the sphere; ``land`` in proportion to its area; ``range``: uniform within
             the convex hull of the records on the sphere; ``target_group``: the records' own sites, with
-            the taxon group that was reported there; or the path of a table, as of :func:`read_table`,
-            which gives all of its rows.
+            the taxon group that was reported there; or the path of a table, as of
+            :func:`read_background`, which gives all of its rows.
         n: Number of sites, at least 1.
         generator: Source of the draws.
         records: The training records; read for ``range`` and ``target_group``, for weeks and for the
@@ -139,7 +137,9 @@ def make_background(
         raise ValueError(f"background {kind!r} needs the environment grid; give `earth`")
     groups_K, week_K = None, None
     if is_table(kind):
-        sites_K2, groups_K, week_K = read_table(Path(kind).expanduser(), records.groups)
+        table = read_background(Path(kind).expanduser(), records.groups)
+        sites_K2, week_K = sites_of(table), weeks_of(table)
+        groups_K = tuple(table["group"]) if "group" in table.columns else None
         kind = "given"
     elif kind == "land":
         assert earth is not None
@@ -176,7 +176,7 @@ def range_sites(n: int, sites_N2: Floats, generator: np.random.Generator) -> NDA
     return uniform_sphere_sites(n, generator) if hull_V3 is None else sites_within(hull_V3, n, generator)
 
 
-def read_table(path: Path, groups: tuple[str, ...]) -> tuple[Floats, tuple[str, ...] | None, Ints | None]:
+def read_background(path: Path, groups: tuple[str, ...]) -> pl.DataFrame:
     """Background sites from a table: columns longitude, latitude and, if it has them, group and week.
 
     Args:
@@ -186,34 +186,33 @@ def read_table(path: Path, groups: tuple[str, ...]) -> tuple[Floats, tuple[str, 
             without for all.
 
     Returns:
-        Sites, shape (K, 2); the group of every site and the week of every site, None without a column.
+        The columns of a table of records, of those that the file has; an empty group counts for all.
 
     Raises:
         DataError: If the file is missing, unreadable or empty, has not the columns, a value is
             missing or no number, or none of its groups is one of the records.
     """
-    columns = Columns(required=("longitude", "latitude"), optional=("group", "week"))
-    table = pl.concat(read_columns(path, columns))
-    longitude_K, latitude_K = (_numbers(path, table, name) for name in ("longitude", "latitude"))
-    longitude_K = np.where((longitude_K > 180) & (longitude_K <= 360), longitude_K - 360, longitude_K)
-    groups_K, week_K = None, None
+    table = pl.concat(read_table(path, Columns(required=("longitude", "latitude"), optional=("group", "week"))))
+    numbers = [name for name in ("longitude", "latitude", "week") if name in table.columns]
+    table = table.with_columns(_numbers(path, table, name) for name in numbers)
+    east = pl.col("longitude").is_between(180, 360, closed="right")
+    table = table.with_columns(pl.when(east).then(pl.col("longitude") - 360).otherwise(pl.col("longitude")))
     if "group" in table.columns:
-        groups_K = tuple(table["group"].cast(pl.String).str.strip_chars().fill_null(""))
-        if not {*groups_K} & {"", *groups}:
+        table = table.with_columns(pl.col("group").cast(pl.String).str.strip_chars().fill_null(""))
+        if not {*table["group"]} & {"", *groups}:
             raise DataError(
-                f"{path}: none of its groups, such as {groups_K[0]!r}, is a taxon group of the "
+                f"{path}: none of its groups, such as {table['group'][0]!r}, is a taxon group of the "
                 f"records: {', '.join(sorted(set(groups)))}"
             )
     if "week" in table.columns:
-        weeks = _numbers(path, table, "week")
-        week_K = weeks.astype(np.int64)
-        if np.any(week_K != weeks):
-            row = int(np.argmax(week_K != weeks))
-            raise DataError(f"{path}: row {row + 1} has week {weeks[row]:g}; it must be a whole number, 1..48")
-    return np.column_stack([longitude_K, latitude_K]), groups_K, week_K
+        broken = table["week"].round() != table["week"]
+        if broken.any():
+            row = int(broken.arg_max() or 0)
+            raise DataError(f"{path}: row {row + 1} has week {table['week'][row]:g}; it must be a whole number, 1..48")
+    return table
 
 
-def _numbers(path: Path, table: pl.DataFrame, name: str) -> NDArray[np.float64]:
+def _numbers(path: Path, table: pl.DataFrame, name: str) -> pl.Series:
     """A column of numbers without gaps."""
     column = table[name]
     values = (column.str.strip_chars() if column.dtype == pl.String else column).cast(pl.Float64, strict=False)
@@ -221,7 +220,7 @@ def _numbers(path: Path, table: pl.DataFrame, name: str) -> NDArray[np.float64]:
     if wrong.any():
         row = int(wrong.arg_max() or 0)
         raise DataError(f"{path}: row {row + 1} has {name} {column[row]!r}; it must be a number")
-    return values.to_numpy()
+    return values
 
 
 def _check_number(n: int) -> None:

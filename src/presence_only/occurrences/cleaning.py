@@ -1,4 +1,4 @@
-"""Which of a user's records become occurrences: quality rules, duplicates and thinning, and what each left.
+"""Cleaning of users' records: quality rules, duplicates and thinning, and how many records each left.
 
 The order is fixed, so that the counts can be compared:
 
@@ -22,9 +22,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-import h3.api.basic_int as h3
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -34,11 +33,14 @@ from scipy.spatial import cKDTree
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
 from presence_only.common.settings import Settings
-from presence_only.geography.earth import unit_vectors
-from presence_only.occurrences.occurrences import Occurrences, week_of
-from presence_only.occurrences.tables import Columns, read_table
+from presence_only.common.streams import numpy_stream
+from presence_only.data.sites import sites_of
+from presence_only.geography.h3_cells import cells_of
+from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
+from presence_only.occurrences.records import READER_COLUMNS, RecordTable, week_of
+from presence_only.occurrences.table_reading import Columns, read_table
+from presence_only.occurrences.thinning import at_most
 
-EARTH_RADIUS_M = 6_371_008.8
 # Decimals of a degree in which two sites are one: a metre.
 SITE_DECIMALS = 5
 
@@ -125,20 +127,6 @@ class Rule:
     always: bool = False
 
 
-# What a reader's batches may hold. A reader's own rules may need further columns.
-STANDARD: dict[str, Any] = {
-    "longitude": pl.Float64,
-    "latitude": pl.Float64,
-    "uncertainty_m": pl.Float64,
-    "year": pl.Int32,
-    "month": pl.Int32,
-    "day": pl.Int32,
-    "species": pl.String,
-    "key": pl.String,
-    "group": pl.String,
-}
-
-
 @dataclass(frozen=True)
 class ReaderRules:
     """The rules that only one reader has, by their place in the order."""
@@ -151,13 +139,12 @@ class ReaderRules:
 
 def clean(
     batches: Iterable[pl.DataFrame], settings: CleaningSettings, rules: ReaderRules, weeks: bool, where: str
-) -> Occurrences:
+) -> RecordTable:
     """The records that pass all rules, in the order of the file.
 
     Args:
-        batches: Rows with the columns of :data:`STANDARD` that the file has, and those of ``rules``.
-            ``key`` tells species of one name apart and may be null; ``species`` is null where the row
-            is not of a species.
+        batches: Rows with the columns of :data:`~presence_only.occurrences.records.READER_COLUMNS` that the file
+            has, and those of ``rules``. ``key`` may be null; ``species`` is null where the row is of no species.
         settings: The rules.
         rules: The reader's own.
         weeks: Whether every record needs its week of the year.
@@ -177,50 +164,46 @@ def clean(
         sieve.add(batch)
     if settings.longitudes == "-180..180":
         sieve.check_longitudes(where)
-    records = sieve.records()
+    table, taxa = sieve.records()
     filters = sieve.filters()
-    kept_N, more = thin(records, settings)
-    return _occurrences(records, kept_N, (*filters, *more), weeks)
+    table, more = thin(table, settings)
+    return _named(table, taxa, (*filters, *more), weeks)
 
 
-@dataclass(frozen=True, eq=False)
-class Records:
-    """What is remembered of the rows that pass the rules on rows.
+class Taxon(NamedTuple):
+    """What a row says of its species; the key is None where it says none."""
+
+    name: str
+    key: str | None
+    group: str
+
+
+def thin(table: pl.DataFrame, settings: CleaningSettings) -> tuple[pl.DataFrame, tuple[tuple[str, int], ...]]:
+    """The records that remain after the rules that need all of them, in their order; and the funnel's end.
 
     Args:
-        sites_N2: Longitude, latitude in degrees.
-        species_N: Index into ``species``.
-        date_N: Year * 10,000 + month * 100 + day, with 0 for what is unknown.
-        species: Name, key or None, and group of every species.
+        table: Columns longitude, latitude, code and date.
+        settings: The rules.
     """
-
-    sites_N2: Floats
-    species_N: Ints
-    date_N: Ints
-    species: tuple[tuple[str, str | None, str], ...]
-
-
-def thin(records: Records, settings: CleaningSettings) -> tuple[Ints, tuple[tuple[str, int], ...]]:
-    """Which records remain after the rules that need all of them; ascending indices, and the funnel's end."""
-    rng = np.random.default_rng(settings.cleaning_seed)
-    kept_N: Ints = np.arange(len(records.species_N))
     filters = []
     if settings.drop_duplicates:
-        kept_N = _first_of_each(records)
-        filters.append(("duplicates of species, site and date", len(kept_N)))
+        table = table.filter(_first_of_each(table))
+        filters.append(("duplicates of species, site and date", len(table)))
     if settings.max_per_cell:
-        cells_N = _cells(records.sites_N2[kept_N], settings)
-        kept_N = kept_N[_draw(_numbered(records.species_N[kept_N], cells_N), settings.max_per_cell, rng)]
+        pairs_N = _numbered(table["code"].to_numpy(), _cells(sites_of(table), settings))
+        generator = numpy_stream(settings.cleaning_seed, "records of a cell")
+        table = table.filter(at_most(pairs_N, settings.max_per_cell, generator))
         name = f"h3 {settings.cell_h3_resolution}" if settings.cell == "h3" else f"{settings.cell_degrees:g} degrees"
-        filters.append((f"at most {settings.max_per_cell:,} of a species in a cell ({name})", len(kept_N)))
+        filters.append((f"at most {settings.max_per_cell:,} of a species in a cell ({name})", len(table)))
     if settings.min_records > 1:
-        counts_S = np.bincount(records.species_N[kept_N], minlength=len(records.species))
-        kept_N = kept_N[counts_S[records.species_N[kept_N]] >= settings.min_records]
-        filters.append((f"at least {settings.min_records:,} of a species", len(kept_N)))
+        code_N = table["code"].to_numpy()
+        table = table.filter(np.bincount(code_N)[code_N] >= settings.min_records)
+        filters.append((f"at least {settings.min_records:,} of a species", len(table)))
     if settings.max_per_species:
-        kept_N = kept_N[_draw(records.species_N[kept_N], settings.max_per_species, rng)]
-        filters.append((f"at most {settings.max_per_species:,} of a species", len(kept_N)))
-    return kept_N, tuple(filters)
+        generator = numpy_stream(settings.cleaning_seed, "records of a species")
+        table = table.filter(at_most(table["code"].to_numpy(), settings.max_per_species, generator))
+        filters.append((f"at most {settings.max_per_species:,} of a species", len(table)))
+    return table, tuple(filters)
 
 
 def _row_rules(settings: CleaningSettings, rules: ReaderRules, weeks: bool) -> tuple[Rule, ...]:
@@ -269,14 +252,16 @@ class _Sieve:
         self._rules, self._wrap, self._places = rules, wrap, places
         self._rows, self._failed = 0, np.zeros(len(rules) + 1, dtype=np.int64)
         self._columns: set[str] = set()
-        self._codes: dict[tuple[str, str | None, str], int] = {}
-        self._kept: list[tuple[Floats, Ints, Ints]] = []
+        self._codes: dict[Taxon, int] = {}
+        self._kept: list[pl.DataFrame] = []
         self._west = self._beyond = 0
         self._largest = 0.0
 
     def add(self, batch: pl.DataFrame) -> None:
         """Judge the rows of a batch."""
-        missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in STANDARD.items() if name not in batch.columns]
+        missing = [
+            pl.lit(None, dtype=kind).alias(name) for name, kind in READER_COLUMNS.items() if name not in batch.columns
+        ]
         present = {*batch.columns, "near"}
         self._columns |= present
         year, longitude = pl.col("year"), pl.col("longitude")
@@ -308,25 +293,18 @@ class _Sieve:
 
     def _remember(self, batch: pl.DataFrame) -> None:
         """Keep what later steps need of rows that passed, as numbers."""
-        names = ["species", "key", "group"]
         batch = batch.with_columns(pl.col("group").fill_null("unknown"))
-        known = batch.select(names).unique(maintain_order=True)
-        codes = [self._codes.setdefault(row, len(self._codes)) for row in known.iter_rows()]
+        known = batch.select("species", "key", "group").unique(maintain_order=True)
+        codes = [self._codes.setdefault(Taxon(*row), len(self._codes)) for row in known.iter_rows()]
         date = pl.col("year").fill_null(0) * 10_000 + pl.col("month").fill_null(0) * 100 + pl.col("day").fill_null(0)
         coded = batch.join(
             known.with_columns(pl.Series("code", codes, dtype=pl.Int32)),
-            on=names,
+            on=["species", "key", "group"],
             how="left",
             nulls_equal=True,
             maintain_order="left",
         )
-        self._kept.append(
-            (
-                coded.select("longitude", "latitude").to_numpy(),
-                coded["code"].to_numpy().copy(),
-                coded.select(date.cast(pl.Int32)).to_series().to_numpy().copy(),
-            )
-        )
+        self._kept.append(coded.select("longitude", "latitude", "code", date.cast(pl.Int32).alias("date")))
 
     def check_longitudes(self, where: str) -> None:
         """Refuse a file whose longitudes run from 0 to 360: dropping half of the world is no cleaning."""
@@ -345,19 +323,19 @@ class _Sieve:
             found.append((rule.name if rule.column in self._columns else f"{rule.name} - not in the file", left))
         return tuple(found)
 
-    def records(self) -> Records:
-        """The rows that passed, one entry a species name and key."""
+    def records(self) -> tuple[pl.DataFrame, tuple[Taxon, ...]]:
+        """The rows that passed, and the species that their codes stand for, by name and key."""
         if not self._kept:
-            return Records(np.empty((0, 2)), np.empty(0, np.int32), np.empty(0, np.int32), ())
-        sites_N2, codes_N, date_N = (np.concatenate(parts) for parts in zip(*self._kept, strict=True))
+            empty = {"longitude": pl.Float64, "latitude": pl.Float64, "code": pl.Int32, "date": pl.Int32}
+            return pl.DataFrame(schema=empty), ()
+        table = pl.concat(self._kept, rechunk=True)
         self._kept = []
-        index_C, species = _merge(tuple(self._codes), np.bincount(codes_N, minlength=len(self._codes)))
-        return Records(sites_N2, index_C[codes_N], date_N, species)
+        code_N = table["code"].to_numpy()
+        index_C, taxa = _merge(tuple(self._codes), np.bincount(code_N, minlength=len(self._codes)))
+        return table.with_columns(pl.Series("code", index_C[code_N])), taxa
 
 
-def _merge(
-    coded: Sequence[tuple[str, str | None, str]], counts_C: Ints
-) -> tuple[NDArray[np.int32], tuple[tuple[str, str | None, str], ...]]:
+def _merge(coded: Sequence[Taxon], counts_C: Ints) -> tuple[NDArray[np.int32], tuple[Taxon, ...]]:
     """Every (name, key, group) that was met, as the species that it is of, and the species by name.
 
     A key is one species, whatever groups its rows say; a row without a key is of the species of its
@@ -376,8 +354,8 @@ def _merge(
     for identity, (name, _, group), count in zip(identities, coded, counts_C.tolist(), strict=True):
         groups.setdefault(identity, Counter())[group] += count
         names.setdefault(identity, Counter())[name] += count
-    entries = {identity: (_most(names[identity]), identity[1], _most(groups[identity])) for identity in groups}
-    order = sorted(entries, key=lambda identity: (entries[identity][0], identity[1] or ""))
+    entries = {identity: Taxon(_most(names[identity]), identity[1], _most(groups[identity])) for identity in groups}
+    order = sorted(entries, key=lambda identity: (entries[identity].name, identity[1] or ""))
     place = {identity: i for i, identity in enumerate(order)}
     index_C = np.array([place[identity] for identity in identities], dtype=np.int32)
     return index_C, tuple(entries[identity] for identity in order)
@@ -388,36 +366,32 @@ def _most(counts: Counter[str]) -> str:
     return min(counts, key=lambda value: (-counts[value], value))
 
 
-def _occurrences(records: Records, kept_N: Ints, filters: tuple[tuple[str, int], ...], weeks: bool) -> Occurrences:
-    """The kept records, with the species that have one."""
-    present_S, species_N = np.unique(records.species_N[kept_N], return_inverse=True)
-    entries = [records.species[i] for i in present_S]
-    repeated = Counter(name for name, _, _ in entries)
-    week_N = None
-    if weeks:
-        date_N = records.date_N[kept_N]
-        week_N = week_of(date_N // 100 % 100, date_N % 100)
-    return Occurrences(
-        sites_N2=records.sites_N2[kept_N],
-        species_N=species_N,
-        species=tuple(
-            f"{name} ({key})" if repeated[name] > 1 and key is not None else name for name, key, _ in entries
-        ),
-        groups=tuple(group for _, _, group in entries),
-        week_N=week_N,
-        filters=filters,
-    )
+def _named(
+    table: pl.DataFrame, taxa: Sequence[Taxon], filters: tuple[tuple[str, int], ...], weeks: bool
+) -> RecordTable:
+    """The records with the names of their species, of which each has a record."""
+    present_S, species_N = np.unique(table["code"].to_numpy(), return_inverse=True)
+    entries = [taxa[code] for code in present_S]
+    repeated = Counter(entry.name for entry in entries)
+    names = [
+        f"{entry.name} ({entry.key})" if repeated[entry.name] > 1 and entry.key is not None else entry.name
+        for entry in entries
+    ]
+    date_N = table["date"].to_numpy()
+    week_N = week_of(date_N // 100 % 100, date_N % 100) if weeks else None
+    return RecordTable.of(sites_of(table), species_N, names, [entry.group for entry in entries], week_N, filters)
 
 
-def _first_of_each(records: Records) -> Ints:
-    """The first record of every species, site and date, ascending."""
-    site_N = _site_numbers(records.sites_N2)
-    what_N = records.species_N.astype(np.int64) * 2**32 + records.date_N
+def _first_of_each(table: pl.DataFrame) -> NDArray[np.bool_]:
+    """Which records are the first of their species, site and date."""
+    site_N = _site_numbers(sites_of(table))
+    what_N = table["code"].to_numpy().astype(np.int64) * 2**32 + table["date"].to_numpy()
     # Stable, so that of equals the first in the file comes first.
     order_N = np.lexsort((site_N, what_N))
     new_N = np.ones(len(order_N), dtype=np.bool_)
     new_N[1:] = (np.diff(site_N[order_N]) != 0) | (np.diff(what_N[order_N]) != 0)
-    first_N: Ints = np.sort(order_N[new_N])
+    first_N = np.zeros(len(order_N), dtype=np.bool_)
+    first_N[order_N[new_N]] = True
     return first_N
 
 
@@ -432,15 +406,11 @@ def _site_numbers(sites_N2: Floats) -> Ints:
 
 def _cells(sites_N2: Floats, settings: CleaningSettings) -> Ints:
     """A number for the cell of every site."""
-    if settings.cell == "grid":
-        steps_N2 = np.floor(sites_N2 / settings.cell_degrees).astype(np.int64)
-        numbers_N: Ints = steps_N2[:, 0] * 2**32 + steps_N2[:, 1]
-        return numbers_N
-    # h3 takes one site at a time, and many records share theirs.
-    _, first_P, inverse_N = np.unique(_site_numbers(sites_N2), return_index=True, return_inverse=True)
-    resolution = settings.cell_h3_resolution
-    cells = [h3.latlng_to_cell(latitude, longitude, resolution) for longitude, latitude in sites_N2[first_P].tolist()]
-    return np.array(cells, dtype=np.int64)[inverse_N]
+    if settings.cell == "h3":
+        return cells_of(sites_N2, settings.cell_h3_resolution)
+    steps_N2 = np.floor(sites_N2 / settings.cell_degrees).astype(np.int64)
+    numbers_N: Ints = steps_N2[:, 0] * 2**32 + steps_N2[:, 1]
+    return numbers_N
 
 
 def _numbered(species_N: Ints, cells_N: Ints) -> Ints:
@@ -449,25 +419,13 @@ def _numbered(species_N: Ints, cells_N: Ints) -> Ints:
     return species_N.astype(np.int64) * (int(cell_N.max(initial=0)) + 1) + cell_N
 
 
-def _draw(groups_N: Ints, at_most: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """At most so many members of every group, drawn at random."""
-    order_N = np.lexsort((rng.random(len(groups_N)), groups_N))
-    sorted_N = groups_N[order_N]
-    starts_N = np.flatnonzero(np.concatenate([[True], sorted_N[1:] != sorted_N[:-1]])[: len(sorted_N)])
-    sizes = np.diff(np.append(starts_N, len(sorted_N)))
-    rank_N = np.arange(len(sorted_N)) - np.repeat(starts_N, sizes)
-    keep_N = np.zeros(len(groups_N), dtype=np.bool_)
-    keep_N[order_N[rank_N < at_most]] = True
-    return keep_N
-
-
 class _Places:
     """Places that records must keep a distance from."""
 
     def __init__(self, sites_P2: Floats, distance_m: float) -> None:
         self._tree = cKDTree(unit_vectors(sites_P2))
         # Chord of the unit sphere; distances are small against the Earth, or half around it at most.
-        self._chord = 2 * np.sin(min(distance_m / EARTH_RADIUS_M, np.pi) / 2)
+        self._chord = 2 * np.sin(min(distance_m / 1000 / EARTH_RADIUS_KM, np.pi) / 2)
 
     @classmethod
     def of(cls, settings: CleaningSettings) -> _Places | None:

@@ -18,8 +18,8 @@ from xml.etree import ElementTree
 import polars as pl
 
 from presence_only.common.errors import DataError
-from presence_only.occurrences.packed import Archive, is_unsafe, open_text
-from presence_only.occurrences.tables import Columns, Dialect, plain_name, read_text
+from presence_only.occurrences.table_reading import Columns, Dialect, plain_name, read_text
+from presence_only.occurrences.unpacking import Archive, is_unsafe, open_text
 
 METAFILE = "meta.xml"
 LARGEST_METAFILE = 4 * 2**20

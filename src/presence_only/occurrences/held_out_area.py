@@ -1,4 +1,4 @@
-"""Evaluation for users who have presence records only: the records of a held-out area are the survey.
+"""Held-out areas: evaluation for users who have presence records only, whose held-out records are the survey.
 
 A site of the survey is one where something was recorded. A species is present where it was recorded,
 absent where others of its taxon group were recorded and it was not, and not surveyed elsewhere. So the
@@ -24,14 +24,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
 from presence_only.common.settings import Settings
-from presence_only.data.truth import ABSENT, NOT_SURVEYED, PRESENT
-from presence_only.occurrences.checklists import Rows, cells_of, distinct
+from presence_only.data.sites import sites_of, weeks_of
+from presence_only.data.survey import Survey
+from presence_only.data.truth import ABSENT, NOT_SURVEYED, PRESENT, SurveyTruth
+from presence_only.geography.h3_cells import cells_of
+from presence_only.geography.rasters import Environment
+from presence_only.occurrences.records import categories, places
+from presence_only.occurrences.training_rows import distinct
 
 Longitude = Annotated[float, Field(ge=-180.0, le=180.0)]
 Latitude = Annotated[float, Field(ge=-90.0, le=90.0)]
@@ -162,77 +168,61 @@ def deal(rows_B: Ints, folds: int, generator: np.random.Generator) -> NDArray[np
     return fold_B
 
 
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """The survey before it has covariates.
-
-    Args:
-        sites_M2: Longitude, latitude of the survey's sites.
-        truth_MS: int8, the species of the training vocabulary.
-        week_M: Week of every site, where weeks are read.
-        found: Sites that there were to draw from.
-        never_absent: Species that are nowhere absent, and so not surveyed.
-    """
-
-    sites_M2: Floats
-    truth_MS: NDArray[np.int8]
-    week_M: Ints | None
-    found: int
-    never_absent: int
-
-    def take(self, kept_M: NDArray[np.bool_]) -> HeldOut:
-        """The sites of a mask."""
-        week_M = None if self.week_M is None else self.week_M[kept_M]
-        return HeldOut(self.sites_M2[kept_M], self.truth_MS[kept_M], week_M, self.found, self.never_absent)
-
-
 def held_out_survey(
-    rows: Rows, groups: tuple[str, ...], vocabulary: Ints, sites: int, generator: np.random.Generator
-) -> HeldOut:
-    """The truth at the sites of held-out rows; with weeks, a site in another week is another one.
+    held: pl.DataFrame,
+    species: tuple[str, ...],
+    groups: tuple[str, ...],
+    sites: int,
+    generator: np.random.Generator,
+    *,
+    environment: Environment,
+    drop_undefined: bool = False,
+) -> tuple[Survey, dict[str, int | float]]:
+    """The truth at the sites of held-out records; with weeks, a site in another week is another one.
 
     A species that is absent from no site, being alone in its group, counts as not surveyed: it would be
     ranked perfectly by any model.
 
     Args:
-        rows: The rows of the held-out area.
-        groups: Taxon group of every species that the rows may name.
-        vocabulary: Species with training records, which the survey asks about, S of them.
-        sites: At most so many are drawn, all alike, among those where a group of the vocabulary was
-            recorded.
+        held: The records of the held-out area.
+        species: Species with training records, which the survey asks about, S of them.
+        groups: Their taxon groups.
+        sites: At most so many are drawn, all alike, among those where a group of the species was recorded.
         generator: Draws the sites.
+        environment: Where the sites' covariates come from.
+        drop_undefined: Leave out sites where a layer is undefined.
+
+    Returns:
+        The survey, and counts: sites that there were to draw from, species that are nowhere absent, and
+        with ``drop_undefined`` sites that were left out.
 
     Raises:
-        DataError: If no group of the vocabulary was recorded in the area, or no species is absent
-            anywhere.
+        DataError: If no group of the species was recorded in the area, no species is absent anywhere, or
+            no site is left.
     """
-    names, group_of = np.unique(groups, return_inverse=True)
-    asked = np.zeros(len(names), dtype=bool)
-    asked[group_of[vocabulary]] = True
-    kept_P = asked[group_of[rows.species_P]]
-    row_P, species_P = rows.row_P[kept_P], rows.species_P[kept_P]
-    if len(row_P) == 0:
+    names = categories(held["group"])
+    held = held.filter(np.isin(names, groups)[places(held["group"])])
+    if len(held) == 0:
         raise DataError(
             "evaluation: no record of the held-out area is of a taxon group that has training records; "
             "hold out another area"
         )
-    keys = [rows.sites_N2[:, 0], rows.sites_N2[:, 1]] + ([] if rows.week_N is None else [rows.week_N])
-    first_U, place_N = distinct(*keys)
-    found_U = np.unique(place_N[row_P])
-    chosen_M = np.sort(generator.choice(found_U, min(sites, len(found_U)), replace=False))
+    sites_P2, week_P = sites_of(held), weeks_of(held)
+    first_U, place_P = distinct(*sites_P2.T, *([] if week_P is None else [week_P]))
+    chosen_M = np.sort(generator.choice(len(first_U), min(sites, len(first_U)), replace=False))
     site_U = np.full(len(first_U), -1)
     site_U[chosen_M] = np.arange(len(chosen_M))
-    site_P = site_U[place_N[row_P]]
-    drawn_P = site_P >= 0
-    site_P, species_P = site_P[drawn_P], species_P[drawn_P]
+    site_P = site_U[place_P]
 
+    drawn_P = site_P >= 0
     visited = np.zeros((len(chosen_M), len(names)), dtype=bool)
-    visited[site_P, group_of[species_P]] = True
-    truth_MS = np.where(visited[:, group_of[vocabulary]], np.int8(ABSENT), np.int8(NOT_SURVEYED))
-    column_of = np.full(len(groups), -1)
-    column_of[vocabulary] = np.arange(len(vocabulary))
-    known_P = column_of[species_P] >= 0
-    truth_MS[site_P[known_P], column_of[species_P[known_P]]] = PRESENT
+    visited[site_P[drawn_P], places(held["group"])[drawn_P]] = True
+    group_S = np.array([names.index(group) for group in groups])
+    truth_MS = np.where(visited[:, group_S], np.int8(ABSENT), np.int8(NOT_SURVEYED))
+    column_of = {name: column for column, name in enumerate(species)}
+    column_P = np.array([column_of.get(name, -1) for name in categories(held["species"])])[places(held["species"])]
+    known_P = drawn_P & (column_P >= 0)
+    truth_MS[site_P[known_P], column_P[known_P]] = PRESENT
     never_absent_S = (truth_MS == PRESENT).any(axis=0) & ~(truth_MS == ABSENT).any(axis=0)
     truth_MS[:, never_absent_S] = NOT_SURVEYED
     if not (truth_MS == PRESENT).any():
@@ -240,9 +230,30 @@ def held_out_survey(
             "evaluation: no species is present at one held-out site and absent from another; hold out a larger "
             "area, or give wider taxon groups, as a species is absent where others of its group were recorded"
         )
-    row_M = first_U[chosen_M]
-    week_M = None if rows.week_N is None else rows.week_N[row_M]
-    return HeldOut(rows.sites_N2[row_M], truth_MS, week_M, len(found_U), int(never_absent_S.sum()))
+    counts: dict[str, int | float] = {
+        "evaluation_sites_found": len(first_U),
+        "species_never_absent": int(never_absent_S.sum()),
+    }
+    kept_M = first_U[chosen_M]
+    covariates_MC: Floats = environment.sample(sites_P2[kept_M])
+    if drop_undefined:
+        defined_M = layers_defined(covariates_MC)
+        counts["evaluation_sites_undefined"] = int((~defined_M).sum())
+        if not defined_M.any():
+            raise DataError(
+                "sea: drop leaves no site to evaluate: at every held-out site some layer is undefined; "
+                "give layers that cover the held-out area, or sea: keep or nearest"
+            )
+        kept_M, covariates_MC, truth_MS = kept_M[defined_M], covariates_MC[defined_M], truth_MS[defined_M]
+    week_M = None if week_P is None else week_P[kept_M]
+    truth = SurveyTruth.of_matrix(truth_MS)
+    return Survey(sites_P2[kept_M], covariates_MC, truth, species, environment.names, week_M), counts
+
+
+def layers_defined(covariates_NC: Floats) -> NDArray[np.bool_]:
+    """Whether all layers are defined, shape (N,)."""
+    defined_N: NDArray[np.bool_] = np.logical_not(np.isnan(covariates_NC).any(axis=1))
+    return defined_N
 
 
 def within_box(sites_N2: Floats, box: tuple[float, float, float, float]) -> NDArray[np.bool_]:

@@ -24,8 +24,9 @@ from presence_only.study.paths import CODE
 PACKAGE = Path(__file__).parents[1]
 # Tables of which a stage uses the entries that its settings name.
 DATASETS, LOSSES = "presence_only.datasets:KINDS", "presence_only.losses.registry:LOSSES"
-PENALTIES = "presence_only.losses.elementwise:PENALTIES"
-NONE: Choice = {DATASETS: (), LOSSES: ()}
+PENALTIES = "presence_only.losses.registry:PENALTIES"
+EXPANSIONS = "presence_only.model.settings:EXPANSIONS"
+NONE: Choice = {DATASETS: (), LOSSES: (), EXPANSIONS: ()}
 
 
 def main() -> None:
@@ -71,22 +72,29 @@ def of_study(fingerprints: Fingerprints, settings: Mapping[str, Any]) -> dict[st
     datasets = {name: settings["datasets"][name] for name in study["datasets"]}
     variants = {name: settings["variants"][name] for name in study["variants"]}
     kinds = sorted({dataset["kind"] for dataset in datasets.values()})
-    losses = sorted({loss for variant in variants.values() for loss, _ in _losses(variant)})
+    pairs = [pair for variant in variants.values() for pair in _losses(variant)]
+    losses, penalties = sorted({loss for loss, _ in pairs}), sorted({penalty for _, penalty in pairs})
     try:
         code: dict[str, Any] = {
             "generate": {
                 name: fingerprints.of(_stage("generate"), {**NONE, DATASETS: [dataset["kind"]]})
                 for name, dataset in datasets.items()
             },
-            "train": {name: fingerprints.of(_stage("train"), _training(variant)) for name, variant in variants.items()},
+            "train": {
+                name: fingerprints.of(_stage("train"), _training(variant, settings))
+                for name, variant in variants.items()
+            },
         }
+        expansions = sorted({name for variant in variants.values() for name in _expansions(variant, settings)})
+        code["evaluate"] = fingerprints.of(_stage("evaluate"), {**NONE, EXPANSIONS: expansions})
         for stage in ("report", "publish"):
-            code[stage] = fingerprints.of(_stage(stage), {DATASETS: kinds, LOSSES: losses})
-    except ValueError:
-        # A kind, a loss or a penalty that does not exist.
+            choice = {DATASETS: kinds, LOSSES: losses, PENALTIES: penalties, EXPANSIONS: expansions}
+            code[stage] = fingerprints.of(_stage(stage), choice)
+    except (TypeError, ValueError):
+        # A kind, a loss, a penalty or an expansion that does not exist.
         _check(Path("params.yaml"))
         raise
-    code |= {stage: fingerprints.of(_stage(stage), NONE) for stage in ("evaluate", "compare", "figures")}
+    code |= {stage: fingerprints.of(_stage(stage), NONE) for stage in ("compare", "figures")}
     # DVC refuses to depend on a group of settings that is not in its file.
     groups = {group: settings.get(group) or {} for group in ("encoder", "training")}
     return {"code": code, "settings": {"datasets": datasets, **groups, "variants": variants}}
@@ -115,10 +123,15 @@ def of_files(patterns: Sequence[str]) -> dict[str, Any]:
     return {"files": hashes} if hashes else {}
 
 
-def _training(variant: Mapping[str, Any]) -> Choice:
-    """The losses and penalties that a variant, or one of its members, is trained by."""
+def _training(variant: Mapping[str, Any], settings: Mapping[str, Any]) -> Choice:
+    """The losses, penalties and expansions that a variant, or one of its members, is trained by."""
     pairs = list(_losses(variant))
-    return {**NONE, LOSSES: sorted({loss for loss, _ in pairs}), PENALTIES: sorted({penalty for _, penalty in pairs})}
+    return {
+        **NONE,
+        LOSSES: sorted({loss for loss, _ in pairs}),
+        PENALTIES: sorted({penalty for _, penalty in pairs}),
+        EXPANSIONS: sorted(set(_expansions(variant, settings))),
+    }
 
 
 def _losses(variant: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -126,6 +139,14 @@ def _losses(variant: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield variant["loss"], variant.get("penalty", "bce")
     for member in variant.get("members", ()):
         yield from _losses({**{k: v for k, v in variant.items() if k != "members"}, **member})
+
+
+def _expansions(variant: Mapping[str, Any], outer: Mapping[str, Any]) -> Iterator[str]:
+    """Expansion of a variant and of all its members; ``outer`` has the encoder that the variant changes."""
+    encoder = {"expansion": "none", **(outer.get("encoder") or {}), **variant.get("encoder", {})}
+    yield encoder["expansion"]
+    for member in variant.get("members", ()):
+        yield from _expansions(member, {"encoder": encoder})
 
 
 def _stage(name: str) -> str:

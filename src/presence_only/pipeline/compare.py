@@ -7,8 +7,8 @@ import polars as pl
 from presence_only.common.atomic_files import write_json, write_whole
 from presence_only.evaluation.metrics import METRICS
 from presence_only.pipeline.command import run_stage
-from presence_only.statistics import compare_pairs, pairs_table
 from presence_only.statistics.comparison import CellResult, compare
+from presence_only.statistics.differences import compare_pairs, pairs_table
 from presence_only.study.paths import COMPARISON, METRICS_OF_STUDY, PAIRS
 from presence_only.study.results import StudyResults
 

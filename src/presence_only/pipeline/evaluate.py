@@ -13,17 +13,20 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from presence_only.common.arrays import mean_where_defined
 from presence_only.common.atomic_files import write_json, write_whole
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.evaluation.breakdown import records_nearby
 from presence_only.evaluation.curves import calibration, precision_recall
-from presence_only.evaluation.metrics import METRICS, SITES_LIMIT, mean_where_defined
+from presence_only.evaluation.metrics import METRICS, SITES_LIMIT
 from presence_only.evaluation.observer_bias import observer_numbers
 from presence_only.evaluation.survey import evaluate_survey
 from presence_only.evaluation.tasks import Task, load_further
-from presence_only.model.encoder import Blend, load_model
-from presence_only.model.site_scores import ScoredModel, Scores
+from presence_only.model.blend import Blend
+from presence_only.model.files import load_model
+from presence_only.model.interface import SpeciesModel
+from presence_only.model.site_scores import Scores
 from presence_only.pipeline.command import parse_arguments, run_stage
 from presence_only.pipeline.workers import Progressed, run_side_by_side
 from presence_only.study.paths import CellFiles, DatasetFiles
@@ -48,9 +51,9 @@ class SeedResult:
 
     Args:
         numbers: Metrics, observer numbers and counts, by name.
-        per_species: A row a species.
-        per_site: A row a site of the survey.
-        curves: A row a point; of the study's first seed only.
+        per_species: A row per species.
+        per_site: A row per site of the survey.
+        curves: A row per point; of the study's first seed only.
     """
 
     numbers: dict[str, float]
@@ -93,8 +96,8 @@ def evaluate_seed(cell: CellFiles, first_seed: int, seed: int, progressed: Progr
     numbers, by_species = score_further(model, survey.species, further)
     scores = model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M)
     # Of a grid of the world the evaluation keeps no values per site.
-    ap_M = result.per_site["ap"] if len(survey.sites_M2) <= SITES_LIMIT else None
-    observed = observer_numbers(scores, survey.truth_MS, effort_M, ap_M=ap_M)
+    ap_M = result.values("sample_map") if len(survey.sites_M2) <= SITES_LIMIT else None
+    observed = observer_numbers(scores, survey.truth, effort_M, ap_M=ap_M)
     numbers = result.summary | numbers | {name: observed[name] for name in OBSERVER_NUMBERS}
     species = {"species": np.array(survey.species), "n_records": records.records_per_species()}
     species |= {"mean_score": mean_scores(scores)} | result.per_species | by_species
@@ -121,10 +124,10 @@ def mean_scores(scores: Scores) -> NDArray[np.float64]:
 
 
 def curves(scores: Scores, survey: Survey, seed: int) -> pl.DataFrame:
-    """Precision against recall and share present against score, of one seed: one row a point."""
+    """Precision against recall and share present against score, of one seed: one row per point."""
     points = {
-        "precision_recall": precision_recall(scores, survey.truth_MS),
-        "calibration": calibration(scores, survey.truth_MS),
+        "precision_recall": precision_recall(scores, survey.truth),
+        "calibration": calibration(scores, survey.truth),
     }
     return pl.concat(
         [
@@ -137,7 +140,7 @@ def curves(scores: Scores, survey: Survey, seed: int) -> pl.DataFrame:
 
 
 def score_further(
-    model: ScoredModel, species: tuple[str, ...], further: Mapping[str, Task]
+    model: SpeciesModel, species: tuple[str, ...], further: Mapping[str, Task]
 ) -> tuple[dict[str, float], dict[str, NDArray[Any]]]:
     """Every number of every further evaluation, and the values per species that some of them are means of.
 

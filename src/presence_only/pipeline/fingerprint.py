@@ -45,10 +45,11 @@ class Fingerprints:
     def add_script(self, file: Path) -> str:
         """Take a script outside of the package in; returns the name by which the other methods know it.
 
-        Every statement of it counts.
+        Every statement of it counts. Modules that lie beside it, which a script imports by their bare names, count as
+        those of the package do.
         """
-        name = f"{file.stem} in {file.parent}"
-        self._modules[name] = _Module(name, self, file, is_script=True)
+        name = f"{file.stem}, a script in {file.parent}"
+        self._modules[name] = _Module(name, self, file, is_script=True, beside=file.parent)
         return name
 
     def of(self, module: str, choice: Choice | None = None) -> str:
@@ -169,6 +170,22 @@ class Fingerprints:
             self._modules[name] = _Module(name, self, file) if inside and file.is_file() else None
         return self._modules[name]
 
+    def _sibling(self, name: str, folder: Path) -> str | None:
+        """The name by which a module beside a script is known here; None if there is none."""
+        if name == self.package:
+            return None
+        if (folder / name / "__init__.py").is_file():
+            raise ValueError(f"a script in {folder} imports the package {name!r} beside it: must be a module")
+        file = folder / f"{name}.py"
+        if not file.is_file():
+            return None
+        known = f"{name}, a module in {folder}"
+        if known not in self._modules:
+            # Before it is read: two modules may import each other.
+            self._modules[known] = None
+            self._modules[known] = _Module(known, self, file, beside=folder)
+        return known
+
     def _data(self, texts: Iterator[str]) -> list[str]:
         """Digests of the shipped files that some code names, or that a file named there names in turn."""
         text, named = "\n".join(texts), set[Path]()
@@ -191,6 +208,8 @@ class _Module:
     owner: Fingerprints
     file: Path
     is_script: bool = False
+    # Of a script, and of modules beside one: the folder that holds both.
+    beside: Path | None = None
     defined: dict[str, ast.stmt] = field(default_factory=dict)
     bound: dict[str, list[tuple[str, str | None]]] = field(default_factory=dict)
     outside: dict[str, str] = field(default_factory=dict)
@@ -199,7 +218,7 @@ class _Module:
     _read: dict[ast.stmt, tuple[str, set[str], set[str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.is_script:
+        if self.beside is None:
             # Importing a module runs its packages first.
             self.imports.add(self.name.rpartition(".")[0])
         for statement in ast.parse(self.file.read_text(encoding="utf-8")).body:
@@ -249,12 +268,17 @@ class _Module:
         for alias in statement.names:
             whole = alias.name if module is None else f"{module}.{alias.name}"
             name = alias.asname or (alias.name.split(".")[0] if module is None else alias.name)
-            if whole.split(".")[0] != self.owner.package:
+            sibling = None if self.beside is None else self.owner._sibling(whole.split(".")[0], self.beside)
+            if sibling is None and whole.split(".")[0] != self.owner.package:
                 # A name of another package counts by what it is called there.
                 self.outside[name] = "; ".join(sorted({whole, *self.outside.get(name, whole).split("; ")}))
                 continue
             if alias.name == "*":
                 raise ValueError(f"{self.name} imports * from {module}: must name what it uses")
+            if sibling is not None:
+                self.imports.add(sibling)
+                self.bound.setdefault(name, []).append((sibling, None if module is None else alias.name))
+                continue
             self.imports |= {whole} if module is None else {module, whole}
             self.bound.setdefault(name, []).append((whole, None) if module is None else (module, alias.name))
 

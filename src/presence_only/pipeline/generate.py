@@ -42,10 +42,10 @@ def main() -> None:
 def summarise(dataset: Dataset) -> dict[str, int | float]:
     """Counts of a data set, and the spread of records and prevalence over species."""
     records, survey = dataset.training.records, dataset.survey
-    present_S, surveyed_S = survey.presences_per_species(), survey.surveyed_per_species()
+    present_S, surveyed_S = survey.truth.presences_per_species(), survey.truth.surveyed_per_species()
     prevalence_S = present_S / np.maximum(surveyed_S, 1)
     per_species_S = records.records_per_species()
-    n_sites, n_species = survey.truth_MS.shape
+    n_sites, n_species = survey.truth.shape
     return {
         "species": records.n_species,
         "groups": len(set(records.groups)),

@@ -22,11 +22,10 @@ from rich.table import Table
 
 from presence_only.data.records import PresenceRecords
 from presence_only.data.training import TrainingData
-from presence_only.datasets import covariate_source
 from presence_only.geography.earth import Earth
-from presence_only.model.encoder import load_model
+from presence_only.model.files import load_model
+from presence_only.model.interface import SpeciesModel
 from presence_only.model.range_map import Grid, MapError, Sample, check_geotiff, suitability, write_geotiff, write_table
-from presence_only.model.site_scores import ScoredModel
 from presence_only.pipeline.command import run_stage
 from presence_only.reporting.figures import range_figure, save_figure
 from presence_only.study.params import load_params
@@ -48,7 +47,7 @@ class Run:
     """
 
     name: str
-    models: tuple[ScoredModel, ...]
+    models: tuple[SpeciesModel, ...]
     records: PresenceRecords
     sample: Sample | None
 
@@ -80,8 +79,8 @@ def load_run(path: Path) -> Run:
     models = tuple(load_model(file) for file in files)
     records = TrainingData.load(study / DatasetFiles(name.dataset).training).records
     sample = None
-    if models[0].features.input != "coordinates":
-        sample = covariate_source(load_params(study / "params.yaml").datasets[name.dataset])
+    if models[0].reads_covariates:
+        sample = load_params(study / "params.yaml").datasets[name.dataset].covariate_source()
     seed = f" / {folder.name.replace('_', ' ')}" if cell != folder else ""
     return Run(f"{name.dataset} / {name.variant}{seed}", models, records, sample)
 

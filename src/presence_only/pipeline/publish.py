@@ -1,4 +1,4 @@
-"""Mirror the study and its runs into MLflow, and mark what stands in the results as current."""
+"""Publication of a study and its runs in MLflow, where those of the present results are marked as current."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from presence_only.pipeline.mlflow_mirror import (
     variants_page,
     viewing,
 )
-from presence_only.study.paths import CODE, COMPARISON, FIGURES, PAIRS, REPORT, CellFiles, DatasetFiles
+from presence_only.study.paths import CODE, COMPARISON, FIGURES, MORE_FIGURES, PAIRS, REPORT, CellFiles, DatasetFiles
 
 if TYPE_CHECKING:
     from presence_only.study.params import Params
@@ -227,7 +227,7 @@ def run_settings(params: Params, dataset: str, variant: str) -> dict[str, str]:
 
 def _products() -> list[Path]:
     """What the study as a whole adds up to, as far as it is there."""
-    return [path for path in (REPORT, COMPARISON, PAIRS, FIGURES) if path.exists()]
+    return [path for path in (REPORT, COMPARISON, PAIRS, FIGURES, MORE_FIGURES) if path.exists()]
 
 
 def _mean(values: Sequence[float]) -> float:

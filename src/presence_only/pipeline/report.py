@@ -20,11 +20,9 @@ from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.evaluation.breakdown import range_extent, records_nearby
 from presence_only.geography.earth import Earth
-from presence_only.losses.elementwise import Penalty
-from presence_only.losses.theory import penalty_of
-from presence_only.losses.variant import PENALTY_SETTINGS, PenaltySettings
-from presence_only.model.encoder import load_model
-from presence_only.model.site_scores import ScoredModel
+from presence_only.losses.penalties import Penalty
+from presence_only.model.files import load_model
+from presence_only.model.interface import SpeciesModel
 from presence_only.pipeline.command import run_stage
 from presence_only.reporting.figures.ranges import SpeciesMap, choose_by_prevalence, choose_by_rank
 from presence_only.reporting.report.content import DatasetContent, PageContent
@@ -80,7 +78,7 @@ def dataset_content(study: StudyResults, name: str) -> DatasetContent:
         pairs=study.pairs(name),
         prevalence_S=prevalence_S,
         records_S=records.records_per_species(),
-        extent_S=range_extent(survey.sites_M2, survey.truth_MS),
+        extent_S=range_extent(survey.sites_M2, survey.truth),
         site_ap={} if any(np.isnan(values).all() for values in site_ap.values()) else site_ap,
         effort_M=records_nearby(survey.sites_M2, records.sites_N2, records.row_P),
         losses={variant: study.losses(name, variant) for variant in variants},
@@ -106,7 +104,7 @@ def where_there(read: Callable[[str], T], variants: tuple[str, ...]) -> dict[str
 def species_maps(
     records: PresenceRecords,
     survey: Survey,
-    models: Mapping[str, ScoredModel],
+    models: Mapping[str, SpeciesModel],
     prevalence_S: NDArray[Any],
     ap: dict[str, NDArray[Any]],
 ) -> list[SpeciesMap]:
@@ -114,7 +112,6 @@ def species_maps(
     found = []
     for s in choose_by_prevalence(prevalence_S):
         one = slice(s, s + 1)
-        truth_MS = survey.truth_MS
         scores = {
             name: expit(model.scores(survey.sites_M2, survey.covariates_MC, survey.week_M).columns(one)[:, 0])
             for name, model in models.items()
@@ -125,7 +122,7 @@ def species_maps(
                 prevalence=float(prevalence_S[s]),
                 sites_P2=records.sites_N2[records.row_P[records.species_P == s]],
                 sites_M2=survey.sites_M2,
-                truth_M=(truth_MS[:, one] if isinstance(truth_MS, np.ndarray) else truth_MS.columns(one))[:, 0],
+                truth_M=survey.truth.columns(one)[:, 0],
                 scores=scores,
                 ap={name: float(ap[name][s]) for name in models},
             )
@@ -137,11 +134,9 @@ def penalties(params: Params) -> dict[str, Penalty]:
     """How the study's losses penalise one pair; variants that do so alike share an entry."""
     alike: dict[Penalty, list[str]] = {}
     for name in params.study.variants:
-        loss = params.variants[name].loss
-        if isinstance(loss, PenaltySettings):
-            alike.setdefault(loss.build_penalty(), []).append(name)
-        elif loss.loss in ("bce", "focal", "asl"):
-            alike.setdefault(penalty_of(loss.model_dump()), []).append(name)
+        penalty = params.variants[name].loss.build_penalty()
+        if penalty is not None:
+            alike.setdefault(penalty, []).append(name)
     return {
         ", ".join(names) if len(names) < 3 else f"{names[0]} and {len(names) - 1} others": penalty
         for penalty, names in alike.items()
@@ -150,12 +145,7 @@ def penalties(params: Params) -> dict[str, Penalty]:
 
 def settings_in_words(variant: Variant, params: Params) -> str:
     """The loss with its parameters, and what the variant sets otherwise than the study."""
-    loss = variant.loss
-    # Parameters of penalties that the loss does not use are no settings of its.
-    unused: set[str] = set()
-    if isinstance(loss, PenaltySettings):
-        unused = set().union(*PENALTY_SETTINGS.values()) - set(PENALTY_SETTINGS[loss.penalty])
-    words = [f"{key} {value}" for key, value in loss.model_dump().items() if value is not None and key not in unused]
+    words = [f"{key} {value}" for key, value in variant.loss.model_dump().items() if value is not None]
     for own, common in ((variant.encoder, params.encoder), (variant.training, params.training)):
         base = common.model_dump()
         words += [f"{key} {value}" for key, value in own.model_dump().items() if value != base[key]]

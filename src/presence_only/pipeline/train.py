@@ -7,6 +7,7 @@ from functools import partial
 
 from presence_only.common.atomic_files import content_hash, write_json
 from presence_only.data.training import TrainingData
+from presence_only.model.files import save_model
 from presence_only.pipeline.command import parse_arguments, run_stage
 from presence_only.pipeline.workers import Progressed, run_side_by_side
 from presence_only.study.params import Params, load_params
@@ -37,7 +38,7 @@ def train_seed(cell: CellFiles, params: Params, seed: int, progressed: Progresse
 
     data = TrainingData.load(DatasetFiles(cell.dataset).training)
     model, histories = fit_variant(data, params.variant(cell.variant), seed, report)
-    model.save(cell.encoder(seed))
+    save_model(model, cell.encoder(seed))
     write_json(cell.history(seed), _reproducible(histories))
     return sum(history.seconds for history in histories)
 

@@ -110,7 +110,7 @@ def keep_pages() -> bool:
     """Have the C library keep what this process frees, instead of returning it to the system.
 
     A training step frees and takes the same blocks again and again; faulting them in anew costs it a tenth
-    of its time with the fused head, half with the plain one at 50,000 species. The price is memory: the
+    of its time if the loss is computed in chunks, half from all logits at 50,000 species. The price is memory: the
     process stays at its highest point.
 
     Returns:

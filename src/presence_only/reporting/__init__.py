@@ -1,1 +1,1 @@
-"""Figures, the report page and notebook helpers."""
+"""Figures, the report page and the notebooks' functions: tables in, pictures out."""

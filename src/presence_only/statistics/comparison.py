@@ -1,10 +1,10 @@
-"""From the values per species and per site of every run to one table of means and intervals.
+"""Bootstrap means per variant and metric, with their intervals over seeds and species.
 
 Shape legend: V seeds, U units (the species or the sites that a metric has one value for), R resamples.
 
 The same data set, number of seeds, number of units and ``seed`` always give the same resamples. A row
 therefore does not depend on which other variants are compared. Differences of variants are the business
-of :mod:`presence_only.statistics`.
+of :mod:`presence_only.statistics.differences`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+from presence_only.common.arrays import mean_where_defined
+from presence_only.statistics.paired import times_drawn
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +39,7 @@ class CellResult:
         per_site: Metric name to values of shape (V, M), NaN where undefined.
         n_species: Number of species S.
         n_sites: Number of survey sites M.
-        per_seed: Metric name to values of shape (V,), of metrics that have no value a species or site.
+        per_seed: Metric name to values of shape (V,), of metrics that have no value per species or site.
         n_sites_of: Number of sites of the metrics per species that come from another survey; None
             where it has none.
 
@@ -106,12 +109,12 @@ def compare(cells: Sequence[CellResult], *, resamples: int = 1000, seed: int = 0
     Source: resampling of crossed factors, Owen (2007), https://doi.org/10.1214/07-AOAS122
 
     Args:
-        cells: One entry a data set and variant.
+        cells: One entry per data set and variant.
         resamples: Number of bootstrap resamples, at least 1.
         seed: Seed of the resamples, at least 0.
 
     Returns:
-        One row a data set, metric and variant, in this order, variants by descending mean: dataset,
+        One row per data set, metric and variant, in this order, variants by descending mean: dataset,
         variant, metric, mean, sd (of the seeds' means, with divisor V - 1; NaN for one seed), low and
         high (95 % interval), n_seeds, n_species and n_sites. The count of a metric's own unit is that
         of the units where it is defined for at least one seed; a metric without units has no counts.
@@ -158,7 +161,7 @@ def by_seed(table: pl.DataFrame, column: str, seeds: Sequence[int]) -> NDArray[A
     """One column of a table per species or per site, of every seed.
 
     Args:
-        table: A row a seed and unit, with a column ``seed``.
+        table: A row per seed and unit, with a column ``seed``.
         column: Its name.
         seeds: All of them have rows.
 
@@ -188,7 +191,7 @@ def _row(cell: CellResult, metric: str, resamples: int, seed: int) -> dict[str, 
         "dataset": cell.dataset,
         "variant": cell.variant,
         "metric": metric,
-        "mean": _mean(means_V),
+        "mean": mean_where_defined(means_V),
         "sd": float(defined_V.std(ddof=1)) if len(defined_V) > 1 else float("nan"),
         "low": low,
         "high": high,
@@ -217,7 +220,7 @@ def _interval(values_VU: Floats, resamples: int, seed: int) -> tuple[float, floa
     for start in range(0, resamples, _BLOCK):
         size = min(_BLOCK, resamples - start)
         # How often each seed and each unit is drawn is all that a mean needs.
-        times_RV = _times_drawn(rng, size, n_seeds)
+        times_RV = times_drawn(rng, size, n_seeds)
         sums_RV, counts_RV = _sums_drawn(rng, size, filled_VU, defined_VU)
         means_RV = _ratio(sums_RV, counts_RV)
         known_RV = ~np.isnan(means_RV)
@@ -240,17 +243,10 @@ def _sums_drawn(
     rows = max(1, _DRAWN // n_units)
     parts = []
     for start in range(0, n_resamples, rows):
-        times_RU = _times_drawn(rng, min(rows, n_resamples - start), n_units)
+        times_RU = times_drawn(rng, min(rows, n_resamples - start), n_units)
         parts.append((times_RU @ filled_VU.T, times_RU @ defined_VU.T))
     sums, counts = zip(*parts, strict=True)
     return np.concatenate(sums), np.concatenate(counts)
-
-
-def _times_drawn(rng: np.random.Generator, n_resamples: int, n: int) -> Floats:
-    """How often each of n things is drawn in n draws with replacement, shape (n_resamples, n)."""
-    # Counting drawn indices is ten times faster than the generator's multinomial.
-    drawn = rng.integers(n, size=(n_resamples, n)) + n * np.arange(n_resamples)[:, None]
-    return np.bincount(drawn.ravel(), minlength=n_resamples * n).reshape(n_resamples, n).astype(np.float64)
 
 
 def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
@@ -258,12 +254,6 @@ def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
     quotient: Floats = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=quotient, where=denominator > 0)
     return quotient
-
-
-def _mean(values: Floats) -> float:
-    """Mean of the values that are not NaN; NaN if there is none."""
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else float("nan")
 
 
 def _check_bootstrap(resamples: int, seed: int) -> None:

@@ -65,7 +65,7 @@ def bootstrap_means(values_KVU: Floats, resamples: int, rng: np.random.Generator
     for start in range(0, resamples, _BLOCK):
         size = min(_BLOCK, resamples - start)
         # How often each seed and each unit is drawn is all that a mean needs.
-        times_RV, times_RU = _times_drawn(rng, size, n_seeds), _times_drawn(rng, size, n_units)
+        times_RV, times_RU = times_drawn(rng, size, n_seeds), times_drawn(rng, size, n_units)
         sums_RKV = (times_RU @ flat_QU.T).reshape(size, n_variants, n_seeds)
         means.append(np.einsum("rkv,rv->rk", sums_RKV, times_RV) / (n_seeds * n_units))
     return np.concatenate(means)
@@ -141,6 +141,26 @@ def signed_rank_test(difference_U: Floats) -> float:
     return float(stats.wilcoxon(difference_U[difference_U != 0]).pvalue)
 
 
+def paired_tests(difference_VU: Floats) -> dict[str, float]:
+    """The tests and effect sizes of one comparison, by their columns in results/pairs.csv.
+
+    Args:
+        difference_VU: First minus second, without NaN.
+
+    Returns:
+        ``p_seeds``: :func:`crossed_test`; ``p_units``: :func:`signed_rank_test` over units, each the mean of its seeds;
+        ``rank_biserial``, within -1..1; ``share_higher``: share of units where the first is higher, equal ones
+        counting one half.
+    """
+    difference_U = difference_VU.mean(axis=0)
+    return {
+        "p_seeds": crossed_test(difference_VU),
+        "p_units": signed_rank_test(difference_U),
+        "rank_biserial": rank_biserial(difference_U),
+        "share_higher": float(np.mean((difference_U > 0) + 0.5 * (difference_U == 0))),
+    }
+
+
 def rank_biserial(difference_U: Floats) -> float:
     """Matched-pairs rank-biserial correlation; 0 if no unit has a difference."""
     difference_U = difference_U[difference_U != 0]
@@ -160,7 +180,8 @@ def holm(p: Sequence[float]) -> list[float]:
     return [float(value) for value in corrected_P]
 
 
-def _times_drawn(rng: np.random.Generator, n_resamples: int, n: int) -> Floats:
+def times_drawn(rng: np.random.Generator, n_resamples: int, n: int) -> Floats:
     """How often each of n things is drawn in n draws with replacement, shape (n_resamples, n)."""
+    # Counting drawn indices is ten times faster than the generator's multinomial.
     drawn = rng.integers(n, size=(n_resamples, n)) + n * np.arange(n_resamples)[:, None]
     return np.bincount(drawn.ravel(), minlength=n_resamples * n).reshape(n_resamples, n).astype(np.float64)

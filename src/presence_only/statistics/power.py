@@ -1,10 +1,11 @@
-"""How many seeds and species a study needs to tell a difference, from the variance that it measured.
+"""Statistical power: seeds and species that a study needs to find a difference, from the variance that it measured.
 
 Shape legend: V seeds, U units (species).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,12 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import nctdtr, stdtrit
 
-from presence_only.statistics.paired import mean_squares, tail_probability
+from presence_only.statistics.paired import complete, mean_squares, tail_probability
 
 MOST_SEEDS, MOST_UNITS = 1000, 10_000_000
+# Sizes of studies that a plan tells of: seeds, and multiples of the present units.
+PLANNED_SEEDS = (4, 8, 16, 32)
+DRAWN_SEEDS, DRAWN_FACTORS = (3, 4, 6, 8, 12, 16, 24, 32), (1, 4, 16, 100)
 # Standard errors beyond which the noncentral t is not computed: its probability is 1 to all digits.
 _FAR = 35.0
 
@@ -138,6 +142,81 @@ def detectable(parts: Components, n_seeds: int, n_units: int, *, wanted: float =
     while power(parts, n_seeds, n_units, high, alpha=alpha) < wanted:
         high *= 2
     return float(brentq(lambda d: power(parts, n_seeds, n_units, d, alpha=alpha) - wanted, 0.0, high))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study can tell apart of two variants, and how large it would have to be for more.
+
+    Args:
+        parts: Variance components of their difference.
+        n_seeds: Seeds of the study.
+        n_units: Its units (species).
+        error: Standard error of the mean difference, in the metric's unit.
+        shares: Part of the variance of the mean that ``seeds``, ``units`` and ``rest`` make, 0..1 each.
+        wanted: The difference that is to be found.
+        seeds_needed: Fewest seeds that find it with these units; None if none do.
+        units_needed: Number of seeds to the fewest units that find it; None if none do.
+        seeds: Numbers of seeds, ascending.
+        detectable: Number of units to the smallest difference that is found, with each of these numbers of seeds.
+        detectable_here: The smallest difference that the study itself finds.
+    """
+
+    parts: Components
+    n_seeds: int
+    n_units: int
+    error: float
+    shares: Mapping[str, float]
+    wanted: float
+    seeds_needed: int | None
+    units_needed: Mapping[int, int | None]
+    seeds: tuple[int, ...]
+    detectable: Mapping[int, tuple[float, ...]]
+    detectable_here: float
+
+
+def plan_study(values: Mapping[str, NDArray[Any]], first: str, second: str, wanted: float) -> Plan | None:
+    """What a study can tell apart of two of its variants, over the units that every run has a value for.
+
+    Args:
+        values: Variant to values (V, U), NaN where undefined; all variants of the study.
+        first: One of the two.
+        second: The other.
+        wanted: The difference that is to be found, in the metric's unit.
+
+    Returns:
+        The plan; None with fewer than two seeds or two units, which tell nothing of a variance.
+
+    Raises:
+        ValueError: If there are fewer than two variants, shapes differ, or no unit is left.
+    """
+    names, values_KVU = complete(values)
+    _, n_seeds, n_units = values_KVU.shape
+    if n_seeds < 2 or n_units < 2:
+        return None
+    parts = components(values_KVU[names.index(first)] - values_KVU[names.index(second)])
+    variance = parts.variance(n_seeds, n_units)
+    of_mean = {
+        "seeds": parts.seeds / n_seeds,
+        "units": parts.units / n_units,
+        "rest": parts.rest / (n_seeds * n_units),
+    }
+    return Plan(
+        parts=parts,
+        n_seeds=n_seeds,
+        n_units=n_units,
+        error=variance**0.5,
+        shares={name: part / (variance or 1.0) for name, part in of_mean.items()},
+        wanted=wanted,
+        seeds_needed=seeds_needed(parts, n_units, wanted),
+        units_needed={n: units_needed(parts, n, wanted) for n in sorted({n_seeds, *PLANNED_SEEDS})},
+        seeds=DRAWN_SEEDS,
+        detectable={
+            factor * n_units: tuple(detectable(parts, n, factor * n_units) for n in DRAWN_SEEDS)
+            for factor in DRAWN_FACTORS
+        },
+        detectable_here=detectable(parts, n_seeds, n_units),
+    )
 
 
 def _fewest(enough: Any, low: int, most: int) -> int | None:

@@ -1,4 +1,4 @@
-"""The one rule by which a difference of two variants is called significant."""
+"""Statistical significance of a paired difference: the one rule that every table, figure and text follows."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ def is_significant(row: Mapping[str, Any], *, level: float = LEVEL) -> bool:
     happened to be run for granted.
 
     Args:
-        row: A row of results/pairs.csv, or the fields of a :class:`~presence_only.statistics.Pair`: low and high
-            (the interval), p_seeds, holm_units (Wilcoxon's p, corrected) and rank_biserial. Others are not read.
+        row: A row of results/pairs.csv, or the fields of a :class:`~presence_only.statistics.differences.Pair`: low
+            and high (the interval), p_seeds, holm_units (Wilcoxon's p, corrected) and rank_biserial. Others are not
+            read.
         level: Level of the interval, within 0..1; the tests are held against 1 - ``level``.
 
     Returns:

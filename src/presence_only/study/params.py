@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from presence_only.common.atomic_files import write_whole
 from presence_only.common.settings import Settings, SettingsError
+from presence_only.data.dataset import DatasetKind
 from presence_only.datasets import parse_dataset
 from presence_only.model.settings import EncoderSettings
 from presence_only.study.inheritance import inherit
@@ -39,7 +40,7 @@ class Params:
     """
 
     study: StudySettings
-    datasets: Mapping[str, Settings]
+    datasets: Mapping[str, DatasetKind]
     encoder: EncoderSettings
     training: TrainingSettings
     variants: Mapping[str, Variant]
@@ -80,7 +81,7 @@ class Params:
             "variants": {name: self.variants[name].resolved() for name in self.study.variants},
         }
 
-    def dataset(self, name: str) -> Settings:
+    def dataset(self, name: str) -> DatasetKind:
         """Settings of one data set of the study."""
         self.study.check("dataset", name)
         return self.datasets[name]

@@ -1,4 +1,4 @@
-"""Where every file of a study lies, relative to the folder of its params.yaml."""
+"""Paths of all files of a study, relative to the folder of its params.yaml."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ COMPARISON = Path("results/comparison.csv")
 PAIRS = Path("results/pairs.csv")
 METRICS_OF_STUDY = Path("results/metrics.json")
 SETTINGS = Path("results/settings.yaml")
-FIGURES = Path("results/figures")
+# The main figure of every data set, which is in git; and all others, which are not.
+FIGURES, MORE_FIGURES = Path("results/figures"), Path("results/more_figures")
 REPORT = Path("results/report.html")
 
 
@@ -38,7 +39,7 @@ class DatasetFiles:
     @property
     def map(self) -> Path:
         """A map of the records."""
-        return FIGURES / f"records_{self.name}.png"
+        return MORE_FIGURES / f"records_{self.name}.png"
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,15 @@ class CellFiles:
 
     @property
     def per_species(self) -> Path:
-        """One row a seed and species."""
+        """One row per seed and species."""
         return Path("results/per_species", self.dataset, f"{self.variant}.parquet")
 
     @property
     def per_site(self) -> Path:
-        """One row a seed and survey site."""
+        """One row per seed and survey site."""
         return Path("results/per_site", self.dataset, f"{self.variant}.parquet")
 
     @property
     def curves(self) -> Path:
-        """Precision against recall, and share present against score: one row a seed and point."""
+        """Precision against recall, and share present against score: one row per seed and point."""
         return Path("results/curves", self.dataset, f"{self.variant}.parquet")

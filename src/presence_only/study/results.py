@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from presence_only.common.atomic_files import content_hash, read_json
 from presence_only.common.errors import DataError, UserError
 from presence_only.evaluation.metrics import METRICS
-from presence_only.statistics import Pair
 from presence_only.statistics.comparison import CellResult, by_seed
+from presence_only.statistics.differences import Pair
 from presence_only.study.paths import COMPARISON, PAIRS, CellFiles, DatasetFiles
 from presence_only.study.settings import PARAMS, StudySettings, load_study
 
@@ -201,6 +201,8 @@ class StudyResults:
         for name in self.named(dataset, loss):
             variant = self.params.variants[name]
             fixed = variant.loss.model_dump()
+            if not set(swept) <= fixed.keys():
+                continue
             value = tuple(fixed.pop(key) for key in swept)
             rest = repr((sorted(fixed.items(), key=repr), variant.encoder, variant.training))
             groups.setdefault(rest, {}).setdefault(value, name)
@@ -210,7 +212,7 @@ class StudyResults:
     # One data set under one variant, which whoever ran the study has.
 
     def per_species(self, dataset: str, variant: str) -> pl.DataFrame:
-        """One row a seed and species.
+        """One row per seed and species.
 
         Raises:
             MissingResultsError: If the file is not there.
@@ -218,7 +220,7 @@ class StudyResults:
         return pl.read_parquet(self._there(CellFiles(dataset, variant).per_species, local=True))
 
     def per_site(self, dataset: str, variant: str) -> pl.DataFrame:
-        """One row a seed and survey site.
+        """One row per seed and survey site.
 
         Raises:
             MissingResultsError: If the file is not there.

@@ -20,12 +20,13 @@ from presence_only.common.errors import TrainingError
 from presence_only.common.streams import stream, stream_seed
 from presence_only.data.records import PresenceRecords
 from presence_only.data.training import TrainingData
-from presence_only.losses.batch import TrainingCounts
-from presence_only.losses.registry import BatchLoss, LossSettings, build_loss
-from presence_only.model.encoder import Blend, RangeModel
+from presence_only.losses.base import BatchLoss, LossSettings, TrainingCounts
+from presence_only.model.blend import Blend
+from presence_only.model.encoder import RangeModel
 from presence_only.model.features import Features
+from presence_only.model.interface import SpeciesModel
 from presence_only.model.settings import EncoderSettings
-from presence_only.training.loss_computation import Batch, PlainHead, choose_head, make_head
+from presence_only.training.loss_computation import AllLogits, Batch, choose_loss_computation, make_loss_computation
 from presence_only.training.optimizers import DenseAdam
 from presence_only.training.pair_scores import Probe
 from presence_only.training.settings import TrainingSettings
@@ -39,7 +40,7 @@ class History:
     """What happened while fitting.
 
     Args:
-        head: How the loss was computed: ``plain``, ``fused`` or ``sampled``.
+        loss_computation: How the loss was computed: from ``all_logits``, in ``chunks`` or ``sampled``.
         loss: Mean training loss in nats, one per epoch.
         probes: What the encoder says after every epoch about observed and unobserved pairs, by name; see
             :class:`~presence_only.training.pair_scores.Probe`.
@@ -47,7 +48,7 @@ class History:
         steps: Optimizer steps taken.
     """
 
-    head: str = "plain"
+    loss_computation: str = "all_logits"
     loss: list[float] = field(default_factory=list)
     probes: dict[str, list[float]] = field(default_factory=dict)
     seconds: float = 0.0
@@ -67,7 +68,7 @@ def fit(
     Args:
         data: All that training may see.
         loss_settings: The variant: a loss and its parameters.
-        encoder_settings: Shape of the encoder.
+        encoder_settings: What the encoder reads, and its shape.
         settings: Length, optimizer, batches and device.
         seed: Fixes weights, batches, background, negatives and dropout; on the same machine with
             the same number of threads the result is the same bit for bit.
@@ -77,31 +78,31 @@ def fit(
         The model in evaluation mode, on the CPU, and the history.
 
     Raises:
-        TrainingError: If the loss is not finite, or has no head of the kind asked for.
+        DataError: If the encoder needs covariates or weeks that the data does not have.
+        TrainingError: If the loss is not finite, or cannot be computed as asked for.
     """
     began = time.perf_counter()
     device = choose_device(settings.device)
     records = data.records
     weeks = records.week_N is not None
-    n_covariates, expansion = len(records.covariate_names), encoder_settings.expansion
-    features = Features(data.input, data.coordinates, n_covariates, weeks=weeks, expansion=expansion).fit(data)
+    features = Features(encoder_settings, len(records.covariate_names), weeks=weeks).fit(data)
     counts = torch.from_numpy(records.records_per_species()).double()
-    loss = build_loss(loss_settings, TrainingCounts(records.n_rows, counts))
-    head_name = choose_head(settings, loss, loss_settings.loss, encoder_settings, records.n_species, device)
+    loss = loss_settings.build(TrainingCounts(records.n_rows, counts))
+    how = choose_loss_computation(settings, loss_settings, loss, encoder_settings, records.n_species, device)
     # Weights and dropout draw from torch's global stream; it is put back afterwards.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(stream_seed(seed, "weights and dropout"))
-        model = RangeModel(features, records.n_species, encoder_settings).to(device)
-        head = make_head(head_name, model, loss, settings, seed)
-        steps = take_steps(model, data, loss, head, settings, seed)
+        model = RangeModel(features, records.n_species).to(device)
+        computation = make_loss_computation(how, model, loss, settings, seed)
+        steps = take_steps(model, data, loss, computation, settings, seed)
         history = _record(steps, model, make_probe(model, records, seed), settings, report)
-    history.head, history.seconds = head_name, time.perf_counter() - began
+    history.loss_computation, history.seconds = how, time.perf_counter() - began
     return model.cpu().eval(), history
 
 
 def fit_variant(
     data: TrainingData, variant: Variant, seed: int, report: Report | None = None
-) -> tuple[RangeModel | Blend, list[History]]:
+) -> tuple[SpeciesModel, list[History]]:
     """Train what a variant describes: one encoder, or every member of a blend apart from the others.
 
     Args:
@@ -161,7 +162,12 @@ class Step:
 
 
 def take_steps(
-    model: RangeModel, data: TrainingData, loss: BatchLoss, head: PlainHead, settings: TrainingSettings, seed: int
+    model: RangeModel,
+    data: TrainingData,
+    loss: BatchLoss,
+    computation: AllLogits,
+    settings: TrainingSettings,
+    seed: int,
 ) -> Iterator[Step]:
     """Train, one step for every element that is asked for."""
     device = model.species_head.weight.device
@@ -178,7 +184,7 @@ def take_steps(
     epochs = n_epochs(settings, records.n_rows)
     last_step = settings.steps or epochs * batches.per_epoch
     optimizer = DenseAdam(
-        head.parameters(),
+        computation.parameters(),
         beta2=settings.beta2,
         weight_decay=settings.weight_decay,
         decoupled=settings.optimizer == "adamw",
@@ -199,7 +205,7 @@ def take_steps(
             background_KF,
             mask_KS,
         )
-        value = head.value(batch)
+        value = computation.value(batch)
         if settings.species_l1:
             species_SD = model.species_head.weight
             value = value + settings.species_l1 * species_SD.abs().sum() / len(species_SD)
@@ -207,7 +213,7 @@ def take_steps(
         value.backward()  # type: ignore[no-untyped-call]
         learning_rate = _learning_rate(settings, step, last_step, epoch)
         optimizer.step(learning_rate)
-        head.step(learning_rate)
+        computation.step(learning_rate)
         ends_epoch = (step + 1) % batches.per_epoch == 0 or step + 1 == last_step
         yield Step(epoch, epochs, float(value.detach()), len(index_B), ends_epoch)
 

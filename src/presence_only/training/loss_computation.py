@@ -1,4 +1,4 @@
-"""The ways to compute a loss and its gradients: from all logits, in chunks of species, or from sampled species.
+"""Ways to compute a loss and its gradients: from all logits, in chunks of species, or from sampled species.
 
 Shape legend: B rows of a batch, K background sites, F features, C covariates, S species, P positives,
 D embedding, J sampled species.
@@ -14,52 +14,47 @@ from torch.nn import Parameter
 
 from presence_only.common.errors import TrainingError
 from presence_only.common.streams import stream
-from presence_only.losses.batch import LossBatch
-from presence_only.losses.fused import fused_loss, is_dense
-from presence_only.losses.registry import BatchLoss
-from presence_only.losses.sampled import SpeciesSample, sampled_loss
+from presence_only.losses.base import BatchLoss, LossBatch, LossSettings
+from presence_only.losses.chunks import loss_in_chunks
+from presence_only.losses.pair_weights import PairWeights
+from presence_only.losses.sampled import SpeciesSample, loss_from_sample
 from presence_only.model.encoder import RangeModel
 from presence_only.model.settings import EncoderSettings
 from presence_only.training.optimizers import RowAdam
 from presence_only.training.settings import TrainingSettings
 
-# The number of species from which the fused head is the faster one (benchmarks/step.py).
-FUSED_PAYS = 250
-# The number from which the sampled head takes less time to the same mAP (benchmarks/head_to_head.py), and its draws.
-SAMPLED_PAYS = {"an_full": 5000, "an_full_me": 5000}
-SAMPLED_PAYS_OTHERS = 20_000
+# The number of species from which chunks are faster than all logits on a CPU (benchmarks/step.py).
+CHUNKS_PAY_FROM = 250
+# Species drawn a step unless the settings say how many (benchmarks/head_to_head.py).
 SAMPLED_SPECIES = 1024
-DENSE_LOSSES = (
-    "'bce', 'focal', 'asl', 'an_full', 'an_full_me', 'full_weighted', and 'assume_negative' with neg_samples 0 "
-    "and spatial 'none'"
-)
 
 
-def choose_head(
+def choose_loss_computation(
     settings: TrainingSettings,
+    loss_settings: LossSettings,
     loss: BatchLoss,
-    loss_name: str,
     encoder: EncoderSettings,
     n_species: int,
     device: torch.device,
 ) -> str:
-    """The head that computes a loss: ``plain``, ``fused`` or ``sampled``.
+    """How a loss is computed: ``all_logits``, ``chunks`` or ``sampled``.
 
     Raises:
-        TrainingError: If the head asked for cannot compute the loss.
+        TrainingError: If the loss cannot be computed as asked for.
     """
-    asked = settings.head
-    able = is_dense(loss) and not encoder.habitat_head
+    asked = settings.loss_computation
+    able = isinstance(loss, PairWeights) and not encoder.habitat_head
     if asked == "auto":
         # Measured on CPUs only.
-        if not able or device.type != "cpu" or n_species < FUSED_PAYS:
-            return "plain"
-        pays = n_species >= SAMPLED_PAYS.get(loss_name, SAMPLED_PAYS_OTHERS)
-        return "sampled" if pays and settings.leaves_rows_alone else "fused"
-    if asked != "plain" and not able:
+        if not able or device.type != "cpu" or n_species < CHUNKS_PAY_FROM:
+            return "all_logits"
+        pays = n_species >= loss_settings.sampling_pays_from
+        return "sampled" if pays and settings.leaves_rows_alone else "chunks"
+    if asked != "all_logits" and not able:
         raise TrainingError(
-            f"training.head = {asked!r} with loss {loss_name!r}: only sums over all pairs without a habitat head "
-            f"can have it, which are {DENSE_LOSSES}; use 'auto' or 'plain'"
+            f"training.loss_computation = {asked!r} with loss {loss_settings.loss!r}: needs a dense loss, which sums "
+            "over all pairs and draws none (python -m presence_only.losses marks them), and no habitat head; "
+            "use 'auto' or 'all_logits'"
         )
     return asked
 
@@ -87,7 +82,7 @@ class Batch:
         return near_BX, far_KX
 
 
-class PlainHead:
+class AllLogits:
     """The loss from the logits of all pairs: the reference, and the only way for losses that draw."""
 
     def __init__(self, model: RangeModel, loss: BatchLoss, generator: torch.Generator) -> None:
@@ -119,14 +114,14 @@ class PlainHead:
         """Nothing is left to update."""
 
 
-class FusedHead(PlainHead):
-    """The same loss without logits of all pairs."""
+class Chunks(AllLogits):
+    """A dense loss without logits of all pairs."""
 
     def value(self, batch: Batch) -> Tensor:
         """The loss of one batch."""
-        assert is_dense(self.loss)  # choose_head saw to it
+        assert isinstance(self.loss, PairWeights)  # choose_loss_computation saw to it
         location_BD, background_KD = batch.split(self.model.embed(batch.inputs()))
-        return fused_loss(
+        return loss_in_chunks(
             self.loss,
             location_BD,
             self.model.species_head.weight,
@@ -137,7 +132,7 @@ class FusedHead(PlainHead):
         )
 
 
-class SampledHead(PlainHead):
+class Sampled(AllLogits):
     """An estimate of the loss from some rows of the species matrix, which alone are updated."""
 
     def __init__(
@@ -153,12 +148,12 @@ class SampledHead(PlainHead):
 
     def value(self, batch: Batch) -> Tensor:
         """The estimate for one batch."""
-        assert is_dense(self.loss)  # choose_head saw to it
+        assert isinstance(self.loss, PairWeights)  # choose_loss_computation saw to it
         n_species = self.model.n_species
         self.sample = SpeciesSample.draw(batch.species_P, n_species, self.n_sampled, self.generator)
         self.species_JD = self.optimizer.rows(self.sample.species_J)
         location_BD, background_KD = batch.split(self.model.embed(batch.inputs()))
-        return sampled_loss(
+        return loss_from_sample(
             self.loss,
             self.sample,
             n_species,
@@ -176,12 +171,14 @@ class SampledHead(PlainHead):
         self.optimizer.step(self.sample.species_J, self.species_JD.grad, learning_rate)
 
 
-def make_head(name: str, model: RangeModel, loss: BatchLoss, settings: TrainingSettings, seed: int) -> PlainHead:
-    """The head called ``plain``, ``fused`` or ``sampled``."""
+def make_loss_computation(
+    name: str, model: RangeModel, loss: BatchLoss, settings: TrainingSettings, seed: int
+) -> AllLogits:
+    """The computation called ``all_logits``, ``chunks`` or ``sampled``."""
     if name == "sampled":
         n_sampled = settings.sampled_species or SAMPLED_SPECIES
-        return SampledHead(model, loss, n_sampled, settings.beta2, stream(seed, "sampled species"))
-    return {"plain": PlainHead, "fused": FusedHead}[name](model, loss, stream(seed, "negatives"))
+        return Sampled(model, loss, n_sampled, settings.beta2, stream(seed, "sampled species"))
+    return {"all_logits": AllLogits, "chunks": Chunks}[name](model, loss, stream(seed, "negatives"))
 
 
 def _rows(values_AX: Tensor | None, n_rows: int) -> Tensor | None:

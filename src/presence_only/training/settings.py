@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from presence_only.common.settings import Settings
 
+# Values of loss_computation that had another name.
+FORMER_VALUES = {"plain": "all_logits", "fused": "chunks"}
+
 
 class TrainingSettings(Settings):
     """How the encoder is fitted. Defaults are the default study's.
@@ -25,12 +28,10 @@ class TrainingSettings(Settings):
             (SINR's: times ``decay`` after every epoch).
         decay: Factor of the exponential schedule.
         device: ``auto`` takes a GPU where there is one.
-        head: How loss and gradients are computed: ``plain`` from the logits of all pairs; ``fused``
-            the same, in chunks of species; ``sampled`` an unbiased estimate from the species of the
-            batch and ``sampled_species`` others; ``auto`` the one that is first at the same mAP, see
-            docs/scaling.md.
-        sampled_species: Species drawn a step by the sampled head, 1,024 if left out; with
-            ``head: sampled`` only.
+        loss_computation: How loss and gradients are computed: from ``all_logits``; in ``chunks`` of species, the same
+            within rounding; or ``sampled``, an unbiased estimate from the species of the batch and ``sampled_species``
+            others. ``auto`` is the fastest to the same mAP, see docs/scaling.md.
+        sampled_species: Species drawn a step, 1,024 if left out; with ``loss_computation: sampled`` only.
         species_l1: Weight of the mean over species of the sum of its head's absolute weights.
     """
 
@@ -45,9 +46,21 @@ class TrainingSettings(Settings):
     schedule: Literal["constant", "cosine", "exponential"] = "cosine"
     decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.98
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    head: Literal["auto", "plain", "fused", "sampled"] = "auto"
+    loss_computation: Literal["auto", "all_logits", "chunks", "sampled"] = "auto"
     sampled_species: Annotated[int, Field(ge=1)] | None = None
     species_l1: Annotated[float, Field(ge=0.0)] = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_former_name(cls, raw: Any) -> Any:
+        """``head`` was the name of ``loss_computation``, and two values had other names: say the new ones."""
+        if isinstance(raw, dict):
+            for name in ("head", "loss_computation"):
+                old = str(raw.get(name))
+                new = FORMER_VALUES.get(old, old)
+                if name in raw and (name, old) != ("loss_computation", new):
+                    raise ValueError(f"settings with loss_computation: {new} in place of the former {name}: {old}")
+        return raw
 
     @model_validator(mode="before")
     @classmethod
@@ -67,11 +80,13 @@ class TrainingSettings(Settings):
 
     @model_validator(mode="after")
     def _sampled_fits(self) -> Self:
-        if self.head != "sampled" and self.sampled_species is not None:
-            raise ValueError(f"settings with head: sampled, as sampled_species is {self.sampled_species}")
-        if self.head == "sampled" and not self.leaves_rows_alone:
+        sampled = self.loss_computation == "sampled"
+        if not sampled and self.sampled_species is not None:
+            raise ValueError(f"settings with loss_computation: sampled, as sampled_species is {self.sampled_species}")
+        if sampled and not self.leaves_rows_alone:
             raise ValueError(
-                "settings with weight_decay and species_l1 0 if head is 'sampled', which leaves most rows alone"
+                "settings with weight_decay and species_l1 0 if loss_computation is 'sampled', which leaves most rows "
+                "alone"
             )
         return self
 

@@ -22,7 +22,7 @@ from presence_only.common.errors import DataError
 from presence_only.common.settings import SettingsError
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
-from presence_only.datasets.sinr.dataset import DatasetSettings, auxiliary_taxa, build, capped_rows
+from presence_only.datasets.sinr.dataset import DatasetSettings, auxiliary_taxa, build
 from presence_only.datasets.sinr.expert_maps import split_sites
 from presence_only.datasets.sinr.published_files import (
     RASTERS,
@@ -38,6 +38,7 @@ from presence_only.evaluation.tasks import load_further
 from presence_only.losses.registry import parse_variant
 from presence_only.model.settings import EncoderSettings
 from presence_only.occurrences.assemble import AssemblySettings
+from presence_only.occurrences.thinning import at_most
 from presence_only.study.params import Params
 from presence_only.training.fit import fit
 from presence_only.training.settings import TrainingSettings
@@ -184,31 +185,29 @@ class TestRecords:
         rows[0]["latitude"], rows[1]["longitude"], rows[2]["latitude"] = 90.1, -180.5, ""
         rows[3]["id"], rows[4]["observed_on"], rows[5]["taxon_id"] = "", "NaN", "n/a"
         rows[6]["positional_accuracy"], rows[7]["latitude"], rows[8]["longitude"] = "", -90, 180
-        records = read_records(write_table(tmp_path / "t.csv", rows), dates=False)
+        table, filters = read_records(write_table(tmp_path / "t.csv", rows), dates=False)
         n = len(rows)
-        assert records.filters == (("read", n), ("on the globe", n - 3), ("no empty field", n - 6))
-        assert records.taxon_N.tolist() == [row["taxon_id"] for row in rows[6:]]
-        np.testing.assert_array_equal(records.sites_N2, [(row["longitude"], row["latitude"]) for row in rows[6:]])
-        assert records.month_N is None
+        assert filters == (("read", n), ("on the globe", n - 3), ("no empty field", n - 6))
+        assert table.columns == ["longitude", "latitude", "taxon"]
+        assert table.rows() == [(row["longitude"], row["latitude"], row["taxon_id"]) for row in rows[6:]]
 
     def test_dates_are_read_only_when_they_are_wanted(self, tmp_path):
         rows = record_rows(np.random.default_rng(0), per_taxon=2)
         rows[0]["observed_on"], rows[1]["observed_on"] = "2019-02-29", "last week"
         rows[2]["observed_on"] = "2019-03-05T12:30:00Z"
         path = write_table(tmp_path / "t.csv", rows)
-        assert len(read_records(path, dates=False).taxon_N) == len(rows)
-        records = read_records(path, dates=True)
-        assert records.filters[-1] == ("dated", len(rows) - 2)
+        assert len(read_records(path, dates=False)[0]) == len(rows)
+        table, filters = read_records(path, dates=True)
+        assert filters[-1] == ("dated", len(rows) - 2)
         expected = [tuple(map(int, row["observed_on"][5:10].split("-"))) for row in rows[2:]]
-        assert list(zip(records.month_N.tolist(), records.day_N.tolist(), strict=True)) == expected
+        assert table.select("month", "day").rows() == expected
         assert expected[0] == (3, 5)
 
     def test_the_column_may_be_called_date_and_the_row_have_a_byte_order_mark(self, tmp_path):
         path = tmp_path / "t.csv"
         path.write_bytes(b"\xef\xbb\xbftaxon_id,longitude,latitude,date\r\n5,1.5,2.5,2020-07-31\r\n")
-        records = read_records(path, dates=True)
-        assert (records.taxon_N.tolist(), records.sites_N2.tolist()) == ([5], [[1.5, 2.5]])
-        assert (records.month_N.tolist(), records.day_N.tolist()) == ([7], [31])
+        table, _ = read_records(path, dates=True)
+        assert table.rows() == [(1.5, 2.5, 5, 7, 31)]
 
     @pytest.mark.parametrize(
         ("text", "dates", "message"),
@@ -226,16 +225,6 @@ class TestRecords:
         with pytest.raises(DataError, match=message) as raised:
             read_records(path, dates=dates)
         assert "\n" not in str(raised.value)
-
-    @pytest.mark.parametrize("cap", [1, 3, 100])
-    def test_the_cap_keeps_the_first_records_of_one_random_order(self, cap):
-        taxa = np.random.default_rng(1).choice([7, 3, 11, 20], 50, p=[0.6, 0.2, 0.1, 0.1])
-        expected, seen = [], {}
-        for row in np.random.default_rng(9472).permutation(50):
-            seen[taxa[row]] = seen.get(taxa[row], 0) + 1
-            if seen[taxa[row]] <= cap:
-                expected.append(row)
-        assert capped_rows(taxa, cap, np.random.default_rng(9472)).tolist() == sorted(expected)
 
     def test_auxiliary_species_are_the_head_of_one_random_order_of_the_others(self):
         candidates, chosen = np.array([9, 4, 7, 2, 5, 1]), np.array([5, 2])
@@ -451,14 +440,14 @@ class TestBuild:
         np.testing.assert_array_equal(
             records.sites_N2, [(row["longitude"], row["latitude"]) for row in written["rows"]]
         )
-        assert (dataset.training.input, records.week_N, records.covariate_names) == ("coordinates", None, ())
+        assert (records.week_N, records.covariate_names) == (None, ())
         assert dataset.filters[:3] == (("read", 168), ("on the globe", 168), ("no empty field", 168))
 
     def test_the_cap_draws_what_sinr_draws(self, original):
         root, written = original
         taxa = np.array([row["taxon_id"] for row in written["rows"]])
         dataset = made(root, cap=5)
-        kept = capped_rows(taxa, 5, np.random.default_rng(9472))
+        kept = np.flatnonzero(at_most(taxa, 5, np.random.default_rng(9472)))
         np.testing.assert_array_equal(
             dataset.training.records.sites_N2,
             [(written["rows"][i]["longitude"], written["rows"][i]["latitude"]) for i in kept],
@@ -481,7 +470,7 @@ class TestBuild:
                 if taxon in WITH_RECORDS:
                     site = written["snt"]["loc_indices_per_species"][i][k]
                     expected[site, WITH_RECORDS.index(taxon)] = labels[k] > 0
-        np.testing.assert_array_equal(survey.truth_MS.columns(slice(None)), expected)
+        np.testing.assert_array_equal(survey.truth.matrix(), expected)
 
     def test_iucn_is_absent_wherever_it_is_not_present(self, original):
         root, written = original
@@ -492,11 +481,11 @@ class TestBuild:
                 expected[site, column] = 1
         further = made(root).further["iucn"]
         assert further.species == ("Genus species101", "Genus species103", "Twin twin (taxon 140)")
-        np.testing.assert_array_equal(further.truth_MS.columns(slice(None)), expected)
+        np.testing.assert_array_equal(further.truth.matrix(), expected)
         survey = made(root, survey="iucn").survey
         columns = [survey.species.index(name) for name in further.species]
-        np.testing.assert_array_equal(survey.truth_MS.columns(slice(None))[:, columns], expected)
-        assert survey.surveyed_per_species().sum() == 3 * 50
+        np.testing.assert_array_equal(survey.truth.matrix()[:, columns], expected)
+        assert survey.truth.surveyed_per_species().sum() == 3 * 50
 
     def test_species_without_records_are_counted_and_told(self, original):
         dataset = made(original[0])
@@ -539,9 +528,7 @@ class TestBuild:
         write_table(path, [row for row in rows if row["taxon_id"] != "105"])
         before, after = made(original[0]).survey, made(folder).survey
         column = before.species.index("Genus species101"), after.species.index("Genus species101")
-        np.testing.assert_array_equal(
-            before.truth_MS.columns(slice(None))[:, column[0]], after.truth_MS.columns(slice(None))[:, column[1]]
-        )
+        np.testing.assert_array_equal(before.truth.matrix()[:, column[0]], after.truth.matrix()[:, column[1]])
 
     def test_a_subset_trains_on_evaluated_species_and_auxiliary_ones(self, original):
         root, _ = original
@@ -591,7 +578,7 @@ class TestBuild:
     @needs_rasterio
     def test_weeks_and_covariates_come_along(self, original):
         root, written = original
-        dataset = made(root, cap=0, weeks=True, input="both")
+        dataset = made(root, cap=0, weeks=True, environment="earth")
         month, day = map(int, written["rows"][0]["observed_on"][5:].split("-"))
         assert dataset.training.records.week_N[0] == 4 * (month - 1) + min((day - 1) // 7, 3) + 1
         names = dataset.training.records.covariate_names
@@ -636,7 +623,7 @@ class TestBuild:
         survey = Survey.load(tmp_path / "survey")
         result = evaluate_survey(model, survey, dataset.training.records.species)
         logits = model.predict(survey.sites_M2, survey.covariates_MC)
-        truth = survey.truth_MS.columns(slice(None))
+        truth = survey.truth.matrix()
         expected = [
             average_precision_score(truth[truth[:, i] >= 0, i], logits[truth[:, i] >= 0, i])
             for i in (truth == 1).any(axis=0).nonzero()[0]
@@ -655,7 +642,7 @@ class TestBuild:
         at_maps = model.predict(iucn.sites_M2, iucn.covariates_MC)
         for column, name in enumerate(iucn.species):
             index = survey.species.index(name)
-            expected_ap = average_precision_score(iucn.truth_MS.columns(slice(None))[:, column], at_maps[:, index])
+            expected_ap = average_precision_score(iucn.truth.matrix()[:, column], at_maps[:, index])
             assert numbers["iucn"]["species_map"][index] == pytest.approx(expected_ap)
         assert np.count_nonzero(~np.isnan(numbers["iucn"]["species_map"])) == 3
 
@@ -665,8 +652,8 @@ def test_the_settings_in_the_docs_are_settings():
     (block,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
     params = Params.parse(YAML(typ="safe").load(block))
     assert [params.dataset(name).cap for name in params.study.datasets] == [10, 100, 1000]
-    # SINR sums over all species; the default head would estimate that sum.
-    assert params.training.head == "fused"
+    # SINR sums over all species; the default would estimate that sum.
+    assert params.training.loss_computation == "chunks"
     documented = re.findall(
         r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", text.split("## Settings")[1], re.MULTILINE))
     )

@@ -1,4 +1,4 @@
-"""SINR's records of 47,000 species from iNaturalist, and its four evaluations, from its own folder.
+"""SINR's data set: iNaturalist's records of 47,000 species, and four evaluations, from SINR's own folder.
 
 Source: Cole et al. (2023), https://arxiv.org/abs/2306.02564; files and rules as in
 https://github.com/elijahcole/sinr. ``docs/sinr.md`` says how to get the files and what to run.
@@ -24,28 +24,26 @@ from pydantic import Field, model_validator
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
-from presence_only.data.dataset import Dataset, Further
+from presence_only.data.dataset import Dataset, DatasetKind, Further
+from presence_only.data.geo_prior import GeoPriorImages
+from presence_only.data.sites import sites_of
 from presence_only.data.survey import Survey
+from presence_only.datasets.sinr.country_layers import country_layers
 from presence_only.datasets.sinr.expert_maps import CoveredMaps, Split, split_sites
 from presence_only.datasets.sinr.published_files import (
-    LOGARITHMIC,
-    RASTERS,
     ExpertMaps,
     SinrFolder,
     read_geo_prior,
     read_iucn,
     read_names,
-    read_raster,
     read_records,
     read_snt,
     read_subset,
     taxon_names,
 )
-from presence_only.evaluation.geo_feature import GeoFeature, is_test_pixel, pixel_sites, scaled_layer
-from presence_only.evaluation.geo_prior import GeoPrior
-from presence_only.occurrences.assemble import AssemblySettings, assemble_counted, environment_at
-from presence_only.occurrences.assemble import covariate_source as covariate_source
-from presence_only.occurrences.occurrences import Occurrences, week_of
+from presence_only.occurrences.assemble import AssemblySettings, assemble_training
+from presence_only.occurrences.records import RecordTable, week_of
+from presence_only.occurrences.thinning import at_most
 
 Maps = Literal["snt", "iucn"]
 Evaluation = Literal["snt", "iucn", "geo_prior", "geo_feature"]
@@ -56,7 +54,7 @@ Covariates = Callable[[Floats], Floats]
 _TITLES = {"snt": "S&T", "iucn": "IUCN"}
 
 
-class DatasetSettings(AssemblySettings):
+class DatasetSettings(AssemblySettings, DatasetKind):
     """Which of SINR's records train, and what the model is scored by.
 
     Args:
@@ -94,6 +92,10 @@ class DatasetSettings(AssemblySettings):
             raise ValueError(f"settings with each evaluation once, as survey or in further; found {', '.join(named)}")
         return self
 
+    def build(self) -> Dataset:
+        """Read the records and evaluations; see :func:`build`."""
+        return build(self)
+
 
 def build(settings: DatasetSettings) -> Dataset:
     """Read SINR's records and evaluations.
@@ -116,11 +118,10 @@ def build(settings: DatasetSettings) -> Dataset:
         for name in (settings.survey, *further)
         if name in get_args(Maps)
     }
-    occurrences = _occurrences(settings, folder, known, maps)
-    assembled = assemble_counted(occurrences, settings)
+    assembled = assemble_training(_records(settings, folder, known, maps), settings)
     training = assembled.training
     species, covariate_names = training.records.species, training.records.covariate_names
-    covariates = environment_at(settings).sample
+    covariates = settings.covariate_source()
 
     facts: dict[str, int | float] = dict(assembled.facts)
     notes: list[str] = []
@@ -142,24 +143,8 @@ def build(settings: DatasetSettings) -> Dataset:
         facts["geo_prior_classes"] = len(prior.classes)
         facts["geo_prior_classes_covered"] = len(set(prior.classes) & set(species))
     if "geo_feature" in further:
-        tasks["geo_feature"] = _geo_feature(folder, covariates)
+        tasks["geo_feature"] = country_layers(folder, covariates)
     return Dataset(training, surveys[settings.survey], assembled.filters, tuple(notes), facts, tasks)
-
-
-def capped_rows(taxon_N: Ints, cap: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Rows of at most ``cap`` records of every taxon, ascending: the first ones of a random order of all rows.
-
-    Args:
-        taxon_N: Taxon of every record.
-        cap: At least 1.
-        generator: Source of the one permutation.
-    """
-    order_N = generator.permutation(len(taxon_N))
-    # Stable, so that within a taxon the records keep their random order.
-    by_taxon_N = np.argsort(taxon_N[order_N], kind="stable")
-    _, first_T, count_T = np.unique(taxon_N[order_N[by_taxon_N]], return_index=True, return_counts=True)
-    rank_N = np.arange(len(taxon_N)) - np.repeat(first_T, count_T)
-    return np.sort(order_N[by_taxon_N[rank_N < cap]])
 
 
 def auxiliary_taxa(candidates: Ints, chosen: Ints, n: int, generator: np.random.Generator) -> Ints:
@@ -182,33 +167,22 @@ def _further(settings: DatasetSettings, folder: SinrFolder) -> tuple[str, ...]:
     return tuple(name for name in get_args(Evaluation) if name != settings.survey and folder.has(name))
 
 
-def _occurrences(
-    settings: DatasetSettings, folder: SinrFolder, known: Known, maps: dict[str, ExpertMaps]
-) -> Occurrences:
+def _records(settings: DatasetSettings, folder: SinrFolder, known: Known, maps: dict[str, ExpertMaps]) -> RecordTable:
     """The records that train, by the rules of SINR, in the order of its file."""
-    records = read_records(folder.records, dates=settings.weeks)
-    filters = list(records.filters)
-    rows = np.arange(len(records.taxon_N))
+    table, filters = read_records(folder.records, dates=settings.weeks)
     wanted = _wanted(settings, folder, known, maps)
     if wanted is not None:
-        rows = np.flatnonzero(np.isin(records.taxon_N, wanted))
-        filters.append((f"species: {settings.subset}", len(rows)))
+        table = table.filter(np.isin(table["taxon"].to_numpy(), wanted))
+        filters += ((f"species: {settings.subset}", len(table)),)
     if settings.cap:
+        # SINR's own generator and seed, here and below, so that its records come out.
         generator = np.random.default_rng(settings.cap_seed)
-        rows = rows[capped_rows(records.taxon_N[rows], settings.cap, generator)]
-        filters.append((f"at most {settings.cap} a species", len(rows)))
-    taxon_S, species_N = np.unique(records.taxon_N[rows], return_inverse=True)
-    week_N = None
-    if records.month_N is not None and records.day_N is not None:
-        week_N = week_of(records.month_N[rows], records.day_N[rows])
-    return Occurrences(
-        sites_N2=records.sites_N2[rows],
-        species_N=species_N,
-        species=tuple(taxon_names(known, taxon_S)),
-        groups=("all",) * len(taxon_S),
-        week_N=week_N,
-        filters=tuple(filters),
-    )
+        table = table.filter(at_most(table["taxon"].to_numpy(), settings.cap, generator))
+        filters += ((f"at most {settings.cap} a species", len(table)),)
+    taxon_S, species_N = np.unique(table["taxon"].to_numpy(), return_inverse=True)
+    week_N = week_of(table["month"].to_numpy(), table["day"].to_numpy()) if settings.weeks else None
+    groups = ["all"] * len(taxon_S)
+    return RecordTable.of(sites_of(table), species_N, taxon_names(known, taxon_S), groups, week_N, filters)
 
 
 def _wanted(
@@ -226,11 +200,11 @@ def _wanted(
     return np.concatenate([chosen, auxiliary_taxa(candidates, chosen, settings.auxiliary_species, generator)])
 
 
-def _geo_prior(folder: SinrFolder, known: Known, covariates: Covariates) -> GeoPrior:
+def _geo_prior(folder: SinrFolder, known: Known, covariates: Covariates) -> GeoPriorImages:
     """The classifier's answers; its classes are called as the vocabulary's species are."""
     images = read_geo_prior(folder.predictions, folder.images)
     try:
-        return GeoPrior(
+        return GeoPriorImages(
             sites_M2=images.sites_M2,
             covariates_MC=covariates(images.sites_M2),
             candidates_MK=images.candidates_MK,
@@ -240,30 +214,3 @@ def _geo_prior(folder: SinrFolder, known: Known, covariates: Covariates) -> GeoP
         )
     except DataError as error:
         raise DataError(f"{folder.predictions}: {error}") from None
-
-
-def _geo_feature(folder: SinrFolder, covariates: Covariates) -> GeoFeature:
-    """SINR's nine layers of the United States."""
-    country_HW = read_raster(folder.country) == 1
-    if not country_HW.any():
-        raise DataError(f"{folder.country}: no pixel is 1; those of the country must be")
-    values = []
-    for name in RASTERS:
-        raster_HW = read_raster(folder.raster(name))
-        if raster_HW.shape != country_HW.shape:
-            raise DataError(
-                f"{folder.raster(name)}: has shape {raster_HW.shape} and {folder.country.name} {country_HW.shape}: "
-                "must agree"
-            )
-        try:
-            values.append(scaled_layer(raster_HW[country_HW], logarithm=name == LOGARITHMIC))
-        except DataError as error:
-            raise DataError(f"{folder.raster(name)}: {error}") from None
-    sites_P2 = pixel_sites(*country_HW.shape)[country_HW]
-    return GeoFeature(
-        sites_P2=sites_P2,
-        covariates_PC=covariates(sites_P2),
-        values_RP=np.stack(values),
-        test_P=is_test_pixel(*country_HW.shape)[country_HW],
-        names=tuple(name.lower() for name in RASTERS),
-    )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.data.survey import Survey
-from presence_only.data.truth import ListedTruth
+from presence_only.data.truth import SurveyTruth
 from presence_only.datasets.sinr.published_files import ExpertMaps
 
 Split = Literal["test", "val", "all"]
@@ -132,8 +132,8 @@ class CoveredMaps:
         columns = species if whole else tuple(species[index] for index in self.labels)
         shape = len(self.sites_M2), len(columns)
         truth = (
-            ListedTruth.of_presences(*shape, {index: sites for index, (sites, _) in labels.items()})
+            SurveyTruth.of_presences(*shape, {index: sites for index, (sites, _) in labels.items()})
             if self.elsewhere
-            else ListedTruth.of_labels(*shape, labels)
+            else SurveyTruth.of_labels(*shape, labels)
         )
         return Survey(self.sites_M2, covariates(self.sites_M2), truth, columns, covariate_names)

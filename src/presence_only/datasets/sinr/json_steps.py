@@ -1,4 +1,4 @@
-"""Large JSON files, read one member at a time, so that no more than one value is held as Python objects."""
+"""Reader of large JSON files, one member at a time, so that one value at most is held as Python objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pickled .npy files, read without running what they say.
+"""Safe reader of pickled .npy files: nothing that a file names is run.
 
 A pickle names functions that are called while it is loaded, so that ``np.load(..., allow_pickle=True)``
 runs whatever a file's author wants. Here the few names that an array of plain values needs stand for

@@ -1,4 +1,4 @@
-"""The files of SINR as they are, one reader each; what is made of them is in ``sinr.py``.
+"""Readers of SINR's published files, one per file; ``dataset.py`` makes a data set of what they return.
 
 Source: https://github.com/elijahcole/sinr, its README, datasets.py and eval.py.
 
@@ -113,30 +113,15 @@ class SinrFolder:
         return {"snt": self.snt, "iucn": self.iucn, "geo_prior": self.predictions}[evaluation].is_file()
 
 
-@dataclass(frozen=True, eq=False)
-class Records:
-    """Complete rows of ``geo_prior_train.csv`` on the globe.
-
-    Args:
-        sites_N2: Longitude, latitude.
-        taxon_N: Taxon of every row.
-        month_N: 1..12, where dates were asked for.
-        day_N: 1..31, where dates were asked for.
-        filters: Each rule with the rows that it left.
-    """
-
-    sites_N2: Floats
-    taxon_N: Ints
-    month_N: Ints | None
-    day_N: Ints | None
-    filters: tuple[tuple[str, int], ...]
-
-
-def read_records(path: Path, *, dates: bool) -> Records:
-    """Read the training table, its rows in order.
+def read_records(path: Path, *, dates: bool) -> tuple[pl.DataFrame, tuple[tuple[str, int], ...]]:
+    """Read the training table ``geo_prior_train.csv``, its rows in order.
 
     Rows outside of the globe are dropped, then rows with an empty field, whichever the column, as
     SINR does; with ``dates`` then rows whose date does not begin with YYYY-MM-DD.
+
+    Returns:
+        Complete rows on the globe: columns longitude, latitude, taxon and, with ``dates``, month and day;
+        and each rule with the rows that it left.
 
     Raises:
         DataError: If the file or a column is missing, or a number is none.
@@ -159,13 +144,13 @@ def read_records(path: Path, *, dates: bool) -> Records:
         columns = {
             "longitude": pl.col("longitude"),
             "latitude": pl.col("latitude"),
-            "taxon_id": pl.col("taxon_id"),
+            "taxon": pl.col("taxon_id"),
             "on_globe": (pl.col("longitude").abs() <= 180) & (pl.col("latitude").abs() <= 90),
             "complete": pl.all_horizontal(pl.col(name).is_not_null() for name in names if name not in MAY_BE_EMPTY),
         }
         if dates:
             day = pl.col(date or "").str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
-            columns |= {"month": day.dt.month(), "day": day.dt.day()}
+            columns |= {"month": day.dt.month().cast(pl.Int32), "day": day.dt.day().cast(pl.Int32)}
         rows = table.select(**columns).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path}: cannot be read as a table: {_first_line(error)}") from None
@@ -175,13 +160,7 @@ def read_records(path: Path, *, dates: bool) -> Records:
         kept = pl.col(column).is_not_null() if column == "month" else pl.col(column).fill_null(value=False)
         rows = rows.filter(kept)
         filters.append((rule, len(rows)))
-    return Records(
-        sites_N2=rows.select("longitude", "latitude").to_numpy(),
-        taxon_N=rows["taxon_id"].to_numpy(),
-        month_N=rows["month"].to_numpy().astype(np.int64) if dates else None,
-        day_N=rows["day"].to_numpy().astype(np.int64) if dates else None,
-        filters=tuple(filters),
-    )
+    return rows.drop("on_globe", "complete"), tuple(filters)
 
 
 def read_names(path: Path) -> dict[int, str]:

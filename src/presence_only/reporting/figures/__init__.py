@@ -1,4 +1,4 @@
-"""Tables to figures; nothing here computes a result or reads a file."""
+"""Figures of metrics, training losses, records and ranges; nothing here computes a result or reads a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of how a model learns, and of how far its scores can be trusted."""
+"""Figures of scores during training, of precision against recall, and of calibration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of what a loss asks for, drawn from the package's own losses."""
+"""Figures of penalties, and of the scores that a loss asks for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from presence_only.losses.elementwise import Penalty
+from presence_only.losses.penalties import Penalty
 from presence_only.losses.theory import expected_score
 from presence_only.reporting.figures import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
 

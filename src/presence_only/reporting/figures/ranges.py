@@ -1,4 +1,4 @@
-"""Range maps side by side: where a species was recorded, where it is, and where each loss puts it.
+"""Range maps of species side by side: records, survey truth, and the scores of each variant.
 
 Shape legend: M survey sites, P records.
 """
@@ -71,7 +71,7 @@ def choose_by_rank(variants: Sequence[str], n: int = 4) -> tuple[str, ...]:
 
 
 def range_maps_figure(maps: Sequence[SpeciesMap], land_share: Array) -> Figure:
-    """A row a species: its records, the truth, and the score under some losses.
+    """A row per species: its records, the truth, and the score under some losses.
 
     Scores of different losses have different scales, so every panel goes from 0 to its own highest score.
 

@@ -1,4 +1,4 @@
-"""Figures of what a study shows: differences, ranks, spreads, classes and power; nothing here reads a file.
+"""Figures of the report: differences, ranks and spreads of variants, metrics by class, and power.
 
 Shape legend: V seeds, S species.
 
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from presence_only.reporting.figures import BLUE, ORANGE, RED, SKY
 from presence_only.reporting.figures.losses import look
 from presence_only.reporting.figures.svg import plain
-from presence_only.statistics import Pair
-from presence_only.statistics.power import Components, detectable
+from presence_only.statistics.differences import Pair
+from presence_only.statistics.power import Plan
 from presence_only.statistics.ranking import Ranking
 
 Floats = NDArray[Any]
@@ -108,7 +108,7 @@ def distribution_figure(values: Mapping[str, Floats], label: str) -> Figure:
 
 
 def breakdown_figure(table: pl.DataFrame, quantity: str, metric: str) -> Figure:
-    """A metric by classes of a quantity, a line a variant.
+    """A metric by classes of a quantity, a line per variant.
 
     Args:
         table: What ``mean_by_class`` returned.
@@ -132,25 +132,21 @@ def breakdown_figure(table: pl.DataFrame, quantity: str, metric: str) -> Figure:
     return figure
 
 
-def power_figure(parts: Components, n_seeds: int, n_units: int, wanted_difference: float) -> Figure:
+def power_figure(plan: Plan) -> Figure:
     """Smallest difference that a study finds four times of five, against seeds, for some numbers of species.
 
     Args:
-        parts: Variance components of the difference of two variants.
-        n_seeds: Seeds of the present study.
-        n_units: Species of the present study.
-        wanted_difference: A difference to mark, in the metric's unit.
+        plan: Of the present study; what it wants to find is marked.
     """
     figure, axes = _axes(4.0)
-    seeds = [3, 4, 6, 8, 12, 16, 24, 32]
-    for i, factor in enumerate((1, 4, 16, 100)):
-        smallest = [100 * detectable(parts, n, factor * n_units) for n in seeds]
-        axes.plot(seeds, smallest, label=f"{factor * n_units:,} species", ms=4, lw=1.5, **look(i))
-    if n_seeds > 2:
-        axes.plot(n_seeds, 100 * detectable(parts, n_seeds, n_units), "s", color="black", label="this study")
-    axes.axhline(100 * wanted_difference, color="black", lw=0.8, ls="--")
+    for i, (n_units, smallest) in enumerate(plan.detectable.items()):
+        in_points = [100 * difference for difference in smallest]
+        axes.plot(plan.seeds, in_points, label=f"{n_units:,} species", ms=4, lw=1.5, **look(i))
+    if plan.n_seeds > 2:
+        axes.plot(plan.n_seeds, 100 * plan.detectable_here, "s", color="black", label="this study")
+    axes.axhline(100 * plan.wanted, color="black", lw=0.8, ls="--")
     axes.set(xscale="log", yscale="log")
-    axes.set_xticks(seeds, [str(n) for n in seeds])
+    axes.set_xticks(plan.seeds, [str(n) for n in plan.seeds])
     axes.minorticks_off()
     low, high = axes.get_ylim()
     ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if low <= t <= high]

@@ -1,4 +1,4 @@
-"""A figure as SVG inside of a page: text stays text, lines take the page's colour, no name clashes."""
+"""SVG of a figure inside an HTML page: text stays text, lines take the page's colour, no name clashes."""
 
 from __future__ import annotations
 

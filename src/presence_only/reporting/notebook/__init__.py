@@ -1,1 +1,1 @@
-"""What the notebooks call: each function makes one table or one figure from the results of a study."""
+"""Tables and figures of the notebooks: each function makes one from the results of a study."""

@@ -1,4 +1,4 @@
-"""Tables and figures as a notebook shows them, and the note that stands where results are missing."""
+"""Display of tables and figures in a notebook, and the note that stands where results are missing."""
 
 from __future__ import annotations
 

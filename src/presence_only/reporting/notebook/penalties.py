@@ -1,14 +1,11 @@
-"""What the elementwise losses of a study ask for, drawn from the package's own penalties."""
+"""What the penalties of a study's losses ask for, drawn from the package's own penalties."""
 
 from __future__ import annotations
 
-from presence_only.losses.elementwise import Penalty
-from presence_only.losses.theory import penalty_of
+from presence_only.losses.penalties import Penalty
 from presence_only.reporting.figures.losses import absence_slopes, penalty_figure
 from presence_only.reporting.notebook.display import Shown, code, picture, section, table
 from presence_only.study.results import MissingResultsError, StudyResults
-
-ELEMENTWISE = ("bce", "focal", "asl")
 
 
 @section
@@ -38,9 +35,9 @@ def _penalties(study: StudyResults) -> dict[str, Penalty]:
     """Variant to its penalty; of variants that share one, the first."""
     found: dict[str, Penalty] = {}
     for name in study.variants:
-        settings = study.settings(name)
-        if settings["loss"] in ELEMENTWISE and penalty_of(settings) not in found.values():
-            found[name] = penalty_of(settings)
+        penalty = study.params.variants[name].loss.build_penalty()
+        if penalty is not None and penalty not in found.values():
+            found[name] = penalty
     if not found:
-        raise MissingResultsError(f"{study.name} has no variant with loss {', '.join(ELEMENTWISE)}")
+        raise MissingResultsError(f"{study.name} has no variant whose loss penalises single pairs")
     return found

@@ -1,4 +1,4 @@
-"""Results on real records beside the figures that others published for the same regions."""
+"""Notebook tables and figures of NCEAS: our results beside those that others published for the same regions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def against_the_best(study: StudyResults) -> Shown:
 
 @section
 def published(study: StudyResults) -> Shown:
-    """AUC-ROC of our variants with intervals, and of published methods, a panel a region."""
+    """AUC-ROC of our variants with intervals, and of published methods, a panel per region."""
     return picture(
         published_figure(_ours(study), _theirs(study), "AUC-ROC, mean over species"),
         f"AUC-ROC of our variants with intervals and of published methods in {', '.join(study.datasets)}.",

@@ -1,16 +1,19 @@
-"""Tables and figures from what only those have who ran the study: values per species, curves and runs.
+"""Notebook tables and figures from what only the runner of a study has: values per species, curves and runs.
 
 Shape legend: V seeds, S species.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import polars as pl
 
 from presence_only.evaluation.breakdown import mean_by_class, quantile_classes
 from presence_only.evaluation.curves import calibration_error, mean_precision_recall, pooled_calibration
-from presence_only.losses.theory import complete_blocks, expected_score
+from presence_only.losses.theory import expected_score, level_weights
 from presence_only.reporting.figures.learning import (
     BELOW,
     calibration_figure,
@@ -22,7 +25,7 @@ from presence_only.reporting.figures.losses import Floats, prevalence_figure
 from presence_only.reporting.figures.report import breakdown_figure
 from presence_only.reporting.notebook.display import Shown, code, picture, section, table
 from presence_only.reporting.notebook.scores import interval
-from presence_only.statistics import compare_two
+from presence_only.statistics.differences import compare_steps
 from presence_only.statistics.significance import judged
 from presence_only.study.results import MissingResultsError, StudyResults
 
@@ -117,9 +120,8 @@ def interaction(study: StudyResults, loss: str, first: str, second: str) -> Show
     (x0, x1), (y0, y1) = blocks[0]
     low, high = (members[x0, y0], members[x0, y1]), (members[x1, y0], members[x1, y1])
     value = {name: study.values(dataset, name) for name in (*low, *high)}
-    together_VS, apart_VS = value[high[1]] + value[low[0]], value[high[0]] + value[low[1]]
     steps = [study.pair(dataset, low[1], low[0]), study.pair(dataset, high[1], high[0])]
-    found = [*steps, compare_two("together", together_VS, "apart", apart_VS)]
+    found = [*steps, compare_steps((value[low[0]], value[low[1]]), (value[high[0]], value[high[1]]))]
     step = f"{second} = {y0:g} to {y1:g}"
     return table(
         {
@@ -168,16 +170,29 @@ def _levels(study: StudyResults, losses: tuple[str, ...]) -> dict[str, tuple[Flo
     dataset, found = study.datasets[0], {}
     n_rows = study.summary(dataset)["rows"]
     for name in study.named(dataset, *losses):
-        settings = study.settings(name)
-        if settings.get("penalty", "bce") != "bce" or settings.get("pos_weight") or settings.get("label_smoothing"):
-            continue
-        if settings.get("spatial", "none") != "none" or (settings["loss"] == "bce" and settings["background_weight"]):
+        weights = level_weights(study.params.variants[name].loss)
+        if weights is None:
             continue
         rows = study.per_species(dataset, name)
         means = rows.group_by("species", maintain_order=True).agg(pl.col("mean_score", "n_records").mean())
-        background = 1.0 if settings["loss"] == "an_full" else settings["background_weight"]
         share_S = means["n_records"].to_numpy() / n_rows
-        found[name] = (share_S, means["mean_score"].to_numpy(), settings.get("pos_lambda", 1.0), background)
+        found[name] = (share_S, means["mean_score"].to_numpy(), *weights)
     if not found:
         raise MissingResultsError(f"{study.name} has no variant with plain cross-entropy whose level theory gives")
     return found
+
+
+def complete_blocks(members: Mapping[tuple[Any, ...], str]) -> Sequence[tuple[tuple[Any, Any], tuple[Any, Any]]]:
+    """The largest 2 x 2 blocks of a two-parameter family: (lowest and highest x, lowest and highest y).
+
+    The widest block with all four corners comes first; empty where there is none.
+    """
+    xs, ys = (sorted({value[i] for value in members}) for i in (0, 1))
+    found = []
+    for i, x0 in enumerate(xs):
+        for j, x1 in enumerate(xs[i + 1 :], i + 1):
+            for k, y0 in enumerate(ys):
+                for m, y1 in enumerate(ys[k + 1 :], k + 1):
+                    if all((x, y) in members for x in (x0, x1) for y in (y0, y1)):
+                        found.append(((j - i) + (m - k), ((x0, x1), (y0, y1))))
+    return [block for _, block in sorted(found, key=lambda item: -item[0])]

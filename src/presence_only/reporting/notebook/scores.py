@@ -1,4 +1,4 @@
-"""Tables and figures from the tables that are in git: results/comparison.csv and results/pairs.csv."""
+"""Notebook tables and figures from the tables in git: results/comparison.csv and results/pairs.csv."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from presence_only.evaluation.metrics import METRICS
 from presence_only.reporting.figures import comparison_figure
 from presence_only.reporting.figures.surfaces import surface_figure, sweep_figure
 from presence_only.reporting.notebook.display import Shown, code, picture, score, section, table
-from presence_only.statistics import Pair
+from presence_only.statistics.differences import Pair
 from presence_only.statistics.significance import judged
 from presence_only.study.results import METRIC, MissingResultsError, StudyResults
 
@@ -144,7 +144,7 @@ def worlds(study: StudyResults, setting: str, *, log: bool = False) -> Shown:
 
 @section
 def worlds_table(study: StudyResults, setting: str) -> Shown:
-    """The numbers of :func:`worlds`: a row a variant, a column a data set."""
+    """The numbers of :func:`worlds`: a row per variant, a column per data set."""
     sets = _alike(study, setting)
     rows = {
         name: study.scores(name, study.variants).rows_by_key("variant", named=True, unique=True)

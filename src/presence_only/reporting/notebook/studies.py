@@ -1,4 +1,4 @@
-"""The studies that a notebook reads: the one that it stands in, and those of experiments/ beside it."""
+"""Studies that a notebook reads: the one that it stands in, and those of experiments/ beside it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The report of a study: one page, from tables and arrays alone."""
+"""Report of a study: one HTML page, made of tables and arrays alone."""

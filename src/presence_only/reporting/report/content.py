@@ -1,4 +1,4 @@
-"""What the report's page shows: arrays and tables, which the stage takes from the study's results and its data.
+"""Content of the report's page: arrays and tables, which the stage takes from the study's results and its data.
 
 Shape legend: V seeds, S species, M survey sites.
 """
@@ -12,9 +12,9 @@ from typing import Any
 import polars as pl
 from numpy.typing import NDArray
 
-from presence_only.losses.elementwise import Penalty
+from presence_only.losses.penalties import Penalty
 from presence_only.reporting.figures.ranges import SpeciesMap
-from presence_only.statistics import Pair
+from presence_only.statistics.differences import Pair
 
 Array = NDArray[Any]
 

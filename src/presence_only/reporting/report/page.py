@@ -1,4 +1,4 @@
-"""A study as one self-contained HTML page that opens offline: what it found, how sure that is, and where.
+"""HTML page of a study, self-contained and readable offline: what it found, how sure that is, and where.
 
 Shape legend: V seeds, S species, M survey sites.
 """
@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from presence_only.evaluation.metrics import METRICS, in_tables
 from presence_only.reporting.figures.losses import penalty_figure
 from presence_only.reporting.figures.ranges import choose_by_rank
 from presence_only.reporting.figures.svg import inline_svg, plain
@@ -31,7 +32,7 @@ from presence_only.reporting.report.sections import (
     of_best,
     power_section,
 )
-from presence_only.statistics import Pair, points, study_verdict
+from presence_only.statistics.differences import Pair, points, study_verdict
 from presence_only.statistics.significance import judged
 from presence_only.study.results import METRIC
 
@@ -71,6 +72,8 @@ def render_page(study: PageContent) -> str:
         sections=[_section(dataset, study, draw) for dataset in study.datasets],
         losses=losses,
         judged=judged,
+        metrics=in_tables(),
+        main=METRIC,
     )
 
 
@@ -113,15 +116,14 @@ def _alone(ap: Mapping[str, Array]) -> str:
 
 
 def _leaderboard(rows: pl.DataFrame, order: Sequence[str], pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    """One row a variant, best first."""
+    """One row per variant, best first."""
     cells = {(row["variant"], row["metric"]): row for row in rows.iter_rows(named=True)}
     against = {pair.second: pair for pair in pairs}
     return [
         {
             "variant": name,
             "main": cells[name, METRIC],
-            "auc": _mean_of(cells.get((name, "auc_roc"))),
-            "sample": _mean_of(cells.get((name, "sample_map"))),
+            "others": [_mean_of(cells.get((name, metric))) for metric in in_tables() if metric != METRIC],
             "judged": judged(against[name].significant) if name in against else "",
             "behind": "" if name not in against else _behind(against[name]),
         }
@@ -140,10 +142,8 @@ def _mean_of(row: Mapping[str, Any] | None) -> float | None:
 
 
 def _further(rows: pl.DataFrame, order: Sequence[str]) -> dict[str, Any]:
-    """The means of all other metrics, a column each."""
-    names = [
-        name for name in rows["metric"].unique(maintain_order=True) if name not in (METRIC, "auc_roc", "sample_map")
-    ]
+    """The means of all that is no metric of every study, a column each."""
+    names = [name for name in rows["metric"].unique(maintain_order=True) if name not in METRICS]
     cells = {(row["variant"], row["metric"]): row for row in rows.iter_rows(named=True)}
     table = [(name, [_mean_of(cells.get((name, metric))) for metric in names]) for name in order]
     return {"names": names, "rows": table}

@@ -1,4 +1,4 @@
-"""The parts of a study's report: what each shows of one data set, and its figures.
+"""Sections of a study's report: what each shows of one data set, and its figures.
 
 Shape legend: V seeds, S species, M survey sites.
 """
@@ -35,9 +35,8 @@ from presence_only.reporting.figures.report import (
 )
 from presence_only.reporting.figures.svg import plain
 from presence_only.reporting.report.content import DatasetContent
-from presence_only.statistics import Pair
-from presence_only.statistics.paired import complete
-from presence_only.statistics.power import Components, components, seeds_needed, units_needed
+from presence_only.statistics.differences import Pair
+from presence_only.statistics.power import plan_study
 from presence_only.statistics.ranking import groups, rank_variants
 from presence_only.study.results import METRIC
 
@@ -124,41 +123,17 @@ def power_section(ap: Mapping[str, Array], pairs: Sequence[Pair], draw: Draw) ->
     if not pairs:
         return None
     nearest = pairs[0]
-    names, values_KVU = complete(ap)
-    _, n_seeds, n_units = values_KVU.shape
-    if n_seeds < 2 or n_units < 2:
+    plan = plan_study(ap, nearest.first, nearest.second, WANTED)
+    if plan is None:
         return None
-    parts = components(values_KVU[names.index(nearest.first)] - values_KVU[names.index(nearest.second)])
-    plans = [(seeds, units_needed(parts, seeds, WANTED)) for seeds in dict.fromkeys((n_seeds, 4, 8, 16, 32))]
     figure = None
-    if max(parts.seeds, parts.units, parts.rest) > 0:
+    if plan.error > 0:
         figure = draw(
-            power_figure(parts, n_seeds, n_units, WANTED),
+            power_figure(plan),
             f"Smallest difference between {nearest.first} and {nearest.second} that a study finds four times of five, "
             f"against its number of seeds; dashed: {100 * WANTED:g} points.",
         )
-    return {
-        "pair": nearest,
-        "parts": parts,
-        "error": 100 * parts.variance(n_seeds, n_units) ** 0.5,
-        "shares": _shares(parts, n_seeds, n_units),
-        "seeds": n_seeds,
-        "units": n_units,
-        "seeds_needed": seeds_needed(parts, n_units, WANTED),
-        "plans": sorted(plans),
-        "wanted": 100 * WANTED,
-        "figure": figure,
-    }
-
-
-def _shares(parts: Components, n_seeds: int, n_units: int) -> dict[str, float]:
-    """Which share of the variance of the mean each component makes, in percent."""
-    whole = parts.variance(n_seeds, n_units) or 1.0
-    return {
-        "seeds": 100 * parts.seeds / n_seeds / whole,
-        "species": 100 * parts.units / n_units / whole,
-        "both together": 100 * parts.rest / (n_seeds * n_units) / whole,
-    }
+    return {"pair": nearest, "plan": plan, "figure": figure}
 
 
 def breakdown_section(

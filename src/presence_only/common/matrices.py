@@ -1,0 +1,54 @@
+"""Matrices that are read a part at a time, so that the whole is never held: a model's scores, a survey's truth.
+
+Shape legend: M sites, S species, m and s some of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+class Matrix(Protocol):
+    """A matrix (M, S) that gives parts of itself."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(M, S)."""
+        ...
+
+    def columns(self, species: slice, /) -> Array:
+        """The part (M, s) of some species at all sites."""
+        ...
+
+    def rows(self, sites: slice, /) -> Array:
+        """The part (m, S) of all species at some sites."""
+        ...
+
+
+def as_matrix(values_MS: Array | Matrix) -> Matrix:
+    """An array (M, S) as a matrix whose parts are views of it; a matrix as it is."""
+    return _ArrayMatrix(values_MS) if isinstance(values_MS, np.ndarray) else values_MS
+
+
+@dataclass(frozen=True, eq=False)
+class _ArrayMatrix:
+    """A matrix that is an array."""
+
+    array_MS: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        n_sites, n_species = self.array_MS.shape
+        return n_sites, n_species
+
+    def columns(self, species: slice) -> Array:
+        return self.array_MS[:, species]
+
+    def rows(self, sites: slice) -> Array:
+        return self.array_MS[sites]

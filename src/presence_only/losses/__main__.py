@@ -1,0 +1,61 @@
+"""Print the losses and penalties that params.yaml can name, with descriptions, parameters and defaults."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Iterator
+from dataclasses import fields
+
+from presence_only.common.registry import resolve
+from presence_only.losses.base import PENALTY_OF, LossSettings, PenaltySettings
+from presence_only.losses.pair_weights import DenseSettings
+from presence_only.losses.registry import LOSSES, PENALTIES
+
+
+def main() -> None:
+    """Print both tables."""
+    print("\n".join(lines()))
+
+
+def lines() -> Iterator[str]:
+    """What is printed, line by line."""
+    yield "Losses (variants.*.loss in params.yaml), with parameters and defaults."
+    yield "A dense loss can be computed from all logits, in chunks or from sampled species (training.loss_computation)."
+    for name in sorted(LOSSES):
+        settings: type[LossSettings] = resolve(LOSSES[name])
+        yield from _entry(name, _description(settings), [_kind(settings), *_loss_parameters(settings)])
+    yield ""
+    yield "Penalties (variants.*.penalty), with parameters and defaults."
+    for name, reference in PENALTIES.items():
+        penalty = resolve(reference)
+        yield from _entry(name, _description(penalty), [f"{part.name} {part.default}" for part in fields(penalty)])
+
+
+def _description(owner: type) -> str:
+    """The first line of a docstring."""
+    return inspect.cleandoc(owner.__doc__ or "").split("\n")[0]
+
+
+def _kind(settings: type[LossSettings]) -> str:
+    """Whether the loss is dense: always, unless it draws, or never."""
+    if not issubclass(settings, DenseSettings):
+        return "not dense"
+    return "dense" if settings.build is DenseSettings.build else "dense unless it draws"
+
+
+def _loss_parameters(settings: type[LossSettings]) -> list[str]:
+    """Parameters with their defaults; those of the penalties stand with the penalties."""
+    hidden = {"loss", *(PENALTY_OF if issubclass(settings, PenaltySettings) else ())}
+    return [f"{key} {field.default}" for key, field in settings.model_fields.items() if key not in hidden]
+
+
+def _entry(name: str, description: str, parameters: list[str]) -> Iterator[str]:
+    """One loss or penalty: its description, and below it the parameters."""
+    yield f"\n  {name}: {description}"
+    if parameters:
+        yield textwrap.fill("; ".join(parameters), 120, initial_indent=" " * 6, subsequent_indent=" " * 6)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Base of every loss: what one training step hands to it, the settings that build it, and its call on a batch.
+
+Shape legend: B rows of a batch, S species, K background sites, P positives (row, species), C covariates.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import torch
+from pydantic import SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer
+from torch import Tensor
+
+from presence_only.common.registry import resolve
+from presence_only.common.settings import Settings
+from presence_only.losses.checks import check_background, check_floating, check_indices
+from presence_only.losses.negatives import Positives, zero
+from presence_only.losses.parameters import from_parameters, parameters_of, with_parameters
+from presence_only.losses.penalties import Penalty
+from presence_only.losses.registry import PENALTIES
+
+
+@dataclass(frozen=True)
+class LossBatch:
+    """What a loss is given for one step.
+
+    Args:
+        logits_BS: Logits at the training rows.
+        row_P: Row of every positive, int64, ascending. One record a row: ``arange(B)``.
+        species_P: Species of every positive, int64.
+        generator: Source of every random draw, on the CPU or on the logits' device.
+        background_KS: Logits at background sites; given if and only if ``loss.needs_background``.
+        background_mask_KS: Which species a background site counts for (target groups by taxon);
+            None: every site for all.
+        environment_BC: Predicted standardised covariates, where the encoder has an environment head.
+        habitat_BS: Logits of the habitat head, where it has one.
+        covariates_BC: The standardised covariates themselves, NaN where unknown.
+    """
+
+    logits_BS: Tensor
+    row_P: Tensor
+    species_P: Tensor
+    generator: torch.Generator
+    background_KS: Tensor | None = None
+    background_mask_KS: Tensor | None = None
+    environment_BC: Tensor | None = None
+    habitat_BS: Tensor | None = None
+    covariates_BC: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class TrainingCounts:
+    """What a loss may know of the training set.
+
+    Args:
+        n_rows: Number of training rows N.
+        records_per_species_S: Number of rows in which each species was recorded, float64.
+    """
+
+    n_rows: int
+    records_per_species_S: Tensor
+
+
+class BatchLoss(Protocol):
+    """A loss as training uses it."""
+
+    @property
+    def needs_background(self) -> bool:
+        """Whether a batch has to carry logits at background sites."""
+
+    def __call__(self, batch: LossBatch) -> Tensor:
+        """The loss of one batch: a scalar in nats."""
+
+
+class LossSettings(Settings):
+    """One variant of params.yaml: the name of a loss and its parameters.
+
+    A subclass declares its name as a ``Literal`` and has a line in ``LOSSES`` of ``registry.py``. The first line of its
+    docstring is the loss's description in ``python -m presence_only.losses``.
+    """
+
+    # Number of species from which training on sampled species reaches the same mAP in less time on a CPU, for losses
+    # that can be trained so (benchmarks/head_to_head.py).
+    sampling_pays_from: ClassVar[int] = 20_000
+
+    loss: str
+
+    @property
+    def heads(self) -> frozenset[str]:
+        """The settings of the encoder's further heads that the loss trains, and which must therefore be on."""
+        return frozenset()
+
+    def build_penalty(self) -> Penalty | None:
+        """How the loss penalises one pair; None if it does no such thing."""
+        return None
+
+    @abstractmethod
+    def build(self, counts: TrainingCounts) -> BatchLoss:
+        """The loss these settings describe, given what it may know of the training set.
+
+        Raises:
+            ValueError: If the loss cannot be computed on such a training set.
+        """
+
+
+# The penalty to which a parameter belongs.
+PENALTY_OF = {name: penalty for penalty, reference in PENALTIES.items() for name in parameters_of(resolve(reference))}
+
+
+@with_parameters(*map(resolve, PENALTIES.values()))
+class PenaltySettings(LossSettings):
+    """Settings of a loss that takes any penalty.
+
+    Args:
+        penalty: How one pair is penalised: a name in ``PENALTIES`` of ``registry.py``. Its parameters are settings too.
+    """
+
+    penalty: str = "bce"
+
+    @field_validator("penalty")
+    @classmethod
+    def _exists(cls, value: str) -> str:
+        if value not in PENALTIES:
+            *names, last = map(repr, PENALTIES)
+            raise ValueError(f"one of {', '.join(names)} or {last}")
+        return value
+
+    @field_validator("*")
+    @classmethod
+    def _belongs_to_the_penalty(cls, value: Any, info: ValidationInfo) -> Any:
+        """A parameter that would be ignored is a mistake of the one who wrote it."""
+        penalty, owner = info.data.get("penalty"), PENALTY_OF.get(str(info.field_name))
+        if penalty is not None and owner is not None and owner != penalty:
+            raise ValueError(f"left out with penalty {penalty!r}; it belongs to penalty {owner!r}")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _without_other_penalties(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Parameters of penalties that are not chosen are no settings of this loss."""
+        return {name: value for name, value in dump(self).items() if PENALTY_OF.get(name, self.penalty) == self.penalty}
+
+    def build_penalty(self) -> Penalty:
+        """The penalty these settings describe."""
+        penalty: Penalty = from_parameters(resolve(PENALTIES[self.penalty]), dict(self))
+        return penalty
+
+
+def open_batch(batch: LossBatch, needs_background: bool) -> Positives:
+    """Check a batch and return its observed pairs.
+
+    Raises:
+        TypeError: If a part has the wrong type or dtype.
+        ValueError: If shapes or indices disagree, or background logits are missing or not asked for.
+    """
+    check_batch(batch, needs_background)
+    return Positives.from_pairs(batch.row_P, batch.species_P, batch.logits_BS)
+
+
+def empty_loss(batch: LossBatch) -> Tensor:
+    """The loss of a batch without rows: a 0 that back-propagates into all of its predictions."""
+    heads = (batch.logits_BS, batch.background_KS, batch.environment_BC, batch.habitat_BS)
+    return zero(*(logits for logits in heads if logits is not None))
+
+
+def check_batch(batch: LossBatch, needs_background: bool) -> None:
+    """Refuse a batch whose parts disagree.
+
+    Raises:
+        TypeError: If a part has the wrong type or dtype.
+        ValueError: If shapes or indices disagree, or background logits are missing or not asked for.
+    """
+    check_floating("logits_BS", batch.logits_BS, 2)
+    n_rows, n_species = batch.logits_BS.shape
+    check_indices("row_P", batch.row_P, (batch.row_P.numel(),), n_rows)
+    check_indices("species_P", batch.species_P, (batch.row_P.numel(),), n_species)
+    check_background(batch.background_KS, batch.background_mask_KS, n_species)
+    if (batch.background_KS is not None) != needs_background:
+        given = "missing" if needs_background else "given"
+        rule = "must be given" if needs_background else "must be None"
+        raise ValueError(f"background_KS is {given}: {rule}, for needs_background is {needs_background}")

@@ -1,0 +1,230 @@
+"""Dense losses in chunks of species: value and gradients in one walk, without logits of all pairs.
+
+The loss is computed from the two embedding matrices and equals that from all logits within rounding, at any logit.
+
+What saves time: a chunk's logits stay in the cache while they become slopes, nothing of the size
+B x S is written or read, and a logit costs one exponential (``fast_curves.py``). Backward has nothing left
+to do but to scale the gradients that forward kept.
+
+Shape legend: B rows of a batch, K background sites, S species, D embedding, P positives, R rows of a
+tile (B or K), C species of a chunk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from presence_only.losses.base import LossBatch, check_batch
+from presence_only.losses.checks import check_floating, check_shape
+from presence_only.losses.exact import widen
+from presence_only.losses.fast_curves import ABSENT, Tile, absence_curve
+from presence_only.losses.negatives import zero
+from presence_only.losses.pair_weights import PairWeights, Weight
+from presence_only.losses.penalties import Penalty
+
+# Logits at a time, 2.5 MiB in float32: three such tiles fit into a core's share of the last-level cache.
+TILE = 5 * 2**17
+# Fewer columns make matrix products slow.
+NARROWEST = 64
+
+
+def loss_in_chunks(
+    loss: PairWeights,
+    location_BD: Tensor,
+    species_SD: Tensor,
+    row_P: Tensor,
+    species_P: Tensor,
+    *,
+    background_KD: Tensor | None = None,
+    background_mask_KS: Tensor | None = None,
+) -> Tensor:
+    """A dense loss of the logits ``location_BD @ species_SD.T``, never held as a whole.
+
+    Args:
+        loss: The weights of its pairs.
+        location_BD: Embedding of the training rows.
+        species_SD: The species head's matrix.
+        row_P: Row of every positive; a pair given twice counts once.
+        species_P: Species of every positive.
+        background_KD: Embedding of background sites; given if and only if ``loss.needs_background``.
+        background_mask_KS: Which species a background site counts for; None: every site for all.
+
+    Returns:
+        Scalar loss in nats with gradients for the three matrices. Its gradient has no gradient.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If shapes or indices disagree, or the background is missing or not asked for.
+    """
+    for name, matrix in (("location_BD", location_BD), ("species_SD", species_SD), ("background_KD", background_KD)):
+        if matrix is not None:
+            check_floating(name, matrix, 2)
+            check_shape(name, matrix, (len(matrix), species_SD.shape[1]))
+    # The batch as the loss on all logits sees it: logits of the right shape, in no memory.
+    nothing = location_BD.new_zeros(())
+    far = None if background_KD is None else nothing.expand(len(background_KD), len(species_SD))
+    near = nothing.expand(len(location_BD), len(species_SD))
+    batch = LossBatch(near, row_P, species_P, torch.default_generator, far, background_mask_KS)
+    check_batch(batch, loss.needs_background)
+    if near.numel() == 0:
+        return zero(*(matrix for matrix in (location_BD, species_SD, background_KD) if matrix is not None))
+    n_sites = 0 if background_KD is None else len(background_KD)
+    per_pair = loss.per_pair(len(location_BD), len(species_SD), n_sites, background_mask_KS)
+    return walk_chunks(loss, per_pair, location_BD, species_SD, row_P, species_P, background_KD, background_mask_KS)
+
+
+def walk_chunks(
+    loss: PairWeights,
+    per_pair: tuple[Weight, Weight, Weight],
+    location_BD: Tensor,
+    species_SD: Tensor,
+    row_P: Tensor,
+    species_P: Tensor,
+    background_KD: Tensor | None = None,
+    background_mask_KS: Tensor | None = None,
+) -> Tensor:
+    """The loss from its penalties and the weights of recorded, unobserved and background pairs, on checked inputs."""
+    positive, unobserved, background = per_pair
+    observed = _Observed.sort(row_P, species_P, len(location_BD), positive)
+    near, far = (loss.penalty, unobserved), (loss.far_penalty, background)
+    value: Tensor = _Walk.apply(  # type: ignore[no-untyped-call, unused-ignore]
+        location_BD, species_SD, background_KD, near, far, observed, background_mask_KS
+    )
+    return value
+
+
+@dataclass(frozen=True)
+class _Observed:
+    """Observed pairs, each once, sorted by species and then by row."""
+
+    row_P: Tensor
+    species_P: Tensor
+    weight: Weight
+
+    @classmethod
+    def sort(cls, row_P: Tensor, species_P: Tensor, n_rows: int, weight: Weight) -> Self:
+        key_P = torch.unique(species_P.long() * n_rows + row_P.long())
+        return cls(key_P % n_rows, key_P // n_rows, weight)
+
+    def within(self, start: int, n_chunk: int, like: Tensor) -> tuple[Tensor, Weight]:
+        """Indices into the flat tile of the species from ``start`` on, and the weights there."""
+        ends = torch.tensor([start, start + n_chunk], device=self.species_P.device)
+        low, high = torch.searchsorted(self.species_P, ends).tolist()
+        species_P = self.species_P[low:high]
+        weight = self.weight.to(like)[species_P] if isinstance(self.weight, Tensor) else self.weight
+        return self.row_P[low:high] * n_chunk + (species_P - start), weight
+
+
+class _Walk(torch.autograd.Function):
+    """The walk. Forward keeps the gradients: while a tile is at hand they cost little more than the value."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        location_BD: Tensor,
+        species_SD: Tensor,
+        background_KD: Tensor | None,
+        near_absent: tuple[Penalty, Weight],
+        far_absent: tuple[Penalty, Weight],
+        observed: _Observed,
+        mask_KS: Tensor | None,
+    ) -> Tensor:
+        wide_SD = widen(species_SD)
+        gradient_SD = torch.zeros_like(wide_SD) if any(ctx.needs_input_grad) else None
+        near = _Block(*near_absent, widen(location_BD), wide_SD, gradient_SD)
+        total, gradients = near.walk(observed=observed), [near.gradient_RD, gradient_SD, None]
+        if background_KD is not None:
+            far = _Block(*far_absent, widen(background_KD), wide_SD, gradient_SD)
+            total += far.walk(mask_KS=mask_KS)
+            gradients[2] = far.gradient_RD
+        ctx.dtypes = [None if x is None else x.dtype for x in (location_BD, species_SD, background_KD)]
+        ctx.save_for_backward(*gradients)
+        return total.to(wide_SD.dtype)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator, unused-ignore]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        kept = zip(ctx.saved_tensors, ctx.dtypes, ctx.needs_input_grad, strict=False)
+        scaled = [(gradient * saved).to(dtype) if wanted else None for saved, dtype, wanted in kept]
+        return (*scaled, None, None, None, None)
+
+
+class _Block:
+    """The rows or the background sites, and their share of the gradients.
+
+    A weight that is one number is left to the matrix products, which scale for free.
+    """
+
+    def __init__(
+        self,
+        penalty: Penalty,
+        weight: Weight,
+        input_RD: Tensor,
+        species_SD: Tensor,
+        gradient_SD: Tensor | None,
+    ) -> None:
+        self.penalty = penalty
+        self.curve = absence_curve(penalty)
+        if (
+            not isinstance(weight, Tensor) and weight == 0
+        ):  # no factor that slopes of observed pairs could be divided by
+            weight = input_RD.new_zeros(len(species_SD))
+        self.weight_S = weight.to(input_RD) if isinstance(weight, Tensor) else None
+        self.scale = 1.0 if isinstance(weight, Tensor) else weight
+        self.input_RD = input_RD
+        self.species_SD = species_SD
+        self.gradient_SD = gradient_SD
+        self.gradient_RD = None if gradient_SD is None else torch.zeros_like(input_RD)
+
+    def walk(self, *, observed: _Observed | None = None, mask_KS: Tensor | None = None) -> Tensor:
+        """The block's share of the loss, float64; its gradients are added up on the way."""
+        n_rows, n_species = len(self.input_RD), len(self.species_SD)
+        width = min(max(NARROWEST, TILE // max(n_rows, 1)), n_species)
+        buffers = self.input_RD.new_empty(3, n_rows * width)
+        total = self.input_RD.new_zeros((), dtype=torch.float64)
+        for start in range(0, n_species if n_rows else 0, width):
+            n_chunk = min(width, n_species - start)
+            views = [buffer[: n_rows * n_chunk].view(n_rows, n_chunk) for buffer in buffers]
+            mask_RC = None if mask_KS is None else mask_KS[:, start : start + n_chunk]
+            total += self._chunk(start, views, observed, mask_RC)
+        return total
+
+    def _chunk(self, start: int, views: list[Tensor], observed: _Observed | None, mask_RC: Tensor | None) -> Tensor:
+        """The share of the species from ``start`` on, as many as the tile holds."""
+        logits_RC, spare_RC, other_RC = views
+        n_chunk = logits_RC.shape[1]
+        species_CD = self.species_SD[start : start + n_chunk]
+        torch.mm(self.input_RD, species_CD.t(), out=logits_RC)
+        total, taken_P = logits_RC.new_zeros((), dtype=torch.float64), None
+        if observed is not None:
+            taken_P, weight_P = observed.within(start, n_chunk, logits_RC)
+            value_P, slope_P = _positive(self.penalty, logits_RC.view(-1)[taken_P])
+            total += (weight_P * value_P).sum(dtype=torch.float64)
+            logits_RC.view(-1)[taken_P] = ABSENT  # an observed pair is no negative
+        tile = Tile(logits_RC, mask_RC, taken_P, spare_RC, other_RC, self.gradient_SD is not None)
+        value_C, slope_RC = self.curve(tile)
+        weight_C = None if self.weight_S is None else self.weight_S[start : start + n_chunk]
+        total += self.scale * (value_C if weight_C is None else weight_C * value_C).sum(dtype=torch.float64)
+        if slope_RC is None or self.gradient_SD is None or self.gradient_RD is None:
+            return total
+        if weight_C is not None:
+            slope_RC.mul_(weight_C)
+        if taken_P is not None:
+            slope_RC.view(-1)[taken_P] = weight_P * slope_P / self.scale
+        self.gradient_SD[start : start + n_chunk].addmm_(slope_RC.t(), self.input_RD, alpha=self.scale)
+        self.gradient_RD.addmm_(slope_RC, species_CD, alpha=self.scale)
+        return total
+
+
+def _positive(penalty: Penalty, x_P: Tensor) -> tuple[Tensor, Tensor]:
+    """Value and slope of the positive curve; positives are so few that the penalty's own will do."""
+    with torch.enable_grad():
+        leaf_P = x_P.requires_grad_()
+        value_P = penalty.positive(leaf_P)
+        (slope_P,) = torch.autograd.grad(value_P.sum(), leaf_P)
+    return value_P.detach(), slope_P

@@ -1,0 +1,230 @@
+"""Fast in-place loss and gradient of assumed absences on a block of logits.
+
+The formulas are those that ``penalties.py`` calls ``negative``, written for speed: one exponential a logit, whole
+powers by products, and for cross-entropy one logarithm for up to 64 logits. :func:`absence_curve` uses one only while
+it agrees with the penalty's ``negative``; else it differentiates that formula itself, so that an edit of the readable
+formula is never without effect.
+
+Shape legend: R rows of a tile, C species of a chunk, P observed pairs in it.
+
+Notation: e = exp(x), p = e / (1 + e), q = 1 / (1 + e), l = log(1 + e) = -log q.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from presence_only.losses.exact import power_of
+
+# What observed pairs are overwritten with: a logit at which the curves below are 0, and their slopes too.
+ABSENT = -1e4
+# Above this l is x and p is 1, to the last digit.
+_FLAT = {torch.float32: 20.0, torch.float64: 40.0}
+# Above this exp(x) would overflow.
+_HIGHEST = {torch.float32: 80.0, torch.float64: 700.0}
+# Powers of 2 that a product of (1 + e) may reach.
+_ROOM = {torch.float32: 120.0, torch.float64: 1000.0}
+# Logits at which a fast curve is compared with the penalty's own formula: tails, middle, and all margins between.
+_COMPARED = (-200.0, -60.0, *(x / 4 for x in range(-120, 121)), 60.0, 200.0)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Logits of a chunk of species, and room to work in. All of it is overwritten.
+
+    Args:
+        logits_RC: Logits, float32 or float64, contiguous.
+        mask_RC: Which pairs count; None: all.
+        taken_P: Observed pairs as indices into the flat tile; they hold ``ABSENT`` and cost nothing.
+        spare_RC: A buffer of the tile's shape.
+        other_RC: Another.
+        wants_slope: Whether slopes are asked for.
+    """
+
+    logits_RC: Tensor
+    mask_RC: Tensor | None
+    taken_P: Tensor | None
+    spare_RC: Tensor
+    other_RC: Tensor
+    wants_slope: bool
+
+
+Curve = Callable[[Tile], tuple[Tensor, Tensor | None]]
+
+
+class HasNegative(Hashable, Protocol):
+    """A penalty, as far as its negative curve goes."""
+
+    def negative(self, logits: Tensor) -> Tensor:
+        """The penalty of each logit if the species is absent, same shape, in nats."""
+
+    def fast_negative(self) -> Curve | None:
+        """A faster way to it, or None."""
+
+
+def absence_curve(penalty: HasNegative) -> Curve:
+    """A penalty's negative curve on a tile: sums per species (C,), and slopes (R, C) if wanted."""
+    fast = penalty.fast_negative()
+    if fast is not None and _agrees(penalty, type(penalty).negative, type(penalty).fast_negative):
+        return fast
+    return partial(_differentiated, penalty=penalty)
+
+
+@lru_cache(maxsize=256)
+def _agrees(penalty: HasNegative, formula: object, shortcut: object) -> bool:
+    """Whether the fast curve is the readable one; asked once for a penalty and its two methods."""
+    fast = penalty.fast_negative()
+    assert fast is not None
+    fast_N, own_N = _values_and_slopes(fast), _values_and_slopes(partial(_differentiated, penalty=penalty))
+    # Just above a margin a few digits are lost in the fast one's p - m.
+    return bool(torch.isclose(fast_N, own_N, rtol=1e-6, atol=1e-12).all())
+
+
+def _values_and_slopes(curve: Curve) -> Tensor:
+    """A curve at the logits of the comparison, each in a column of its own, so that sums are single terms."""
+    x_RC = torch.tensor([_COMPARED], dtype=torch.float64)
+    value_C, slope_RC = curve(Tile(x_RC, None, None, torch.empty_like(x_RC), torch.empty_like(x_RC), True))
+    assert slope_RC is not None
+    return torch.cat([value_C, slope_RC[0]])
+
+
+def focused_curve(gamma: float) -> Curve:
+    """The curve of cross-entropy times p^gamma, for a whole gamma >= 0."""
+    return cross_entropy_curve if gamma == 0 else partial(_focused, gamma=gamma)
+
+
+def scaled(curve: Curve, factor: float) -> Curve:
+    """A curve times a number."""
+
+    def times_factor(tile: Tile) -> tuple[Tensor, Tensor | None]:
+        value_C, slope_RC = curve(tile)
+        return factor * value_C, None if slope_RC is None else slope_RC.mul_(factor)
+
+    return curve if factor == 1 else times_factor
+
+
+def cross_entropy_curve(tile: Tile) -> tuple[Tensor, Tensor | None]:
+    """l, with slope p."""
+    top, e_RC, beyond_RC = _exponential(tile)
+    slope_RC = None
+    if tile.wants_slope:
+        slope_RC = torch.add(e_RC, 1, out=tile.spare_RC)
+        torch.div(e_RC, slope_RC, out=slope_RC)
+    value_C = _sum_log1p(e_RC, top)
+    return value_C if beyond_RC is None else value_C + beyond_RC.sum(dim=0), slope_RC
+
+
+def _focused(tile: Tile, gamma: float) -> tuple[Tensor, Tensor | None]:
+    """p^gamma l, with slope p^gamma [p + gamma (1 - p) l]."""
+    _, e_RC, beyond_RC = _exponential(tile)
+    p_RC = torch.add(e_RC, 1, out=tile.spare_RC)
+    torch.div(e_RC, p_RC, out=p_RC)
+    log_RC = e_RC.log1p_()
+    if beyond_RC is not None:
+        log_RC += beyond_RC
+    power_RC = power_of(p_RC, gamma)
+    value_C = torch.mul(power_RC, log_RC, out=tile.other_RC).sum(dim=0)
+    if not tile.wants_slope:
+        return value_C, None
+    # p + gamma (l - p l): beside p the difference may lose its last digits.
+    log_RC.addcmul_(p_RC, log_RC, value=-1)
+    slope_RC = p_RC.add(log_RC, alpha=gamma) if power_RC is p_RC else p_RC.add_(log_RC, alpha=gamma)
+    return value_C, slope_RC.mul_(power_RC)
+
+
+def margined_curve(tile: Tile, gamma: float, margin: float) -> tuple[Tensor, Tensor | None]:
+    """p_m^gamma log(1 + r) with p_m = max(p - m, 0) and r = p_m / (q + m), by a whole gamma >= 1.
+
+    Its slope is p q p_m^(gamma - 1) [gamma log(1 + r) + r].
+    """
+    e_RC = tile.logits_RC.clamp_(max=_HIGHEST[tile.logits_RC.dtype]).exp_()
+    if tile.mask_RC is not None:
+        e_RC *= tile.mask_RC
+    q_RC = torch.add(e_RC, 1, out=tile.spare_RC).reciprocal_()
+    p_RC = e_RC.mul_(q_RC)
+    above_RC = torch.sub(p_RC, margin, out=tile.other_RC).clamp_min_(0)
+    product_RC = p_RC.mul_(q_RC)
+    odds_RC = torch.div(above_RC, q_RC.add_(margin), out=q_RC)
+    log_RC = odds_RC.log1p()
+    lower_RC = power_of(above_RC, gamma - 1)
+    value_C = (lower_RC * above_RC).mul_(log_RC).sum(dim=0)
+    if not tile.wants_slope:
+        return value_C, None
+    return value_C, odds_RC.add_(log_RC, alpha=gamma).mul_(product_RC).mul_(lower_RC)
+
+
+def entropy_curve(tile: Tile) -> tuple[Tensor, Tensor | None]:
+    """-(log(1 + e) + |x| e / (1 + e)) with e = exp(-|x|), and slope x e / (1 + e)^2."""
+    x_RC = tile.logits_RC
+    size_RC = torch.abs(x_RC, out=tile.spare_RC)
+    e_RC = torch.neg(size_RC, out=tile.other_RC).exp_()
+    share_RC = e_RC / (1 + e_RC)
+    slope_RC = None
+    if tile.wants_slope:
+        slope_RC = x_RC.mul_(share_RC).div_(1 + e_RC)
+    terms_RC = size_RC.mul_(share_RC).add_(e_RC.log1p_()).neg_()
+    if tile.mask_RC is not None:
+        terms_RC *= tile.mask_RC
+        if slope_RC is not None:
+            slope_RC *= tile.mask_RC
+    return terms_RC.sum(dim=0), slope_RC
+
+
+def _differentiated(tile: Tile, penalty: HasNegative) -> tuple[Tensor, Tensor | None]:
+    """The penalty's own formula and its slope by automatic differentiation."""
+    with torch.set_grad_enabled(tile.wants_slope):
+        x_RC = tile.logits_RC.detach().requires_grad_(tile.wants_slope)
+        terms_RC = penalty.negative(x_RC)
+        slope_RC = torch.autograd.grad(terms_RC.sum(), x_RC)[0] if tile.wants_slope else None
+    terms_RC = terms_RC.detach()
+    for tensor_RC in (terms_RC, slope_RC):
+        if tensor_RC is None:
+            continue
+        if tile.mask_RC is not None:
+            tensor_RC.masked_fill_(~tile.mask_RC, 0.0)
+        if tile.taken_P is not None:
+            tensor_RC.view(-1)[tile.taken_P] = 0.0
+    return terms_RC.sum(dim=0), slope_RC
+
+
+def _exponential(tile: Tile) -> tuple[float, Tensor, Tensor | None]:
+    """The largest logit, e with 0 at masked pairs, and what logits have beyond the point where l is x."""
+    x_RC, beyond_RC = tile.logits_RC, None
+    flat = _FLAT[x_RC.dtype]
+    top = float(x_RC.max())
+    if not top <= flat:  # NaN comes here too
+        beyond_RC = (x_RC - flat).clamp_min_(0)
+        if tile.mask_RC is not None:
+            beyond_RC *= tile.mask_RC
+        x_RC.clamp_(max=flat)
+        top = flat
+    e_RC = x_RC.exp_()
+    if tile.mask_RC is not None:
+        e_RC *= tile.mask_RC
+    return top, e_RC, beyond_RC
+
+
+def _sum_log1p(e_RC: Tensor, top: float) -> Tensor:
+    """Sum of log(1 + e) over rows, e being overwritten.
+
+    A logarithm costs as much as ten products: rows are multiplied before it is taken, as many as the
+    exponent's range allows. With (1 + a) (1 + b) = 1 + (a + b + a b) the digits of small e stay.
+    """
+    levels = int(math.log2(_ROOM[e_RC.dtype] / math.log2(1 + math.exp(max(top, 0.0)))))
+    value_C = e_RC.new_zeros(e_RC.shape[1])
+    for _ in range(min(levels, 6)):
+        half, odd = divmod(len(e_RC), 2)
+        if half == 0:
+            break
+        if odd:
+            value_C += e_RC[-1].log1p()
+        a_RC, b_RC = e_RC[:half], e_RC[half : 2 * half]
+        e_RC = a_RC.addcmul_(a_RC, b_RC).add_(b_RC)
+    return value_C + e_RC.log1p_().sum(dim=0)

@@ -1,0 +1,106 @@
+"""Parameters of penalties, declared once: the penalty checks them, and settings take name, default and range over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Protocol, TypeVar, get_type_hints
+
+from pydantic import create_model
+from pydantic.fields import Field
+
+from presence_only.common.settings import Settings
+from presence_only.losses.checks import check_number
+
+
+class HasParameters(Protocol):
+    """A dataclass whose fields are parameters."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+P = TypeVar("P", bound=HasParameters)
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a parameter may be; see :func:`~presence_only.losses.checks.check_number`."""
+
+    low: float
+    high: float
+    open_ends: str
+    optional: bool
+
+    def check(self, name: str, value: object) -> None:
+        """Refuse a value outside; ``name`` is how the caller calls it."""
+        if not (self.optional and value is None):
+            check_number(name, value, self.low, self.high, open_ends=self.open_ends)
+
+    def rules(self) -> dict[str, float]:
+        """The same for a field of settings."""
+        above = {"gt" if self.open_ends in ("low", "both") else "ge": self.low}
+        below = {"lt" if self.open_ends in ("high", "both") else "le": self.high}
+        return above | (below if math.isfinite(self.high) else {})
+
+
+def parameter(
+    default: float | None, *, low: float, high: float = math.inf, open_ends: str = "", optional: bool = False
+) -> Any:
+    """A field of a penalty: a number with its default and its range, or None where ``optional``."""
+    return field(default=default, metadata={"range": Range(low, high, open_ends, optional)})
+
+
+def check_parameters(owner: HasParameters) -> None:
+    """Refuse a penalty with a parameter outside of its range.
+
+    Raises:
+        TypeError: If one is not a number.
+        ValueError: If one is out of range.
+    """
+    for part in fields(owner):
+        if "range" in part.metadata:
+            part.metadata["range"].check(part.name, getattr(owner, part.name))
+
+
+def parameters_of(owner: type[HasParameters], prefix: str = "") -> tuple[str, ...]:
+    """Names of the parameters, as settings with this prefix have them."""
+    return tuple(prefix + part.name for part in fields(owner) if "range" in part.metadata)
+
+
+def from_parameters(owner: type[P], values: Mapping[str, Any], prefix: str = "") -> P:
+    """An object from values whose names have a prefix, which an error keeps.
+
+    Raises:
+        TypeError: If one is not a number.
+        ValueError: If one is out of range.
+    """
+    for part in fields(owner):
+        part.metadata["range"].check(prefix + part.name, values[prefix + part.name])
+    return owner(**{part.name: values[prefix + part.name] for part in fields(owner)})
+
+
+def with_parameters(*owners: type[HasParameters], prefix: str = "", **defaults: Any) -> Callable[[type[S]], type[S]]:
+    """Give a settings class the parameters of some penalties, behind its own fields.
+
+    Args:
+        owners: The penalties.
+        prefix: What the settings' names have in front.
+        defaults: Defaults that differ from the penalty's.
+    """
+
+    def add(settings: type[S]) -> type[S]:
+        added: dict[str, Any] = {}
+        for owner in owners:
+            hints = get_type_hints(owner)
+            for part in fields(owner):
+                default = defaults.get(part.name, part.default)
+                rules = part.metadata["range"].rules()
+                added[prefix + part.name] = (hints[part.name], Field(default=default, **rules))
+        made: type[S] = create_model(
+            settings.__name__, __base__=settings, __module__=settings.__module__, __doc__=settings.__doc__, **added
+        )
+        return made
+
+    return add

@@ -1,0 +1,147 @@
+"""Presence records as one table, on the whole way from the reader of a file to the training rows.
+
+A row of the table is one species seen at one site. Every step takes the table and returns it with fewer rows or further
+columns. A column means the same everywhere:
+
+| column | type | written by | meaning |
+|---|---|---|---|
+| longitude, latitude | Float64 | reader | degrees WGS84 |
+| species | String | reader | name of the species; null where a row is of no species |
+| group | String | reader | taxon group of the species, such as its class: its target group |
+| key | String | reader | what tells species of one name apart |
+| uncertainty_m | Float64 | reader | coordinate uncertainty in metres |
+| year, month, day | Int32 | reader | when it was seen |
+| code | Int32 | cleaning | place of the species among those met in the file |
+| date | Int32 | cleaning | year * 10,000 + month * 100 + day, with 0 for what is unknown |
+| week | UInt8 | cleaning | week of the year, 1..48, four a month; where weeks are read |
+| row | UInt32 | training rows | number of the training row, ascending; records of a row share site and week |
+
+A reader writes the columns that its file has, and further ones for rules of its own. Cleaning makes ``species`` and
+``group`` an Enum: the categories of ``species`` are the vocabulary, in its order, and stay when their last record goes.
+
+Shape legend: N records, S species.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from presence_only.common.arrays import Floats, Ints
+from presence_only.common.errors import DataError
+from presence_only.data.sites import WEEKS
+
+# What a reader may write, beside columns for rules of its own.
+READER_COLUMNS: dict[str, Any] = {
+    "longitude": pl.Float64,
+    "latitude": pl.Float64,
+    "uncertainty_m": pl.Float64,
+    "year": pl.Int32,
+    "month": pl.Int32,
+    "day": pl.Int32,
+    "species": pl.String,
+    "key": pl.String,
+    "group": pl.String,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class RecordTable:
+    """Cleaned records in the order of the file, and what the cleaning left.
+
+    Args:
+        table: Columns longitude, latitude, species, group and, where weeks are read, week.
+        filters: Each rule of the cleaning in the order of use, with the rows that remained after it;
+            the first entry is ``("read", rows of the file)``.
+
+    Raises:
+        DataError: If no record is left.
+    """
+
+    table: pl.DataFrame
+    filters: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.table) == 0:
+            steps = "; ".join(f"{rule}: {rows:,}" for rule, rows in self.filters)
+            raise DataError(f"no record is left after cleaning (rows left by each rule - {steps}); loosen a rule")
+
+    @classmethod
+    def of(
+        cls,
+        sites_N2: Floats,
+        species_N: Ints,
+        species: Sequence[str],
+        groups: Sequence[str],
+        week_N: Ints | None = None,
+        filters: tuple[tuple[str, int], ...] = (),
+    ) -> Self:
+        """A table of arrays.
+
+        Args:
+            sites_N2: Longitude, latitude of every record.
+            species_N: Species index of every record, 0 <= index < S.
+            species: Name of every species, unique.
+            groups: Taxon group of every species.
+            week_N: Week of every record, 1..48; None where none is read.
+            filters: What the cleaning left.
+
+        Raises:
+            DataError: If shapes disagree.
+        """
+        if len(groups) != len(species):
+            raise DataError(f"{len(species)} species names with {len(groups)} groups: each needs one")
+        if species_N.shape != (len(sites_N2),):
+            raise DataError(f"{len(species_N)} species for {len(sites_N2)} records: must agree")
+        names, group_S = np.unique(np.array(groups, dtype=np.str_), return_inverse=True)
+        columns = {
+            "longitude": pl.Series(sites_N2[:, 0], dtype=pl.Float64),
+            "latitude": pl.Series(sites_N2[:, 1], dtype=pl.Float64),
+            "species": enum_column(species, species_N),
+            "group": enum_column(names.tolist(), group_S[species_N]),
+        }
+        if week_N is not None:
+            columns["week"] = pl.Series(week_N).cast(pl.UInt8)
+        return cls(pl.DataFrame(columns), filters)
+
+
+def enum_column(names: Sequence[str], index_N: Ints) -> pl.Series:
+    """A column of names, given by their places among all that there are."""
+    return pl.Series(names, dtype=pl.Enum(names)).gather(index_N)
+
+
+def categories(column: pl.Series) -> tuple[str, ...]:
+    """All names that a column of :func:`enum_column` may hold, in their order."""
+    kind = column.dtype
+    assert isinstance(kind, pl.Enum)
+    return tuple(kind.categories)
+
+
+def places(column: pl.Series) -> NDArray[np.int64]:
+    """Place of every name of a column among its :func:`categories`, shape (N,)."""
+    return column.to_physical().to_numpy().astype(np.int64)
+
+
+def group_places(table: pl.DataFrame) -> NDArray[np.int64]:
+    """Place of the group of every species of the vocabulary, shape (S,); -1 for a species without a record."""
+    group_S = np.full(len(categories(table["species"])), -1)
+    group_S[places(table["species"])] = places(table["group"])
+    return group_S
+
+
+def week_of(month_N: Ints, day_N: Ints) -> Ints:
+    """BirdNET's week of the year, 1..48: four a month, of which the last takes all days from the 22nd.
+
+    Source: https://github.com/birdnet-team/geomodel
+
+    Args:
+        month_N: 1..12.
+        day_N: 1..31.
+    """
+    week_N: Ints = (month_N - 1) * (WEEKS // 12) + np.minimum((day_N - 1) // 7, WEEKS // 12 - 1) + 1
+    return week_N
