@@ -12,6 +12,19 @@ from presence_only.losses.pointwise import BceSettings
 class NewSettings(BceSettings):
     loss: Literal["new"]
 """
+NEW_PENALTY = """from dataclasses import dataclass
+
+from presence_only.losses.parameters import parameter
+from presence_only.losses.penalties import CrossEntropy
+
+
+@dataclass(frozen=True)
+class Halved(CrossEntropy):
+    factor: float = parameter(0.5, low=0)
+
+    def negative(self, logits):
+        return self.factor * super().negative(logits)
+"""
 TRAINING = {"train.bce", "train.an_full"}
 # Files of the package and what happens there: a text and what takes its place; a definition that gets a statement more;
 # the text of a new file; or nothing but another packing of the same arrays. Entries are those of support.tiny's study.
@@ -25,15 +38,25 @@ EDITS = {
         ],
         set(),
     ),
-    "a data set of another kind": ([("datasets/gbif.py", "build")], set()),
+    "a new penalty": (
+        [
+            ("losses/halved.py", NEW_PENALTY),
+            (
+                "losses/registry.py",
+                ("PENALTIES = {", 'PENALTIES = {\n    "new": "presence_only.losses.halved:Halved",'),
+            ),
+        ],
+        set(),
+    ),
+    "a penalty of neither loss": ([("losses/penalties.py", "Asymmetric.negative")], set()),
+    "a data set of another kind": ([("datasets/gbif.py", "DatasetSettings.build")], set()),
     "a label of a figure": (
         [("reporting/figures/__init__.py", ("training rows per hexagon", "rows per hexagon"))],
         {"figures"},
     ),
-    "a loss": ([("losses/pointwise.py", "BceSettings.build")], {"train.bce", "settings"}),
-    "a penalty of neither loss": ([("losses/elementwise.py", "Asymmetric.negative")], {"settings"}),
-    "a helper of one loss": ([("losses/assume_negative.py", "assume_negative")], {"train.an_full", "settings"}),
-    "a helper of both losses": ([("losses/checks.py", "check_batch")], TRAINING | {"settings"}),
+    "a loss": ([("losses/pointwise.py", "BceSettings.pair_weights")], {"train.bce", "settings"}),
+    "a helper of one loss": ([("losses/sinr.py", "full")], {"train.an_full", "settings"}),
+    "a helper of both losses": ([("losses/base.py", "check_batch")], TRAINING | {"settings"}),
     "the training loop": ([("training/fit.py", "take_steps")], TRAINING),
     "the number of threads": (
         [("common/one_thread.py", ("torch.set_num_threads(1)", "assert True\n    torch.set_num_threads(1)"))],
@@ -54,7 +77,10 @@ EDITS = {
         set(),
     ),
     "the encoder": ([("model/encoder.py", "ResidualBlock.forward")], TRAINING | {"evaluate"}),
-    "a metric": ([("evaluation/metrics.py", "_average_precision")], {"evaluate", "compare", "figures", "report"}),
+    "a metric": (
+        [("evaluation/metrics.py", "average_precision_of_ranks")],
+        {"evaluate", "compare", "figures", "report"},
+    ),
     "the data set": ([("datasets/virtual.py", "build")], {"generate.virtual", "settings"}),
     "the grid of the Earth": (
         [("geography/earth_grid/earth_1deg.npz", None)],
