@@ -1,6 +1,8 @@
 """A server of preloaded Pythons, and a project that DVC has run once by it."""
 
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from support.fork_server import ForkServer
@@ -8,14 +10,16 @@ from support.tiny_project import ENVIRONMENT, Project
 
 
 @pytest.fixture(scope="session")
-def fast_environment(tmp_path_factory):
+def fast_environment():
     """An environment in which `python` and `dvc` start in milliseconds; forking is safe on Linux alone."""
     if sys.platform != "linux":
         yield ENVIRONMENT
         return
-    server = ForkServer(tmp_path_factory.mktemp("server"), ENVIRONMENT)
-    yield server.environment(ENVIRONMENT)
-    server.stop()
+    # Not below pytest's folders: the path of a socket has 107 characters at most.
+    with tempfile.TemporaryDirectory() as folder:
+        server = ForkServer(Path(folder), ENVIRONMENT)
+        yield server.environment(ENVIRONMENT)
+        server.stop()
 
 
 @pytest.fixture(scope="module")

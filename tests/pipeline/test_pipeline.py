@@ -7,8 +7,10 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import polars as pl
+import psutil
 import pytest
 from ruamel.yaml import YAML
 from support import tiny
@@ -57,7 +59,7 @@ def test_show_prints_the_table_and_where_things_are(project):
 
 
 def test_the_figures_as_a_page_of_dvc(project, tmp_path):
-    project.run("dvc", "plots", "show", "results/figures", "-o", str(tmp_path / "page"))
+    project.run("dvc", "plots", "show", "results/figures", "results/more_figures", "-o", str(tmp_path / "page"))
     page = (tmp_path / "page/index.html").read_text()
     assert page.count("<img") == 5
     # Without the template DVC's page asks a server elsewhere for its scripts.
@@ -135,12 +137,13 @@ def test_an_experiment_of_dvc_in_a_copy_leaves_the_projects_runs_current(project
     assert changed["virtual.an_full.species_map"]["diff"] != 0
 
 
-def training_seeds(group):
-    """Processes of a group that train: forks of the Python that runs the stage."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid,ppid,pgid,args"], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 3) for line in listed.splitlines()[1:]]
-    stage = {pid: parent for pid, parent, own, line in rows if own == str(group) and line.startswith("python -m")}
-    return [pid for pid, parent in stage.items() if parent in stage]
+def seeds_in_training(dvc):
+    """Processes that train a seed: children of the Python that runs the stage."""
+    with suppress(psutil.NoSuchProcess):
+        below = psutil.Process(dvc).children(recursive=True)
+        stage = {process.pid for process in below if "presence_only.pipeline.train" in process.cmdline()}
+        return [process for process in below if process.ppid() in stage]
+    return []
 
 
 def test_a_killed_training_is_redone_and_leaves_no_half_file(project):
@@ -149,7 +152,7 @@ def test_a_killed_training_is_redone_and_leaves_no_half_file(project):
     environment = project.environment | {"PATH": ENVIRONMENT["PATH"]}
     options = {"cwd": project.folder, "env": environment, "stdout": subprocess.DEVNULL, "start_new_session": True}
     with subprocess.Popen(["dvc", "repro", "train@virtual-bce"], **options) as process:
-        while not training_seeds(process.pid):
+        while not seeds_in_training(process.pid):
             assert process.poll() is None
             time.sleep(0.1)
         # Now it trains: importing is over when the seeds' processes start.

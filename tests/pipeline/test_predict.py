@@ -1,3 +1,5 @@
+"""Range maps and lists of species from a trained run: the numbers, the files and the answers to wrong questions."""
+
 import re
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who imports whom, and what the pipeline depends on."""
+"""Who imports whom in the package and in its tests, and what the pipeline depends on."""
 
 import ast
 import re
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
+from support.house import rooms
 
 from presence_only.datasets import parse_dataset
 from presence_only.model.settings import EncoderSettings
@@ -101,21 +102,7 @@ def test_defaults_are_the_default_study():
 
 
 # Imports go down this list only.
-ROOMS = (
-    "pipeline",
-    "reporting",
-    "study",
-    "statistics",
-    "evaluation",
-    "training",
-    "model",
-    "losses",
-    "datasets",
-    "occurrences",
-    "geography",
-    "data",
-    "common",
-)
+ROOMS = list(rooms())
 
 
 def room(module):
@@ -125,6 +112,7 @@ def room(module):
 def test_the_rooms_are_those_of_the_list():
     folders = {path.name for path in (SOURCE / PACKAGE).iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders == set(ROOMS)
+    assert len(ROOMS) == 13
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m != PACKAGE and room(m) in ROOMS])
@@ -169,3 +157,31 @@ def test_of_the_study_only_the_evaluation_the_generation_and_the_reports_open_a_
         "reporting/report/collect.py",
         "reporting/study_figures.py",
     }
+
+
+TESTS = ROOT / "tests"
+
+
+def test_the_tests_have_the_same_rooms():
+    folders = {path.name for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == {*ROOMS, "experiments", "project", "support"}
+    assert [path.name for path in TESTS.glob("*.py")] == ["conftest.py"]
+
+
+def test_no_test_imports_a_test():
+    """What several tests use lies in tests/support/, or is a fixture of a conftest.py."""
+    files = list(TESTS.rglob("*.py"))
+    names = {path.stem for path in files if path.name.startswith(("test_", "conftest"))}
+    assert len(names) > 50
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                imported = [*(alias.name for alias in node.names), getattr(node, "module", None) or ""]
+                parts = {part for name in imported for part in name.split(".")}
+                assert not parts & names, f"{path.relative_to(ROOT)}, line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", sorted((TESTS / "support").glob("*.py")), ids=lambda path: path.stem)
+def test_a_helper_of_tests_says_what_it_is(path):
+    first = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0]
+    assert first.endswith((".", ":")), first

@@ -1,3 +1,5 @@
+"""What of `dvc status` the check of locks takes for a mismatch, in a checkout that has no data."""
+
 import runpy
 from pathlib import Path
 

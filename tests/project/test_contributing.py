@@ -1,31 +1,20 @@
-"""CONTRIBUTING.md's map of the code names what there is."""
+"""CONTRIBUTING.md says what there is: its table of rooms and modules, its commands and its files."""
 
 import re
 from pathlib import Path
 
 import pytest
+from support.house import PACKAGE, rooms
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
-PACKAGE = ROOT / "src/presence_only"
-PARTS = sorted(
-    path.name if path.suffix else f"{path.name}/"
-    for path in PACKAGE.iterdir()
-    if not path.name.startswith("_") and (path.suffix == ".py" or path.is_dir())
-)
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_the_map_names_every_module(part):
-    assert re.search(rf"(?<![\w/]){re.escape(part)}", TEXT), part
-
-
-def test_the_map_names_no_module_that_is_gone():
-    lines = re.search(r"```\nparams\.yaml(.+?)```", TEXT, re.DOTALL).group(1).split("src/presence_only/\n")[1]
-    names = re.findall(r"^  (\w+(?:\.py|/)) ", lines, re.MULTILINE)
-    assert len(names) > 20
-    for name in names:
-        assert (PACKAGE / name).exists(), name
+@pytest.mark.parametrize("room", rooms())
+def test_the_table_of_rooms_names_every_module(room):
+    entries = (PACKAGE / room).iterdir()
+    modules = [path.stem for path in entries if path.suffix == ".py" or (path / "__init__.py").exists()]
+    assert rooms()[room] == sorted(name for name in modules if not name.startswith("__"))
 
 
 def test_its_commands_and_files_exist():

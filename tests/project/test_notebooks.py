@@ -55,7 +55,7 @@ def whole(tmp_path_factory):
 class Page:
     """What the cells of a notebook show, their code run in this process: a Python of its own takes seconds.
 
-    Figures are made, and not turned into pixels, which takes seconds too; tests/test_notebook_figures.py does.
+    Figures are made, and not turned into pixels, which takes seconds too: test_notebook_figures.py does.
     """
 
     def __init__(self, path, folder, monkeypatch):

@@ -13,6 +13,7 @@ import json
 import os
 import runpy
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -23,37 +24,11 @@ from pathlib import Path
 
 # What stages and DVC import of other packages, where that takes time.
 LIBRARIES = (
-    "torch",
-    "polars",
-    "scipy.stats",
-    "sklearn.metrics",
-    "sklearn.linear_model",
-    "matplotlib.backends.backend_svg",
-    "rich.progress",
-    "jinja2",
-    "pydantic",
-    "pyproj",
-    "h3",
-    "mlflow",
-    "mlflow.store.tracking.sqlalchemy_store",
-    "dvc.cli",
-    "dvc.cli.parser",
-    "dvc.repo",
-    "dvc.repo.experiments",
-    "dvc.repo.experiments.queue.celery",
+    *("torch", "polars", "scipy.stats", "scipy.spatial", "pydantic", "ruamel.yaml", "rich.progress", "pyproj", "h3"),
+    *("jinja2", "matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg"),
+    *("mlflow", "mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite", "alembic.command"),
+    *("dvc.cli.parser", "dvc.repo.experiments.queue.celery"),
 )
-# Run without site-packages: sends to the server what it was called with, and ends as the fork ends.
-CLIENT = """\
-#!{python} -IS
-import json, os, socket, sys
-with socket.socket(socket.AF_UNIX) as server:
-    server.connect({address!r})
-    request = json.dumps([{module!r} + sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
-    socket.send_fds(server, [len(request).to_bytes(8, "big")], [0, 1, 2])
-    server.sendall(request)
-    # A fork that was killed sends nothing.
-    sys.exit((server.recv(1) or b"\\xff")[0])
-"""
 
 
 class ForkServer:
@@ -61,12 +36,12 @@ class ForkServer:
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.commands = folder / "commands"
-        self.commands.mkdir(parents=True)
+        self.commands.mkdir()
         address = str(folder / "socket")
-        for name, module in {"python": [], "dvc": ["-m", "dvc"]}.items():
-            client = self.commands / name
-            client.write_text(CLIENT.format(python=sys.executable, address=address, module=module))
-            client.chmod(0o755)
+        client = shlex.join([sys.executable, "-IS", str(Path(__file__).with_name("fork_client.py")), address])
+        for name, module in {"python": "", "dvc": "-m dvc "}.items():
+            (self.commands / name).write_text(f'#!/bin/sh\nexec {client} {module}"$@"\n')
+            (self.commands / name).chmod(0o755)
         command = [sys.executable, "-I", __file__, address]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.process = subprocess.Popen(command, env=environment, **pipes)
@@ -119,7 +94,10 @@ def run(caller: socket.socket) -> None:
         execute(arguments)
         code = 0
     except SystemExit as stopped:
-        code = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
+        code = stopped.code or 0
+        if not isinstance(code, int):
+            print(code, file=sys.stderr)
+            code = 1
     except BaseException:
         traceback.print_exc()
     finally:

@@ -8,7 +8,7 @@ because they cannot change a result, do not count either. The fingerprint is the
 reads the code alike.
 
 What it cannot see: packages of others, and names that are put together at run time. The package therefore looks
-code up by tables only, which ``tests/test_fingerprint.py`` checks by comparing with what really runs.
+code up by tables only, which ``tests/pipeline/test_fingerprint.py`` checks by comparing with what really runs.
 """
 
 from __future__ import annotations
