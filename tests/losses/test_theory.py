@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from presence_only.losses.base import parse_variant
 from presence_only.losses.penalties import CrossEntropy
-from presence_only.losses.registry import parse_variant
 from presence_only.losses.theory import expected_score, level_weights
 
 

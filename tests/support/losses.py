@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from presence_only.losses.base import LossBatch, TrainingCounts
+from presence_only.losses.base import LossBatch, TrainingCounts, parse_variant
 from presence_only.losses.chunks import loss_in_chunks
 from presence_only.losses.pair_weights import PairWeights
-from presence_only.losses.registry import loss_names, parse_variant
+from presence_only.losses.registry import loss_names
 from presence_only.losses.sampled import SpeciesSample, loss_from_sample
 
 N_ROWS, N_SPECIES, N_SITES, WIDTH = 6, 5, 7, 4

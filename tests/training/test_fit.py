@@ -8,9 +8,8 @@ from presence_only.common.errors import DataError, TrainingError
 from presence_only.common.settings import SettingsError
 from presence_only.common.streams import stream
 from presence_only.evaluation.metrics import evaluate
-from presence_only.losses.base import LossSettings, TrainingCounts
+from presence_only.losses.base import LossSettings, TrainingCounts, parse_variant
 from presence_only.losses.pair_weights import PairWeights
-from presence_only.losses.registry import parse_variant
 from presence_only.losses.sinr import AnFullSettings
 from presence_only.model.settings import EncoderSettings
 from presence_only.training import fit as training
