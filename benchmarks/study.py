@@ -21,9 +21,11 @@ from time import perf_counter
 import torch
 from rich.console import Console
 
+from presence_only.common.one_thread import use_one_thread
 from presence_only.data.training import TrainingData
 from presence_only.datasets import build_dataset
-from presence_only.pipeline.workers import Progressed, run_side_by_side
+from presence_only.pipeline.progress import of_training
+from presence_only.pipeline.workers import Report, run_side_by_side
 from presence_only.study.params import Params, load_params
 from presence_only.study.paths import DatasetFiles
 from presence_only.training.fit import fit
@@ -83,7 +85,7 @@ def timed(run: partial[None]) -> float:
 
 def side_by_side(folder: Path, variant: Variant, params: Params) -> None:
     """Every seed in a single-threaded process, one a core."""
-    run_side_by_side(partial(train, folder, variant), params.study.seeds, "side by side")
+    run_side_by_side(partial(train, folder, variant), params.study.seeds, of_training("side", "by side"))
 
 
 def one_after_the_other(folder: Path, variant: Variant, params: Params) -> None:
@@ -95,10 +97,11 @@ def one_after_the_other(folder: Path, variant: Variant, params: Params) -> None:
         fit(data, variant.loss, variant.encoder, variant.training, seed)
 
 
-def train(folder: Path, variant: Variant, seed: int, progressed: Progressed) -> None:
+def train(folder: Path, variant: Variant, seed: int, report: Report) -> None:
     """What the training stage does for a seed, without writing."""
+    use_one_thread()
     fit(TrainingData.load(folder), variant.loss, variant.encoder, variant.training, seed)
-    progressed(1, 1, "trained")
+    report(1, 1, 0.0)
 
 
 if __name__ == "__main__":

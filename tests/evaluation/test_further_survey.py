@@ -13,7 +13,7 @@ from presence_only.common.registry import resolve
 from presence_only.data.survey import Survey
 from presence_only.data.truth import SurveyTruth
 from presence_only.evaluation.metrics import METRICS, evaluate
-from presence_only.evaluation.survey import FurtherSurvey
+from presence_only.evaluation.survey import FurtherSurvey, evaluate_survey
 from presence_only.evaluation.tasks import load_further
 
 
@@ -93,3 +93,18 @@ def test_a_new_kind_is_its_class_and_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(evaluations.TASKS, "guess", "test_further_survey:Guess")
     replace(tiny.dataset(), further={"mine": Guess()}).save_survey(tmp_path / "survey")
     assert load_further(tmp_path / "survey")["mine"].score(None, ()) == {"luck": 0.5}
+
+
+def test_species_that_were_surveyed_nowhere_are_undefined_and_change_no_other():
+    dataset = tiny.dataset(species=5)
+    survey = dataset.survey
+    truth_MS = survey.truth.matrix().copy()
+    truth_MS[:, [0, 3]] = -1
+    model = tiny.model(dataset)
+    some = evaluate_survey(model, replace(survey, truth=SurveyTruth.of_matrix(truth_MS)), survey.species)
+    whole = evaluate(model.predict(survey.sites_M2, survey.covariates_MC), truth_MS)
+    assert some.summary == pytest.approx(whole.summary, rel=1e-6)
+    assert list(some.per_species) == list(whole.per_species)
+    for name, values in whole.per_species.items():
+        assert some.per_species[name].dtype == values.dtype
+        np.testing.assert_allclose(some.per_species[name], values, rtol=1e-6)

@@ -19,7 +19,7 @@ from presence_only.evaluation.metrics import evaluate
 from presence_only.losses.registry import parse_variant
 from presence_only.model.files import load_model, save_model
 from presence_only.model.settings import EncoderSettings
-from presence_only.pipeline.generate import funnel
+from presence_only.reporting.console import funnel
 from presence_only.study.params import Params
 from presence_only.study.paths import CellFiles, DatasetFiles
 from presence_only.training.fit import fit
@@ -81,7 +81,7 @@ def built(folder, **changes):
     return build_dataset(parse_dataset(raw | changes, "datasets.mine"))
 
 
-def score(folder, tmp_path, *, epochs=1, input="coordinates", **changes):
+def score(folder, tmp_path, *, epochs=1, **changes):
     """The whole way; returns the data set and the scores."""
     dataset = built(folder, **changes)
     dataset.training.save(tmp_path / "training")
@@ -89,7 +89,7 @@ def score(folder, tmp_path, *, epochs=1, input="coordinates", **changes):
     data, survey = TrainingData.load(tmp_path / "training"), Survey.load(tmp_path / "survey")
     training = TrainingSettings(epochs=epochs, batch_size=64, background_batch_size=64, schedule="constant")
     loss = parse_variant({"loss": "an_full", "pos_lambda": 4.0}, "variants.an_full")
-    encoder = EncoderSettings(input=input, coordinates="local", width=16, depth=1, dropout=0.0)
+    encoder = EncoderSettings(coordinates="local", width=16, depth=1, dropout=0.0)
     model, _ = fit(data, loss, encoder, training, 0)
     save_model(model, tmp_path / "encoder.pt")
     model = load_model(tmp_path / "encoder.pt")

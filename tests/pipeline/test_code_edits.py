@@ -8,7 +8,7 @@ from support import tiny
 from support.code_edits import EDITS, make_edit
 
 import presence_only
-from presence_only.pipeline.code import of_study
+from presence_only.pipeline.code import LEFT_OUT, of_study
 from presence_only.pipeline.fingerprint import Fingerprints
 
 PACKAGE = Path(presence_only.__file__).parent
@@ -17,7 +17,7 @@ PACKAGE = Path(presence_only.__file__).parent
 def code_entries(package):
     """Hash by stage, and by data set or variant where there is one of each, as in ``train.bce``."""
     entries = {}
-    for stage, entry in of_study(Fingerprints(package), tiny.params())["code"].items():
+    for stage, entry in of_study(Fingerprints(package, LEFT_OUT), tiny.params())["code"].items():
         if isinstance(entry, dict):
             entries |= {f"{stage}.{name}": value for name, value in entry.items()}
         # It runs each time, and reads its entry to know whether anything is new.

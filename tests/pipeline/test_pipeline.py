@@ -17,13 +17,13 @@ from support import tiny
 from support.code_edits import EDITS, make_edit
 from support.tiny_project import CELLS, ENVIRONMENT, ROOT
 
+from presence_only.evaluation.cell import OBSERVER_NUMBERS
 from presence_only.model.settings import EncoderSettings
-from presence_only.pipeline.evaluate import OBSERVER_NUMBERS
 
 
 def test_repro_makes_the_comparison(project):
     cells = {f"{stage}@virtual-{variant}" for stage in ("train", "evaluate") for variant in ("bce", "an_full")}
-    assert project.first_repro == {"generate@virtual", *cells, "compare", "figures", "report"}
+    assert project.first_repro == {"generate@virtual", *cells, "compare", "figures", "settings", "report"}
     table = project.comparison()
     assert table.columns == [
         "dataset", "variant", "metric", "mean", "sd", "low", "high", "n_seeds", "n_species", "n_sites", "ensemble",
@@ -111,7 +111,7 @@ def test_an_edited_and_a_new_variant_are_trained_and_back_everything_is_restored
     )
     assert project.repro() == {
         *(f"{stage}@virtual-{variant}" for stage in ("train", "evaluate") for variant in ("an_full", "focal")),
-        *("compare", "figures", "report"),
+        *("compare", "figures", "settings", "report"),
     }
     assert set(project.comparison()["variant"]) == {"an_full", "focal"}
     assert project.current_cells() == ["virtual/an_full/0", "virtual/an_full/1", "virtual/focal/0", "virtual/focal/1"]
@@ -120,7 +120,7 @@ def test_an_edited_and_a_new_variant_are_trained_and_back_everything_is_restored
 
     project.edit()
     # From DVC's cache: training is not executed, and yet MLflow follows.
-    assert project.repro() == {"compare", "figures", "report"}
+    assert project.repro() == {"compare", "figures", "settings", "report"}
     assert (project.folder / "results/comparison.csv").read_bytes() == before
     assert project.current_cells() == CELLS
     assert project.current_setting("pos_lambda") == "16.0"
@@ -166,22 +166,19 @@ def test_a_killed_training_is_redone_and_leaves_no_half_file(project):
     assert project.comparison()["variant"].unique().sort().to_list() == ["an_full", "bce"]
 
 
+GENERATE = ("generate", "--dataset", "virtual")
 WRONG = [
-    ({"variants__bce": {"loss": "bcee"}}, "generate", "unknown loss 'bcee' in variants.bce; known: "),
-    ({"training__epoch": 3}, "generate", "unknown key 'epoch' in training; known: "),
-    ({"datasets__virtual__species": 700}, "generate", "records = 600: must be at least the number of species"),
-    (
-        {"datasets__virtual": {"kind": "nceas", "root": "/nowhere/at/all", "region": "AWT"}},
-        "generate",
-        "/nowhere/at/all",
-    ),
+    ({"variants__bce": {"loss": "bcee"}}, ("code",), "unknown loss 'bcee' in variants.bce; known: "),
+    ({"training__epoch": 3}, ("code",), "unknown key 'epoch' in training; known: "),
+    ({"datasets__virtual__species": 700}, GENERATE, "records = 600: must be at least the number of species"),
+    ({"datasets__virtual": {"kind": "nceas", "root": "/nowhere/at/all", "region": "AWT"}}, GENERATE, "/nowhere/at/all"),
 ]
 
 
 @pytest.mark.parametrize(("change", "stage", "sentence"), WRONG, ids=[w[2][:20] for w in WRONG])
 def test_wrong_settings_end_with_one_sentence_and_exit_code_1(project, change, stage, sentence):
     project.edit(**change)
-    done = project.stage(stage, "--dataset", "virtual")
+    done = project.stage(*stage)
     project.edit()
     assert done.returncode == 1
     assert sentence in done.stderr
@@ -211,22 +208,22 @@ NOTHING = [kind for kind, (_, entries) in EDITS.items() if not entries]
     [
         (NOTHING, set()),
         (["a label of a figure"], {"figures", "report"}),
-        (["a loss"], {"train@virtual-bce", "report"}),
+        (["a loss"], {"train@virtual-bce", "settings"}),
         (
             ["a metric"],
             {"evaluate@virtual-bce", "evaluate@virtual-an_full", "compare", "figures", "report"},
         ),
-        (["the grid of the Earth"], {"generate@virtual", "report"}),
+        (["the grid of the Earth"], {"generate@virtual", "settings", "report"}),
     ],
     ids=["nothing", "figure", "loss", "metric", "earth"],
 )
 def test_dvc_reruns_what_an_edit_can_change_and_no_more(project, kinds, expected):
     """Results stay as they are, so that nothing follows from a stage that was executed again; edits add up.
 
-    The report draws the curves of penalties and writes every setting down, so that it follows losses and data sets.
+    The stage `settings` writes every setting and the curves of penalties down, so that it follows losses and data sets.
     test_code_edits.py has the kinds that are not here.
     """
-    assert len(NOTHING) == 6
+    assert len(NOTHING) == 7
     for kind in kinds:
         make_edit(project.folder / "src/presence_only", kind)
     assert project.repro() == expected

@@ -4,6 +4,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,15 @@ ROOT = Path(__file__).parents[2]
 new_study = runpy.run_path(str(ROOT / "tools/new_study.py"))
 
 
+@cache
+def fingerprints():
+    """Of the package, which is read once for all tests."""
+    return Fingerprints(code.PACKAGE, code.LEFT_OUT)
+
+
 def write(folder, monkeypatch, raw, *arguments):
     """Run the stage in a folder with these settings; returns what it wrote."""
+    monkeypatch.setattr(code, "Fingerprints", lambda *_: fingerprints())
     monkeypatch.chdir(folder)
     YAML().dump(raw, folder / "params.yaml")
     monkeypatch.setattr(sys, "argv", ["code", *arguments])
@@ -35,7 +43,8 @@ def test_the_entries_are_those_that_the_pipeline_names(tmp_path, monkeypatch):
     assert written["settings"] == {
         group: tiny.PARAMS[group] for group in ("datasets", "encoder", "training", "variants")
     }
-    assert set(written["code"]) == {"generate", "train", "evaluate", "compare", "figures", "report", "publish"}
+    stages = {"generate", "train", "evaluate", "compare", "figures", "settings", "report", "publish"}
+    assert set(written["code"]) == stages
     assert set(written["code"]["train"]) == {"bce", "an_full"}
     assert written["code"]["train"]["bce"] != written["code"]["train"]["an_full"]
 
@@ -147,6 +156,8 @@ def test_scripts_have_entries_of_their_own(tmp_path, monkeypatch):
             r"variants\.bce\.encoder\.expansion = \[1\]",
         ),
         ({"variants__bce": {"like": "nothing"}}, r"variants\.bce\.like = 'nothing': must be one of bce, an_full"),
+        ({"variants__an_full__pos_lambda": -1.0}, r"variants\.an_full\.pos_lambda = -1\.0: must be"),
+        ({"trainng": {}}, r"unknown key 'trainng' in params\.yaml; known: "),
     ],
 )
 def test_a_mistake_is_one_sentence_before_anything_runs(tmp_path, monkeypatch, change, sentence):
@@ -155,14 +166,39 @@ def test_a_mistake_is_one_sentence_before_anything_runs(tmp_path, monkeypatch, c
     assert not (tmp_path / "code.yaml").exists()
 
 
-def test_it_imports_nothing_that_takes_time(tmp_path):
-    YAML().dump(tiny.params(), tmp_path / "params.yaml")
+def loaded(folder):
+    """The slow libraries that the stage loads in a process of its own."""
     program = (
         "import sys; sys.argv = ['code']; from presence_only.pipeline import code; code.main(); "
         "print(sorted({'torch', 'numpy', 'polars', 'pydantic'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_it_imports_nothing_that_takes_time_where_no_setting_changed(tmp_path, monkeypatch):
+    write(tmp_path, monkeypatch, tiny.params())
+    assert loaded(tmp_path) == "[]\n"
+    text = (tmp_path / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(f"# A comment.\n{text}")
+    assert loaded(tmp_path) == "[]\n"
+
+
+def test_all_settings_are_checked_once_after_a_change_of_a_setting_or_of_what_checks_it(tmp_path, monkeypatch):
+    checks, version = [], ["a"]
+    monkeypatch.setattr(code, "_check", checks.append)
+    monkeypatch.setattr(code, "of_study", lambda *_: {"code": {"settings": version[0]}})
+    write(tmp_path, monkeypatch, tiny.params())
+    write(tmp_path, monkeypatch, tiny.params())
+    assert len(checks) == 1
+    # Also one that no stage uses.
+    write(tmp_path, monkeypatch, tiny.params(variants__new={"loss": "asl", "clip": 2.0}))
+    assert len(checks) == 2
+    version[0] = "b"
+    write(tmp_path, monkeypatch, tiny.params(variants__new={"loss": "asl", "clip": 2.0}))
+    assert len(checks) == 3
+    write(tmp_path, monkeypatch, tiny.params(), "--unchecked")
+    assert len(checks) == 3
 
 
 def test_a_new_study_is_settings_a_write_up_and_a_copy_of_the_pipeline(tmp_path, monkeypatch):

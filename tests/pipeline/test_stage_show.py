@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 
 import polars as pl
-import pytest
 
-from presence_only.pipeline import show
+from presence_only.pipeline import mlflow_mirror, show
 from presence_only.study.paths import COMPARISON
 
 METRICS = ("species_map", "auc_roc", "sample_map")
@@ -23,21 +22,6 @@ def results(seeds, sites):
     return pl.DataFrame(rows)
 
 
-@pytest.mark.parametrize(
-    ("seeds", "sites", "title"),
-    [
-        (1, 40, "virtual: mean of 1 seed, 12 species, 40 sites (0 to 1, higher is better)"),
-        (5, 1, "virtual: mean of 5 seeds, 12 species, 1 site (0 to 1, higher is better)"),
-    ],
-)
-def test_one_is_no_plural(seeds, sites, title):
-    table = show.leaderboard(results(seeds, sites), "virtual", {"bce": 2.04})
-    assert table.title == title
-    assert list(table.columns[0].cells) == ["an_full", "bce"]
-    assert list(table.columns[3].cells) == ["-" if seeds == 1 else "0.0500"] * 2
-    assert list(table.columns[6].cells) == ["-", "2.0"]
-
-
 def test_a_study_below_the_root_shows_the_store_at_the_root(tmp_path, monkeypatch, capsys):
     """And a command that needs neither the folder of the study nor an activated environment."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -48,7 +32,7 @@ def test_a_study_below_the_root_shows_the_store_at_the_root(tmp_path, monkeypatc
     program.parent.mkdir(parents=True)
     program.touch()
     monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
-    monkeypatch.setattr(show, "repository_root", {study: tmp_path}.__getitem__)
+    monkeypatch.setattr(mlflow_mirror, "repository_root", {study: tmp_path}.__getitem__)
     monkeypatch.chdir(study)
     show.main()
     said = capsys.readouterr().out.splitlines()[-5:]

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal
+from presence_only.losses.penalty_curves import absence_slopes, penalty_curves, value_and_slope
 from presence_only.losses.theory import expected_score
 from presence_only.reporting.figures import learning as learning_figures
 from presence_only.reporting.figures import losses as loss_figures
@@ -41,9 +42,13 @@ def probe(epochs=3):
     }
 
 
+def penalties(named):
+    return loss_figures.penalty_figure(pl.DataFrame(penalty_curves(named)))
+
+
 CURVE = pl.DataFrame({"x": [0.001, 0.1, 0.5], "y": [0.0, 0.2, 0.4], "n": [5, 5, 5]})
 FIGURES = {
-    "penalty": lambda: loss_figures.penalty_figure({"bce": CrossEntropy(), "asl": Asymmetric(), "focal": Focal()}),
+    "penalty": lambda: penalties({"bce": CrossEntropy(), "asl": Asymmetric(), "focal": Focal()}),
     "prevalence": lambda: loss_figures.prevalence_figure(
         {name: (np.array([1e-4, 0.1]), np.array([0.01, 0.5]), 16.0, 0.0) for name in NAMES[:2]}
     ),
@@ -81,7 +86,7 @@ def test_a_figure_can_be_drawn_and_says_what_its_axes_are(name):
 
 def test_penalties_are_drawn_as_the_package_computes_them():
     penalty = Asymmetric(0.0, 2.0, 0.05)
-    value, slope = loss_figures.penalty_figure({"asl": penalty}).axes[1::2]
+    value, slope = penalties({"asl": penalty}).axes[1::2]
     x, y = value.lines[0].get_data()
     assert y == pytest.approx(penalty.negative(torch.from_numpy(np.asarray(x))).numpy())
     steps = np.diff(y) / np.diff(x)
@@ -90,7 +95,7 @@ def test_penalties_are_drawn_as_the_package_computes_them():
 
 
 def test_an_absence_below_the_margin_is_not_pushed():
-    bce, asl = (loss_figures.absence_slopes(p, (0.01, 0.05, 0.9)) for p in (CrossEntropy(), Asymmetric(0, 2.0, 0.05)))
+    bce, asl = (absence_slopes(p, (0.01, 0.05, 0.9)) for p in (CrossEntropy(), Asymmetric(0, 2.0, 0.05)))
     assert bce == pytest.approx([0.01, 0.05, 0.9])
     assert asl[:2] == [0, 0]
     assert asl[2] > 0
@@ -98,7 +103,7 @@ def test_an_absence_below_the_margin_is_not_pushed():
 
 def test_logits_come_back_unmodified():
     x = torch.tensor([0.5, 1.0])
-    loss_figures.value_and_slope(CrossEntropy(), x, present=True)
+    value_and_slope(CrossEntropy(), x, present=True)
     assert not x.requires_grad
 
 

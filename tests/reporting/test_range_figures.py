@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from support.report_study import dataset, study
 
-from presence_only.reporting.figures.ranges import box_around, choose_by_prevalence, choose_by_rank, range_maps_figure
+from presence_only.evaluation.mapped_species import choose_by_prevalence
+from presence_only.reporting.figures.ranges import box_around, choose_by_rank, range_maps_figure
 from presence_only.reporting.figures.svg import plain
 
 

@@ -54,17 +54,38 @@ EDITS = {
         [("reporting/figures/__init__.py", ("training rows per hexagon", "rows per hexagon"))],
         {"figures"},
     ),
-    "a loss": ([("losses/pointwise.py", "BceSettings.pair_weights")], {"train.bce", "report"}),
-    "a helper of one loss": ([("losses/sinr.py", "full")], {"train.an_full", "report"}),
-    "a helper of both losses": ([("losses/base.py", "check_batch")], TRAINING | {"report"}),
+    "a loss": ([("losses/pointwise.py", "BceSettings.pair_weights")], {"train.bce", "settings"}),
+    "a helper of one loss": ([("losses/sinr.py", "full")], {"train.an_full", "settings"}),
+    "a helper of both losses": ([("losses/base.py", "check_batch")], TRAINING | {"settings"}),
     "the training loop": ([("training/fit.py", "take_steps")], TRAINING),
-    "the encoder": ([("model/encoder.py", "ResidualBlock.forward")], TRAINING | {"evaluate", "report"}),
+    "the number of threads": (
+        [("common/one_thread.py", ("torch.set_num_threads(1)", "assert True\n    torch.set_num_threads(1)"))],
+        TRAINING | {"evaluate"},
+    ),
+    "the command that trains": ([("pipeline/train.py", "main")], TRAINING),
+    "how a variant is read": ([("study/params.py", "load_variant")], TRAINING),
+    "the words of progress, errors and arguments": (
+        [
+            ("pipeline/progress.py", "of_training"),
+            ("pipeline/progress.py", "Display._follow"),
+            ("pipeline/workers.py", "run_side_by_side"),
+            ("pipeline/command.py", "run_stage"),
+            ("pipeline/command.py", "parse_arguments"),
+            ("common/settings.py", "_sentence"),
+            ("reporting/console.py", "print_summary"),
+        ],
+        set(),
+    ),
+    "the encoder": ([("model/encoder.py", "ResidualBlock.forward")], TRAINING | {"evaluate"}),
     "a metric": (
         [("evaluation/metrics.py", "average_precision_of_ranks")],
         {"evaluate", "compare", "figures", "report"},
     ),
-    "the data set": ([("datasets/virtual.py", "build")], {"generate.virtual", "report"}),
-    "the grid of the Earth": ([("geography/earth_grid/earth_1deg.npz", None)], {"generate.virtual", "report"}),
+    "the data set": ([("datasets/virtual.py", "build")], {"generate.virtual", "settings"}),
+    "the grid of the Earth": (
+        [("geography/earth_grid/earth_1deg.npz", None)],
+        {"generate.virtual", "settings", "report"},
+    ),
 }
 
 

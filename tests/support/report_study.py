@@ -7,6 +7,7 @@ import polars as pl
 from markupsafe import Markup
 
 from presence_only.losses.penalties import Asymmetric, CrossEntropy
+from presence_only.losses.penalty_curves import penalty_curves
 from presence_only.reporting.figures.ranges import SpeciesMap
 from presence_only.reporting.report import page
 from presence_only.reporting.report.content import DatasetContent, PageContent
@@ -93,7 +94,7 @@ def study(*datasets):
         name="tiny",
         table=compare(cells, resamples=50),
         datasets=datasets,
-        penalties={"a": CrossEntropy(), "b and 2 others": Asymmetric()},
+        penalties=pl.DataFrame(penalty_curves({"a": CrossEntropy(), "b and 2 others": Asymmetric()})),
         settings=dict.fromkeys(datasets[0].ap, "loss bce"),
         common={"seeds": "0, 1", "encoder width": "16"},
         versions={"Python": "3", "torch": "2"},

@@ -24,7 +24,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from presence_only.common.errors import DataError, UserError
-from presence_only.common.streams import stream_seed
+from presence_only.common.streams import numpy_stream
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.evaluation.metrics import METRICS
@@ -125,7 +125,7 @@ def fit_baseline(method: str, data: TrainingData, background: BackgroundChoice, 
     random_KC = _filled(data.background.covariates_KC[random_sites(data)], fill_C) if background == "random" else None
     scorers = []
     for i, name in enumerate(records.species):
-        rng = np.random.default_rng(stream_seed(seed, f"baseline/{method}/{background}/{name}"))
+        rng = numpy_stream(seed, f"baseline/{method}/{background}/{name}")
         present_PC = rows_NC[records.row_P[records.species_P == i]]
         background_KC = rows_NC[target_group_sites(data, records.groups[i])] if random_KC is None else random_KC
         scorers.append(METHODS[method](present_PC, background_KC, rng))

@@ -47,7 +47,6 @@ class DatasetSettings(DatasetKind):
         root: Folder of the ``.rds`` files; ``~`` is the home folder.
         region: Australian Wet Tropics, Canada (Ontario), New South Wales, New Zealand, South America or
             Switzerland.
-        input: What the encoder reads.
         background: ``given``: the benchmark's 10,000 random sites; ``target_group``: the sites of all
             records, each counting for the species of its taxon group (Phillips et al. 2009); ``mixed``:
             both, the random sites having ``random_share`` of every taxon group's background.

@@ -1,18 +1,18 @@
 """Write code.yaml: the code and the settings that every stage of a study uses, so that DVC reruns what an edit changes.
 
 ``dvc.yaml`` names an entry of code.yaml where it would name source files. The stage runs each time and imports
-nothing of what it looks at, so that it costs a fraction of a second.
+nothing of what it looks at, so that it costs a fraction of a second. Once after every change of a setting it checks
+all of params.yaml, which takes as long as importing torch, so that a mistake is told before anything runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from presence_only.common.atomic_files import content_hash, write_whole
 from presence_only.common.errors import DataError
@@ -22,11 +22,28 @@ from presence_only.study.inheritance import inherit
 from presence_only.study.paths import CODE
 
 PACKAGE = Path(__file__).parents[1]
+PARAMS = Path("params.yaml")
 # Tables of which a stage uses the entries that its settings name.
 DATASETS, LOSSES = "presence_only.datasets:KINDS", "presence_only.losses.registry:LOSSES"
 PENALTIES = "presence_only.losses.registry:PENALTIES"
 EXPANSIONS = "presence_only.model.settings:EXPANSIONS"
 NONE: Choice = {DATASETS: (), LOSSES: (), EXPANSIONS: ()}
+# Definitions that cannot change a result, so that an edit of them reruns nothing, and why they cannot. None of them
+# hands a number to what is computed; `main` of every command, which calls them, counts.
+LEFT_OUT = {
+    "presence_only.common.settings:_sentence": "words an error that ends the stage",
+    "presence_only.pipeline.command:importing": "imports faster",
+    "presence_only.pipeline.command:parse_arguments": "reads names, which the command in dvc.yaml holds",
+    "presence_only.pipeline.command:run_stage": "calls main and words its errors",
+    "presence_only.pipeline.progress:of_evaluation": "words of the progress display",
+    "presence_only.pipeline.progress:of_training": "words of the progress display",
+    "presence_only.pipeline.workers:run_side_by_side": "calls a task with every seed, shows its progress, and returns "
+    "what the task returned, which tests/pipeline/test_workers.py checks; the task sets the number of threads",
+    "presence_only.reporting.console:leaderboard": "prints",
+    "presence_only.reporting.console:print_summary": "prints",
+    "presence_only.study.paths:CellFiles": "names files; DVC stops a stage that does not write those of dvc.yaml",
+    "presence_only.study.paths:DatasetFiles": "names files; DVC stops a stage that does not write those of dvc.yaml",
+}
 
 
 def main() -> None:
@@ -35,16 +52,37 @@ def main() -> None:
     parser.add_argument("--scripts", nargs="+", type=Path, help="scripts to write an entry each of")
     parser.add_argument("--files", nargs="+", help="with --scripts: files, or patterns of files, to hash beside them")
     parser.add_argument("--out", type=Path, default=CODE, help="the file to write, by default %(default)s")
+    parser.add_argument("--unchecked", action="store_true", help="do not check params.yaml")
     arguments = parser.parse_args()
-    fingerprints = Fingerprints(PACKAGE)
+    from ruamel.yaml import YAML
+
+    fingerprints = Fingerprints(PACKAGE, LEFT_OUT)
     if arguments.scripts:
         content = of_scripts(fingerprints, arguments.scripts) | of_files(arguments.files or [])
     else:
-        content = of_study(fingerprints, read_settings(Path("params.yaml")))
+        settings = read_settings(PARAMS)
+        content = of_study(fingerprints, settings)
+        content["checked"] = _digest(settings, content["code"]["settings"])
+        if not arguments.unchecked and _checked(arguments.out) != content["checked"]:
+            _check(PARAMS)
     writer = YAML(typ="safe")
     writer.default_flow_style = False
     with write_whole(arguments.out) as temporary:
         writer.dump(content, temporary)
+
+
+def _digest(settings: Mapping[str, Any], code: str) -> str:
+    """A hash of all settings, and of the code that checks them."""
+    text = json.dumps([settings, code], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _checked(out: Path) -> Any:
+    """The hash that stands in the file of the last time; None if there is none."""
+    from ruamel.yaml import YAML
+
+    found = YAML(typ="safe").load(out) if out.exists() else None
+    return found.get("checked") if isinstance(found, dict) else None
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -53,6 +91,9 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: If something is wrong with what the study names.
     """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     try:
         raw = YAML(typ="safe").load(path)
         settings = {**raw, **{group: inherit(raw[group], group) for group in ("datasets", "variants")}}
@@ -87,14 +128,14 @@ def of_study(fingerprints: Fingerprints, settings: Mapping[str, Any]) -> dict[st
         }
         expansions = sorted({name for variant in variants.values() for name in _expansions(variant, settings)})
         code["evaluate"] = fingerprints.of(_stage("evaluate"), {**NONE, EXPANSIONS: expansions})
-        for stage in ("report", "publish"):
-            choice = {DATASETS: kinds, LOSSES: losses, PENALTIES: penalties, EXPANSIONS: expansions}
-            code[stage] = fingerprints.of(_stage(stage), choice)
+        choice = {DATASETS: kinds, LOSSES: losses, PENALTIES: penalties, EXPANSIONS: expansions}
+        code["settings"] = fingerprints.of(_stage("settings"), choice)
     except (TypeError, ValueError):
         # A kind, a loss, a penalty or an expansion that does not exist.
-        _check(Path("params.yaml"))
+        _check(PARAMS)
         raise
-    code |= {stage: fingerprints.of(_stage(stage), NONE) for stage in ("compare", "figures")}
+    others = ("compare", "figures", "report", "publish")
+    code |= {stage: fingerprints.of(_stage(stage), NONE) for stage in others}
     # DVC refuses to depend on a group of settings that is not in its file.
     groups = {group: settings.get(group) or {} for group in ("encoder", "training")}
     return {"code": code, "settings": {"datasets": datasets, **groups, "variants": variants}}

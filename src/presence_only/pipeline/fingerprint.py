@@ -3,8 +3,9 @@
 A fingerprint covers every top-level definition that a module's code can reach: by name, through imports, through
 the tables of ``registry.py`` (of which only the chosen entries count), and every shipped data file or template
 whose name stands in that code. Comments, docstrings, line breaks, type-checking imports and definitions that
-nothing reaches do not count, nor does the module in which a definition stands. It is the same for every version of
-Python that reads the code alike.
+nothing reaches do not count, nor does the module in which a definition stands. Definitions that are left out by name,
+because they cannot change a result, do not count either. The fingerprint is the same for every version of Python that
+reads the code alike.
 
 What it cannot see: packages of others, and names that are put together at run time. The package therefore looks
 code up by tables only, which ``tests/pipeline/test_fingerprint.py`` checks by comparing with what really runs.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -35,12 +36,23 @@ class Fingerprints:
 
     Args:
         root: Folder of the package.
+        left_out: Definitions that do not count, nor what only they reach, as ``module:name``. Who names them has
+            made sure that they cannot change a result. The code that calls them counts.
+
+    Raises:
+        ValueError: If one of them does not exist.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, left_out: Iterable[str] = ()) -> None:
         self.root = root
         self.package = root.name
         self._modules: dict[str, _Module | None] = {}
+        self._left_out: set[Node] = set()
+        for reference in left_out:
+            module, _, name = reference.partition(":")
+            if name not in self._defined(module):
+                raise ValueError(f"left out is {reference}, which does not exist")
+            self._left_out.add((module, name))
 
     def add_script(self, file: Path) -> str:
         """Take a script outside of the package in; returns the name by which the other methods know it.
@@ -122,6 +134,7 @@ class Fingerprints:
                 run(target)
                 wanted = [attribute] if attribute else self._defined(target)
                 edges += [(attribute, to) for to in self._find(target, wanted)]
+            edges = [(used, to) for used, to in edges if to not in self._left_out]
             found[node] = (text, edges)
             todo.extend(to for _, to in edges)
         return found

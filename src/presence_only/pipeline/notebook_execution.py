@@ -141,6 +141,11 @@ def notebook_html(notebook: NotebookNode, title: str) -> str:
     return re.sub(f'alt="{_NO_WORDS}"', lambda _: f'alt="{escape(next(words))}"', str(html))
 
 
+def notebook_text(notebook: NotebookNode) -> str:
+    """What a file ``.ipynb`` holds."""
+    return f"{nbformat.writes(notebook)}\n"  # type: ignore[no-untyped-call, unused-ignore]
+
+
 def _failure(path: Path, notebook: NotebookNode, index: int, what: str) -> NotebookError:
     """The sentence for a cell that did not end well: its number from the top, and its first line."""
     line = notebook.cells[index].source.strip().splitlines()[0]

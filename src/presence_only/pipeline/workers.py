@@ -1,4 +1,4 @@
-"""Run tasks side by side in single-threaded processes, with their progress shown."""
+"""Tasks side by side, one process per seed, with their progress shown."""
 
 from __future__ import annotations
 
@@ -14,33 +14,26 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
-import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-from presence_only.common.errors import TrainingError
-from presence_only.common.settings import SettingsError
+from presence_only.common.errors import SettingsError, TrainingError
+from presence_only.pipeline.progress import Display, Wording
 
 WORKERS_VARIABLE = "PRESENCE_ONLY_WORKERS"
-# Called with the epochs done, the epochs in all, and a few words on where things stand.
-Progressed = Callable[[int, int, str], None]
+# Called with the steps done, the steps in all, and a number that tells how well it goes.
+Report = Callable[[int, int, float], None]
 Result = TypeVar("Result")
 _updates: Any = None
 
 
 def run_side_by_side(
-    task: Callable[[int, Progressed], Result], seeds: Sequence[int], label: str, hint: str = ""
+    task: Callable[[int, Report], Result], seeds: Sequence[int], wording: Wording
 ) -> dict[int, Result]:
-    """Run ``task(seed, report)`` for every seed.
-
-    Two processes with one thread each beat one process with two, and one thread makes the sums,
-    and so the metrics, the same on machines with any number of cores.
+    """Run ``task(seed, report)`` for every seed, as many at a time as :func:`worker_count` says.
 
     Args:
-        task: A picklable function; it loads its own data, so that a process starts with little.
-        seeds: What the task is run for, one process a seed.
-        label: Shown before each seed, such as ``virtual / asl_m005``.
-        hint: What else helps where memory is short; the end of a sentence.
+        task: A picklable function that computes in one thread; it loads its own data, so that a process starts with
+            little.
+        seeds: What the task is run for, one process per seed.
+        wording: What is said while they run.
 
     Returns:
         The result of every seed.
@@ -58,21 +51,21 @@ def run_side_by_side(
     count = min(worker_count(), len(seeds))
     results: dict[int, Result] = {}
     with ProcessPoolExecutor(count, context, _start_worker, (updates,)) as pool:
-        futures = {pool.submit(_run, task, seed): seed for seed in seeds}
-        with _Shown(label, seeds, updates):
-            try:
+        try:
+            futures = {pool.submit(_run, task, seed): seed for seed in seeds}
+            with Display(wording, seeds, updates):
                 for future in as_completed(futures):
                     results[futures[future]] = future.result()
-            except BrokenProcessPool:
-                raise TrainingError(
-                    f"{label}: a process was killed, most likely for memory; "
-                    f"set {WORKERS_VARIABLE}=1 for one seed at a time{hint}"
-                ) from None
-            except BaseException:
-                # The other seeds would train on for nothing, and the pool would wait for them.
-                for process in multiprocessing.active_children():
-                    process.terminate()
-                raise
+        except BrokenProcessPool:
+            raise TrainingError(
+                f"{wording.label}: a process was killed, most likely for memory; "
+                f"set {WORKERS_VARIABLE}=1 for one seed at a time{wording.hint}"
+            ) from None
+        except BaseException:
+            # The other seeds would train on for nothing, and the pool would wait for them.
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
     return {seed: results[seed] for seed in seeds}
 
 
@@ -94,16 +87,13 @@ def worker_count() -> int:
 
 
 def _start_worker(updates: Any) -> None:
-    """Give the process one thread and the way to report."""
+    """Give the process the way to report, and tie its end to that of the stage."""
     global _updates
     _updates = updates
     # Ctrl-C reaches the whole group; the parent alone decides, and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
     keep_pages()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Focusing powers of easy negatives underflow; arithmetic on such remnants is ten times slower.
-    torch.set_flush_denormal(True)
 
 
 def keep_pages() -> bool:
@@ -122,59 +112,17 @@ def keep_pages() -> bool:
 
 
 def _end_with_parent() -> None:
-    """A killed stage leaves no process that trains on for nobody."""
+    """Exit when the parent process dies, so that a killed stage leaves no orphans."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
 
 
-def _run(task: Callable[[int, Progressed], Result], seed: int) -> Result:
+def _run(task: Callable[[int, Report], Result], seed: int) -> Result:
     """Run one task in a worker process."""
 
-    def report(done: int, total: int, note: str) -> None:
-        _updates.put((seed, done, total, note))
+    def report(done: int, total: int, number: float) -> None:
+        _updates.put((seed, done, total, number))
 
     return task(seed, report)
-
-
-class _Shown:
-    """Draws one progress bar a seed while a block runs; in a log file, one line a finished seed."""
-
-    def __init__(self, label: str, seeds: Sequence[int], updates: Any) -> None:
-        self.label = label
-        self.updates = updates
-        self.console = Console()
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
-        self.tasks: dict[int, TaskID] = {
-            seed: self.progress.add_task(f"{label} / seed {seed}", total=None, note="") for seed in seeds
-        }
-        self.thread = threading.Thread(target=self._follow, daemon=True)
-
-    def __enter__(self) -> None:
-        self.progress.start()
-        self.thread.start()
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self.updates.put(None)
-            self.thread.join()
-        # After an error a dead worker may hold the queue's lock; the daemon thread is left to itself.
-        self.progress.stop()
-
-    def _follow(self) -> None:
-        """Show updates until the closing None."""
-        while (update := self.updates.get()) is not None:
-            seed, done, total, note = update
-            self.progress.update(self.tasks[seed], completed=done, total=total, note=note)
-            if done == total and not self.console.is_terminal:
-                print(f"{self.label} / seed {seed}: {note}", flush=True)

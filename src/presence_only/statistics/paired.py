@@ -3,6 +3,8 @@
 Shape legend: K variants, V seeds, U units (species or sites), R resamples, P tests.
 
 Arrays come without NaN; :func:`complete` makes them so.
+
+scipy is imported where a test needs it: whoever reads the table of pairs, and computes none, need not wait for it.
 """
 
 from __future__ import annotations
@@ -12,8 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.special import stdtr
 
 Floats = NDArray[np.float64]
 
@@ -127,6 +127,8 @@ def mean_squares(values_VU: Floats) -> tuple[float, float, float]:
 
 def tail_probability(t: float, n_seeds: int, n_units: int, seeds_share: float) -> float:
     """Two-sided probability beyond ``t`` of Student's distributions of seeds and units, weighted."""
+    from scipy.special import stdtr
+
     units = 2 * float(stdtr(n_units - 1, -t))
     if n_seeds == 1:
         return units
@@ -137,6 +139,8 @@ def signed_rank_test(difference_U: Floats) -> float:
     """Wilcoxon's two-sided p value; units without a difference are dropped, 1 if none is left."""
     if not difference_U.any():
         return 1.0
+    from scipy import stats
+
     # Without zeros the method is chosen by size and ties, exact for few units.
     return float(stats.wilcoxon(difference_U[difference_U != 0]).pvalue)
 
@@ -166,6 +170,8 @@ def rank_biserial(difference_U: Floats) -> float:
     difference_U = difference_U[difference_U != 0]
     if not len(difference_U):
         return 0.0
+    from scipy import stats
+
     rank_U = stats.rankdata(np.abs(difference_U))
     return float((rank_U * np.sign(difference_U)).sum() / rank_U.sum())
 

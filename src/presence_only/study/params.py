@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 from presence_only.common.atomic_files import write_whole
 from presence_only.common.settings import Settings, SettingsError
 from presence_only.data.dataset import DatasetKind
-from presence_only.datasets import parse_dataset
 from presence_only.model.settings import EncoderSettings
+from presence_only.study.dataset_settings import inherited_dataset
 from presence_only.study.inheritance import inherit
 from presence_only.study.settings import PARAMS, Name, StudySettings, read_yaml
 from presence_only.training.settings import TrainingSettings
@@ -30,6 +30,11 @@ class _Tree(Settings):
     encoder: EncoderSettings = EncoderSettings()
     training: TrainingSettings = TrainingSettings()
     variants: dict[Name, dict[str, Any]]
+
+
+def _variant(tree: _Tree, name: str) -> Variant:
+    """One variant, with what it takes over from others and from the study's encoder and training."""
+    return Variant.parse(inherit(tree.variants, "variants")[name], f"variants.{name}", tree.encoder, tree.training)
 
 
 @dataclass(frozen=True)
@@ -56,13 +61,8 @@ class Params:
         if not isinstance(raw, dict):
             raise SettingsError(f"{where} holds {raw!r}: must be a mapping of settings")
         tree = _Tree.parse(raw, "")
-        datasets = {
-            name: parse_dataset(item, f"datasets.{name}") for name, item in inherit(tree.datasets, "datasets").items()
-        }
-        variants = {
-            name: Variant.parse(item, f"variants.{name}", tree.encoder, tree.training)
-            for name, item in inherit(tree.variants, "variants").items()
-        }
+        datasets = {name: inherited_dataset(tree.datasets, name) for name in tree.datasets}
+        variants = {name: _variant(tree, name) for name in tree.variants}
         for what, named, defined in (
             ("datasets", tree.study.datasets, datasets),
             ("variants", tree.study.variants, variants),
@@ -107,3 +107,23 @@ def load_params(path: Path = PARAMS) -> Params:
         SettingsError: If the file is missing, is not YAML, or holds a wrong setting.
     """
     return Params.parse(read_yaml(path), path.name)
+
+
+def load_variant(dataset: str, variant: str, path: Path = PARAMS) -> tuple[Variant, tuple[int, ...]]:
+    """One variant of a study, read without the others and the data sets, and the study's seeds.
+
+    Args:
+        dataset: Name of the data set that the variant is to be trained on.
+        variant: Name of the variant.
+        path: The study's params.yaml.
+
+    Raises:
+        SettingsError: If the file is missing, is not YAML or names no such data set or variant, or a setting that
+            the variant is made of is wrong.
+    """
+    tree = _Tree.parse(read_yaml(path), "")
+    tree.study.check("dataset", dataset)
+    tree.study.check("variant", variant)
+    if variant not in tree.variants:
+        raise SettingsError(f"study.variants names {variant!r}, which variants does not define")
+    return _variant(tree, variant), tree.study.seeds

@@ -10,6 +10,8 @@ COMPARISON = Path("results/comparison.csv")
 PAIRS = Path("results/pairs.csv")
 METRICS_OF_STUDY = Path("results/metrics.json")
 SETTINGS = Path("results/settings.yaml")
+DESCRIPTION = Path("results/description/settings.json")
+PENALTIES = Path("results/description/penalties.parquet")
 # The main figure of every data set, which is in git; and all others, which are not.
 FIGURES, MORE_FIGURES = Path("results/figures"), Path("results/more_figures")
 REPORT = Path("results/report.html")
@@ -86,3 +88,8 @@ class CellFiles:
     def curves(self) -> Path:
         """Precision against recall, and share present against score: one row per seed and point."""
         return Path("results/curves", self.dataset, f"{self.variant}.parquet")
+
+    @property
+    def maps(self) -> Path:
+        """Scores of the species that the report maps: one row per species and survey site."""
+        return Path("results/maps", self.dataset, f"{self.variant}.parquet")

@@ -23,8 +23,16 @@ from presence_only.common.errors import DataError, UserError
 from presence_only.evaluation.metrics import METRICS
 from presence_only.statistics.comparison import CellResult, by_seed
 from presence_only.statistics.differences import Pair
-from presence_only.study.paths import COMPARISON, PAIRS, CellFiles, DatasetFiles
-from presence_only.study.settings import PARAMS, StudySettings, load_study
+from presence_only.study.paths import (
+    COMPARISON,
+    DESCRIPTION,
+    PAIRS,
+    PENALTIES,
+    SETTINGS,
+    CellFiles,
+    DatasetFiles,
+)
+from presence_only.study.settings import PARAMS, StudySettings, load_study, read_yaml
 
 if TYPE_CHECKING:
     from presence_only.study.params import Params
@@ -165,6 +173,38 @@ class StudyResults:
             if (pair.first, pair.second) == (second, first):
                 return pair.turned()
         raise MissingResultsError(f"{PAIRS} of {self.name} has no {metric} of {first} and {second} on {dataset}")
+
+    @cached_property
+    def resolved(self) -> dict[str, Any]:
+        """Every setting of the study, defaults included, as plain values: ``study``, ``datasets`` and ``variants``.
+
+        The file that holds them is read without the classes of settings, those of the losses among them, which need
+        torch.
+
+        Raises:
+            MissingResultsError: If the file is not there.
+        """
+        found: dict[str, Any] = read_yaml(self._there(SETTINGS))
+        return found
+
+    @cached_property
+    def description(self) -> dict[str, dict[str, str]]:
+        """The settings in words: of every variant as ``variants``, and those that all share as ``common``.
+
+        Raises:
+            MissingResultsError: If the file is not there.
+        """
+        found: dict[str, dict[str, str]] = read_json(self._there(DESCRIPTION, local=True))
+        return found
+
+    @property
+    def penalties(self) -> pl.DataFrame:
+        """Curves of the losses' penalties, see :func:`~presence_only.losses.penalty_curves.penalty_curves`.
+
+        Raises:
+            MissingResultsError: If the file is not there.
+        """
+        return pl.read_parquet(self._there(PENALTIES, local=True))
 
     def summary(self, dataset: str) -> dict[str, Any]:
         """Counts, prevalence and notes of a data set.
@@ -316,6 +356,16 @@ class StudyResults:
         if not len(table):
             raise MissingResultsError(f"{variant} on {dataset} has no {kind.replace('_', '-')} curve")
         return table
+
+    def maps(self, dataset: str, variant: str) -> dict[int, Floats]:
+        """Scores, within 0..1, at the survey's sites of the species that are mapped, by their index; of the first seed.
+
+        Raises:
+            MissingResultsError: If they were not recorded.
+        """
+        table = pl.read_parquet(self._there(CellFiles(dataset, variant).maps, local=True))
+        parts = table.partition_by("species", maintain_order=True)
+        return {part["species"][0]: part["score"].to_numpy() for part in parts}
 
     def history(self, dataset: str, variant: str, seed: int) -> dict[str, Any]:
         """What one run recorded after every epoch: ``loss``, and ``probes`` if they were asked for.

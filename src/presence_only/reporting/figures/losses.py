@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
+import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from torch import Tensor
 
-from presence_only.losses.penalties import Penalty
-from presence_only.losses.theory import expected_score
 from presence_only.reporting.figures import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
 
 Floats = NDArray[np.float64]
@@ -32,17 +29,21 @@ def look(i: int) -> dict[str, Any]:
     }
 
 
-def penalty_figure(penalties: Mapping[str, Penalty]) -> Figure:
-    """Value and gradient of every penalty against the logit, for a present and an assumed absent species."""
-    logits = torch.linspace(-8, 8, 321, dtype=torch.float64)
+def penalty_figure(curves: pl.DataFrame) -> Figure:
+    """Value and gradient of every penalty against the logit, for a present and an assumed absent species.
+
+    Args:
+        curves: Columns ``penalty``, ``present``, ``logit``, ``value`` and ``slope``, as
+            :func:`~presence_only.losses.penalty_curves.penalty_curves` makes them.
+    """
     figure = Figure(figsize=(9.5, 7.2), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True)
     for column, present in enumerate((True, False)):
-        for i, (name, penalty) in enumerate(penalties.items()):
+        for i, name in enumerate(curves["penalty"].unique(maintain_order=True)):
             style = look(i) | {"marker": ""}
-            values, slopes = value_and_slope(penalty, logits, present)
-            axes[0, column].plot(logits.numpy(), values.numpy(), label=name, **style)
-            axes[1, column].plot(logits.numpy(), slopes.numpy(), label=name, **style)
+            rows = curves.filter((pl.col("penalty") == name) & (pl.col("present") == present))
+            for axis, quantity in zip(axes[:, column], ("value", "slope"), strict=True):
+                axis.plot(rows["logit"].to_numpy(), rows[quantity].to_numpy(), label=name, **style)
         axes[0, column].set_title("species present" if present else "species assumed absent", fontsize=10)
         axes[0, column].set_ylabel("penalty (nats)")
         axes[1, column].set(xlabel="logit (nats)", ylabel="gradient (no unit)")
@@ -53,28 +54,6 @@ def penalty_figure(penalties: Mapping[str, Penalty]) -> Figure:
     return figure
 
 
-def value_and_slope(penalty: Penalty, logits: Tensor, present: bool) -> tuple[Tensor, Tensor]:
-    """A penalty and its gradient at every logit.
-
-    Args:
-        penalty: How an element is penalised.
-        logits: Any shape, in nats; it is left as it is.
-        present: Whether the species is present there, or assumed absent.
-    """
-    x = logits.detach().clone().requires_grad_()
-    values = penalty.positive(x) if present else penalty.negative(x)
-    (slopes,) = torch.autograd.grad(values.sum(), x)
-    return values.detach(), slopes
-
-
-def absence_slopes(penalty: Penalty, scores: Sequence[float]) -> list[float]:
-    """How hard an assumed absence is pushed down where its score is p: the gradient at the logit of p."""
-    p = torch.tensor(scores, dtype=torch.float64)
-    slopes = value_and_slope(penalty, torch.logit(p), present=False)[1]
-    # Exactly at a margin the gradient is 0, and rounding of the logit may leave a trace of one.
-    return [float(slope) if abs(slope) > 1e-15 else 0.0 for slope in slopes]
-
-
 def prevalence_figure(points: Mapping[str, tuple[Floats, Floats, float, float]]) -> Figure:
     """Mean score of every species against the share of rows with a record of it, beside what theory expects.
 
@@ -82,6 +61,9 @@ def prevalence_figure(points: Mapping[str, tuple[Floats, Floats, float, float]])
         points: Variant to the species' shares (0 to 1), their mean scores (0 to 1), lambda, and the
             weight of background sites.
     """
+    # Not at the top: the losses need torch, and the other figures do not.
+    from presence_only.losses.theory import expected_score
+
     columns = min(len(points), 3)
     rows = -(-len(points) // columns)
     figure = Figure(figsize=(3.4 * columns + 0.6, 3.2 * rows + 0.4), layout="constrained")

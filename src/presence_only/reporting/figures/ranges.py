@@ -43,26 +43,6 @@ class SpeciesMap:
     ap: Mapping[str, float]
 
 
-def choose_by_prevalence(prevalence_S: Array, n: int = 4) -> tuple[int, ...]:
-    """Species to show, by a rule that cannot favour a loss: the middle of each of ``n`` classes of prevalence.
-
-    Species are put in order of prevalence, then index, and cut into n equal parts; the middle one of each is
-    taken, the rarest first. Species without presences take no part.
-
-    Raises:
-        ValueError: If ``n`` is less than 1.
-    """
-    if n < 1:
-        raise ValueError(f"n = {n}: must be at least 1")
-    prevalence_S = np.asarray(prevalence_S, dtype=np.float64)
-    present = np.flatnonzero(np.nan_to_num(prevalence_S) > 0)
-    order = present[np.argsort(prevalence_S[present], kind="stable")]
-    if not len(order):
-        return ()
-    places = ((np.arange(n) + 0.5) / n * len(order)).astype(np.int64)
-    return tuple(int(order[place]) for place in dict.fromkeys(places.tolist()))
-
-
 def choose_by_rank(variants: Sequence[str], n: int = 4) -> tuple[str, ...]:
     """Variants to show of a list, best first: the best, the last, and those at equal steps between."""
     if n < 2 or len(variants) <= n:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import polars as pl
+
 from presence_only.losses.penalties import Penalty
-from presence_only.reporting.figures.losses import absence_slopes, penalty_figure
+from presence_only.losses.penalty_curves import absence_slopes, penalty_curves
+from presence_only.reporting.figures.losses import penalty_figure
 from presence_only.reporting.notebook.display import Shown, code, picture, section, table
 from presence_only.study.results import MissingResultsError, StudyResults
 
@@ -13,7 +16,7 @@ def penalties(study: StudyResults) -> Shown:
     """Value and gradient of one element against its logit, for every penalty of the study."""
     found = _penalties(study)
     return picture(
-        penalty_figure(found),
+        penalty_figure(pl.DataFrame(penalty_curves(found))),
         f"Value and gradient of {', '.join(found)} against the logit, for a present and for an absent species.",
     )
 

@@ -12,7 +12,6 @@ from typing import Any
 import polars as pl
 from numpy.typing import NDArray
 
-from presence_only.losses.penalties import Penalty
 from presence_only.reporting.figures.ranges import SpeciesMap
 from presence_only.statistics.differences import Pair
 
@@ -64,7 +63,8 @@ class PageContent:
         name: Name of the study.
         table: The comparison table.
         datasets: What it shows of every data set.
-        penalties: Elementwise penalties to draw, by the name to show.
+        penalties: Curves of elementwise penalties, as
+            :func:`~presence_only.losses.penalty_curves.penalty_curves` makes them; there may be none.
         settings: Variant to its settings, in words.
         common: Further settings of the study, name to value.
         versions: Software that made the numbers.
@@ -74,7 +74,7 @@ class PageContent:
     name: str
     table: pl.DataFrame
     datasets: Sequence[DatasetContent]
-    penalties: Mapping[str, Penalty]
+    penalties: pl.DataFrame
     settings: Mapping[str, str]
     common: Mapping[str, str]
     versions: Mapping[str, str]

@@ -61,11 +61,12 @@ def render_page(study: PageContent) -> str:
         lstrip_blocks=True,
     )
     losses = None
-    if study.penalties:
+    if len(study.penalties):
+        names = study.penalties["penalty"].unique(maintain_order=True)
         losses = draw(
-            penalty_figure({plain(name): penalty for name, penalty in study.penalties.items()}),
+            penalty_figure(study.penalties.with_columns(pl.col("penalty").map_elements(plain, return_dtype=pl.String))),
             "What one pair of site and species costs and how hard it pulls, against its logit, for "
-            f"{', '.join(study.penalties)}: loss above, slope below; recorded left, not recorded right.",
+            f"{', '.join(names)}: loss above, slope below; recorded left, not recorded right.",
         )
     return environment.get_template("page.html").render(
         study=study,

@@ -1,0 +1,82 @@
+"""Tables that commands print: the rows that cleaning left, and the leaderboard of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from presence_only.data.dataset import Dataset
+from presence_only.evaluation.metrics import METRICS, in_tables
+from presence_only.study.results import METRIC
+
+
+def print_summary(name: str, dataset: Dataset, counts: Mapping[str, int | float], seconds: float) -> None:
+    """Print what the cleaning dropped, what a reader must know, and the size of a data set.
+
+    Args:
+        name: Name of the data set.
+        dataset: The data set.
+        counts: As :func:`~presence_only.data.summary.summarise` counts it.
+        seconds: How long it took to make.
+    """
+    if dataset.filters:
+        Console(width=100).print(funnel(dataset.filters, name))
+    for note in dataset.notes:
+        print(f"note: {note}")
+    print(
+        f"{name}: {counts['records']:,} records of {counts['species']:,} species, "
+        f"{counts['survey_sites']:,} survey sites in {seconds:.1f} s",
+        flush=True,
+    )
+
+
+def funnel(filters: tuple[tuple[str, int], ...], name: str) -> Table:
+    """What each rule of the cleaning left and dropped; percentages are of the rows before the rule."""
+    table = Table(title=f"{name}: rows left by each rule")
+    table.add_column("rule")
+    for heading in ("rows left", "dropped", "dropped, %"):
+        table.add_column(heading, justify="right")
+    before = None
+    for rule, left in filters:
+        dropped = 0 if before is None else before - left
+        share = f"{100 * dropped / before:.2f}" if before else "-"
+        table.add_row(rule, f"{left:,}", "-" if before is None else f"{dropped:,}", share)
+        before = left
+    return table
+
+
+def leaderboard(rows: pl.DataFrame, dataset: str, seconds: Mapping[str, float]) -> Table:
+    """The variants of one data set, best mAP on top.
+
+    Args:
+        rows: Of the comparison table.
+        dataset: Name of the data set.
+        seconds: Variant to the training time of a seed, of those that were trained here.
+    """
+    best = rows.filter(pl.col("metric") == METRIC).sort("mean", descending=True)
+    seeds, sites = best["n_seeds"][0], best["n_sites"][0]
+    table = Table(
+        title=f"{dataset}: mean of {seeds} seed{'s' * (seeds != 1)}, {best['n_species'][0]} species, "
+        f"{sites} site{'s' * (sites != 1)} (0 to 1, higher is better)"
+    )
+    table.add_column("variant")
+    others = [(name, metric.title) for name, metric in in_tables().items() if name != METRIC]
+    titles = (METRICS[METRIC].title, "95 % interval", "sd of seeds", *(title for _, title in others), "seconds per run")
+    for title in titles:
+        table.add_column(title, justify="right")
+    means = {(r["variant"], r["metric"]): r["mean"] for r in rows.iter_rows(named=True)}
+    for row in best.iter_rows(named=True):
+        spread = "-" if row["n_seeds"] == 1 else f"{row['sd']:.4f}"
+        name = row["variant"]
+        table.add_row(
+            name,
+            f"{row['mean']:.4f}",
+            f"{row['low']:.4f} to {row['high']:.4f}",
+            spread,
+            *(f"{means[name, metric]:.4f}" for metric, _ in others),
+            f"{seconds[name]:.1f}" if name in seconds else "-",
+        )
+    return table

@@ -1,0 +1,124 @@
+"""The content of a study's report, collected from the study's files.
+
+Shape legend: M survey sites, S species.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from presence_only.data.records import PresenceRecords
+from presence_only.data.survey import Survey
+from presence_only.data.training import TrainingData
+from presence_only.evaluation.breakdown import range_extent, records_nearby
+from presence_only.geography.earth import Earth
+from presence_only.reporting.figures.ranges import SpeciesMap, choose_by_rank
+from presence_only.reporting.report.content import DatasetContent, PageContent
+from presence_only.study.paths import DatasetFiles
+from presence_only.study.results import MissingResultsError, StudyResults
+
+PACKAGES = ("presence-only", "torch", "numpy", "scipy", "polars", "matplotlib")
+T = TypeVar("T")
+# Variants in a row of range maps, beside the records and the truth.
+MAPPED = 4
+
+
+def page_content(study: StudyResults) -> PageContent:
+    """All that the page shows.
+
+    Raises:
+        MissingResultsError: If a table of the study, or of a variant, is not there.
+    """
+    return PageContent(
+        name=study.name,
+        table=study.table,
+        datasets=[dataset_content(study, name) for name in study.datasets],
+        penalties=study.penalties,
+        settings=study.description["variants"],
+        common=study.description["common"],
+        versions={"Python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        land_share=Earth.load().land_share_grid,
+    )
+
+
+def dataset_content(study: StudyResults, name: str) -> DatasetContent:
+    """All that the page shows of one data set: its results, and the truth beside them.
+
+    Raises:
+        MissingResultsError: If a table of the study, or of a variant, is not there.
+    """
+    files, variants = DatasetFiles(name), study.variants
+    records, survey = TrainingData.load(files.training).records, Survey.load(files.survey)
+    ap = {variant: study.values(name, variant) for variant in variants}
+    site_ap = {variant: study.values(name, variant, "sample_map") for variant in variants}
+    prevalence_S = study.prevalence(name, variants[0])
+    shown = choose_by_rank(study.ranked(name), MAPPED)
+    scores = {variant: study.maps(name, variant) for variant in shown}
+    return DatasetContent(
+        name=name,
+        summary=study.summary(name),
+        ap=ap,
+        pairs=study.pairs(name),
+        prevalence_S=prevalence_S,
+        records_S=records.records_per_species(),
+        extent_S=range_extent(survey.sites_M2, survey.truth),
+        site_ap={} if any(np.isnan(values).all() for values in site_ap.values()) else site_ap,
+        effort_M=records_nearby(survey.sites_M2, records.sites_N2, records.row_P),
+        losses={variant: study.losses(name, variant) for variant in variants},
+        probes=where_there(partial(study.probes, name), variants),
+        curves={
+            kind: where_there(partial(study.curves, name, kind=kind), variants)
+            for kind in ("precision_recall", "calibration")
+        },
+        maps=species_maps(records, survey, scores, prevalence_S, {v: values[0] for v, values in ap.items()}),
+        records_png=study.records_map(name),
+    )
+
+
+def where_there(read: Callable[[str], T], variants: tuple[str, ...]) -> dict[str, T]:
+    """Variant to what ``read`` finds of it, without the variants of which it is missing."""
+    found = {}
+    for variant in variants:
+        with suppress(MissingResultsError):
+            found[variant] = read(variant)
+    return found
+
+
+def species_maps(
+    records: PresenceRecords,
+    survey: Survey,
+    scores: Mapping[str, Mapping[int, NDArray[Any]]],
+    prevalence_S: NDArray[Any],
+    ap: Mapping[str, NDArray[Any]],
+) -> list[SpeciesMap]:
+    """The middle species of each quarter by prevalence, under each variant.
+
+    Args:
+        records: Training records.
+        survey: The truth.
+        scores: Variant to species to scores (M,).
+        prevalence_S: Share of surveyed sites where a species is present.
+        ap: Variant to average precision (S,).
+    """
+    found = []
+    for s in next(iter(scores.values()), {}):
+        found.append(
+            SpeciesMap(
+                species=records.species[s],
+                prevalence=float(prevalence_S[s]),
+                sites_P2=records.sites_N2[records.row_P[records.species_P == s]],
+                sites_M2=survey.sites_M2,
+                truth_M=survey.truth.columns(slice(s, s + 1))[:, 0],
+                scores={name: of_species[s] for name, of_species in scores.items()},
+                ap={name: float(ap[name][s]) for name in scores},
+            )
+        )
+    return found

@@ -1,0 +1,48 @@
+"""Figures of a study, drawn from its files: maps of the records, metrics with their intervals, training loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from presence_only.data.survey import Survey
+from presence_only.data.training import TrainingData
+from presence_only.evaluation.metrics import METRICS
+from presence_only.reporting.figures import comparison_figure, records_figure, save_figure, training_figure
+from presence_only.study.paths import DatasetFiles
+from presence_only.study.results import METRIC, StudyResults
+
+
+def draw_study(study: StudyResults, main_figures: Path, more_figures: Path) -> None:
+    """Draw every figure of a study.
+
+    Args:
+        study: What to draw.
+        main_figures: Folder of the figure of the metric that decides, one per data set.
+        more_figures: Folder of all others.
+
+    Raises:
+        MissingResultsError: If results of the study are not there.
+    """
+    for dataset in study.datasets:
+        files = DatasetFiles(dataset)
+        records, sites_M2 = TrainingData.load(files.training).records, Survey.load(files.survey).sites_M2
+        save_figure(records_figure(records, sites_M2, dataset), more_figures / files.map.name)
+        rows = study.table.filter(pl.col("dataset") == dataset)
+        for metric, meaning in _drawn(rows).items():
+            folder = main_figures if metric == METRIC else more_figures
+            save_figure(comparison_figure(rows, metric, meaning), folder / f"{metric}_{dataset}.png")
+        curves = {variant: study.losses(dataset, variant) for variant in study.variants}
+        save_figure(training_figure(curves, dataset), more_figures / f"training_loss_{dataset}.png")
+
+
+def _drawn(rows: pl.DataFrame) -> dict[str, str]:
+    """The metrics that have a figure each, with their meaning: those of the survey, and the same of further surveys."""
+    found = {name: metric.meaning for name, metric in METRICS.items()}
+    for name in rows["metric"].unique(maintain_order=True):
+        # One metric's name may end with another's.
+        ends = [metric for metric in METRICS if name.endswith(f"_{metric}")]
+        if name not in METRICS and ends:
+            found[name] = METRICS[max(ends, key=len)].meaning
+    return found
