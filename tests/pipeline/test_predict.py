@@ -18,7 +18,7 @@ from presence_only.geography.earth import Earth
 from presence_only.model.files import save_model
 from presence_only.model.range_map import Grid, MapError, suitability
 from presence_only.pipeline import predict, trained_run
-from presence_only.reporting.figures import range_figure
+from presence_only.reporting.figures.maps import range_figure
 from presence_only.study.params import Params
 from presence_only.study.paths import CellFiles, DatasetFiles
 from presence_only.training.fit import fit

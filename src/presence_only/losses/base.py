@@ -15,7 +15,7 @@ from torch import Tensor
 
 from presence_only.common.registry import resolve
 from presence_only.common.settings import Settings, SettingsError
-from presence_only.losses.checks import check_background, check_floating, check_indices
+from presence_only.losses.argument_checks import check_background, check_floating, check_indices
 from presence_only.losses.negatives import Positives, zero
 from presence_only.losses.parameters import from_parameters, parameters_of, with_parameters
 from presence_only.losses.penalties import Penalty

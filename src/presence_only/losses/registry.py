@@ -17,7 +17,7 @@ LOSSES = {
     "assume_negative": "presence_only.losses.assume_negative:AssumeNegativeSettings",
     "bce": "presence_only.losses.pointwise:BceSettings",
     "focal": "presence_only.losses.pointwise:FocalSettings",
-    "full_weighted": "presence_only.losses.weighted:FullWeightedSettings",
+    "full_weighted": "presence_only.losses.full_weighted:FullWeightedSettings",
     "maxent": "presence_only.losses.maxent:MaxentSettings",
     "multitask": "presence_only.losses.multitask:MultiTaskSettings",
 }
