@@ -166,22 +166,19 @@ def test_a_killed_training_is_redone_and_leaves_no_half_file(project):
     assert project.comparison()["variant"].unique().sort().to_list() == ["an_full", "bce"]
 
 
+GENERATE = ("generate", "--dataset", "virtual")
 WRONG = [
-    ({"variants__bce": {"loss": "bcee"}}, "generate", "unknown loss 'bcee' in variants.bce; known: "),
-    ({"training__epoch": 3}, "generate", "unknown key 'epoch' in training; known: "),
-    ({"datasets__virtual__species": 700}, "generate", "records = 600: must be at least the number of species"),
-    (
-        {"datasets__virtual": {"kind": "nceas", "root": "/nowhere/at/all", "region": "AWT"}},
-        "generate",
-        "/nowhere/at/all",
-    ),
+    ({"variants__bce": {"loss": "bcee"}}, ("code",), "unknown loss 'bcee' in variants.bce; known: "),
+    ({"training__epoch": 3}, ("code",), "unknown key 'epoch' in training; known: "),
+    ({"datasets__virtual__species": 700}, GENERATE, "records = 600: must be at least the number of species"),
+    ({"datasets__virtual": {"kind": "nceas", "root": "/nowhere/at/all", "region": "AWT"}}, GENERATE, "/nowhere/at/all"),
 ]
 
 
 @pytest.mark.parametrize(("change", "stage", "sentence"), WRONG, ids=[w[2][:20] for w in WRONG])
 def test_wrong_settings_end_with_one_sentence_and_exit_code_1(project, change, stage, sentence):
     project.edit(**change)
-    done = project.stage(stage, "--dataset", "virtual")
+    done = project.stage(*stage)
     project.edit()
     assert done.returncode == 1
     assert sentence in done.stderr
