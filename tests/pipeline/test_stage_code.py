@@ -107,7 +107,7 @@ def test_an_expansion_counts_where_it_is_trained_with(tmp_path):
     table, ranks = package / "model/settings.py", package / "model/expansions/rank.py"
     line = '"bands": "presence_only.model.expansions.bands:Bands",'
     table.write_text(table.read_text().replace("EXPANSIONS = {", "EXPANSIONS = {\n    " + line, 1))
-    (package / "model/bands.py").write_text(
+    (package / "model/expansions/bands.py").write_text(
         (package / "model/expansions/hinge.py").read_text().replace("Hinges", "Bands")
     )
     assert line in table.read_text()
