@@ -29,17 +29,19 @@ NO_WORK = """\
 #!/bin/bash
 # python -m presence_only.pipeline.NAME --dataset D --variant V
 case "$2" in
-  *.code) exec {python} "$@" ;;
+  *.code) exec {python} "$@" --unchecked ;;
   *.generate) mkdir -p data/$4/training data/$4/survey results/datasets
     echo $4 | tee data/$4/training/a data/$4/survey/a > results/datasets/$4.json ;;
   *.train) mkdir -p runs/$4/$6; echo $6 > runs/$4/$6/encoder ;;
-  *.evaluate) for folder in per_species per_site curves; do
+  *.evaluate) for folder in per_species per_site curves maps; do
       mkdir -p results/$folder/$4; echo $6 > results/$folder/$4/$6.parquet; done
     mkdir -p results/metrics/$4; echo '{{}}' > results/metrics/$4/$6.json ;;
   *.compare) echo a | tee results/comparison.csv > results/pairs.csv; echo '{{}}' > results/metrics.json ;;
   *.figures) for folder in figures more_figures; do
       mkdir -p results/$folder; echo a > results/$folder/a.png; done ;;
-  *.report) echo a > results/report.html; echo 'a: 1' > results/settings.yaml ;;
+  *.settings) mkdir -p results/description; echo '{{}}' > results/description/settings.json
+    echo 'a: 1' > results/settings.yaml ;;
+  *.report) echo a > results/report.html ;;
 esac
 """
 
@@ -52,7 +54,7 @@ def main() -> None:
     console, lines = Console(), []
     for studies in arguments.studies:
         for variants in arguments.variants:
-            stages = 2 * variants + 6
+            stages = 2 * variants + 7
             with tempfile.TemporaryDirectory() as folder:
                 first, second = measure(Path(folder), variants, studies)
             line = f"| {studies} | {variants} | {stages} | {first[1]:.1f} | {first[1] / stages:.2f} | "

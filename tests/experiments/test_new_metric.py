@@ -16,8 +16,8 @@ from presence_only.common.atomic_files import read_json, write_json
 from presence_only.evaluation import metrics
 from presence_only.evaluation.metrics import METRICS, Metric
 from presence_only.model.files import load_model, save_model
-from presence_only.pipeline import compare, evaluate, figures, publish, report, show
-from presence_only.study.params import load_params
+from presence_only.pipeline import compare, evaluate, figures, mlflow_rows, report, settings, show, workers
+from presence_only.reporting import study_figures
 from presence_only.study.paths import COMPARISON, PAIRS, REPORT, CellFiles, DatasetFiles
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def study(tmp_path, monkeypatch):
     write_json(files.summary, {"rows": 60})
     # A process that used polars must not fork.
     monkeypatch.setattr(
-        evaluate, "run_side_by_side", lambda task, seeds, _: {s: task(s, lambda *_: None) for s in seeds}
+        workers, "run_side_by_side", lambda task, seeds, _: {s: task(s, lambda *_: None) for s in seeds}
     )
     for i, variant in enumerate(VARIANTS):
         cell = CellFiles("virtual", variant)
@@ -78,9 +78,9 @@ def study(tmp_path, monkeypatch):
 
 def test_a_plain_metric_of_one_entry_goes_all_the_way(study, monkeypatch, capsys):
     # Pixels and lines take seconds, and are other tests' business.
-    monkeypatch.setattr(figures, "save_figure", lambda figure, path: path.write_text(figure.axes[0].get_xlabel()))
+    monkeypatch.setattr(study_figures, "save_figure", lambda figure, path: path.write_text(figure.axes[0].get_xlabel()))
     draw_nothing(monkeypatch)
-    for stage in (compare, figures, report, show):
+    for stage in (compare, figures, settings, report, show):
         stage.main()
 
     # The values are those of a loop over species, and of a loop over sites.
@@ -107,7 +107,7 @@ def test_a_plain_metric_of_one_entry_goes_all_the_way(study, monkeypatch, capsys
         assert f"<th>{metric.title}</th>" in html
         assert f"<dd>{metric.meaning}</dd>" in html
         assert metric.title in said
-    (record, *_) = publish.dataset_records(load_params(), "virtual", {})
+    (record, *_) = mlflow_rows.study_runs(mlflow_rows.read_settings(), "a commit")
     assert NEW.keys() <= record.metrics.keys()
 
 

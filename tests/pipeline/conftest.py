@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from mlflow.tracking import MlflowClient
 from support.fork_server import ForkServer
 from support.tiny_project import ENVIRONMENT, Project
 
@@ -20,6 +21,14 @@ def fast_environment():
         server = ForkServer(Path(folder), ENVIRONMENT)
         yield server.environment(ENVIRONMENT)
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A database of MLflow without runs: to make one takes longer than a test."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
 
 
 @pytest.fixture(scope="module")

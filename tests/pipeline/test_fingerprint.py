@@ -3,7 +3,6 @@
 import ast
 import shutil
 import sys
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
@@ -309,6 +308,7 @@ def test_what_is_left_out_must_exist(toy):
 
 
 # The package itself.
+OF_PACKAGE = Fingerprints(PACKAGE, code.LEFT_OUT)
 
 
 def forbidden(tree):
@@ -435,15 +435,10 @@ def run(tmp_path, monkeypatch):
 
 def missed(stage, called, choice):
     """What a stage called, and its fingerprint does not cover."""
-    reached = fingerprints().reached(f"presence_only.pipeline.{stage}", choice)
+    reached = OF_PACKAGE.reached(f"presence_only.pipeline.{stage}", choice)
     assert len(called) > 10
     assert not reached & LEFT_OUT
     return called - reached - LEFT_OUT
-
-
-@cache
-def fingerprints():
-    return Fingerprints(PACKAGE, code.LEFT_OUT)
 
 
 VARIANTS = [

@@ -18,18 +18,14 @@ SLOW = (
     *("rich", "jinja2", "pyproj", "h3"),
 )
 CELL = ["--dataset", "virtual", "--variant", "bce"]
-MAP = ["--run", "runs/virtual/bce", "--species", "virtual_0001", "--box", "0", "40", "10", "50", "--out", "map.csv"]
 # Commands in the order in which they need each other's files, their arguments, and what they may load.
 WITH_TORCH = {
     "train": (CELL, {"torch", "polars"}),
     "evaluate": (CELL, {"torch", "polars", "scipy.special", "h3"}),
     # It writes down the settings of the data set, whose kind brings what makes it.
     "settings": ([], {"torch", "polars", "scipy.special", "h3", "pyproj", "rich"}),
-}
-PREDICT = {
     # A map as a figure needs matplotlib too.
-    "predict list": (["--run", "runs/virtual/bce", "--at", "8", "47"], {"torch", "polars", "scipy.special", "rich"}),
-    "predict table": (MAP, {"torch", "polars", "scipy.special", "rich"}),
+    "predict": (["--run", "runs/virtual/bce", "--at", "8", "47"], {"torch", "polars", "scipy.special", "rich"}),
 }
 WITHOUT = {
     "compare": ([], {"polars", "scipy.stats", "scipy.special"}),
@@ -50,7 +46,7 @@ for name, arguments in commands:
     child = os.fork()
     if child == 0:
         sys.argv = [name, *arguments]
-        importlib.import_module(f"presence_only.pipeline.{name.split()[0]}").main()
+        importlib.import_module(f"presence_only.pipeline.{name}").main()
         os.write(theirs, json.dumps([package for package in slow if package in sys.modules]).encode())
         sys.stdout.flush()
         os._exit(0)
@@ -70,7 +66,7 @@ def loaded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     YAML().dump(tiny.params(study__variants=["bce"]), folder / "params.yaml")
     generate = {"generate": (CELL[:2], None)}
-    return run(folder, [], generate) | run(folder, ["torch"], WITH_TORCH | PREDICT) | run(folder, ["polars"], WITHOUT)
+    return run(folder, [], generate) | run(folder, ["torch"], WITH_TORCH) | run(folder, ["polars"], WITHOUT)
 
 
 def run(folder, first, commands):
@@ -84,7 +80,7 @@ def run(folder, first, commands):
 ALLOWED = {
     # The kind virtual; others may load more.
     "generate": {"polars", "scipy.special", "h3", "pyproj", "rich"},
-    **{name: allowed for name, (_, allowed) in (WITH_TORCH | PREDICT | WITHOUT).items()},
+    **{name: allowed for name, (_, allowed) in (WITH_TORCH | WITHOUT).items()},
 }
 
 

@@ -17,14 +17,6 @@ from presence_only.pipeline import mlflow_mirror as tracking
 from presence_only.pipeline.mlflow_mirror import STATE, RunRecord, publish, published
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory):
-    """A database without runs: to make one takes longer than a test."""
-    folder = tmp_path_factory.mktemp("store")
-    store(folder).search_experiments()
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
 def root(tmp_path, empty_store, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -1,7 +1,7 @@
 import numpy as np
 
-from presence_only.model.expansion import Columns
-from presence_only.model.hinges import KNOTS, Hinges
+from presence_only.model.expansions.base import Columns
+from presence_only.model.expansions.hinge import KNOTS, Hinges
 
 
 def columns(standard):

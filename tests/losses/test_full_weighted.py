@@ -5,8 +5,7 @@ import torch
 from support.losses_reference import loop_bce
 
 from presence_only.losses import full_weighted
-from presence_only.losses.base import LossBatch, TrainingCounts
-from presence_only.losses.registry import parse_variant
+from presence_only.losses.base import LossBatch, TrainingCounts, parse_variant
 
 SOURCE = torch.Generator().manual_seed(0)
 X_BS = torch.randn(4, 3, generator=SOURCE, dtype=torch.float64)

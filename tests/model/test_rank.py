@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm, rankdata
 
-from presence_only.model.expansion import Columns
-from presence_only.model.ranks import RankGauss
+from presence_only.model.expansions.base import Columns
+from presence_only.model.expansions.rank import RankGauss
 
 
 def columns(values, standard=None, n_place=0):

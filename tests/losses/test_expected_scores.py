@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from presence_only.losses.base import parse_variant
+from presence_only.losses.expected_scores import expected_score, level_weights
 from presence_only.losses.penalties import CrossEntropy
-from presence_only.losses.registry import parse_variant
-from presence_only.losses.theory import expected_score, level_weights
 
 
 @pytest.mark.parametrize(("share", "weight", "background"), [(0.01, 16, 0.0), (0.3, 1, 0.0), (0.002, 2048, 1.0)])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from presence_only.occurrences.thinning import at_most
+from presence_only.occurrences.random_cap import at_most
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])

@@ -11,8 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from presence_only.losses.base import PenaltySettings, TrainingCounts
-from presence_only.losses.checks import (
+from presence_only.losses.argument_checks import (
     check_background,
     check_count,
     check_floating,
@@ -21,8 +20,9 @@ from presence_only.losses.checks import (
     check_same_shape,
     check_shape,
 )
-from presence_only.losses.exact import widen
+from presence_only.losses.base import PenaltySettings, TrainingCounts
 from presence_only.losses.negatives import Positives, zero
+from presence_only.losses.numerics import widen
 from presence_only.losses.pair_weights import DenseSettings, PairWeights, loss_from_all_logits
 from presence_only.losses.penalties import CrossEntropy, Penalty
 

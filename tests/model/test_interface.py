@@ -3,8 +3,8 @@ import pytest
 import torch
 from support import tiny
 
-from presence_only.model import site_scores as module
-from presence_only.model.site_scores import WEEKS_OF_A_YEAR, Scores
+from presence_only.model import interface as module
+from presence_only.model.interface import WEEKS_OF_A_YEAR, Scores
 
 HEADS = {"environment_head": True, "habitat_head": True}
 

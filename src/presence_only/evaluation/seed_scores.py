@@ -28,8 +28,7 @@ from presence_only.evaluation.survey import evaluate_survey
 from presence_only.evaluation.tasks import Task, load_further
 from presence_only.model.blend import Blend
 from presence_only.model.files import load_model
-from presence_only.model.interface import SpeciesModel
-from presence_only.model.site_scores import Scores
+from presence_only.model.interface import Scores, SpeciesModel
 
 # Of the observer-bias metrics of a trained model, those that are compared.
 OBSERVER_NUMBERS = (

@@ -1,4 +1,4 @@
-"""Random thinning: at most so many records of every species, or of every species and cell.
+"""Random cap: at most so many records of every species, or of every species and cell.
 
 Shape legend: N records.
 """

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from presence_only.common.arrays import Floats
-from presence_only.model.expansion import Columns, Expansion
+from presence_only.model.expansions.base import Columns, Expansion
 
 # Inner knots, at equal shares of the reference rows.
 KNOTS = 5

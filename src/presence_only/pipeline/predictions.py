@@ -115,7 +115,8 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
         case ".png":
             # Not at the top: tables and lists need no matplotlib.
             from presence_only.geography.earth import Earth
-            from presence_only.reporting.figures import range_figure, save_figure
+            from presence_only.reporting.figures.maps import range_figure
+            from presence_only.reporting.figures.style import save_figure
 
             title = f"{name}: {run.name}" + (f", week {arguments.week}" if arguments.week else "")
             extent = (grid.west, grid.east, grid.south, grid.north)

@@ -4,10 +4,9 @@ import pytest
 import torch
 from support.losses import describe
 
-from presence_only.losses.base import TrainingCounts
+from presence_only.losses.base import TrainingCounts, parse_variant
 from presence_only.losses.chunks import loss_in_chunks
-from presence_only.losses.registry import parse_variant
-from presence_only.losses.sampled import SpeciesSample, loss_from_sample
+from presence_only.losses.sampled_species import SpeciesSample, loss_from_sample
 
 B, K, S, D = 5, 4, 30, 3
 COUNTS = TrainingCounts(50, torch.arange(S, dtype=torch.float64) + 1)

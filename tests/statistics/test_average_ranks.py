@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from presence_only.statistics.ranking import groups, nemenyi_difference, rank_variants
+from presence_only.statistics.average_ranks import groups, nemenyi_difference, rank_variants
 
 
 def test_ranks_and_friedman_by_scipy():

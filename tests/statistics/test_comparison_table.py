@@ -5,8 +5,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from presence_only.statistics import comparison
-from presence_only.statistics.comparison import CellResult, by_seed, compare
+from presence_only.statistics import comparison_table as comparison
+from presence_only.statistics.comparison_table import CellResult, by_seed, compare
 
 
 def cell(values_VS, dataset="virtual", variant="an_full", sites_VM=None, seeds=None, metric="species_map"):

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from torch import Tensor
 
 from presence_only.common.arrays import Floats
-from presence_only.model.expansion import Columns, Expansion
+from presence_only.model.expansions.base import Columns, Expansion
 
 QUANTILES = 1001
 

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from presence_only.common.streams import numpy_stream, stream, stream_seed
+from presence_only.common.random_streams import numpy_stream, stream, stream_seed
 
 DRAWS = {
     "numpy": lambda *of: numpy_stream(*of).integers(0, 2**62, 4).tolist(),
@@ -37,7 +37,8 @@ def test_a_pinned_stream_keeps_its_number_and_a_new_one_beside_it_needs_none():
 
 def test_who_makes_data_does_not_wait_for_torch():
     code = (
-        "import sys; from presence_only.common.streams import numpy_stream; from presence_only.datasets import KINDS;"
+        "import sys; from presence_only.common.random_streams import numpy_stream;"
+        "from presence_only.datasets import KINDS;"
         "from presence_only.common.registry import resolve; [resolve(entry) for entry in KINDS.values()];"
         "numpy_stream(0, 'x'); sys.exit(' '.join({'torch', 'sklearn'} & set(sys.modules)) or None)"
     )
