@@ -1,5 +1,6 @@
 """What every stage does with a mistake, and how the stages hand on what they made."""
 
+import gc
 import importlib
 import subprocess
 import sys
@@ -97,19 +98,21 @@ def test_help_runs_nothing(name, monkeypatch, capsys, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_importing_leaves_the_collection_of_garbage_as_it_was():
-    import gc
-
-    with importing():
-        assert not gc.isenabled()
-    assert gc.isenabled()
-    gc.disable()
+@pytest.mark.parametrize("enabled", [True, False])
+def test_importing_leaves_the_collector_as_it_was_and_freezes_what_is_there_once(enabled, monkeypatch):
+    frozen = []
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: len(frozen))
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(gc.isenabled()))
+    if not enabled:
+        gc.disable()
     try:
-        with importing():
-            pass
-        assert not gc.isenabled()
+        for _ in range(2):
+            with importing():
+                assert not gc.isenabled()
+            assert gc.isenabled() == enabled
     finally:
         gc.enable()
+    assert frozen == [False]
 
 
 def one_after_the_other(task, seeds, wording):

@@ -51,16 +51,19 @@ def parse_arguments(description: str | None, *names: str) -> argparse.Namespace:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Import, within the block, what a command works with.
+    """Import, within the block, what a command works with, and spare the collector of garbage the search in it.
 
-    What is imported stays, so that looking for garbage among it, as Python does every 700 objects, is in vain. It takes
-    an eighth of the time of importing torch.
+    What is imported stays until the process ends. Searching it takes a tenth of the time of importing torch while it
+    is imported, and a quarter when the process ends.
     """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        # Once: whatever garbage there is at this time is never collected.
+        if not gc.get_freeze_count():
+            gc.freeze()
         if enabled:
             gc.enable()
 
