@@ -292,14 +292,6 @@ def test_settings_that_cannot_be(changes, message):
         TrainingSettings.parse({"epochs": 1} | changes, "training")
 
 
-def test_learning_rate_schedules():
-    rate = training.learning_rate_at
-    assert rate(settings(learning_rate=0.1), 5, 10, 2) == 0.1
-    cosine = settings(learning_rate=0.1, schedule="cosine")
-    assert [round(rate(cosine, step, 10, 0), 12) for step in (0, 5, 10)] == [0.1, 0.05, 0.0]
-    assert rate(settings(learning_rate=0.1, schedule="exponential", decay=0.5), 7, 10, 3) == 0.0125
-
-
 def test_group_mask_keeps_a_site_to_its_observers():
     mask = GroupMask.of(("bird", "plant", "", "fungus"), ("plant", "bird"))
     expected = [[False, True], [True, False], [True, True], [False, False]]

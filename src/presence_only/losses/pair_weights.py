@@ -1,7 +1,7 @@
 """Dense losses: a weighted sum over all pairs of a site and a species, of which a loss states the weights.
 
 ``PairWeights`` is the loss. It is computed from all logits here, in chunks of species in ``chunks.py``, or from sampled
-species in ``sampled.py``; these three know weights and a penalty, and no loss by name.
+species in ``sampled_species.py``; these three know weights and a penalty, and no loss by name.
 
 Shape legend: B rows of a batch, S species, K background sites, P positives.
 """
