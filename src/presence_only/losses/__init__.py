@@ -2,8 +2,8 @@
 
 Every loss is a choice of which pairs of site and species count as negative, and of how one pair is penalised
 (``penalties.py``). A dense loss states the weights of its pairs (``pair_weights.py``) and is then computed from all
-logits, in chunks of species (``chunks.py``) or from sampled species (``sampled_species.py``). ``registry.py`` names the losses
-of params.yaml; ``python -m presence_only.losses`` prints them.
+logits, in chunks of species (``chunks.py``) or from sampled species (``sampled_species.py``). ``registry.py`` names the
+losses of params.yaml; ``python -m presence_only.losses`` prints them.
 """
 
 from presence_only.losses.full_weighted import full_weighted
