@@ -26,7 +26,7 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score
 
 from presence_only.evaluation.metrics import average_precision
-from presence_only.statistics.comparison import CellResult, compare
+from presence_only.statistics.comparison_table import CellResult, compare
 from results import machine, write_results
 
 # Prevalence, advantage of presences in standard deviations, share of sites not surveyed.

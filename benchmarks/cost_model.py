@@ -20,9 +20,8 @@ from time import process_time
 
 import torch
 
-from presence_only.losses.base import TrainingCounts
+from presence_only.losses.base import TrainingCounts, parse_variant
 from presence_only.losses.chunks import loss_in_chunks
-from presence_only.losses.registry import parse_variant
 from presence_only.model.encoder import RangeModel
 from presence_only.model.features import Features
 from presence_only.model.settings import EncoderSettings

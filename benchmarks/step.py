@@ -34,8 +34,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.training import TrainingData
-from presence_only.losses.base import TrainingCounts
-from presence_only.losses.registry import parse_variant
+from presence_only.losses.base import TrainingCounts, parse_variant
 from presence_only.model.encoder import RangeModel
 from presence_only.model.features import Features
 from presence_only.model.settings import EncoderSettings

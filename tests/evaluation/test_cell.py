@@ -10,8 +10,8 @@ from support import tiny
 
 from presence_only.data.truth import SurveyTruth
 from presence_only.evaluation import metrics
-from presence_only.evaluation.cell import OBSERVER_NUMBERS, ensemble, evaluate_seed, score_further, summarise
 from presence_only.evaluation.mapped_species import choose_by_prevalence
+from presence_only.evaluation.seed_scores import OBSERVER_NUMBERS, ensemble, evaluate_seed, score_further, summarise
 from presence_only.model.files import load_model, save_model
 
 SEEDS = (0, 1)

@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 from support.matrices import Parts, TruthParts
 
-from presence_only.evaluation import metrics, ranking
+from presence_only.evaluation import metrics
+from presence_only.evaluation import ranks_of_presences as ranking
 from presence_only.evaluation.metrics import (
     METRICS,
     auc_roc,
@@ -17,7 +18,7 @@ from presence_only.evaluation.metrics import (
     in_tables,
     sample_average_precision,
 )
-from presence_only.evaluation.ranking import matrices
+from presence_only.evaluation.ranks_of_presences import matrices
 
 REFERENCES = {
     "species_map": average_precision_score,
@@ -146,7 +147,9 @@ def test_the_table_of_metrics_has_a_column_each():
     for unit in ("species", "site"):
         columns = [metric.column for metric in METRICS.values() if metric.unit == unit]
         assert len({*columns, "n_presences", "n_surveyed", "prevalence"}) == len(columns) + 3
-    assert list(in_tables()) == ["species_map", "auc_roc", "sample_map"]
+    assert set(in_tables()) == set(METRICS)
+    units = [metric.unit for metric in in_tables().values()]
+    assert units == sorted(units, key=["species", "site"].index)
     assert not [name for name in METRICS if name.startswith("n_")]
 
 
@@ -270,7 +273,8 @@ class TestEvaluate:
             assert summary[metric] == pytest.approx(np.nanmean(values), abs=1e-12)
         assert (summary["n_species"], summary["n_species_without_presences"], summary["n_sites"]) == (12, 2, 40)
         assert set(summary) == {*METRICS, "n_species", "n_species_without_presences", "n_sites"}
-        assert set(species) == {"ap", "auc_roc", "n_presences", "n_surveyed", "prevalence"}
+        own = {metric.column for metric in METRICS.values() if metric.unit == "species"}
+        assert set(species) == {*own, "n_presences", "n_surveyed", "prevalence"}
         for i in range(12):
             surveyed = [value for value in truth_MS[:, i].tolist() if value >= 0]
             assert species["n_presences"][i] == sum(surveyed)

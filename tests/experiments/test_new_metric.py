@@ -16,7 +16,7 @@ from presence_only.common.atomic_files import read_json, write_json
 from presence_only.evaluation import metrics
 from presence_only.evaluation.metrics import METRICS, Metric
 from presence_only.model.files import load_model, save_model
-from presence_only.pipeline import compare, evaluate, figures, report, settings, show, study_runs, workers
+from presence_only.pipeline import compare, evaluate, figures, mlflow_rows, report, settings, show, workers
 from presence_only.reporting import study_figures
 from presence_only.study.paths import COMPARISON, PAIRS, REPORT, CellFiles, DatasetFiles
 
@@ -107,7 +107,7 @@ def test_a_plain_metric_of_one_entry_goes_all_the_way(study, monkeypatch, capsys
         assert f"<th>{metric.title}</th>" in html
         assert f"<dd>{metric.meaning}</dd>" in html
         assert metric.title in said
-    (record, *_) = study_runs.dataset_records(study_runs.read_settings(), "virtual", {})
+    (record, *_) = mlflow_rows.study_runs(mlflow_rows.read_settings(), "a commit")
     assert NEW.keys() <= record.metrics.keys()
 
 

@@ -8,9 +8,8 @@ import torch
 from support.losses_reference import loop_bce
 
 from presence_only.losses import AssumeNegativeLoss, an_full
-from presence_only.losses.base import LossBatch, TrainingCounts
+from presence_only.losses.base import LossBatch, TrainingCounts, parse_variant
 from presence_only.losses.penalties import Asymmetric, CrossEntropy
-from presence_only.losses.registry import parse_variant
 
 
 def generator(seed=0):

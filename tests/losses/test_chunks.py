@@ -9,10 +9,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from presence_only import losses
 from presence_only.losses import chunks
-from presence_only.losses.base import LossBatch, TrainingCounts
+from presence_only.losses.base import LossBatch, TrainingCounts, parse_variant
 from presence_only.losses.chunks import loss_in_chunks
 from presence_only.losses.pair_weights import PairWeights
-from presence_only.losses.registry import loss_names, parse_variant
+from presence_only.losses.registry import loss_names
 
 B, K, S, D = 96, 70, 203, 12
 COUNTS = TrainingCounts(500, torch.arange(S, dtype=torch.float64) + 1)

@@ -6,7 +6,7 @@ import pytest
 import support.losses_reference as reference
 import torch
 
-from presence_only.losses.exact import power_of, sigmoid, sigmoid_power
+from presence_only.losses.numerics import power_of, sigmoid, sigmoid_power
 
 
 @pytest.mark.parametrize("exponent", [0.1, 0.3, 2.7, 7.3])

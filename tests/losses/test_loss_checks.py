@@ -21,8 +21,7 @@ from presence_only.losses import (
     masked_mse,
     maxent,
 )
-from presence_only.losses.base import LossBatch, TrainingCounts
-from presence_only.losses.checks import (
+from presence_only.losses.argument_checks import (
     check_background,
     check_choice,
     check_count,
@@ -35,7 +34,7 @@ from presence_only.losses.checks import (
     check_shape,
     check_unit_interval,
 )
-from presence_only.losses.registry import parse_variant
+from presence_only.losses.base import LossBatch, TrainingCounts, parse_variant
 
 X, Y = torch.zeros(2, 3), torch.zeros(2, 3)
 ROWS, SPECIES = torch.tensor([0, 1]), torch.tensor([0, 2])

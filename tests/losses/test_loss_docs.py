@@ -12,7 +12,8 @@ from support.losses import LossContract
 
 import presence_only.losses
 from presence_only.losses import registry
-from presence_only.losses.registry import LOSSES, PENALTIES, loss_names, parse_variant
+from presence_only.losses.base import parse_variant
+from presence_only.losses.registry import LOSSES, PENALTIES, loss_names
 
 DOCS = Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "losses.md").read_text()

@@ -5,8 +5,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from presence_only.losses import AssumeNegativeLoss, MultiTaskLoss, asymmetric_loss, focal_loss
-from presence_only.losses.base import LossBatch, TrainingCounts
-from presence_only.losses.registry import parse_variant
+from presence_only.losses.base import LossBatch, TrainingCounts, parse_variant
 
 N_ROWS, N_SPECIES = 64, 100
 LOGITS = torch.randn(N_ROWS, N_SPECIES, generator=torch.Generator().manual_seed(0)) * 3

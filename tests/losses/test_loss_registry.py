@@ -19,9 +19,9 @@ from presence_only.common.registry import resolve
 from presence_only.common.settings import SettingsError
 from presence_only.losses import __main__ as catalogue
 from presence_only.losses import penalties
-from presence_only.losses.base import LossSettings, TrainingCounts
+from presence_only.losses.base import LossSettings, TrainingCounts, parse_variant
 from presence_only.losses.penalties import Asymmetric, Focal, MaximumEntropy, Penalty, Smoothed
-from presence_only.losses.registry import LOSSES, PENALTIES, parse_variant
+from presence_only.losses.registry import LOSSES, PENALTIES
 
 COUNTS = TrainingCounts(10, torch.tensor([1.0, 4.0, 0.0], dtype=torch.float64))
 

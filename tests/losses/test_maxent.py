@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from presence_only.losses import maxent
-from presence_only.losses.base import LossBatch, TrainingCounts
-from presence_only.losses.registry import parse_variant
+from presence_only.losses.base import LossBatch, TrainingCounts, parse_variant
 
 SOURCE = torch.Generator().manual_seed(0)
 X_BS = torch.randn(5, 4, generator=SOURCE, dtype=torch.float64) * 3

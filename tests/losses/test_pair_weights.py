@@ -8,10 +8,9 @@ import torch
 from support.losses import COUNTS, N_ROWS, N_SPECIES, VARIANTS, Embeddings, build, describe, make_batch
 from support.losses_reference import asl, focal, loop_bce, loop_entropy
 
-from presence_only.losses.base import LossBatch
+from presence_only.losses.base import LossBatch, parse_variant
 from presence_only.losses.pair_weights import DenseSettings, PairWeights
 from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, MaximumEntropy, Smoothed
-from presence_only.losses.registry import parse_variant
 
 DENSE = [variant for variant in VARIANTS if isinstance(build(variant), PairWeights)]
 every_dense_loss = pytest.mark.parametrize("variant", DENSE, ids=describe)

@@ -5,8 +5,7 @@ import support.losses_reference as reference
 import torch
 
 from presence_only.losses import asymmetric_loss, focal_loss
-from presence_only.losses.base import LossBatch, TrainingCounts
-from presence_only.losses.registry import parse_variant
+from presence_only.losses.base import LossBatch, TrainingCounts, parse_variant
 
 COUNTS = TrainingCounts(10, torch.tensor([1.0, 4, 9], dtype=torch.float64))
 

@@ -5,8 +5,7 @@ import torch
 from support.losses_reference import loop_bce, loop_entropy
 
 from presence_only.losses import an_full, an_full_me, an_slds, an_slds_me, an_ssdl, an_ssdl_me
-from presence_only.losses.base import LossBatch, TrainingCounts
-from presence_only.losses.registry import parse_variant
+from presence_only.losses.base import LossBatch, TrainingCounts, parse_variant
 
 SOURCE = torch.Generator().manual_seed(0)
 X_BS = torch.randn(3, 4, generator=SOURCE, dtype=torch.float64) * 2

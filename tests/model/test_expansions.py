@@ -14,7 +14,7 @@ from support import tiny
 
 from presence_only.common.errors import DataError
 from presence_only.common.registry import resolve
-from presence_only.model.expansion import Expansion
+from presence_only.model.expansions.base import Expansion
 from presence_only.model.features import Features
 from presence_only.model.settings import EXPANSIONS, NEED_COVARIATES, EncoderSettings
 

@@ -4,7 +4,8 @@ import torch
 from support import tiny
 
 from presence_only.common.errors import DataError
-from presence_only.model.features import Features, coordinate_features, week_features
+from presence_only.model.coordinates import coordinate_features, week_features
+from presence_only.model.features import Features
 from presence_only.model.settings import EncoderSettings
 
 

@@ -6,8 +6,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from presence_only.common.errors import DataError
+from presence_only.common.random_streams import numpy_stream
 from presence_only.common.settings import SettingsError
-from presence_only.common.streams import numpy_stream
 from presence_only.data.sites import sites_of
 from presence_only.geography.earth import Earth
 from presence_only.occurrences.assemble import (

@@ -16,7 +16,7 @@ from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.evaluation.metrics import evaluate
-from presence_only.losses.registry import parse_variant
+from presence_only.losses.base import parse_variant
 from presence_only.model.files import load_model, save_model
 from presence_only.model.settings import EncoderSettings
 from presence_only.reporting.console import funnel

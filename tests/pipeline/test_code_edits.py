@@ -1,6 +1,8 @@
 """Which entries of code.yaml an edit of the code changes, and so which stages DVC runs again."""
 
+import ast
 import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,10 @@ def code_entries(package):
 
 @pytest.fixture(scope="module")
 def before():
-    return code_entries(PACKAGE)
+    """The entries without an edit; modules are parsed once for all edits that leave them as they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ast, "parse", cache(ast.parse))
+        yield code_entries(PACKAGE)
 
 
 @pytest.mark.parametrize("kind", EDITS)

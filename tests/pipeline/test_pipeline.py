@@ -17,7 +17,8 @@ from support import tiny
 from support.code_edits import EDITS, make_edit
 from support.tiny_project import CELLS, ENVIRONMENT, ROOT
 
-from presence_only.evaluation.cell import OBSERVER_NUMBERS
+from presence_only.evaluation.metrics import METRICS
+from presence_only.evaluation.seed_scores import OBSERVER_NUMBERS
 from presence_only.model.settings import EncoderSettings
 
 
@@ -29,10 +30,10 @@ def test_repro_makes_the_comparison(project):
         "dataset", "variant", "metric", "mean", "sd", "low", "high", "n_seeds", "n_species", "n_sites", "ensemble",
     ]  # fmt: skip
     assert set(table["variant"]) == {"bce", "an_full"}
-    assert set(table["metric"]) == {"species_map", "sample_map", "auc_roc", *OBSERVER_NUMBERS}
+    assert set(table["metric"]) == {*METRICS, *OBSERVER_NUMBERS}
     assert table["n_seeds"].unique().to_list() == [2]
     pairs = pl.read_csv(project.folder / "results/pairs.csv")
-    assert set(pairs["metric"]) == {"species_map", "auc_roc"}
+    assert set(pairs["metric"]) == {name for name, metric in METRICS.items() if metric.unit == "species"}
     assert set(pairs["first"]) | set(pairs["second"]) == {"bce", "an_full"}
     assert table.filter((pl.col("low") > pl.col("mean")) | (pl.col("high") < pl.col("mean"))).is_empty()
     metrics = json.loads((project.folder / "results/metrics/virtual/bce.json").read_text())
@@ -73,7 +74,7 @@ def test_a_run_tells_what_made_it(project):
     assert run["params"]["dataset.records"] == "600"
     assert len(run["tags"]["git_commit"]) == 40
     assert len(run["tags"]["data_hash"]) == 16
-    assert {"species_map", "sample_map", "auc_roc", "training_loss"} <= set(run["metrics"])
+    assert {*METRICS, "training_loss"} <= set(run["metrics"])
 
 
 def test_a_second_repro_runs_nothing_and_leaves_everything_as_it_is(project):

@@ -17,8 +17,8 @@ from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.geography.earth import Earth
 from presence_only.model.files import save_model
 from presence_only.model.range_map import Grid, MapError, suitability
-from presence_only.pipeline import predict, trained_run
-from presence_only.reporting.figures import range_figure
+from presence_only.pipeline import predict, predictions
+from presence_only.reporting.figures.maps import range_figure
 from presence_only.study.params import Params
 from presence_only.study.paths import CellFiles, DatasetFiles
 from presence_only.training.fit import fit
@@ -68,7 +68,7 @@ def test_the_table_of_a_map_is_the_mean_sigmoid_over_seeds(study, monkeypatch, t
     table = pl.read_csv(out)
     assert table["longitude"].to_list() == [-7.5, -2.5, 2.5, 7.5] * 2
     assert table["latitude"].to_list() == [47.5] * 4 + [42.5] * 4
-    models = trained_run.load_run(cell).models
+    models = predictions.load_run(cell).models
     sites = table.select("longitude", "latitude").to_numpy()
     covariates = Earth.load().sample(sites)
     p = np.mean([1 / (1 + np.exp(-m.predict(sites, covariates)[:, 3].astype(float))) for m in models], axis=0)
@@ -100,7 +100,7 @@ def test_the_species_of_a_place_are_listed_from_the_likeliest_down(study, monkey
     cell = folder / "runs/virtual/an_full"
     run(monkeypatch, "--run", cell, "--at", -1.5, 48.5, "--top", 4)
     listed = [line.split("│")[2].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
-    models, site = trained_run.load_run(cell).models, np.array([[-1.5, 48.5]])
+    models, site = predictions.load_run(cell).models, np.array([[-1.5, 48.5]])
     score = np.mean([1 / (1 + np.exp(-m.predict(site, Earth.load().sample(site))[0])) for m in models], axis=0)
     assert listed == [data.records.species[i] for i in np.argsort(-score)[:4]]
 
@@ -149,7 +149,7 @@ BIRDS = ("Turdus merula", "Parus major", "Parus ater", "Turdus-major 12")
 def test_names_that_may_be_meant_come_the_likest_first(asked, species, names):
     assert suggestions(asked, species) == names
     with pytest.raises(MapError) as error:
-        trained_run.find_species(asked, species)
+        predictions.find_species(asked, species)
     offered = " or ".join(", ".join(map(repr, names)).rsplit(", ", 1))
     advice = f"did you mean {offered}?" if names else f"its names look like {species[0]!r}"
     assert str(error.value) == f"--species {asked!r}: the run knows no such species; {advice}"
@@ -157,7 +157,7 @@ def test_names_that_may_be_meant_come_the_likest_first(asked, species, names):
 
 @pytest.mark.parametrize("folders", ["", "made/on the way"])
 def test_trying_whether_a_file_may_be_written_leaves_nothing_behind(tmp_path, folders):
-    trained_run.check_writable(tmp_path / folders / "map.png")
+    predictions.check_writable(tmp_path / folders / "map.png")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -179,7 +179,7 @@ def test_a_map_that_cannot_be_written_is_refused_before_it_is_computed(
     out = tmp_path / f"{folder}{ending}"
     if folder.startswith("/proc") and not Path("/proc/self").exists():
         pytest.skip("a system without /proc")
-    monkeypatch.setattr(trained_run, "suitability", lambda *_: pytest.fail("computed in vain"))
+    monkeypatch.setattr(predictions, "suitability", lambda *_: pytest.fail("computed in vain"))
     with pytest.raises(MapError) as error:
         run(monkeypatch, "--run", study[0] / "runs/virtual/an_full", "--species", "virtual_0001", "--out", out)
     assert str(error.value) == f"--out {out}: cannot be written: {reason}"
@@ -187,7 +187,7 @@ def test_a_map_that_cannot_be_written_is_refused_before_it_is_computed(
 
 def test_without_rasterio_a_geotiff_is_refused_before_it_is_computed(study, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "rasterio", None)
-    monkeypatch.setattr(trained_run, "suitability", lambda *_: pytest.fail("computed in vain"))
+    monkeypatch.setattr(predictions, "suitability", lambda *_: pytest.fail("computed in vain"))
     arguments = ["--species", "virtual_0001", "--out", tmp_path / "map.tif"]
     with pytest.raises(MapError, match=r"GeoTIFF needs rasterio: pip install 'presence-only\[rasters\]'"):
         run(monkeypatch, "--run", study[0] / "runs/virtual/an_full", *arguments)
@@ -198,13 +198,13 @@ def test_a_map_that_turns_out_not_to_be_writable_is_one_sentence_too(study, monk
     if ending == ".tif":
         pytest.importorskip("rasterio", reason="rasterio is not installed")
     out = tmp_path / f"map{ending}"
-    scores = trained_run.suitability
+    scores = predictions.suitability
 
     def meanwhile(*arguments):
         out.mkdir()
         return scores(*arguments)
 
-    monkeypatch.setattr(trained_run, "suitability", meanwhile)
+    monkeypatch.setattr(predictions, "suitability", meanwhile)
     arguments = ["--species", "virtual_0001", "--out", out, "--box", 0, 40, 10, 50, "--resolution", 5]
     with pytest.raises(MapError, match=re.escape(f"--out {out}: cannot be written: ") + "Is a directory$"):
         run(monkeypatch, "--run", study[0] / "runs/virtual/an_full", *arguments)
@@ -215,7 +215,7 @@ def test_what_a_library_says_without_a_number_is_one_line(study, monkeypatch, tm
     def full(*_):
         raise OSError("no space\n  left on device (os error 28)")
 
-    monkeypatch.setattr(trained_run, "write_table", full)
+    monkeypatch.setattr(predictions, "write_table", full)
     arguments = ["--species", "virtual_0001", "--out", tmp_path / "a.csv", "--box", 0, 40, 10, 50, "--resolution", 5]
     with pytest.raises(MapError, match=r"a\.csv: cannot be written: no space left on device \(os error 28\)$"):
         run(monkeypatch, "--run", study[0] / "runs/virtual/an_full", *arguments)
@@ -251,12 +251,12 @@ def test_one_seed_is_no_seeds(study, monkeypatch, tmp_path, capsys):
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(MapError, match="holds no encoder; give a folder runs/<dataset>/<variant>"):
-        trained_run.load_run(tmp_path)
+        predictions.load_run(tmp_path)
 
 
 def test_the_sea_is_unknown_to_a_run_that_reads_the_environment(study):
     folder, _ = study
-    trained = trained_run.load_run(folder / "runs/virtual/an_full")
+    trained = predictions.load_run(folder / "runs/virtual/an_full")
     scores = suitability(trained.models, np.array([[-30.0, 30.0], [2.0, 47.0]]), trained.sample, slice(None), None)
     assert np.isnan(scores[0]).all() == trained.models[0].reads_covariates
     assert np.isfinite(scores[1]).all()
@@ -306,7 +306,7 @@ def test_a_broken_encoder_is_one_sentence(study, tmp_path, content):
     (cell / "seed_0").mkdir(parents=True)
     (cell / "seed_0/encoder.pt").write_bytes(content)
     with pytest.raises(DataError, match="cannot be read as an encoder of this version; `dvc repro` makes it anew"):
-        trained_run.load_run(cell)
+        predictions.load_run(cell)
 
 
 @pytest.mark.parametrize(("n", "said"), [(1, "1 training record"), (2, "2 training records")])

@@ -20,7 +20,7 @@ from support import tiny
 
 from presence_only.common.atomic_files import content_hash, write_json
 from presence_only.pipeline import mlflow_mirror as tracking
-from presence_only.pipeline import publish, study_runs
+from presence_only.pipeline import mlflow_rows, publish
 from presence_only.pipeline.command import run_stage
 from presence_only.pipeline.mlflow_mirror import RunRecord, StoreError
 from presence_only.study.params import Params, save_settings
@@ -284,21 +284,21 @@ def test_whatever_changes_there_is_one_current_run_of_every_cell_again(published
 @pytest.mark.parametrize("path", [REPORT, COMPARISON, PAIRS, FIGURES / "map.png", MORE_FIGURES / "auc.svg"])
 def test_the_report_is_another_run_where_any_of_its_files_is(folder, path):
     report_on_it()
-    settings = study_runs.read_settings()
-    before = study_runs.study_record(settings, [EARLIER], {})
-    assert study_runs.study_record(settings, [EARLIER, LATER], {"git_commit": "x"}).fingerprint == before.fingerprint
+    settings = mlflow_rows.read_settings()
+    before = mlflow_rows.study_record(settings, [EARLIER], {})
+    assert mlflow_rows.study_record(settings, [EARLIER, LATER], {"git_commit": "x"}).fingerprint == before.fingerprint
     path.write_text("changed")
-    changed = study_runs.study_record(settings, [EARLIER], {}).fingerprint
+    changed = mlflow_rows.study_record(settings, [EARLIER], {}).fingerprint
     path.unlink()
-    assert len({before.fingerprint, changed, study_runs.study_record(settings, [EARLIER], {}).fingerprint}) == 3
+    assert len({before.fingerprint, changed, mlflow_rows.study_record(settings, [EARLIER], {}).fingerprint}) == 3
 
 
 def test_the_report_names_what_the_study_compares_and_spans_its_runs(folder):
-    record = study_runs.study_record(study_runs.read_settings(), [EARLIER, LATER], {"study": "tiny"})
+    record = mlflow_rows.study_record(mlflow_rows.read_settings(), [EARLIER, LATER], {"study": "tiny"})
     assert record.params == {"datasets": "virtual", "variants": "bce", "seeds": "0, 1"}
     assert (record.cell, record.artifacts, record.started, record.finished) == ("", [], 899.0, LATER.finished)
     report_on_it()
-    record = study_runs.study_record(study_runs.read_settings(), [EARLIER], {})
+    record = mlflow_rows.study_record(mlflow_rows.read_settings(), [EARLIER], {})
     assert set(record.artifacts) == {REPORT, COMPARISON, PAIRS, FIGURES, MORE_FIGURES}
     assert record.finished == max(path.stat().st_mtime for path in record.artifacts)
 
@@ -310,8 +310,8 @@ def with_variants(settings, names):
 @pytest.mark.parametrize("n", [10, 600, 5000])
 def test_a_report_of_many_variants_names_as_many_as_mlflow_keeps(folder, n):
     names = [f"an_full_weight_{i:04d}" for i in range(n)]
-    settings = study_runs.read_settings()
-    text = study_runs.study_record(with_variants(settings, names), [EARLIER], {}).params["variants"]
+    settings = mlflow_rows.read_settings()
+    text = mlflow_rows.study_record(with_variants(settings, names), [EARLIER], {}).params["variants"]
     if n == 10:
         assert text == ", ".join(names)
         return
@@ -322,18 +322,18 @@ def test_a_report_of_many_variants_names_as_many_as_mlflow_keeps(folder, n):
 
 
 def test_reports_differ_by_a_variant_that_is_not_named(folder):
-    settings = study_runs.read_settings()
+    settings = mlflow_rows.read_settings()
 
     def fingerprint(*last):
         names = [*(f"an_full_weight_{i:04d}" for i in range(600)), *last]
-        return study_runs.study_record(with_variants(settings, names), [EARLIER], {}).fingerprint
+        return mlflow_rows.study_record(with_variants(settings, names), [EARLIER], {}).fingerprint
 
     assert fingerprint("a") != fingerprint("b")
 
 
 @pytest.mark.parametrize(("items", "text"), [("abc", "a, b, c"), ("abcdefgh", "8 in all: a, b, ...")])
 def test_a_list_that_fits_is_whole(items, text):
-    assert study_runs.fitting(items, 20) == text
+    assert mlflow_rows.fitting(items, 20) == text
 
 
 def database():

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
+from presence_only.evaluation.metrics import METRICS
 from presence_only.pipeline import mlflow_mirror, show
 from presence_only.study.paths import COMPARISON
-
-METRICS = ("species_map", "auc_roc", "sample_map")
 
 
 def results(seeds, sites):

@@ -16,11 +16,12 @@ from support import tiny
 from presence_only.common.atomic_files import read_json, write_json
 from presence_only.common.errors import DataError, SettingsError, TrainingError
 from presence_only.data.truth import SurveyTruth
-from presence_only.evaluation.cell import OBSERVER_NUMBERS
+from presence_only.evaluation.seed_scores import OBSERVER_NUMBERS
 from presence_only.model.files import save_model
 from presence_only.pipeline import evaluate, figures, show, workers
 from presence_only.pipeline.command import importing, run_stage
-from presence_only.statistics import comparison, tables
+from presence_only.statistics import comparison_table as comparison
+from presence_only.statistics import tables
 from presence_only.study.paths import COMPARISON, FIGURES, MORE_FIGURES, CellFiles, DatasetFiles
 from presence_only.study.results import MissingResultsError, StudyResults
 
@@ -160,8 +161,8 @@ def test_further_evaluations_go_from_the_data_set_to_the_comparison(tmp_path, mo
     table.write_csv(COMPARISON)
     figures.main()
     assert [path.name for path in FIGURES.iterdir()] == ["species_map_virtual.png"]
-    metrics = ("auc_roc", "sample_map", *(f"iucn_{metric}" for metric in ("auc_roc", "sample_map", "species_map")))
-    more = {f"{name}_virtual.png" for name in (*metrics, "records", "training_loss")}
+    drawn = {*metrics.METRICS, *(f"iucn_{name}" for name in metrics.METRICS), "records", "training_loss"}
+    more = {f"{name}_virtual.png" for name in drawn - {"species_map"}}
     assert {path.name for path in MORE_FIGURES.iterdir()} == more
 
 

@@ -127,7 +127,7 @@ def test_one_module_reads_the_results_of_a_study():
     for path in (SOURCE / PACKAGE).rglob("*.py"):
         tables[path.relative_to(SOURCE / PACKAGE).as_posix()] = bool(re.search(files, path.read_text()))
     # study_runs mirrors the runs into MLflow.
-    assert {name for name, reads in tables.items() if reads} == {"study/results.py", "pipeline/study_runs.py"}
+    assert {name for name, reads in tables.items() if reads} == {"study/results.py", "pipeline/mlflow_rows.py"}
 
 
 def test_only_the_mirror_imports_mlflow():
@@ -153,7 +153,7 @@ def test_of_the_study_only_the_evaluation_the_generation_and_the_reports_open_a_
     assert users == {
         "pipeline/evaluate.py",
         "pipeline/generate.py",
-        "pipeline/study_runs.py",
+        "pipeline/mlflow_rows.py",
         "reporting/report/collect.py",
         "reporting/study_figures.py",
     }

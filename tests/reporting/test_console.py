@@ -7,9 +7,8 @@ import pytest
 from support import tiny
 
 from presence_only.data.summary import summarise
+from presence_only.evaluation.metrics import METRICS
 from presence_only.reporting.console import leaderboard, print_summary
-
-METRICS = ("species_map", "auc_roc", "sample_map")
 
 
 def test_a_data_set_is_told_with_what_every_rule_dropped(capsys):

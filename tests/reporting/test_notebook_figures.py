@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 import torch
 
+from presence_only.losses.expected_scores import expected_score
 from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal
 from presence_only.losses.penalty_curves import absence_slopes, penalty_curves, value_and_slope
-from presence_only.losses.theory import expected_score
 from presence_only.reporting.figures import learning as learning_figures
 from presence_only.reporting.figures import losses as loss_figures
 from presence_only.reporting.figures import surfaces as surface_figures

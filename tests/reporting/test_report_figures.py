@@ -12,9 +12,9 @@ from presence_only.reporting.figures.report import (
     short,
 )
 from presence_only.reporting.figures.svg import inline_svg, plain
+from presence_only.statistics.average_ranks import Ranking
 from presence_only.statistics.differences import compare_pairs
 from presence_only.statistics.power import plan_study
-from presence_only.statistics.ranking import Ranking
 
 NAMES = ("_hidden", HOSTILE, "b")
 

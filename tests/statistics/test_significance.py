@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from support.report_study import dataset, draw_nothing, study
 
-from presence_only.reporting.figures import ORANGE
 from presence_only.reporting.figures.report import differences_figure
+from presence_only.reporting.figures.style import ORANGE
 from presence_only.reporting.notebook import scores
 from presence_only.reporting.report.page import render_page
 from presence_only.statistics.differences import compare_pairs, pairs_table

@@ -8,7 +8,7 @@ from support.tiny_results import write_study
 from presence_only.common.atomic_files import read_json, write_json
 from presence_only.common.errors import DataError
 from presence_only.reporting.notebook.studies import beside, here
-from presence_only.statistics.comparison import compare
+from presence_only.statistics.comparison_table import compare
 from presence_only.study.paths import COMPARISON, PAIRS, CellFiles
 from presence_only.study.results import MissingResultsError, StudyResults
 

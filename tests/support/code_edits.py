@@ -51,7 +51,7 @@ EDITS = {
     "a penalty of neither loss": ([("losses/penalties.py", "Asymmetric.negative")], set()),
     "a data set of another kind": ([("datasets/gbif.py", "DatasetSettings.build")], set()),
     "a label of a figure": (
-        [("reporting/figures/__init__.py", ("training rows per hexagon", "rows per hexagon"))],
+        [("reporting/figures/maps.py", ("training rows per hexagon", "rows per hexagon"))],
         {"figures"},
     ),
     "a loss": ([("losses/pointwise.py", "BceSettings.pair_weights")], {"train.bce", "settings"}),

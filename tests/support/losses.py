@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from presence_only.losses.base import LossBatch, TrainingCounts
+from presence_only.losses.base import LossBatch, TrainingCounts, parse_variant
 from presence_only.losses.chunks import loss_in_chunks
 from presence_only.losses.pair_weights import PairWeights
-from presence_only.losses.registry import loss_names, parse_variant
-from presence_only.losses.sampled import SpeciesSample, loss_from_sample
+from presence_only.losses.registry import loss_names
+from presence_only.losses.sampled_species import SpeciesSample, loss_from_sample
 
 N_ROWS, N_SPECIES, N_SITES, WIDTH = 6, 5, 7, 4
 COUNTS = TrainingCounts(20, torch.tensor([1.0, 3.0, 8.0, 12.0, 5.0], dtype=torch.float64))

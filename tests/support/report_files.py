@@ -10,7 +10,7 @@ from support import tiny
 from presence_only.common.atomic_files import write_json
 from presence_only.evaluation.metrics import evaluate
 from presence_only.pipeline import settings
-from presence_only.statistics.comparison import CellResult, compare
+from presence_only.statistics.comparison_table import CellResult, compare
 from presence_only.statistics.tables import all_pairs
 from presence_only.study.paths import COMPARISON, PAIRS, CellFiles, DatasetFiles
 

@@ -12,7 +12,7 @@ from presence_only.reporting.figures.ranges import SpeciesMap
 from presence_only.reporting.report import page
 from presence_only.reporting.report.content import DatasetContent, PageContent
 from presence_only.reporting.report.page import render_page
-from presence_only.statistics.comparison import CellResult, compare
+from presence_only.statistics.comparison_table import CellResult, compare
 from presence_only.statistics.differences import compare_pairs
 
 # What a name from data may hold to break a page, a figure or both.

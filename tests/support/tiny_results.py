@@ -5,7 +5,7 @@ import polars as pl
 from ruamel.yaml import YAML
 
 from presence_only.common.atomic_files import content_hash, write_json
-from presence_only.statistics.comparison import CellResult, compare
+from presence_only.statistics.comparison_table import CellResult, compare
 from presence_only.statistics.tables import all_pairs
 from presence_only.study.params import Params
 from presence_only.study.paths import COMPARISON, PAIRS, CellFiles, DatasetFiles

@@ -5,12 +5,11 @@ from support import tiny
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from presence_only.common.errors import DataError, TrainingError
+from presence_only.common.random_streams import stream
 from presence_only.common.settings import SettingsError
-from presence_only.common.streams import stream
 from presence_only.evaluation.metrics import evaluate
-from presence_only.losses.base import LossSettings, TrainingCounts
+from presence_only.losses.base import LossSettings, TrainingCounts, parse_variant
 from presence_only.losses.pair_weights import PairWeights
-from presence_only.losses.registry import parse_variant
 from presence_only.losses.sinr import AnFullSettings
 from presence_only.model.settings import EncoderSettings
 from presence_only.training import fit as training
@@ -294,7 +293,7 @@ def test_settings_that_cannot_be(changes, message):
 
 
 def test_learning_rate_schedules():
-    rate = training._learning_rate
+    rate = training.learning_rate_at
     assert rate(settings(learning_rate=0.1), 5, 10, 2) == 0.1
     cosine = settings(learning_rate=0.1, schedule="cosine")
     assert [round(rate(cosine, step, 10, 0), 12) for step in (0, 5, 10)] == [0.1, 0.05, 0.0]

@@ -5,7 +5,7 @@ import pytest
 
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.training import TrainingData
-from presence_only.losses.registry import parse_variant
+from presence_only.losses.base import parse_variant
 from presence_only.model.settings import EncoderSettings
 from presence_only.training.fit import fit
 from presence_only.training.settings import TrainingSettings

@@ -24,7 +24,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from presence_only.common.errors import DataError, UserError
-from presence_only.common.streams import numpy_stream
+from presence_only.common.random_streams import numpy_stream
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.evaluation.metrics import METRICS

@@ -43,7 +43,7 @@ from scipy.spatial import cKDTree
 from scipy.special import expit, ndtr, ndtri
 
 from presence_only.common.arrays import Floats
-from presence_only.common.streams import numpy_stream
+from presence_only.common.random_streams import numpy_stream
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.data.records import PresenceRecords
 from presence_only.data.survey import Survey
@@ -59,7 +59,7 @@ from presence_only.geography.earth import (
 )
 from presence_only.geography.sphere import EARTH_RADIUS_KM, sites_of_vectors, unit_vectors
 from presence_only.occurrences.background import BackgroundKind, make_background
-from presence_only.occurrences.thinning import at_most
+from presence_only.occurrences.random_cap import at_most
 
 Float32s = NDArray[np.float32]
 

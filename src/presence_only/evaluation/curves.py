@@ -19,7 +19,7 @@ from scipy.special import expit
 
 from presence_only.common.matrices import Matrix
 from presence_only.data.truth import SurveyTruth
-from presence_only.evaluation.ranking import matrices
+from presence_only.evaluation.ranks_of_presences import matrices
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

@@ -21,8 +21,7 @@ from sklearn.preprocessing import MinMaxScaler
 
 from presence_only.common.arrays import Floats
 from presence_only.data.geo_feature import GeoFeatureLayers
-from presence_only.model.interface import SpeciesModel
-from presence_only.model.site_scores import WEEKS_OF_A_YEAR
+from presence_only.model.interface import WEEKS_OF_A_YEAR, SpeciesModel
 
 # SINR's penalties to choose from, and folds that choose.
 ALPHAS = (0.1, 1.0, 10.0)

@@ -18,7 +18,7 @@ from presence_only.common.arrays import mean_where_defined
 from presence_only.common.matrices import Matrix
 from presence_only.data.truth import SurveyTruth
 from presence_only.evaluation.metrics import average_precision, sample_average_precision
-from presence_only.evaluation.ranking import matrices
+from presence_only.evaluation.ranks_of_presences import matrices
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from presence_only.model.site_scores import Scores
+from presence_only.model.interface import Scores
 
 Array = NDArray[Any]
 

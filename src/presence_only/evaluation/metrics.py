@@ -6,7 +6,7 @@ a part when asked for it; truth is 1 present, 0 absent, -1 not surveyed, and wha
 
 Average precision and AUC see the order of the scores alone, so logits and probabilities serve equally; neither says
 whether a score is a calibrated probability. They are exact with ties: sites of equal score form one threshold, as in
-scikit-learn. How they are computed fast stands in :mod:`~presence_only.evaluation.ranking`.
+scikit-learn. How they are computed fast stands in :mod:`~presence_only.evaluation.ranks_of_presences`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from presence_only.common.arrays import mean_where_defined
 from presence_only.common.matrices import Matrix, as_matrix
 from presence_only.data.truth import SurveyTruth, as_truth
-from presence_only.evaluation.ranking import Formula, OfRanks, Ranks, Unit, matrices, per_unit
+from presence_only.evaluation.ranks_of_presences import Formula, OfRanks, Ranks, Unit, matrices, per_unit
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -42,7 +42,7 @@ class Metric:
         title: How tables for readers call it.
         meaning: One line for figures and the report.
         formula: A plain function ``(scores_N, present_N) -> float`` of one unit's surveyed scores and of which are
-            presences, one at least; or :class:`~presence_only.evaluation.ranking.OfRanks`, which is faster.
+            presences, one at least; or :class:`~presence_only.evaluation.ranks_of_presences.OfRanks`, which is faster.
     """
 
     unit: Unit

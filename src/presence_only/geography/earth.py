@@ -98,6 +98,8 @@ class Earth:
     def land_sites(self, n: int, generator: np.random.Generator, *, south: float = -90.0) -> NDArray[np.float64]:
         """Sites drawn uniformly over the area of land, shape (n, 2).
 
+        Background sites of the kind ``land`` are drawn so, and the homes and towns of virtual worlds.
+
         A cell is drawn in proportion to its area times its land share, then a site uniformly over
         the cell, so that a site of a coastal cell may lie at sea within 1 degree of land.
 

@@ -6,6 +6,7 @@ logits, in chunks of species (``chunks.py``) or from sampled species (``sampled.
 of params.yaml; ``python -m presence_only.losses`` prints them.
 """
 
+from presence_only.losses.full_weighted import full_weighted
 from presence_only.losses.geomodel import (
     AssumeNegativeLoss,
     BinaryFocalLoss,
@@ -17,7 +18,6 @@ from presence_only.losses.geomodel import (
 )
 from presence_only.losses.maxent import maxent
 from presence_only.losses.sinr import an_full, an_full_me, an_slds, an_slds_me, an_ssdl, an_ssdl_me
-from presence_only.losses.weighted import full_weighted
 
 __all__ = [
     "AssumeNegativeLoss",

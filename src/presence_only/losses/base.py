@@ -14,12 +14,12 @@ from pydantic import SerializerFunctionWrapHandler, ValidationInfo, field_valida
 from torch import Tensor
 
 from presence_only.common.registry import resolve
-from presence_only.common.settings import Settings
-from presence_only.losses.checks import check_background, check_floating, check_indices
+from presence_only.common.settings import Settings, SettingsError
+from presence_only.losses.argument_checks import check_background, check_floating, check_indices
 from presence_only.losses.negatives import Positives, zero
 from presence_only.losses.parameters import from_parameters, parameters_of, with_parameters
 from presence_only.losses.penalties import Penalty
-from presence_only.losses.registry import PENALTIES
+from presence_only.losses.registry import LOSSES, PENALTIES, loss_names
 
 
 @dataclass(frozen=True)
@@ -180,3 +180,23 @@ def check_batch(batch: LossBatch, needs_background: bool) -> None:
         given = "missing" if needs_background else "given"
         rule = "must be given" if needs_background else "must be None"
         raise ValueError(f"background_KS is {given}: {rule}, for needs_background is {needs_background}")
+
+
+def parse_variant(raw: object, where: str) -> LossSettings:
+    """Check one variant of params.yaml.
+
+    Args:
+        raw: What the file holds: a mapping with the key ``loss`` and that loss's parameters.
+        where: Its key in the file, such as ``variants.asl_m005``.
+
+    Raises:
+        SettingsError: If the loss is unknown, or a parameter is unknown or breaks its rule.
+    """
+    if not isinstance(raw, dict):
+        raise SettingsError(f"{where} = {raw!r}: must be a mapping of settings")
+    if "loss" not in raw:
+        raise SettingsError(f"missing key {where + '.loss'!r}; it has no default")
+    if not isinstance(raw["loss"], str) or raw["loss"] not in LOSSES:
+        raise SettingsError(f"unknown loss {raw['loss']!r} in {where}; known: {', '.join(loss_names())}")
+    settings: type[LossSettings] = resolve(LOSSES[raw["loss"]])
+    return settings.parse(raw, where)

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from presence_only.losses.argument_checks import check_floating, check_shape
 from presence_only.losses.base import LossBatch, check_batch
-from presence_only.losses.checks import check_floating, check_shape
-from presence_only.losses.exact import widen
 from presence_only.losses.fast_curves import ABSENT, Tile, absence_curve
 from presence_only.losses.negatives import zero
+from presence_only.losses.numerics import widen
 from presence_only.losses.pair_weights import PairWeights, Weight
 from presence_only.losses.penalties import Penalty
 

@@ -21,7 +21,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from presence_only.losses.exact import power_of
+from presence_only.losses.numerics import power_of
 
 # What observed pairs are overwritten with: a logit at which the curves below are 0, and their slopes too.
 ABSENT = -1e4

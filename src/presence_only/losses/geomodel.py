@@ -14,8 +14,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from presence_only.losses.assume_negative import SPATIAL, DrawnAbsences, assume_negative
-from presence_only.losses.checks import (
+from presence_only.losses.argument_checks import (
     check_background,
     check_choice,
     check_count,
@@ -25,8 +24,9 @@ from presence_only.losses.checks import (
     check_same_shape,
     check_unit_interval,
 )
-from presence_only.losses.exact import focal_of_probabilities, widen
+from presence_only.losses.assume_negative import SPATIAL, DrawnAbsences, assume_negative
 from presence_only.losses.negatives import Positives, zero
+from presence_only.losses.numerics import focal_of_probabilities, widen
 from presence_only.losses.parameters import from_parameters
 from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Penalty, all_hard, choose
 from presence_only.losses.pointwise import negatives_per_positive

@@ -11,10 +11,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from presence_only.losses.argument_checks import (
+    check_background,
+    check_floating,
+    check_presences,
+    check_same_shape,
+    check_shape,
+)
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
-from presence_only.losses.checks import check_background, check_floating, check_presences, check_same_shape, check_shape
-from presence_only.losses.exact import softplus, widen
 from presence_only.losses.negatives import Positives, at_pairs, zero
+from presence_only.losses.numerics import softplus, widen
 
 
 def maxent(

@@ -13,8 +13,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field
 from torch import Tensor
 
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
-from presence_only.losses.exact import widen
 from presence_only.losses.geomodel import MultiTaskLoss
+from presence_only.losses.numerics import widen
 from presence_only.losses.parameters import parameters_of, with_parameters
 from presence_only.losses.penalties import Asymmetric, Focal
 from presence_only.losses.pointwise import negatives_per_positive

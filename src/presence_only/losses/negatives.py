@@ -22,7 +22,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from presence_only.losses.exact import widen
+from presence_only.losses.numerics import widen
 from presence_only.losses.penalties import Penalty
 
 _KEYS_AT_ONCE = 2**22  # random keys held at a time: 32 MiB

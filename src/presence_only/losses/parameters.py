@@ -11,7 +11,7 @@ from pydantic import create_model
 from pydantic.fields import Field
 
 from presence_only.common.settings import Settings
-from presence_only.losses.checks import check_number
+from presence_only.losses.argument_checks import check_number
 
 
 class HasParameters(Protocol):
@@ -26,7 +26,7 @@ S = TypeVar("S", bound=Settings)
 
 @dataclass(frozen=True)
 class Range:
-    """What a parameter may be; see :func:`~presence_only.losses.checks.check_number`."""
+    """What a parameter may be; see :func:`~presence_only.losses.argument_checks.check_number`."""
 
     low: float
     high: float

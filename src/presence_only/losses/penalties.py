@@ -18,15 +18,6 @@ from functools import partial
 
 from torch import Tensor, ones_like, zeros_like
 
-from presence_only.losses.exact import (
-    WHOLE,
-    entropy,
-    focused_softplus,
-    margined_softplus,
-    soft_focal,
-    softplus,
-    widen,
-)
 from presence_only.losses.fast_curves import (
     Curve,
     cross_entropy_curve,
@@ -34,6 +25,15 @@ from presence_only.losses.fast_curves import (
     focused_curve,
     margined_curve,
     scaled,
+)
+from presence_only.losses.numerics import (
+    WHOLE,
+    entropy,
+    focused_softplus,
+    margined_softplus,
+    soft_focal,
+    softplus,
+    widen,
 )
 from presence_only.losses.parameters import check_parameters, parameter
 

@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
+from presence_only.losses.argument_checks import check_number
 from presence_only.losses.base import TrainingCounts
-from presence_only.losses.checks import check_number
 from presence_only.losses.pair_weights import DenseSettings, PairWeights
 from presence_only.losses.parameters import from_parameters, with_parameters
 from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Penalty

@@ -5,14 +5,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from presence_only.common.registry import resolve
-from presence_only.common.settings import SettingsError
-
-if TYPE_CHECKING:
-    from presence_only.losses.base import LossSettings
-
 # Name of a loss to the class of its settings, which builds it.
 LOSSES = {
     "an_full": "presence_only.losses.sinr:AnFullSettings",
@@ -25,7 +17,7 @@ LOSSES = {
     "assume_negative": "presence_only.losses.assume_negative:AssumeNegativeSettings",
     "bce": "presence_only.losses.pointwise:BceSettings",
     "focal": "presence_only.losses.pointwise:FocalSettings",
-    "full_weighted": "presence_only.losses.weighted:FullWeightedSettings",
+    "full_weighted": "presence_only.losses.full_weighted:FullWeightedSettings",
     "maxent": "presence_only.losses.maxent:MaxentSettings",
     "multitask": "presence_only.losses.multitask:MultiTaskSettings",
 }
@@ -37,26 +29,6 @@ PENALTIES = {
     "asl": "presence_only.losses.penalties:Asymmetric",
     "entropy": "presence_only.losses.penalties:MaximumEntropy",
 }
-
-
-def parse_variant(raw: object, where: str) -> LossSettings:
-    """Check one variant of params.yaml.
-
-    Args:
-        raw: What the file holds: a mapping with the key ``loss`` and that loss's parameters.
-        where: Its key in the file, such as ``variants.asl_m005``.
-
-    Raises:
-        SettingsError: If the loss is unknown, or a parameter is unknown or breaks its rule.
-    """
-    if not isinstance(raw, dict):
-        raise SettingsError(f"{where} = {raw!r}: must be a mapping of settings")
-    if "loss" not in raw:
-        raise SettingsError(f"missing key {where + '.loss'!r}; it has no default")
-    if not isinstance(raw["loss"], str) or raw["loss"] not in LOSSES:
-        raise SettingsError(f"unknown loss {raw['loss']!r} in {where}; known: {', '.join(loss_names())}")
-    settings: type[LossSettings] = resolve(LOSSES[raw["loss"]])
-    return settings.parse(raw, where)
 
 
 def loss_names() -> tuple[str, ...]:

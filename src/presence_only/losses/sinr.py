@@ -20,8 +20,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from presence_only.losses.argument_checks import (
+    check_background,
+    check_floating,
+    check_indices,
+    check_number,
+    check_same_shape,
+)
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, PenaltySettings, TrainingCounts, open_batch
-from presence_only.losses.checks import check_background, check_floating, check_indices, check_number, check_same_shape
 from presence_only.losses.negatives import Positives, at_pairs, draw_background_sites, draw_other_species, zero
 from presence_only.losses.pair_weights import DenseSettings, PairWeights, loss_from_all_logits
 from presence_only.losses.penalties import CrossEntropy, MaximumEntropy, Penalty

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from presence_only.common.arrays import Floats, Ints
-from presence_only.model.features import WEEK_FEATURES, Features
+from presence_only.model.coordinates import WEEK_FEATURES
+from presence_only.model.features import Features
 from presence_only.model.interface import SpeciesModel
 from presence_only.model.settings import EncoderSettings
 

@@ -8,11 +8,11 @@ from pydantic import Field, field_validator, model_validator
 
 from presence_only.common.settings import Settings
 
-# Name in params.yaml to the class, a subclass of presence_only.model.expansion:Expansion.
+# Name in params.yaml to the class, a subclass of presence_only.model.expansions.base:Expansion.
 EXPANSIONS = {
-    "hinge": "presence_only.model.hinges:Hinges",
-    "none": "presence_only.model.expansion:NoExpansion",
-    "rank": "presence_only.model.ranks:RankGauss",
+    "hinge": "presence_only.model.expansions.hinge:Hinges",
+    "none": "presence_only.model.expansions.base:NoExpansion",
+    "rank": "presence_only.model.expansions.rank:RankGauss",
 }
 # Those of them that do nothing without covariates.
 NEED_COVARIATES = ("rank",)

@@ -22,8 +22,8 @@ from pydantic import Field, field_validator, model_validator
 
 from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
+from presence_only.common.random_streams import numpy_stream
 from presence_only.common.settings import Settings
-from presence_only.common.streams import numpy_stream
 from presence_only.data.dataset import Dataset
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.sites import sites_of, weeks_of

@@ -32,14 +32,14 @@ from scipy.spatial import cKDTree
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
+from presence_only.common.random_streams import numpy_stream
 from presence_only.common.settings import Settings
-from presence_only.common.streams import numpy_stream
 from presence_only.data.sites import sites_of
 from presence_only.geography.h3_cells import cells_of
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
+from presence_only.occurrences.random_cap import at_most
 from presence_only.occurrences.records import READER_COLUMNS, RecordTable, week_of
 from presence_only.occurrences.table_reading import Columns, read_table
-from presence_only.occurrences.thinning import at_most
 
 # Decimals of a degree in which two sites are one: a metre.
 SITE_DECIMALS = 5

@@ -9,7 +9,7 @@ def main() -> None:
     """Read the cells that params.yaml names, and no others; write the tables."""
     with importing():
         from presence_only.common.atomic_files import write_json, write_whole
-        from presence_only.statistics.comparison import compare
+        from presence_only.statistics.comparison_table import compare
         from presence_only.statistics.tables import all_pairs, main_metrics, with_ensembles
         from presence_only.study.paths import COMPARISON, METRICS_OF_STUDY, PAIRS
         from presence_only.study.results import StudyResults

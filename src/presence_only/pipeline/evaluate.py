@@ -14,7 +14,7 @@ def main() -> None:
         import polars as pl
 
         from presence_only.common.atomic_files import write_json, write_whole
-        from presence_only.evaluation.cell import ensemble, evaluate_seed, summarise
+        from presence_only.evaluation.seed_scores import ensemble, evaluate_seed, summarise
         from presence_only.pipeline.progress import of_evaluation
         from presence_only.pipeline.workers import run_side_by_side
         from presence_only.study.paths import CellFiles, DatasetFiles

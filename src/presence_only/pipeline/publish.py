@@ -11,7 +11,7 @@ from presence_only.pipeline.command import run_stage
 def main() -> None:
     """Publish the study: a row per variant with its means, its seeds below it, and a row for the report."""
     from presence_only.pipeline import mlflow_mirror as mirror
-    from presence_only.pipeline.study_runs import RANKING, read_settings, study_note, study_runs, study_state
+    from presence_only.pipeline.mlflow_rows import RANKING, read_settings, study_note, study_runs, study_state
 
     here = Path.cwd()
     # `dvc exp run --temp` and `--queue` work in a copy below .dvc/tmp of the project that DVC_ROOT names.

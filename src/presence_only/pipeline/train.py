@@ -16,7 +16,7 @@ def main() -> None:
         from presence_only.pipeline.workers import run_side_by_side
         from presence_only.study.params import load_variant
         from presence_only.study.paths import CellFiles, DatasetFiles
-        from presence_only.training.cell import train_seed
+        from presence_only.training.seed_run import train_seed
 
     variant, seeds = load_variant(arguments.dataset, arguments.variant)
     data, cell = DatasetFiles(arguments.dataset), CellFiles(arguments.dataset, arguments.variant)

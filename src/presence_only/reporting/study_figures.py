@@ -9,7 +9,10 @@ import polars as pl
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.evaluation.metrics import METRICS
-from presence_only.reporting.figures import comparison_figure, records_figure, save_figure, training_figure
+from presence_only.reporting.figures.learning import training_figure
+from presence_only.reporting.figures.maps import records_figure
+from presence_only.reporting.figures.metrics import comparison_figure
+from presence_only.reporting.figures.style import save_figure
 from presence_only.study.paths import DatasetFiles
 from presence_only.study.results import METRIC, StudyResults
 

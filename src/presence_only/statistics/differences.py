@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from presence_only.statistics.paired import bootstrap_means, complete, holm, paired_tests
-from presence_only.statistics.significance import LEVEL, is_significant
+from presence_only.statistics.significance import LEVEL, is_significant, unmet_condition
 
 Family = Literal["best", "all"]
 
@@ -261,14 +261,11 @@ def _judged(pair: Pair, unit: str, level: float, n_seeds: int, n_units: int) -> 
 
 def _doubt(pair: Pair, unit: str, level: float) -> str:
     """Why a difference whose interval leaves out 0 is not significant all the same; the end of a sentence."""
-    if pair.low <= 0:
-        return ""
-    if pair.p_seeds > 1 - level:
-        test = (
-            f"by the test over seeds and {unit} it may be chance (p = {pair.p_seeds:.3f}), which more seeds would tell"
-        )
-    elif pair.holm_units > 1 - level:
-        test = f"by Wilcoxon's test over {unit} it may be chance (p = {pair.holm_units:.3f} after Holm's correction)"
-    else:
-        test = f"by ranks the {unit} favour {pair.second} (rank-biserial correlation {pair.rank_biserial:.2f})"
-    return f"; the interval leaves out 0, but {test}"
+    reasons = {
+        "seeds": f"by the test over seeds and {unit} it may be chance (p = {pair.p_seeds:.3f}), which more seeds would "
+        "tell",
+        "units": f"by Wilcoxon's test over {unit} it may be chance (p = {pair.holm_units:.3f} after Holm's correction)",
+        "ranks": f"by ranks the {unit} favour {pair.second} (rank-biserial correlation {pair.rank_biserial:.2f})",
+    }
+    condition = unmet_condition(vars(pair), level=level)
+    return f"; the interval leaves out 0, but {reasons[condition]}" if condition in reasons else ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 LEVEL = 0.95
+Condition = Literal["interval", "seeds", "units", "ranks"]
 
 
 def is_significant(row: Mapping[str, Any], *, level: float = LEVEL) -> bool:
@@ -29,9 +30,24 @@ def is_significant(row: Mapping[str, Any], *, level: float = LEVEL) -> bool:
     Raises:
         KeyError: If ``row`` lacks one of these columns.
     """
-    up = row["low"] > 0 and row["rank_biserial"] > 0
-    down = row["high"] < 0 and row["rank_biserial"] < 0
-    return bool((up or down) and row["p_seeds"] <= 1 - level and row["holm_units"] <= 1 - level)
+    return unmet_condition(row, level=level) is None
+
+
+def unmet_condition(row: Mapping[str, Any], *, level: float = LEVEL) -> Condition | None:
+    """The first condition of :func:`is_significant` that a difference does not meet, with the same arguments.
+
+    Returns:
+        ``interval`` (it holds 0), ``seeds`` (the test over seeds), ``units`` (Wilcoxon's test), ``ranks`` (they point
+        the other way) or None, if all are met.
+    """
+    if row["low"] <= 0 <= row["high"] or not (row["low"] > 0 or row["high"] < 0):
+        return "interval"
+    if not row["p_seeds"] <= 1 - level:
+        return "seeds"
+    if not row["holm_units"] <= 1 - level:
+        return "units"
+    agrees = row["rank_biserial"] > 0 if row["low"] > 0 else row["rank_biserial"] < 0
+    return None if agrees else "ranks"
 
 
 def judged(significant: bool) -> str:

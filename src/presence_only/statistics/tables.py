@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import polars as pl
 
 from presence_only.evaluation.metrics import METRICS
-from presence_only.statistics.comparison import CellResult
+from presence_only.statistics.comparison_table import CellResult
 from presence_only.statistics.differences import compare_pairs, pairs_table
 
 

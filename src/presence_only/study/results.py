@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from presence_only.common.atomic_files import content_hash, read_json
 from presence_only.common.errors import DataError, UserError
 from presence_only.evaluation.metrics import METRICS
-from presence_only.statistics.comparison import CellResult, by_seed
+from presence_only.statistics.comparison_table import CellResult, by_seed
 from presence_only.statistics.differences import Pair
 from presence_only.study.paths import (
     COMPARISON,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from presence_only.common.errors import TrainingError
-from presence_only.common.streams import stream, stream_seed
+from presence_only.common.random_streams import stream, stream_seed
 from presence_only.data.records import PresenceRecords
 from presence_only.data.training import TrainingData
 from presence_only.losses.base import BatchLoss, LossSettings, TrainingCounts
@@ -29,6 +29,7 @@ from presence_only.model.settings import EncoderSettings
 from presence_only.training.loss_computation import AllLogits, Batch, choose_loss_computation, make_loss_computation
 from presence_only.training.optimizers import DenseAdam
 from presence_only.training.pair_scores import Probe
+from presence_only.training.schedule import learning_rate_at
 from presence_only.training.settings import TrainingSettings
 from presence_only.training.variant import Variant
 
@@ -211,7 +212,7 @@ def take_steps(
             value = value + settings.species_l1 * species_SD.abs().sum() / len(species_SD)
         optimizer.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]
-        learning_rate = _learning_rate(settings, step, last_step, epoch)
+        learning_rate = learning_rate_at(settings, step, last_step, epoch)
         optimizer.step(learning_rate)
         computation.step(learning_rate)
         ends_epoch = (step + 1) % batches.per_epoch == 0 or step + 1 == last_step
@@ -317,13 +318,3 @@ class GroupMask:
         """Bool (B, S) of some background sites."""
         code_B = self.code_K[drawn_B]
         return (code_B[:, None] == self.code_S[None, :]) | (code_B == self.every)[:, None]
-
-
-def _learning_rate(settings: TrainingSettings, step: int, steps: int, epoch: int) -> float:
-    """The learning rate at one step of ``steps``, in epoch ``epoch`` (both from 0)."""
-    factors = {
-        "constant": 1.0,
-        "cosine": 0.5 * (1.0 + math.cos(math.pi * step / steps)),
-        "exponential": settings.decay**epoch,
-    }
-    return settings.learning_rate * factors[settings.schedule]

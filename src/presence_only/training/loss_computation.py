@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from presence_only.common.errors import TrainingError
-from presence_only.common.streams import stream
+from presence_only.common.random_streams import stream
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings
 from presence_only.losses.chunks import loss_in_chunks
 from presence_only.losses.pair_weights import PairWeights
-from presence_only.losses.sampled import SpeciesSample, loss_from_sample
+from presence_only.losses.sampled_species import SpeciesSample, loss_from_sample
 from presence_only.model.encoder import RangeModel
 from presence_only.model.settings import EncoderSettings
 from presence_only.training.optimizers import RowAdam

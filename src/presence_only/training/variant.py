@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 from presence_only.common.settings import Settings, SettingsError
-from presence_only.losses.base import LossSettings
-from presence_only.losses.registry import parse_variant
+from presence_only.losses.base import LossSettings, parse_variant
 from presence_only.model.settings import EncoderSettings
 from presence_only.training.settings import TrainingSettings
 

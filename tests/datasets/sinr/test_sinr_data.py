@@ -35,10 +35,10 @@ from presence_only.datasets.sinr.published_files import (
 )
 from presence_only.evaluation.survey import evaluate_survey
 from presence_only.evaluation.tasks import load_further
-from presence_only.losses.registry import parse_variant
+from presence_only.losses.base import parse_variant
 from presence_only.model.settings import EncoderSettings
 from presence_only.occurrences.assemble import AssemblySettings
-from presence_only.occurrences.thinning import at_most
+from presence_only.occurrences.random_cap import at_most
 from presence_only.study.params import Params
 from presence_only.training.fit import fit
 from presence_only.training.settings import TrainingSettings

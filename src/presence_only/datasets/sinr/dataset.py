@@ -42,8 +42,8 @@ from presence_only.datasets.sinr.published_files import (
     taxon_names,
 )
 from presence_only.occurrences.assemble import AssemblySettings, assemble_training
+from presence_only.occurrences.random_cap import at_most
 from presence_only.occurrences.records import RecordTable, week_of
-from presence_only.occurrences.thinning import at_most
 
 Maps = Literal["snt", "iucn"]
 Evaluation = Literal["snt", "iucn", "geo_prior", "geo_feature"]

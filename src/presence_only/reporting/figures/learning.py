@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from presence_only.reporting.figures.losses import look
+from presence_only.reporting.figures.style import BLUE, GREEN, LINE_STYLES, ORANGE, PURPLE, RED, SKY
 
 BELOW = "unobserved_below_"
 
@@ -84,4 +85,24 @@ def calibration_figure(curves: Mapping[str, pl.DataFrame]) -> Figure:
     )
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
+    return figure
+
+
+def training_figure(curves: dict[str, list[float]], dataset: str) -> Figure:
+    """Training loss per epoch of every variant, relative to its first epoch.
+
+    Losses have different units of weight, so that only their course can be compared.
+    """
+    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+    axes = figure.subplots()
+    colours = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
+    for i, (variant, losses) in enumerate(curves.items()):
+        style = LINE_STYLES[i // len(colours) % len(LINE_STYLES)]
+        values = np.array(losses) / abs(losses[0]) if losses and losses[0] else np.array(losses)
+        axes.plot(np.arange(1, len(losses) + 1), values, style, color=colours[i % len(colours)], label=variant, lw=1.5)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("training loss / its first epoch's (no unit)")
+    axes.set_title(f"{dataset}: mean training loss over seeds", fontsize=10)
+    axes.legend(fontsize=7, ncols=2, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes.grid(alpha=0.3)
     return figure

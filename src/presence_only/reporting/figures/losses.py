@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from presence_only.reporting.figures import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
+from presence_only.reporting.figures.style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
 
 Floats = NDArray[np.float64]
 # Told apart with any common colour blindness; styles and markers repeat the message.
@@ -62,7 +62,7 @@ def prevalence_figure(points: Mapping[str, tuple[Floats, Floats, float, float]])
             weight of background sites.
     """
     # Not at the top: the losses need torch, and the other figures do not.
-    from presence_only.losses.theory import expected_score
+    from presence_only.losses.expected_scores import expected_score
 
     columns = min(len(points), 3)
     rows = -(-len(points) // columns)

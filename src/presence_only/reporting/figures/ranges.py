@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from presence_only.reporting.figures import BLUE, ORANGE
+from presence_only.reporting.figures.style import BLUE, ORANGE
 from presence_only.reporting.figures.svg import plain
 
 Array = NDArray[Any]

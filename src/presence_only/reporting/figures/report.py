@@ -16,12 +16,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from presence_only.reporting.figures import BLUE, ORANGE, RED, SKY
 from presence_only.reporting.figures.losses import look
+from presence_only.reporting.figures.style import BLUE, ORANGE, RED, SKY
 from presence_only.reporting.figures.svg import plain
+from presence_only.statistics.average_ranks import Ranking
 from presence_only.statistics.differences import Pair
 from presence_only.statistics.power import Plan
-from presence_only.statistics.ranking import Ranking
 
 Floats = NDArray[Any]
 

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from presence_only.reporting.figures import BLUE, ORANGE
 from presence_only.reporting.figures.losses import look
+from presence_only.reporting.figures.style import BLUE, ORANGE
 
 
 def surface_figure(

@@ -13,7 +13,7 @@ import polars as pl
 
 from presence_only.evaluation.breakdown import mean_by_class, quantile_classes
 from presence_only.evaluation.curves import calibration_error, mean_precision_recall, pooled_calibration
-from presence_only.losses.theory import expected_score, level_weights
+from presence_only.losses.expected_scores import expected_score, level_weights
 from presence_only.reporting.figures.learning import (
     BELOW,
     calibration_figure,

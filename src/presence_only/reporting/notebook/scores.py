@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from presence_only.evaluation.metrics import METRICS
-from presence_only.reporting.figures import comparison_figure
+from presence_only.reporting.figures.metrics import comparison_figure
 from presence_only.reporting.figures.surfaces import surface_figure, sweep_figure
 from presence_only.reporting.notebook.display import Shown, code, picture, score, section, table
 from presence_only.statistics.differences import Pair

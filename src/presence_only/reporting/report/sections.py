@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from presence_only.evaluation.breakdown import Classes, mean_by_class, quantile_classes
 from presence_only.evaluation.curves import mean_precision_recall, pooled_calibration
-from presence_only.reporting.figures import comparison_figure, training_figure
 from presence_only.reporting.figures.learning import (
     calibration_figure,
     margins_of,
     precision_recall_figure,
     silencing_figure,
+    training_figure,
 )
+from presence_only.reporting.figures.metrics import comparison_figure
 from presence_only.reporting.figures.ranges import range_maps_figure
 from presence_only.reporting.figures.report import (
     breakdown_figure,
@@ -35,9 +36,9 @@ from presence_only.reporting.figures.report import (
 )
 from presence_only.reporting.figures.svg import plain
 from presence_only.reporting.report.content import DatasetContent
+from presence_only.statistics.average_ranks import groups, rank_variants
 from presence_only.statistics.differences import Pair
 from presence_only.statistics.power import plan_study
-from presence_only.statistics.ranking import groups, rank_variants
 from presence_only.study.results import METRIC
 
 Array = NDArray[Any]

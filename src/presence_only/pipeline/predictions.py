@@ -1,0 +1,187 @@
+"""Questions to a trained run: the map of one species, and the species of one place.
+
+Shape legend: H rows and W columns of a map, M grid cells, P records, S species.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from presence_only.common.similar_names import suggestions
+from presence_only.data.records import PresenceRecords
+from presence_only.data.training import TrainingData
+from presence_only.model.files import load_model
+from presence_only.model.interface import SpeciesModel
+from presence_only.model.range_map import Grid, MapError, Sample, check_geotiff, suitability, write_geotiff, write_table
+from presence_only.study.paths import CellFiles, DatasetFiles
+
+FORMATS = (".png", ".tif", ".csv")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained cell of a study.
+
+    Args:
+        name: ``dataset / variant``, with the seed where only one was asked for.
+        models: One a seed.
+        records: What they were trained on.
+        sample: Gives covariates anywhere, for models that read any.
+    """
+
+    name: str
+    models: tuple[SpeciesModel, ...]
+    records: PresenceRecords
+    sample: Sample | None
+
+
+def load_run(path: Path) -> Run:
+    """Read the encoders of a run folder, ``runs/<dataset>/<variant>`` or one of its seeds.
+
+    Raises:
+        MapError: If the folder is no run, or the data set has covariates at its own sites only.
+    """
+    folder = path.resolve()
+    if folder.name == "encoder.pt":
+        folder = folder.parent
+    files = sorted(folder.glob("encoder.pt")) or sorted(folder.glob("seed_*/encoder.pt"))
+    cell = folder.parent if folder.name.startswith("seed_") else folder
+    if not files or cell.parent.parent.name != "runs":
+        raise MapError(f"--run {path}: holds no encoder; give a folder runs/<dataset>/<variant>, made by `dvc repro`")
+    study, name = cell.parents[2], CellFiles(cell.parent.name, cell.name)
+    models = tuple(load_model(file) for file in files)
+    records = TrainingData.load(study / DatasetFiles(name.dataset).training).records
+    sample = None
+    if models[0].reads_covariates:
+        # Not at the top: most runs read coordinates alone.
+        from presence_only.study.dataset_settings import load_dataset
+
+        sample = load_dataset(name.dataset, study / "params.yaml").covariate_source()
+    seed = f" / {folder.name.replace('_', ' ')}" if cell != folder else ""
+    return Run(f"{name.dataset} / {name.variant}{seed}", models, records, sample)
+
+
+def list_species(run: Run, site: tuple[float, float], top: int, week: int | None) -> None:
+    """Print the species that score highest at a place."""
+    longitude, latitude = site
+    if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
+        raise MapError(f"--at {longitude:g} {latitude:g}: must be longitude -180..180 and latitude -90..90, in degrees")
+    score_S = suitability(run.models, np.array([site]), run.sample, slice(None), week)[0]
+    if np.isnan(score_S).all():
+        raise MapError(
+            f"--at {longitude:g} {latitude:g}: the environment is unknown there (sea?), and the run reads it"
+        )
+    table = Table(title=f"{run.name} at longitude {longitude:g}, latitude {latitude:g}")
+    table.add_column("rank", justify="right")
+    table.add_column("species")
+    table.add_column("suitability (0 to 1)", justify="right")
+    table.add_column("training records", justify="right")
+    counts_S = run.records.records_per_species()
+    for rank, species in enumerate(np.argsort(-score_S, kind="stable")[:top], 1):
+        table.add_row(str(rank), run.records.species[species], f"{score_S[species]:.4f}", f"{counts_S[species]:,}")
+    Console().print(table)
+    print("Suitability is relative: it ranks, and is no probability that the species is there.")
+
+
+def map_species(run: Run, arguments: argparse.Namespace) -> None:
+    """Write one species' map as PNG, GeoTIFF or CSV, by the file's ending."""
+    out: Path = arguments.out
+    if out.suffix.lower() not in FORMATS:
+        raise MapError(f"--out {out}: must end in one of {', '.join(FORMATS)}")
+    index = find_species(arguments.species, run.records.species)
+    sites_P2 = run.records.sites_N2[run.records.row_P[run.records.species_P == index]]
+    west, south, east, north = arguments.box or _around(sites_P2)
+    resolution = max(east - west, north - south) / 360 if arguments.resolution is None else arguments.resolution
+    grid = Grid(west, south, east, north, resolution)
+    check_writable(out)
+    if out.suffix.lower() == ".tif":
+        check_geotiff()
+    cells = _counted(grid.shape[0] * grid.shape[1], "cell")
+    print(f"{run.name}: scoring {cells} under {_counted(len(run.models), 'seed')}", flush=True)
+    species = slice(index, index + 1)
+    score_HW = suitability(run.models, grid.sites_M2, run.sample, species, arguments.week)[:, 0].reshape(grid.shape)
+    name = run.records.species[index]
+    match out.suffix.lower():
+        case ".png":
+            # Not at the top: tables and lists need no matplotlib.
+            from presence_only.geography.earth import Earth
+            from presence_only.reporting.figures.maps import range_figure
+            from presence_only.reporting.figures.style import save_figure
+
+            title = f"{name}: {run.name}" + (f", week {arguments.week}" if arguments.week else "")
+            extent = (grid.west, grid.east, grid.south, grid.north)
+            figure = range_figure(score_HW, extent, sites_P2, Earth.load().land_share_grid, title)
+            with _writing(out):
+                save_figure(figure, out)
+        case ".tif":
+            with _writing(out):
+                write_geotiff(out, grid, score_HW)
+        case ".csv":
+            with _writing(out):
+                write_table(out, grid, score_HW)
+    print(f"{name} ({_counted(len(sites_P2), 'training record')}): {out}")
+
+
+def check_writable(out: Path) -> None:
+    """Try, without leaving a trace, whether a file may be written; a full map may take minutes to compute.
+
+    Raises:
+        MapError: If ``out`` is a folder, or no file can be made in its folder, or its folder cannot be made.
+    """
+    with _writing(out):
+        if out.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        # Folders that are missing are made with the file: the nearest that exists decides.
+        nearest = next(folder for folder in out.absolute().parents if folder.exists())
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Tell what the system says against writing a file as one sentence; rasterio's errors are the system's too."""
+    try:
+        yield
+    except OSError as error:
+        # polars and rasterio give their text only.
+        reason = error.strerror or " ".join(str(error).split())
+        raise MapError(f"--out {out}: cannot be written: {reason}") from None
+
+
+def find_species(asked: str, species: tuple[str, ...]) -> int:
+    """The index of a species by its name, letter case aside.
+
+    Raises:
+        MapError: If there is none; the message offers up to three that may be meant.
+    """
+    by_name = {name.casefold(): index for index, name in enumerate(species)}
+    if asked.casefold() in by_name:
+        return by_name[asked.casefold()]
+    *others, last = [repr(name) for name in suggestions(asked, species)] or [""]
+    names = f"{', '.join(others)} or {last}" if others else last
+    advice = f"did you mean {names}?" if names else f"its names look like {species[0]!r}"
+    raise MapError(f"--species {asked!r}: the run knows no such species; {advice}")
+
+
+def _counted(n: int, noun: str) -> str:
+    """``1 cell``, ``2,000 cells``."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def _around(sites_P2: np.ndarray) -> tuple[float, float, float, float]:
+    """Whole degrees around some sites with a margin: west, south, east, north."""
+    low, high = sites_P2.min(axis=0), sites_P2.max(axis=0)
+    margin = np.maximum((high - low) * 0.5, 10.0)
+    west, south = np.maximum(np.floor(low - margin), [-180, -90])
+    east, north = np.minimum(np.ceil(high + margin), [180, 90])
+    return float(west), float(south), float(east), float(north)

@@ -1,0 +1,64 @@
+"""Maps of one data set's records, and of one species' scores."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from presence_only.common.arrays import Floats
+from presence_only.data.records import PresenceRecords
+from presence_only.reporting.figures.style import ORANGE
+
+
+def records_figure(records: PresenceRecords, survey_sites_M2: Floats, name: str) -> Figure:
+    """Where the records of the data set ``name`` lie, and where its survey's sites are (longitude, latitude)."""
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.scatter(survey_sites_M2[:, 0], survey_sites_M2[:, 1], s=2, color="#bbbbbb", lw=0, label="survey site")
+    density = axes.hexbin(
+        records.sites_N2[:, 0], records.sites_N2[:, 1], gridsize=120, bins="log", mincnt=1, cmap="viridis", linewidths=0
+    )
+    figure.colorbar(density, ax=axes, label="training rows per hexagon (log scale)", shrink=0.8)
+    axes.set_xlabel("longitude (degrees)")
+    axes.set_ylabel("latitude (degrees)")
+    latitude = float(np.mean(axes.get_ylim()))
+    axes.set_aspect(1.0 / max(np.cos(np.radians(latitude)), 0.2))
+    axes.set_title(
+        f"{name}: {len(records.species_P):,} records of {records.n_species:,} species; "
+        f"grey: {len(survey_sites_M2):,} survey sites",
+        fontsize=10,
+    )
+    return figure
+
+
+def range_figure(
+    score_HW: np.ndarray,
+    extent: tuple[float, float, float, float],
+    sites_P2: np.ndarray,
+    land_share: np.ndarray,
+    title: str,
+) -> Figure:
+    """Relative suitability of one species over a box, with its training records.
+
+    Args:
+        score_HW: Within 0..1, northern row first; NaN where unknown.
+        extent: West, east, south, north in degrees.
+        sites_P2: The species' training records, longitude, latitude in degrees.
+        land_share: Share of land of every cell of 1 degree, (180, 360) from the south-west; its coasts
+            are rough, but show where one is.
+        title: Species and run.
+    """
+    west, east, south, north = extent
+    figure = Figure(figsize=(8.0, 5.0), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(score_HW, extent=(west, east, south, north), vmin=0.0, vmax=1.0, cmap="viridis")
+    figure.colorbar(image, ax=axes, label="relative suitability (0 to 1, no probability)", shrink=0.8)
+    label = f"{len(sites_P2):,} training record{'s' * (len(sites_P2) != 1)}"
+    axes.plot(*sites_P2.T, "o", ms=3, mfc="none", mec=ORANGE, mew=0.8, label=label)
+    longitude, latitude = np.arange(360) - 179.5, np.arange(180) - 89.5
+    axes.contour(longitude, latitude, land_share, levels=[0.5], colors="white", linewidths=0.7)
+    axes.set(xlim=(west, east), ylim=(south, north), xlabel="longitude (degrees)", ylabel="latitude (degrees)")
+    axes.set_aspect(1.0 / max(np.cos(np.radians((south + north) / 2)), 0.2))
+    axes.set_title(title, fontsize=10)
+    axes.legend(fontsize=8, loc="lower left")
+    return figure
