@@ -16,6 +16,7 @@ from support import tiny
 from presence_only.common.atomic_files import read_json, write_json
 from presence_only.common.errors import DataError, SettingsError, TrainingError
 from presence_only.data.truth import SurveyTruth
+from presence_only.evaluation.metrics import METRICS
 from presence_only.evaluation.seed_scores import OBSERVER_NUMBERS
 from presence_only.model.files import save_model
 from presence_only.pipeline import evaluate, figures, show, workers
