@@ -67,6 +67,7 @@ def main() -> None:
         Path(__file__),
         [
             f"Medians of {arguments.rounds} rounds. Now, a command is to take at most {LIMIT} times what torch takes.",
+            "Seconds are those of whole processes, with their start and their end.",
             "A dash: there was no such command. `predict` without the figure of a map, which needs matplotlib.",
             "",
             *lines,

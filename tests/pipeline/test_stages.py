@@ -16,6 +16,7 @@ from support import tiny
 from presence_only.common.atomic_files import read_json, write_json
 from presence_only.common.errors import DataError, SettingsError, TrainingError
 from presence_only.data.truth import SurveyTruth
+from presence_only.evaluation.metrics import METRICS
 from presence_only.evaluation.seed_scores import OBSERVER_NUMBERS
 from presence_only.model.files import save_model
 from presence_only.pipeline import evaluate, figures, show, workers
@@ -161,7 +162,7 @@ def test_further_evaluations_go_from_the_data_set_to_the_comparison(tmp_path, mo
     table.write_csv(COMPARISON)
     figures.main()
     assert [path.name for path in FIGURES.iterdir()] == ["species_map_virtual.png"]
-    drawn = {*metrics.METRICS, *(f"iucn_{name}" for name in metrics.METRICS), "records", "training_loss"}
+    drawn = {*METRICS, *(f"iucn_{name}" for name in METRICS), "records", "training_loss"}
     more = {f"{name}_virtual.png" for name in drawn - {"species_map"}}
     assert {path.name for path in MORE_FIGURES.iterdir()} == more
 

@@ -179,7 +179,7 @@ def test_an_interrupt_ends_the_seeds_at_once():
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_a_killed_stage_leaves_no_worker_behind():
     program = IMPORTS + (
-        "def task(seed, report): print(os.getpid(), flush=True); time.sleep(60)\n"
+        "def task(seed, report): os.write(1, f'{os.getpid()}\\n'.encode()); time.sleep(60)\n"
         "run_side_by_side(task, (0, 1), of_training('a', 'b'))"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
