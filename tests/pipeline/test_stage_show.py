@@ -4,21 +4,10 @@ import shlex
 import sys
 from pathlib import Path
 
-import polars as pl
+from support.tiny_results import two_variants
 
-from presence_only.evaluation.metrics import METRICS
 from presence_only.pipeline import mlflow_mirror, show
 from presence_only.study.paths import COMPARISON
-
-
-def results(seeds, sites):
-    rows = [
-        {"dataset": "virtual", "variant": variant, "metric": metric, "mean": mean, "low": 0.1, "high": 0.9, "sd": 0.05}
-        | {"n_seeds": seeds, "n_species": 12, "n_sites": sites}
-        for variant, mean in (("bce", 0.25), ("an_full", 0.5))
-        for metric in METRICS
-    ]
-    return pl.DataFrame(rows)
 
 
 def test_a_study_below_the_root_shows_the_store_at_the_root(tmp_path, monkeypatch, capsys):
@@ -26,7 +15,7 @@ def test_a_study_below_the_root_shows_the_store_at_the_root(tmp_path, monkeypatc
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     study = tmp_path / "experiments/small"
     (study / COMPARISON).parent.mkdir(parents=True)
-    results(2, 40).write_csv(study / COMPARISON)
+    two_variants(2, 40).write_csv(study / COMPARISON)
     program = tmp_path / ".venv/bin/mlflow"
     program.parent.mkdir(parents=True)
     program.touch()

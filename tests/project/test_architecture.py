@@ -126,7 +126,7 @@ def test_one_module_reads_the_results_of_a_study():
     tables, files = {}, r"read_(?:csv|parquet|json)\(\s*(?:self\._there\()?(?:COMPARISON|PAIRS|cell\.|CellFiles)"
     for path in (SOURCE / PACKAGE).rglob("*.py"):
         tables[path.relative_to(SOURCE / PACKAGE).as_posix()] = bool(re.search(files, path.read_text()))
-    # study_runs mirrors the runs into MLflow.
+    # mlflow_rows mirrors the runs into MLflow.
     assert {name for name, reads in tables.items() if reads} == {"study/results.py", "pipeline/mlflow_rows.py"}
 
 
@@ -148,7 +148,7 @@ def test_of_the_study_only_the_evaluation_the_generation_and_the_reports_open_a_
     package = SOURCE / PACKAGE
     rooms = ("pipeline", "reporting", "study", "statistics", "training", "model", "losses")
     users = {p.relative_to(package).as_posix() for r in rooms for p in (package / r).rglob("*.py") if opens_a_survey(p)}
-    # study_runs hashes the files, and reads no value; the figures show where the sites are; the report draws the truth
+    # mlflow_rows hashes the files, and reads no value; the figures show where the sites are; the report draws the truth
     # beside predictions. None of them chooses anything.
     assert users == {
         "pipeline/evaluate.py",

@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-import polars as pl
 import pytest
 from support import tiny
+from support.tiny_results import two_variants
 
 from presence_only.data.summary import summarise
-from presence_only.evaluation.metrics import METRICS
 from presence_only.reporting.console import leaderboard, print_summary
 
 
@@ -33,16 +32,6 @@ def test_a_data_set_that_was_not_cleaned_is_told_in_one_line(capsys):
     assert capsys.readouterr().out == "virtual: 60 records of 5 species, 50 survey sites in 2.0 s\n"
 
 
-def results(seeds, sites):
-    rows = [
-        {"dataset": "virtual", "variant": variant, "metric": metric, "mean": mean, "low": 0.1, "high": 0.9, "sd": 0.05}
-        | {"n_seeds": seeds, "n_species": 12, "n_sites": sites}
-        for variant, mean in (("bce", 0.25), ("an_full", 0.5))
-        for metric in METRICS
-    ]
-    return pl.DataFrame(rows)
-
-
 @pytest.mark.parametrize(
     ("seeds", "sites", "title"),
     [
@@ -51,7 +40,7 @@ def results(seeds, sites):
     ],
 )
 def test_one_is_no_plural(seeds, sites, title):
-    table = leaderboard(results(seeds, sites), "virtual", {"bce": 2.04})
+    table = leaderboard(two_variants(seeds, sites), "virtual", {"bce": 2.04})
     assert table.title == title
     assert list(table.columns[0].cells) == ["an_full", "bce"]
     assert list(table.columns[3].cells) == ["-" if seeds == 1 else "0.0500"] * 2
