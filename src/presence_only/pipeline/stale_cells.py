@@ -92,11 +92,10 @@ def main() -> None:
     arguments = parser.parse_args()
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
-    from dvc.ui import ui
 
-    # Standard output is for the answer.
-    answer, sys.stdout = sys.stdout, sys.stderr
-    ui.disable()
+    # Standard output is for the answer: what DVC says goes to standard error, from its processes too.
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     try:
         stale = _stale()
         for stage in STAGES:
