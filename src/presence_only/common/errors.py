@@ -19,3 +19,7 @@ class DataError(UserError, ValueError):
 
 class SettingsError(UserError, ValueError):
     """A setting is wrong; the message is one sentence with the key, the value and the rule."""
+
+
+class ExecutionError(UserError, RuntimeError):
+    """What runs tasks went wrong; the message is one sentence with what was seen and what helps."""
