@@ -207,9 +207,9 @@ def _held_out(data: TrainingData, settings: HeldOutSettings, held_N: Bools, held
 
 def _even_effort(visited_GM: Bools, cell_M: NDArray[np.uint64]) -> Floats:
     """Weights by which the places of a group in one cell weigh 1 together, 0 where the group was not recorded."""
-    _, cell_M = np.unique(cell_M, return_inverse=True)
+    _, place_M = np.unique(cell_M, return_inverse=True)
     weight_GM = np.zeros(visited_GM.shape)
     for visited_M, weight_M in zip(visited_GM, weight_GM, strict=True):
-        places_M = np.bincount(cell_M, weights=visited_M)[cell_M]
+        places_M = np.bincount(place_M, weights=visited_M)[place_M]
         np.divide(1.0, places_M, out=weight_M, where=visited_M)
     return weight_GM

@@ -61,7 +61,7 @@ class Journal:
     def add(self, trial: Trial, dimensions: Dimensions) -> None:
         """Keep a trial that has ended."""
         notes = {NUMBER: trial.number, OUTCOME: asdict(trial.outcome), "value": trial.value}
-        self._study.add_trial(frozen(trial, distributions_of(dimensions), **notes))
+        self._study.add_trial(frozen(trial, distributions_of(dimensions), notes))
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def draw_batch(
     study = optuna.create_study(direction="maximize")
     distributions = distributions_of(dimensions)
     for trial in earlier:
-        study.add_trial(frozen(trial, distributions))
+        study.add_trial(frozen(trial, distributions, {}))
     drawn = []
     for number in range(len(earlier), len(earlier) + size):
         # A generator of its own for every trial: the numbers that one uses up change no other.
@@ -75,7 +75,7 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
     return kind(dimension.low, dimension.high, log=dimension.log)  # type: ignore[arg-type]
 
 
-def frozen(trial: Trial, distributions: dict[str, BaseDistribution], **notes: Any) -> FrozenTrial:
+def frozen(trial: Trial, distributions: dict[str, BaseDistribution], notes: Mapping[str, Any]) -> FrozenTrial:
     """A trial as Optuna keeps it; ``notes`` are kept beside.
 
     One that diverged counts as pruned before its first look, which is the worst that can be told to the sampler.
@@ -86,6 +86,6 @@ def frozen(trial: Trial, distributions: dict[str, BaseDistribution], **notes: An
         value=trial.value if finished else None,
         params=dict(trial.settings),
         distributions=distributions,
-        user_attrs=notes,
+        user_attrs=dict(notes),
         intermediate_values=dict(trial.outcome.looks) if trial.value is not None else {},
     )

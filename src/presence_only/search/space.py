@@ -159,6 +159,11 @@ class Searched:
         written = merged(self.written, nested(settings))
         return Variant.parse(written, f"search.spaces.{self.space}", self.encoder, self.training)
 
+    def tried(self) -> list[dict[str, Any]]:
+        """The variant as params.yaml has it, and as it would be with each end and each choice of one setting."""
+        changes = [{name: end} for name, dimension in self.dimensions.items() for end in dimension.ends]
+        return [merged(self.written, nested(change)) for change in [{}, *changes]]
+
     @property
     def present(self) -> dict[str, Any] | None:
         """The variant's own values of what is searched for; None if one of them is outside of the space."""
