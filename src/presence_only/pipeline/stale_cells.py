@@ -136,7 +136,7 @@ def _restorable(names: Iterable[str]) -> list[str]:
                 stage.save_deps(allow_missing=True)
                 for out in stage.outs:
                     # What dvc.lock says of it belongs to other inputs.
-                    out.hash_info = None
+                    out.hash_info = type(out.hash_info)()
             try:
                 repo.stage_cache.restore(stage, dry=True)
             except (RunCacheNotFoundError, OSError):
