@@ -132,8 +132,12 @@ def _restorable(names: Iterable[str]) -> list[str]:
     with Repo() as repo, repo.lock:
         for name in names:
             (stage,) = repo.stage.collect(f"dvc.yaml:{name}")
-            try:
+            if not stage.deps_cached():
                 stage.save_deps(allow_missing=True)
+                for out in stage.outs:
+                    # What dvc.lock says of it belongs to other inputs.
+                    out.hash_info = type(out.hash_info)()
+            try:
                 repo.stage_cache.restore(stage, dry=True)
             except (RunCacheNotFoundError, OSError):
                 continue
