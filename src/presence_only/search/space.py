@@ -148,6 +148,13 @@ class Searched:
         searched = cls(name, written, tree.encoder, tree.training, variant, space, dimensions)
         for corner in _corners(dimensions):
             searched.with_settings(corner)
+        for name_tried, dimension in dimensions.items():
+            variants = [searched.with_settings({name_tried: end}) for end in dimension.ends]
+            if all(one.members and one.members == variants[0].members for one in variants):
+                raise SettingsError(
+                    f"{where} names {name_tried!r}, which changes nothing: each member of the variant {name!r} sets it "
+                    "itself"
+                )
         return searched
 
     def with_settings(self, settings: Mapping[str, Any]) -> Variant:
