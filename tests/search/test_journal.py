@@ -51,6 +51,12 @@ def test_what_was_kept_is_found_by_number(path):
         assert journal.identity == {"search": {"seed": 0}, "code": "abc"}
 
 
+def test_looking_into_it_changes_nothing(path):
+    before = path.read_bytes()
+    found(path)
+    assert path.read_bytes() == before
+
+
 def test_a_new_journal_knows_nothing(tmp_path):
     with open_journal(tmp_path / "there/journal.log", "virtual/bce") as journal:
         assert (journal.identity, journal.trials()) == (None, {})

@@ -41,7 +41,13 @@ class Journal:
         # A kill leaves the lock of Optuna, which would wait for half a minute.
         path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
         storage = JournalStorage(JournalFileBackend(str(path)))
-        self._study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+        # Asked to make a study if there is none, Optuna would write a line that it tried.
+        known = name in optuna.get_all_study_names(storage)
+        self._study = (
+            optuna.load_study(study_name=name, storage=storage)
+            if known
+            else optuna.create_study(storage=storage, study_name=name, direction="maximize")
+        )
 
     @property
     def identity(self) -> dict[str, Any] | None:
