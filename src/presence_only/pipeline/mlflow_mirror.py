@@ -361,7 +361,7 @@ def _log(client: MlflowClient, experiment_id: str, record: RunRecord, place: Map
     ended = int(record.finished * 1000)
     searched = record.kind in ("search", "trial")
     cell = {SEARCH if searched else CELL: record.cell} if record.cell else {}
-    source = "presence_only.pipeline.search" if searched else "dvc repro"
+    source = "python -m presence_only.pipeline.search" if searched else "dvc repro"
     run = client.create_run(
         experiment_id,
         start_time=int(record.started * 1000),
