@@ -67,8 +67,12 @@ def search_settings(arguments: argparse.Namespace) -> None:
                 trials[:] = ended
                 write_tables(files, search, trials)
 
-            print(f"{search.name}: {len(trials)} of {search.settings.trials} trials are done", flush=True)
             with start() as executor, SearchDisplay(search, trials) as display:
+                side_by_side = min(executor.slots, search.settings.parallel)
+                print(
+                    f"{search.name}: {len(trials)} of {search.settings.trials} trials are done, {side_by_side} at a time",
+                    flush=True,
+                )
                 trials = run_search(search, journal, executor, watcher=display, kept=keep)
     except ExecutionError as error:
         print(f"error: {error}", file=sys.stderr)
