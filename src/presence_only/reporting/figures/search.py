@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from presence_only.reporting.figures.style import BLUE, GREEN, ORANGE
 
@@ -40,6 +41,7 @@ def search_figure(
         axes.set_xlabel(label)
         axes.grid(alpha=0.3)
     panels[0].set_ylabel(f"{criterion} of held-out records (higher is better)")
-    panels[0].legend(fontsize=8)
+    panels[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[0].legend(fontsize=8, loc="lower right")
     figure.suptitle(title, fontsize=10)
     return figure
