@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from support.executors import Contract, Heard
 
 from presence_only.execution.run_tasks import run_tasks

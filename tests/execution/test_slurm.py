@@ -4,7 +4,6 @@ import os
 import sys
 
 import pytest
-
 from support.executors import Contract
 
 from presence_only.common.errors import ExecutionError
