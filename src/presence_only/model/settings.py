@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from presence_only.common.settings import Settings
+from presence_only.common.settings import Settings, known_name
 
 # Name in params.yaml to the class, a subclass of presence_only.model.expansions.base:Expansion.
 EXPANSIONS = {
@@ -58,10 +58,7 @@ class EncoderSettings(Settings):
     @field_validator("expansion")
     @classmethod
     def _exists(cls, name: str) -> str:
-        if name not in EXPANSIONS:
-            *names, last = map(repr, EXPANSIONS)
-            raise ValueError(f"one of {', '.join(names)} or {last}")
-        return name
+        return known_name(name, EXPANSIONS)
 
     @model_validator(mode="after")
     def _expansion_has_columns(self) -> Self:
