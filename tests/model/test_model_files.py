@@ -9,10 +9,17 @@ from support import tiny
 
 from presence_only.common.errors import DataError
 from presence_only.model.blend import Blend
+from presence_only.model.encoder import RangeModel
 from presence_only.model.files import load_model, save_model
 
 DATA = tiny.dataset()
+HEADS = {"environment_head": True, "habitat_head": True}
 WEEK = np.full(50, 7)
+
+
+def started(model):
+    model.start_at(torch.linspace(-6.0, 1.0, model.n_species))
+    return model
 
 
 def blend():
@@ -23,9 +30,10 @@ MODELS = {
     "coordinates": lambda: tiny.model(DATA, input="coordinates"),
     "local covariates by rank": lambda: tiny.model(DATA, coordinates="local", expansion="rank"),
     "additive hinges": lambda: tiny.model(DATA, kind="additive", expansion="hinge"),
-    "heads": lambda: tiny.model(DATA, environment_head=True, habitat_head=True),
+    "heads": lambda: tiny.model(DATA, **HEADS),
     "weeks": lambda: tiny.model(DATA, weeks=True),
     "film": lambda: tiny.model(DATA, weeks=True, week="film"),
+    "prevalence": lambda: started(tiny.model(DATA, start="prevalence", **HEADS)),
     "blend": blend,
 }
 
@@ -54,6 +62,17 @@ def test_settings_that_are_written_out_give_the_bytes_of_the_defaults(tmp_path):
     save_model(tiny.model(DATA, input="coordinates"), tmp_path / "default.pt")
     save_model(tiny.model(DATA, **written), tmp_path / "written.pt")
     assert (tmp_path / "default.pt").read_bytes() == (tmp_path / "written.pt").read_bytes()
+
+
+def test_a_start_at_zero_leaves_no_trace_in_the_file_as_before_there_was_another():
+    model = tiny.model(DATA, start="zero")
+    content = model.content()
+    assert "start" not in content["settings"]
+    assert "start_S" not in content["state"]
+    assert RangeModel.of(content).settings.start == "zero"
+    begun = started(tiny.model(DATA, start="prevalence")).content()
+    assert begun["settings"]["start"] == "prevalence"
+    assert RangeModel.of(begun).start_S.tolist() == torch.linspace(-6.0, 1.0, 5).tolist()
 
 
 def content():

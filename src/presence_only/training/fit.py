@@ -31,6 +31,7 @@ from presence_only.training.optimizers import DenseAdam
 from presence_only.training.pair_scores import Probe
 from presence_only.training.schedule import learning_rate_at
 from presence_only.training.settings import TrainingSettings
+from presence_only.training.start import begin
 from presence_only.training.variant import Variant
 
 Report = Callable[[int, int, float], None]
@@ -93,7 +94,7 @@ def fit(
     # Weights and dropout draw from torch's global stream; it is put back afterwards.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(stream_seed(seed, "weights and dropout"))
-        model = RangeModel(features, records.n_species).to(device)
+        model = begin(RangeModel(features, records.n_species), records).to(device)
         computation = make_loss_computation(how, model, loss, settings, seed)
         steps = take_steps(model, data, loss, computation, settings, seed)
         history = _record(steps, model, make_probe(model, records, seed), settings, report)
