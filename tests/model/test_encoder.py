@@ -51,12 +51,11 @@ def test_the_gate_starts_with_the_direct_logits_and_mixes_both_heads():
 @pytest.mark.parametrize("more", [{}, HEADS, {"kind": "additive", "expansion": "hinge"}, {"weeks": True}])
 def test_a_start_adds_its_logits_to_those_of_a_twin_without(more):
     twin, survey = make(**more)
-    model, _ = make(**more, start="prevalence")
+    start_S = torch.tensor([-7.0, -2.0, 0.0, 1.0, 30.0])
+    model, _ = make(**more, start_S=start_S)
     assert all(
         torch.equal(twin.state_dict()[name], value) for name, value in model.state_dict().items() if name != "start_S"
     )
-    start_S = torch.tensor([-7.0, -2.0, 0.0, 1.0, 30.0])
-    model.start_at(start_S)
     sites = survey.sites_M2, survey.covariates_MC, np.full(len(survey.sites_M2), 7) if more.get("weeks") else None
     expected = twin.predict(*sites) + start_S.numpy()
     np.testing.assert_allclose(model.predict(*sites), expected, rtol=1e-5, atol=1e-5)

@@ -14,12 +14,8 @@ from presence_only.model.files import load_model, save_model
 
 DATA = tiny.dataset()
 HEADS = {"environment_head": True, "habitat_head": True}
+START_S = torch.linspace(-6.0, 1.0, 5)
 WEEK = np.full(50, 7)
-
-
-def started(model):
-    model.start_at(torch.linspace(-6.0, 1.0, model.n_species))
-    return model
 
 
 def blend():
@@ -33,7 +29,7 @@ MODELS = {
     "heads": lambda: tiny.model(DATA, **HEADS),
     "weeks": lambda: tiny.model(DATA, weeks=True),
     "film": lambda: tiny.model(DATA, weeks=True, week="film"),
-    "prevalence": lambda: started(tiny.model(DATA, start="prevalence", **HEADS)),
+    "start": lambda: tiny.model(DATA, start_S=START_S, **HEADS),
     "blend": blend,
 }
 
@@ -70,9 +66,9 @@ def test_a_start_at_zero_leaves_no_trace_in_the_file_as_before_there_was_another
     assert "start" not in content["settings"]
     assert "start_S" not in content["state"]
     assert RangeModel.of(content).settings.start == "zero"
-    begun = started(tiny.model(DATA, start="prevalence")).content()
-    assert begun["settings"]["start"] == "prevalence"
-    assert RangeModel.of(begun).start_S.tolist() == torch.linspace(-6.0, 1.0, 5).tolist()
+    begun = tiny.model(DATA, start_S=START_S).content()
+    assert begun["settings"]["start"] == "balance"
+    assert torch.equal(RangeModel.of(begun).start_S, START_S)
 
 
 def content():
@@ -87,6 +83,7 @@ BROKEN = {
     # As before what the encoder reads was one of its settings.
     "a part too many": content() | {"input": "coordinates"},
     "an unknown setting": content() | {"settings": content()["settings"] | {"height": 3}},
+    "a start that is missing": content() | {"settings": content()["settings"] | {"start": "balance"}},
     "weights of another shape": content() | {"n_species": 6},
     "covariates that are not there": content() | {"n_covariates": 0},
 }

@@ -125,15 +125,13 @@ class RangeModel(SpeciesModel):
     Args:
         features: What the encoder reads, measured on the training data; they hold its settings.
         n_species: S.
-
-    Attributes:
-        start_S: Fixed logits that both species heads add to their own, set by :meth:`start_at`; None with
-            ``start: zero``.
+        start_S: The species' logits before training, which both heads go on to add to their own; None: 0. Given unless
+            the settings say ``start: zero``.
     """
 
     start_S: Tensor | None
 
-    def __init__(self, features: Features, n_species: int) -> None:
+    def __init__(self, features: Features, n_species: int, *, start_S: Tensor | None = None) -> None:
         super().__init__()
         settings = features.settings
         width, n_covariates = settings.width, features.n_covariates
@@ -150,7 +148,10 @@ class RangeModel(SpeciesModel):
             self.encoder = _residual_network(features.size - WEEK_FEATURES * modulated, settings)
         self.modulations = nn.ModuleList(WeekModulation(width) for _ in range(settings.depth * modulated))
         self.species_head = nn.Linear(width, n_species, bias=False)
-        self.register_buffer("start_S", None if settings.start == "zero" else torch.zeros(n_species))
+        if (start_S is None) != (settings.start == "zero"):
+            given = "missing" if start_S is None else "given"
+            raise ValueError(f"start_S is {given}: must be given unless encoder.start, {settings.start!r}, is 'zero'")
+        self.register_buffer("start_S", None if start_S is None else start_S.detach().to(torch.float32, copy=True))
         if settings.kind == "additive":
             nn.init.zeros_(self.species_head.weight)  # the penalty on its size would have to undo a random start
         if settings.environment_head:
@@ -160,11 +161,6 @@ class RangeModel(SpeciesModel):
                 nn.Linear(n_covariates, width), nn.ReLU(), nn.Linear(width, n_species, bias=False)
             )
             self.gate_S = nn.Parameter(torch.full((n_species,), GATE_START))
-
-    def start_at(self, start_S: Tensor) -> None:
-        """Set the species' logits before training, for an encoder whose ``start`` is not ``zero``."""
-        assert self.start_S is not None
-        self.start_S.copy_(start_S)
 
     def embed(self, features_BF: Tensor) -> Tensor:
         """Location embedding (B, D)."""
@@ -243,6 +239,6 @@ class RangeModel(SpeciesModel):
             raise ValueError(f"content has {min(unknown)!r}, which no encoder has")
         settings = EncoderSettings.model_validate(dict([FORMER_START]) | content["settings"])
         features = Features(settings, content["n_covariates"], weeks=content["weeks"])
-        model = cls(features, content["n_species"])
+        model = cls(features, content["n_species"], start_S=content["state"].get("start_S"))
         model.load_state_dict(content["state"])
         return model.eval()
