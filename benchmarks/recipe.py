@@ -13,8 +13,8 @@ run, so that every length is a run of its own.
 The textbook takes long. ``--curve FILE`` saves its curve over steps, or takes the one that is there: then a textbook
 process takes a few steps between those of the package, and a step of the curve counts their median time.
 
-    python benchmarks/recipe.py --species 3000 --records 120000 --textbook-steps 2200 --curve /tmp/textbook_3000.json
-    python benchmarks/recipe.py --species 10000 --records 150000 --textbook-steps 700 --curve /tmp/textbook_10000.json
+    python benchmarks/recipe.py --species 3000 --records 120000 --textbook-steps 1540 --curve textbook_3000.json
+    python benchmarks/recipe.py --species 10000 --records 150000 --textbook-steps 600 --curve textbook_10000.json
 """
 
 from __future__ import annotations
@@ -53,11 +53,18 @@ from presence_only.training.start import start_logits
 from results import write_results
 
 WIDTH, DEPTH, BATCH, JUDGED = 256, 4, 2048, 1000
-# The recommended recipe: loss, encoder and training apart from shape and length (docs/recipe.md).
+# The recommended recipe, apart from loss, shape and length (docs/recipe.md).
 RECIPE: dict[str, dict[str, Any]] = {
-    "loss": {"loss": "bce"},
-    "encoder": {"dropout": 0.1, "start": "balance"},
-    "training": {"batch_size": 512, "learning_rate": 0.005, "beta2": 0.95, "schedule": "cosine"},
+    "encoder": {"dropout": 0.05, "start": "balance"},
+    "training": {
+        "batch_size": 512,
+        "background_batch_size": 128,
+        "learning_rate": 0.005,
+        "beta2": 0.95,
+        "schedule": "cosine",
+        "loss_computation": "sampled",
+        "sampled_species": 256,
+    },
 }
 # CPU seconds of a turn; steps that price those of a curve at hand; the distance from check to check as a factor.
 TURN, PRICED, GROWTH = 5.0, 20, 1.15
@@ -112,9 +119,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--species", type=int, default=3000)
     parser.add_argument("--records", type=int, default=120_000)
-    parser.add_argument("--textbook-steps", type=int, default=2200, help="length of the textbook's run")
-    parser.add_argument("--epochs", type=int, nargs="+", default=[3, 6, 12], help="lengths of the package's runs")
-    parser.add_argument("--loss", nargs="+", default=["bce"], help="of the package's runs")
+    parser.add_argument("--textbook-steps", type=int, default=1540, help="length of the textbook's run")
+    parser.add_argument("--epochs", type=int, nargs="+", default=[4, 8, 16], help="lengths of the package's runs")
+    parser.add_argument("--loss", nargs="+", default=["an_full"], help="of the package's runs")
     parser.add_argument("--seed", type=int, default=0, help="of the virtual species, and of training")
     parser.add_argument("--curve", type=Path, help="file of the textbook's curve over steps: taken, or written")
     parser.add_argument("--data", type=Path, help="folder to keep the virtual species in, for the next run")
