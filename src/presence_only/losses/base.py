@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import torch
 from pydantic import field_validator
@@ -20,6 +20,9 @@ from presence_only.losses.negatives import Positives, zero
 from presence_only.losses.parameters import ParametersOfChoice, from_parameters, parameters_of, with_parameters
 from presence_only.losses.penalties import Penalty
 from presence_only.losses.registry import LOSSES, PENALTIES, loss_names
+
+if TYPE_CHECKING:
+    from presence_only.losses.pair_weights import PairWeights
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,10 @@ class LossSettings(Settings):
 
     def build_penalty(self) -> Penalty | None:
         """How the loss penalises one pair; None if it does no such thing."""
+        return None
+
+    def expected_weights(self, counts: TrainingCounts) -> PairWeights | None:
+        """The dense loss that this one is on average over its draws, up to a factor; None: there is no such loss."""
         return None
 
     @abstractmethod

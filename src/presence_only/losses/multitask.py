@@ -12,11 +12,13 @@ import torch
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
+from presence_only.losses.assume_negative import assume_negative
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.geomodel import MultiTaskLoss
 from presence_only.losses.numerics import widen
-from presence_only.losses.parameters import ParametersOfChoice, parameters_of, with_parameters
-from presence_only.losses.penalties import Asymmetric, Focal
+from presence_only.losses.pair_weights import PairWeights
+from presence_only.losses.parameters import ParametersOfChoice, from_parameters, parameters_of, with_parameters
+from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Penalty
 from presence_only.losses.pointwise import negatives_per_positive
 
 _OWNERS = {
@@ -96,10 +98,25 @@ class MultiTaskSettings(ParametersOfChoice, LossSettings):
         """The environment head, and the habitat head where it has a weight."""
         return frozenset({"environment_head"} | ({"habitat_head"} if self.habitat_weight > 0 else set()))
 
+    def expected_weights(self, counts: TrainingCounts) -> PairWeights:
+        """Those of the species part."""
+        if self.species_loss == "an":
+            return assume_negative(CrossEntropy(), self.pos_lambda, self.label_smoothing)
+        penalties: dict[str, Penalty] = {
+            "bce": CrossEntropy(),
+            "focal": from_parameters(Focal, dict(self), prefix="focal_"),
+            "asl": from_parameters(Asymmetric, dict(self), prefix="asl_"),
+        }
+        weight_S = self._weights(counts)
+        return PairWeights(penalties[self.species_loss], positive=1.0 if weight_S is None else weight_S)
+
+    def _weights(self, counts: TrainingCounts) -> Tensor | None:
+        """Weights of positives (S,), where they are asked for."""
+        if not self.pos_weight:
+            return None
+        return negatives_per_positive(counts.records_per_species_S, counts.n_rows, 1.0)
+
     def build(self, counts: TrainingCounts) -> BatchLoss:
         """The weighted sum of the tasks."""
-        weight_S = None
-        if self.pos_weight:
-            weight_S = negatives_per_positive(counts.records_per_species_S, counts.n_rows, 1.0)
         arguments = {name: value for name, value in self if name not in ("loss", "pos_weight")}
-        return MultiTaskBatchLoss(MultiTaskLoss(pos_weight=weight_S, **arguments))
+        return MultiTaskBatchLoss(MultiTaskLoss(pos_weight=self._weights(counts), **arguments))

@@ -37,6 +37,9 @@ class EncoderSettings(Settings):
         width: Units per layer, which is also the length of an embedding.
         depth: Number of residual blocks of two layers each.
         dropout: Share of units silenced inside every block while training.
+        start: The species' logits before training, which stay part of the logits: ``zero``, a score of one half
+            everywhere; ``prevalence``, the log odds that a training row holds the species; or ``balance``, the
+            logits at which the loss is least among those that are the same at all sites (``training/start.py``).
         environment_head: Also predict the site's standardised covariates; for ``loss: multitask``.
         habitat_head: Also predict species from the predicted environment, mixed with the direct
             logits by a learned gate per species; for ``loss: multitask``.
@@ -52,6 +55,7 @@ class EncoderSettings(Settings):
     width: Annotated[int, Field(ge=1)] = 128
     depth: Annotated[int, Field(ge=0)] = 2
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    start: Literal["zero", "prevalence", "balance"] = "zero"
     environment_head: bool = False
     habitat_head: bool = False
     week: Literal["features", "film"] = "features"
