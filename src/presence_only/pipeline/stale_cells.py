@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from presence_only.common.errors import ExecutionError
 from presence_only.study.settings import StudySettings
@@ -79,7 +80,9 @@ def run_dvc(*arguments: str) -> None:
     Raises:
         ExecutionError: If it fails.
     """
-    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], check=False)
+    # Stages say `python`: it is this one, also where nobody has activated its environment.
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], env=os.environ | {"PATH": path}, check=False)
     if done.returncode < 0 or done.returncode == 130:
         raise KeyboardInterrupt
     if done.returncode:
