@@ -31,6 +31,7 @@ from presence_only.training.optimizers import DenseAdam
 from presence_only.training.pair_scores import Probe
 from presence_only.training.schedule import learning_rate_at
 from presence_only.training.settings import TrainingSettings
+from presence_only.training.start import start_logits
 from presence_only.training.variant import Variant
 
 Report = Callable[[int, int, float], None]
@@ -93,13 +94,14 @@ def fit(
     records = data.records
     weeks = records.week_N is not None
     features = Features(encoder_settings, len(records.covariate_names), weeks=weeks).fit(data)
-    counts = torch.from_numpy(records.records_per_species()).double()
-    loss = loss_settings.build(TrainingCounts(records.n_rows, counts))
+    counts = TrainingCounts(records.n_rows, torch.from_numpy(records.records_per_species()).double())
+    loss = loss_settings.build(counts)
+    start_S = start_logits(encoder_settings.start, data, loss_settings, counts, settings)
     how = choose_loss_computation(settings, loss_settings, loss, encoder_settings, records.n_species, device)
     # Weights and dropout draw from torch's global stream; it is put back afterwards.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(stream_seed(seed, "weights and dropout"))
-        model = RangeModel(features, records.n_species).to(device)
+        model = RangeModel(features, records.n_species, start_S=start_S).to(device)
         computation = make_loss_computation(how, model, loss, settings, seed)
         steps = take_steps(model, data, loss, computation, settings, seed)
         history = _record(steps, model, make_probe(model, records, seed), settings, report, watch)
