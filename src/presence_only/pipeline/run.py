@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from presence_only.pipeline.command import importing, run_stage
+from presence_only.pipeline.command import add_executor_arguments, executor_options, importing, run_stage
 
 if TYPE_CHECKING:
     from presence_only.execution.executor import Executor
@@ -27,13 +27,7 @@ CELLS = Path(".cells")
 def main() -> None:
     """Run the study in this folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--executor", default="processes", help="processes (of this machine, the default), ray, or slurm"
-    )
-    parser.add_argument("--workers", type=int, help="tasks at a time; default: one per core")
-    parser.add_argument("--address", help="of a Ray cluster, host:port; default: Ray on this machine alone")
-    parser.add_argument("--partition", help="of a Slurm cluster")
-    parser.add_argument("--minutes", help="the longest that a task may take on a Slurm cluster")
+    add_executor_arguments(parser)
     parser.add_argument("--cells-only", action="store_true", help="train and evaluate, and stop before the comparison")
     arguments = parser.parse_args()
     with importing():
@@ -43,11 +37,9 @@ def main() -> None:
         from presence_only.study.settings import load_study
 
     study = load_study()
-    asked = {name: getattr(arguments, name) for name in ("address", "partition", "minutes")}
-    options = {name: value for name, value in asked.items() if value is not None}
     try:
         # What is wrong with it is told before anything runs.
-        start = prepare_executor(arguments.executor, arguments.workers, options)
+        start = prepare_executor(arguments.executor, arguments.workers, executor_options(arguments))
         run_dvc("repro", "--quiet", "code", "generate")
         stale = find_stale_cells(study)
         if stale.evaluate:
