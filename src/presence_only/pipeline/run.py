@@ -34,6 +34,9 @@ def main() -> None:
     parser.add_argument("--address", help="of a Ray cluster, host:port; default: Ray on this machine alone")
     parser.add_argument("--partition", help="of a Slurm cluster")
     parser.add_argument("--minutes", help="the longest that a task may take on a Slurm cluster")
+    parser.add_argument(
+        "targets", nargs="*", default=["dvc.yaml"], help="what DVC brings up to date at the end, by default %(default)s"
+    )
     parser.add_argument("--cells-only", action="store_true", help="train and evaluate, and stop before the comparison")
     arguments = parser.parse_args()
     with importing():
@@ -53,7 +56,7 @@ def main() -> None:
         if stale.evaluate:
             make_cells(study.seeds, stale, start)
         if not arguments.cells_only:
-            run_dvc("repro", "dvc.yaml")
+            run_dvc("repro", *arguments.targets)
     except ExecutionError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
