@@ -51,6 +51,36 @@ def test_a_seed_fixes_everything_bit_for_bit(loss):
     assert not torch.equal(one.species_head.weight, other.species_head.weight)
 
 
+@pytest.mark.parametrize("loss", ["bce", "an_full"])
+def test_a_watched_run_gives_the_same_bytes(loss):
+    seen = []
+
+    def watch(done, epochs, model):
+        assert not model.training
+        records = tiny.dataset().training.records
+        seen.append((done, epochs, model.predict(records.sites_N2, records.covariates_NC)))
+
+    data = tiny.dataset()
+    alone, history = train(loss, data=data)
+    watched, same = fit(data.training, parse_variant({"loss": loss}, "variants.x"), ENCODER, settings(), 0, watch=watch)
+    assert history.loss == same.loss
+    assert history.probes == same.probes
+    for name, weight in alone.state_dict().items():
+        assert torch.equal(weight, watched.state_dict()[name])
+    assert [numbers[:2] for numbers in seen] == [(1, 3), (2, 3), (3, 3)]
+    records = data.training.records
+    np.testing.assert_array_equal(seen[-1][2], alone.predict(records.sites_N2, records.covariates_NC))
+    assert not np.array_equal(seen[0][2], seen[1][2])
+
+
+def test_who_watches_can_end_a_run():
+    def watch(done, epochs, model):
+        raise KeyError(done)
+
+    with pytest.raises(KeyError, match="1"):
+        fit(tiny.dataset().training, parse_variant({"loss": "bce"}, "x"), ENCODER, settings(), 0, watch=watch)
+
+
 def test_the_callers_random_stream_is_left_alone():
     torch.manual_seed(5)
     expected = torch.rand(3)
