@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from presence_only.pipeline.command import importing, run_stage
+from presence_only.pipeline.executor_options import add_executor_options, asked_executor
 
 if TYPE_CHECKING:
     from presence_only.search.run import Search
@@ -29,13 +29,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, help="how many, those that are done included; default: search.trials")
     parser.add_argument("--fresh", action="store_true", help="begin anew: the trials so far are removed")
     parser.add_argument("--adopt", metavar="NAME", help="write the best settings so far as a new variant; run nothing")
-    parser.add_argument(
-        "--executor", default="processes", help="processes (of this machine, the default), ray, or slurm"
-    )
-    parser.add_argument("--workers", type=int, help="trials at a time; default: one per core")
-    parser.add_argument("--address", help="of a Ray cluster, host:port; default: Ray on this machine alone")
-    parser.add_argument("--partition", help="of a Slurm cluster")
-    parser.add_argument("--minutes", help="the longest that a trial may take on a Slurm cluster")
+    add_executor_options(parser)
     arguments = parser.parse_args()
     if arguments.adopt is not None:
         adopt_best(arguments.dataset, arguments.variant, arguments.adopt)
@@ -46,37 +40,28 @@ def main() -> None:
 def search_settings(arguments: argparse.Namespace) -> None:
     """Run the trials that are missing, and write tables, figure and MLflow's runs."""
     with importing():
-        from presence_only.common.errors import ExecutionError
-        from presence_only.execution.executor import prepare_executor
         from presence_only.pipeline.search_progress import SearchDisplay, best_in_words
         from presence_only.search.journal import open_journal
         from presence_only.search.run import check_unchanged, run_search
         from presence_only.study.paths import SearchFiles
     files = SearchFiles(arguments.dataset, arguments.variant)
     search = read_search(files, arguments.trials)
-    asked = {name: getattr(arguments, name) for name in ("address", "partition", "minutes")}
-    try:
-        start = prepare_executor(
-            arguments.executor, arguments.workers, {k: v for k, v in asked.items() if v is not None}
-        )
-        with open_journal(files.journal, search.name, fresh=arguments.fresh) as journal:
-            check_unchanged(journal, search)
-            trials = list(journal.trials().values())
+    start = asked_executor(arguments)
+    with open_journal(files.journal, search.name, fresh=arguments.fresh) as journal:
+        check_unchanged(journal, search)
+        trials = list(journal.trials().values())
 
-            def keep(ended: Sequence[Trial]) -> None:
-                trials[:] = ended
-                write_tables(files, search, trials)
+        def keep(ended: Sequence[Trial]) -> None:
+            trials[:] = ended
+            write_tables(files, search, trials)
 
-            with start() as executor, SearchDisplay(search, trials) as display:
-                side_by_side = min(executor.slots, search.settings.parallel)
-                print(
-                    f"{search.name}: {len(trials)} of {search.settings.trials} trials are done, {side_by_side} at a time",
-                    flush=True,
-                )
-                trials = run_search(search, journal, executor, watcher=display, kept=keep)
-    except ExecutionError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        with start() as executor, SearchDisplay(search, trials) as display:
+            side_by_side = min(executor.slots, search.settings.parallel)
+            print(
+                f"{search.name}: {len(trials)} of {search.settings.trials} trials are done, {side_by_side} at a time",
+                flush=True,
+            )
+            trials = run_search(search, journal, executor, watcher=display, kept=keep)
     write_tables(files, search, trials)
     draw(files, search, trials)
     print(best_in_words(trials))
