@@ -61,9 +61,10 @@ def make_cells(seeds: tuple[int, ...], stale: StaleCells, start: Callable[[], Ex
 
         from presence_only.execution.journal import Journal
         from presence_only.execution.run_tasks import run_tasks
-        from presence_only.pipeline.cells import evaluation_tasks, put_evaluation, put_training, training_tasks
+        from presence_only.pipeline.evaluation_tasks import evaluation_tasks, put_evaluation
         from presence_only.pipeline.progress import Display
         from presence_only.pipeline.stale_cells import record
+        from presence_only.pipeline.training_tasks import put_training, training_tasks
         from presence_only.study.params import load_params
         from presence_only.study.paths import CODE, CellFiles
     code: Mapping[str, Any] = YAML(typ="safe").load(CODE)["code"]
