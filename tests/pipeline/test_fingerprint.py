@@ -357,7 +357,7 @@ def file_of(module):
 LEFT_OUT = {tuple(reference.split(":")) for reference in code.LEFT_OUT}
 # What definitions that are left out return; none of it is a number that is computed with.
 HARMLESS = {"None", "str", "Path", "Table", "Wording", "argparse.Namespace", "Iterator[None]"}
-# What each task returned, by its seed: test_workers.py compares.
+# What each task returned, by its key: test_workers.py compares.
 HANDED_ON = {("presence_only.pipeline.workers", "run_side_by_side")}
 
 
@@ -418,11 +418,13 @@ class Watch:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Run a stage in this process, seeds in turn; returns what it called of the package."""
+    """Run a stage in this process, tasks in turn; returns what it called of the package."""
     monkeypatch.chdir(tmp_path)
 
-    def side_by_side(task, seeds, *_):
-        return {seed: task(seed, lambda *_: None) for seed in seeds}
+    def side_by_side(tasks, *_):
+        for task in tasks:
+            task.output.mkdir(parents=True)
+        return {task.key: task.work(task.inputs, task.output, lambda *_: None) for task in tasks}
 
     def run(raw, stage, *arguments):
         YAML().dump(raw, tmp_path / "params.yaml")

@@ -114,7 +114,7 @@ def room(module):
 def test_the_rooms_are_those_of_the_list():
     folders = {path.name for path in (SOURCE / PACKAGE).iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders == set(ROOMS)
-    assert len(ROOMS) == 13
+    assert len(ROOMS) == 15
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m != PACKAGE and room(m) in ROOMS])
@@ -153,7 +153,7 @@ def test_of_the_study_only_the_evaluation_the_generation_and_the_reports_open_a_
     # mlflow_rows hashes the files, and reads no value; the figures show where the sites are; the report draws the truth
     # beside predictions. None of them chooses anything.
     assert users == {
-        "pipeline/evaluate.py",
+        "pipeline/evaluation_tasks.py",
         "pipeline/generate.py",
         "pipeline/mlflow_rows.py",
         "reporting/report/collect.py",

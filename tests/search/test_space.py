@@ -183,8 +183,8 @@ def test_what_each_member_sets_itself_cannot_be_searched_for():
 
 
 def test_trial_0_tries_the_variant_as_it_is_if_that_is_in_the_space():
-    inside = {"training.beta2": [0.999, 0.9], "training.epochs": {"low": 2, "high": 6}, "pos_weight": [True, False]}
-    assert searched(inside).present == {"training.beta2": 0.999, "training.epochs": 2, "pos_weight": False}
+    inside = {"training.beta2": [0.95, 0.9], "training.epochs": {"low": 2, "high": 6}, "pos_weight": [True, False]}
+    assert searched(inside).present == {"training.beta2": 0.95, "training.epochs": 2, "pos_weight": False}
     assert searched(inside | {"training.epochs": {"low": 3, "high": 6}}).present is None
     # 1 is not true.
     assert searched({"training.weight_decay": [0.0, 1.0]}).present == {"training.weight_decay": 0.0}

@@ -54,8 +54,8 @@ class EncoderSettings(Settings):
     input_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     width: Annotated[int, Field(ge=1)] = 128
     depth: Annotated[int, Field(ge=0)] = 2
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
-    start: Literal["zero", "prevalence", "balance"] = "zero"
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
+    start: Literal["zero", "prevalence", "balance"] = "balance"
     environment_head: bool = False
     habitat_head: bool = False
     week: Literal["features", "film"] = "features"

@@ -50,23 +50,6 @@ def parse_arguments(description: str | None, *names: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def add_executor_arguments(parser: argparse.ArgumentParser) -> None:
-    """Have a command ask what runs its tasks."""
-    parser.add_argument(
-        "--executor", default="processes", help="processes (of this machine, the default), ray, or slurm"
-    )
-    parser.add_argument("--workers", type=int, help="tasks at a time; default: one per core")
-    parser.add_argument("--address", help="of a Ray cluster, host:port; default: Ray on this machine alone")
-    parser.add_argument("--partition", help="of a Slurm cluster")
-    parser.add_argument("--minutes", help="the longest that a task may take on a Slurm cluster")
-
-
-def executor_options(arguments: argparse.Namespace) -> dict[str, str]:
-    """The options that were given of those that only some executors have."""
-    asked = {name: getattr(arguments, name) for name in ("address", "partition", "minutes")}
-    return {name: value for name, value in asked.items() if value is not None}
-
-
 @contextmanager
 def importing() -> Iterator[None]:
     """Import, within the block, what a command works with, and spare the collector of garbage the search in it.

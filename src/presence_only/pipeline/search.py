@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from presence_only.pipeline.command import add_executor_arguments, executor_options, importing, run_stage
+from presence_only.pipeline.command import importing, run_stage
+from presence_only.pipeline.executor_options import add_executor_options, asked_executor
 
 if TYPE_CHECKING:
     from presence_only.search.run import Search
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, help="how many, those that are done included; default: search.trials")
     parser.add_argument("--fresh", action="store_true", help="begin anew: the trials so far are removed")
     parser.add_argument("--adopt", metavar="NAME", help="write the best settings so far as a new variant; run nothing")
-    add_executor_arguments(parser)
+    add_executor_options(parser)
     arguments = parser.parse_args()
     if arguments.adopt is not None:
         adopt_best(arguments.dataset, arguments.variant, arguments.adopt)
@@ -39,16 +40,14 @@ def main() -> None:
 def search_settings(arguments: argparse.Namespace) -> None:
     """Run the trials that are missing, and write tables, figure and MLflow's runs."""
     with importing():
-        from presence_only.execution.executor import prepare_executor
         from presence_only.pipeline.search_progress import SearchDisplay, best_in_words
         from presence_only.search.journal import open_journal
         from presence_only.search.run import check_unchanged, run_search
         from presence_only.study.paths import SearchFiles
-
     files = SearchFiles(arguments.dataset, arguments.variant)
     search = read_search(files, arguments.trials)
     # What is wrong with it is told before anything is removed.
-    start = prepare_executor(arguments.executor, arguments.workers, executor_options(arguments))
+    start = asked_executor(arguments)
     with open_journal(files.journal, search.name, fresh=arguments.fresh) as journal:
         check_unchanged(journal, search)
         trials = list(journal.trials().values())
