@@ -93,10 +93,10 @@ def main() -> None:
 def on_paper(medians: Mapping[str, Cost], n_seeds: int) -> list[str]:
     """What larger machines would take: computed, from a part that does not shrink and one that is shared."""
     lines = [
-        "Computed from it, not measured: the wall time with one and two workers is taken as fixed + shared / workers. A",
+        "Computed from it, not measured: the wall time with one and two workers is fixed + shared / workers. A",
         "seed is one task, so that nothing is faster than fixed + one seed. On Ray, `fixed` holds Ray's start.",
         "",
-        "| executor | fixed (s) | shared (s) | 16 cores (s) | 100 machines of 16 (s) | the same, 20 times the seeds (s) |",
+        "| executor | fixed (s) | shared (s) | 16 cores (s) | 100 machines of 16 (s) | and 20 x the seeds (s) |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for name in ("processes", "ray"):
