@@ -93,10 +93,10 @@ def main() -> None:
 def on_paper(medians: Mapping[str, Cost], n_seeds: int) -> list[str]:
     """What larger machines would take: computed, from a part that does not shrink and one that is shared."""
     lines = [
-        "Computed from it, not measured: with one and two workers the wall time is fixed + shared / workers. A seed is one",
-        "task, so nothing is faster than fixed + one seed. On Ray, `fixed` holds the start of Ray and the way of the data.",
+        "Computed from it, not measured: the wall time with one and two workers is fixed + shared / workers. A",
+        "seed is one task, so that nothing is faster than fixed + one seed. On Ray, `fixed` holds Ray's start.",
         "",
-        "| executor | fixed (s) | shared (s) | 16 cores (s) | 100 machines of 16 cores (s) | the same, 20 times the seeds (s) |",
+        "| executor | fixed (s) | shared (s) | 16 cores (s) | 100 machines of 16 (s) | and 20 x the seeds (s) |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for name in ("processes", "ray"):
@@ -107,12 +107,8 @@ def on_paper(medians: Mapping[str, Cost], n_seeds: int) -> list[str]:
         def wall(workers: int, times: int = 1, fixed: float = fixed, shared: float = shared) -> float:
             return fixed + shared / n_seeds * -(-n_seeds * times // workers)
 
-        many = (
-            [f"{wall(1600):.0f}", f"{wall(1600, 20):.0f}"]
-            if name == "ray"
-            else ["one machine only", "one machine only"]
-        )
-        lines.append(f"| {name} | {fixed:.1f} | {shared:.1f} | {wall(16):.0f} | {' | '.join(many)} |")
+        many = f"{wall(1600):.0f} | {wall(1600, 20):.0f}" if name == "ray" else "- | -"
+        lines.append(f"| {name} | {fixed:.1f} | {shared:.1f} | {wall(16):.0f} | {many} |")
     return lines
 
 
