@@ -29,12 +29,12 @@ from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.datasets.virtual import DatasetSettings, build
 from presence_only.evaluation.metrics import average_precision
+from presence_only.execution.heap import keep_pages
 from presence_only.losses.base import BatchLoss, TrainingCounts, parse_variant
 from presence_only.losses.chunks import loss_in_chunks
 from presence_only.model.encoder import RangeModel
 from presence_only.model.features import Features
 from presence_only.model.settings import EncoderSettings
-from presence_only.pipeline.workers import keep_pages
 from presence_only.training.fit import take_steps
 from presence_only.training.loss_computation import make_loss_computation
 from presence_only.training.optimizers import BETA2

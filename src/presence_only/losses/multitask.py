@@ -6,10 +6,10 @@ Shape legend: B rows of a batch, S species, C environmental covariates.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
 from presence_only.losses.assume_negative import assume_negative
@@ -17,7 +17,7 @@ from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, Traini
 from presence_only.losses.geomodel import MultiTaskLoss
 from presence_only.losses.numerics import widen
 from presence_only.losses.pair_weights import PairWeights
-from presence_only.losses.parameters import from_parameters, parameters_of, with_parameters
+from presence_only.losses.parameters import ParametersOfChoice, from_parameters, parameters_of, with_parameters
 from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Penalty
 from presence_only.losses.pointwise import negatives_per_positive
 
@@ -57,7 +57,7 @@ class MultiTaskBatchLoss:
 
 @with_parameters(Asymmetric, prefix="asl_")
 @with_parameters(Focal, prefix="focal_", alpha=0.5)
-class MultiTaskSettings(LossSettings):
+class MultiTaskSettings(ParametersOfChoice, LossSettings):
     """Multi-task loss: a species loss, and those of the encoder's environment and habitat heads.
 
     Names and defaults are those of :class:`~presence_only.losses.geomodel.MultiTaskLoss`.
@@ -74,6 +74,8 @@ class MultiTaskSettings(LossSettings):
         label_smoothing: Of ``an``, in [0, 0.5).
     """
 
+    choice, owner_of = "species_loss", _OWNERS
+
     loss: Literal["multitask"]
     species_weight: float = Field(default=1.0, ge=0)
     env_weight: float = Field(default=0.5, ge=0)
@@ -84,27 +86,12 @@ class MultiTaskSettings(LossSettings):
     neg_samples: int = Field(default=1024, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
 
-    @field_validator("*")
-    @classmethod
-    def _belongs_to_the_species_loss(cls, value: Any, info: ValidationInfo) -> Any:
-        """A parameter that would be ignored is a mistake of the one who wrote it."""
-        chosen, owner = info.data.get("species_loss"), _OWNERS.get(str(info.field_name))
-        if chosen is not None and owner is not None and chosen != owner:
-            raise ValueError(f"left out with species_loss {chosen!r}; it belongs to species_loss {owner!r}")
-        return value
-
     @field_validator("pos_weight")
     @classmethod
     def _only_bce_has_weights(cls, value: bool, info: ValidationInfo) -> bool:
         if value and info.data.get("species_loss") != "bce":
             raise ValueError("false unless species_loss is 'bce'")
         return value
-
-    @model_serializer(mode="wrap")
-    def _without_other_losses(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Parameters of species losses that are not chosen are no settings of this loss."""
-        chosen = self.species_loss
-        return {name: value for name, value in dump(self).items() if _OWNERS.get(name, chosen) == chosen}
 
     @property
     def heads(self) -> frozenset[str]:
