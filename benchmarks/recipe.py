@@ -130,6 +130,8 @@ def main() -> None:
     if arguments.job:
         serve(json.loads(arguments.job))
         return
+    if arguments.records < BATCH:
+        parser.error(f"--records {arguments.records}: at least {BATCH}, a batch of the textbook")
     data, _ = load_data(arguments.species, arguments.records, arguments.seed, arguments.data)
     job = {key: getattr(arguments, key) for key in ("species", "records", "seed")}
     job["data"] = str(arguments.data) if arguments.data else None
