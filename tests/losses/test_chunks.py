@@ -45,10 +45,14 @@ VARIANTS = (
 every_loss = pytest.mark.parametrize("variant", VARIANTS, ids=describe)
 
 
+pytestmark = pytest.mark.usefixtures("way")
+
+
 @pytest.fixture(autouse=True)
 def _small_tiles(monkeypatch):
     """Chunks of 64 species: 203 are three and a rest."""
-    monkeypatch.setattr(chunks, "TILE", 1)
+    for tile in ("TILE", "GPU_TILE"):
+        monkeypatch.setattr(chunks, tile, 1)
 
 
 class Case:
