@@ -15,3 +15,7 @@ class DataError(UserError, ValueError):
 
 class SettingsError(UserError, ValueError):
     """A setting is wrong; the message is one sentence with the key, the value and the rule."""
+
+
+class ExecutionError(UserError, RuntimeError):
+    """What runs tasks went wrong; the message is one sentence with what was seen and what helps."""

@@ -5,6 +5,7 @@ Shape legend: M survey sites, C covariates, S species.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from presence_only.common.arrays import mean_where_defined
+from presence_only.common.atomic_files import write_json
 from presence_only.common.one_thread import use_one_thread
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
@@ -29,6 +31,7 @@ from presence_only.evaluation.tasks import Task, load_further
 from presence_only.model.blend import Blend
 from presence_only.model.files import load_model
 from presence_only.model.interface import Scores, SpeciesModel
+from presence_only.training.seed_files import ENCODER
 
 # Of the observer-bias metrics of a trained model, those that are compared.
 OBSERVER_NUMBERS = (
@@ -39,6 +42,9 @@ OBSERVER_NUMBERS = (
     "species_map_dense",
 )
 SPECIES_AT_ONCE = 256
+# Tables of a cell, and the file of a seed's numbers.
+TABLES = ("per_species", "per_site", "curves", "maps")
+NUMBERS = "numbers.json"
 # Prefix of counts (n_sites, n_species), which are not metrics.
 COUNT = "n_"
 
@@ -49,43 +55,46 @@ class SeedResult:
 
     Args:
         numbers: Metrics, observer-bias metrics and counts, by name.
-        per_species: One row per species.
-        per_site: One row per site of the survey.
-        curves: One row per point; of the study's first seed only.
-        maps: Scores of the species that the report maps, see
-            :func:`~presence_only.evaluation.mapped_species.scores_to_map`; of the study's first seed only.
+        tables: One row per species in ``per_species``, one per site of the survey in ``per_site``; and of the study's
+            first seed only, one per point in ``curves`` and one per site and chosen species in ``maps``, see
+            :func:`~presence_only.evaluation.mapped_species.scores_to_map`.
     """
 
     numbers: dict[str, float]
-    per_species: pl.DataFrame
-    per_site: pl.DataFrame
-    curves: pl.DataFrame | None = None
-    maps: pl.DataFrame | None = None
+    tables: dict[str, pl.DataFrame]
 
 
-def evaluate_seed(
-    training: Path,
-    survey: Path,
-    encoder: Callable[[int], Path],
-    first_seed: int,
+def score_seed(
     seed: int,
+    first: bool,
+    inputs: Mapping[str, Path],
+    output: Path,
     report: Callable[[int, int, float], None],
-) -> SeedResult:
-    """Score one seed, in one thread.
+) -> None:
+    """Score one seed from file to file, in one thread.
 
     Args:
-        training: Folder of the records, which tell where observers were; nothing is fitted here.
-        survey: Folder of the survey and of further evaluations.
-        encoder: Where the weights of a seed are.
-        first_seed: The study's first seed, of which curves and maps are kept.
         seed: The seed to score.
+        first: Whether it is the study's first seed, of which curves and maps are kept.
+        inputs: ``training``: folder of the records, which tell where observers were, and nothing is fitted here;
+            ``survey``: folder of the survey and of further evaluations; ``encoder``: folder of the seed's weights.
+        output: Folder to put numbers and tables into.
         report: Called at the end with 1, 1 and the mean average precision over species.
     """
     use_one_thread()
+    result = score(load_model(inputs["encoder"] / ENCODER), inputs["training"], inputs["survey"], seed, first)
+    # With all digits: JSON keeps a float64 as it is, NaN and infinity included.
+    (output / NUMBERS).write_text(json.dumps(result.numbers))
+    for name, table in result.tables.items():
+        table.write_parquet(output / f"{name}.parquet")
+    report(1, 1, result.numbers["species_map"])
+
+
+def score(model: SpeciesModel, training: Path, survey: Path, seed: int, first: bool) -> SeedResult:
+    """Everything that is written down of one seed's model; see :func:`score_seed`."""
     surveyed, further = Survey.load(survey), load_further(survey)
     records = TrainingData.load(training).records
     effort_M = records_nearby(surveyed.sites_M2, records.sites_N2, records.row_P)
-    model = load_model(encoder(seed))
     result = evaluate_survey(model, surveyed, surveyed.species)
     numbers, by_species = score_further(model, surveyed.species, further)
     scores = model.scores(surveyed.sites_M2, surveyed.covariates_MC, surveyed.week_M)
@@ -95,12 +104,33 @@ def evaluate_seed(
     numbers = result.summary | numbers | {name: observed[name] for name in OBSERVER_NUMBERS}
     species = {"species": np.array(surveyed.species), "n_records": records.records_per_species()}
     species |= {"mean_score": mean_scores(scores)} | result.per_species | by_species
-    points = maps = None
-    if seed == first_seed:
-        points = curves(scores, surveyed, seed)
-        maps = scores_to_map(scores, result.per_species["prevalence"])
-    report(1, 1, numbers["species_map"])
-    return SeedResult(numbers, _table(seed, species), _table(seed, result.per_site), points, maps)
+    tables = {"per_species": _table(seed, species), "per_site": _table(seed, result.per_site)}
+    if first:
+        tables["curves"] = curves(scores, surveyed, seed)
+        tables["maps"] = scores_to_map(scores, result.per_species["prevalence"])
+    return SeedResult(numbers, tables)
+
+
+def join_seeds(
+    seeds: tuple[int, ...], inputs: Mapping[str, Path], output: Path, report: Callable[[int, int, float], None]
+) -> None:
+    """Put the scores of a cell's seeds together, with those of their ensemble.
+
+    Args:
+        seeds: The study's seeds.
+        inputs: ``survey``: its folder; ``scores_<seed>`` and ``encoder_<seed>``: what :func:`score_seed` wrote, and
+            the folder of the weights, of every seed.
+        output: Folder to put ``metrics.json`` and the tables of all seeds into.
+        report: Called at the end.
+    """
+    folders = [inputs[f"scores_{seed}"] for seed in seeds]
+    for name in TABLES:
+        parts = [folder / f"{name}.parquet" for folder in folders]
+        pl.concat([pl.read_parquet(part) for part in parts if part.exists()]).write_parquet(output / f"{name}.parquet")
+    summary = summarise([json.loads((folder / NUMBERS).read_text()) for folder in folders], seeds)
+    encoders = [inputs[f"encoder_{seed}"] / ENCODER for seed in seeds]
+    write_json(output / "metrics.json", summary | ensemble(encoders, inputs["survey"]))
+    report(1, 1, 0.0)
 
 
 def ensemble(encoders: Sequence[Path], survey: Path) -> dict[str, object]:

@@ -35,14 +35,13 @@ LEFT_OUT = {
     "presence_only.pipeline.command:importing": "imports faster",
     "presence_only.pipeline.command:parse_arguments": "reads names, which the command in dvc.yaml holds",
     "presence_only.pipeline.command:run_stage": "calls main and words its errors",
-    "presence_only.pipeline.progress:of_evaluation": "words of the progress display",
-    "presence_only.pipeline.progress:of_training": "words of the progress display",
-    "presence_only.pipeline.workers:run_side_by_side": "calls a task with every seed, shows its progress, and returns "
-    "what the task returned, which tests/pipeline/test_workers.py checks; the task sets the number of threads",
+    "presence_only.execution.task:Task": "hands over what a task is given, unchanged",
+    "presence_only.pipeline.progress:words_of_evaluation": "words of the progress display",
+    "presence_only.pipeline.progress:words_of_training": "words of the progress display",
+    "presence_only.pipeline.workers:run_side_by_side": "runs every task and returns what the tasks returned, "
+    "which tests/pipeline/test_workers.py checks; the task sets the number of threads",
     "presence_only.reporting.console:leaderboard": "prints",
     "presence_only.reporting.console:print_summary": "prints",
-    "presence_only.study.paths:CellFiles": "names files; DVC stops a stage that does not write those of dvc.yaml",
-    "presence_only.study.paths:DatasetFiles": "names files; DVC stops a stage that does not write those of dvc.yaml",
 }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from presence_only.training.seed_files import ENCODER, HISTORY
+
 CODE = Path("code.yaml")
 COMPARISON = Path("results/comparison.csv")
 PAIRS = Path("results/pairs.csv")
@@ -15,6 +17,11 @@ PENALTIES = Path("results/description/penalties.parquet")
 # The main figure of every data set, which is in git; and all others, which are not.
 FIGURES, MORE_FIGURES = Path("results/figures"), Path("results/more_figures")
 REPORT = Path("results/report.html")
+
+
+def seed_folder(seed: int) -> str:
+    """The name of a seed's folder among those of its cell."""
+    return f"seed_{seed}"
 
 
 @dataclass(frozen=True)
@@ -56,13 +63,17 @@ class CellFiles:
         """One folder a seed; equal settings give equal bytes."""
         return Path("runs", self.dataset, self.variant)
 
+    def seed(self, seed: int) -> Path:
+        """What training one seed makes: its encoder and its history."""
+        return self.runs / seed_folder(seed)
+
     def encoder(self, seed: int) -> Path:
         """Weights of one seed."""
-        return self.runs / f"seed_{seed}" / "encoder.pt"
+        return self.seed(seed) / ENCODER
 
     def history(self, seed: int) -> Path:
         """Loss per epoch of one seed."""
-        return self.runs / f"seed_{seed}" / "history.json"
+        return self.seed(seed) / HISTORY
 
     @property
     def timing(self) -> Path:
