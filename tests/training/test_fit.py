@@ -14,7 +14,8 @@ from presence_only.losses.sinr import AnFullSettings
 from presence_only.model.settings import EncoderSettings
 from presence_only.training import fit as training
 from presence_only.training import loss_computation
-from presence_only.training.fit import GroupMask, RowBatches, fit
+from presence_only.training.batches import RowBatches
+from presence_only.training.fit import fit
 from presence_only.training.pair_scores import Probe
 from presence_only.training.settings import TrainingSettings
 from presence_only.training.variant import Variant
@@ -101,7 +102,8 @@ def test_steps_are_those_of_a_textbook_loop(name):
     weights = [parameter.detach().numpy() for parameter in model.parameters()]
     moments = [(np.zeros_like(weight), np.zeros_like(weight)) for weight in weights]
     losses = []
-    for step, (index_B, _, _) in enumerate(RowBatches(records, 16, stream(0, "batches"))):
+    for step, drawn in enumerate(RowBatches(50, records.row_P, records.species_P, 16, stream(0, "batches"))):
+        index_B = drawn.index_B
         logits_BS = model.species_head(model.encoder(x_NF[index_B]))
         loss = binary_cross_entropy_with_logits(logits_BS, labels_NS[index_B])
         slopes = [slope.numpy() for slope in torch.autograd.grad(loss, list(model.parameters()))]
@@ -111,27 +113,6 @@ def test_steps_are_those_of_a_textbook_loop(name):
     assert history.loss == pytest.approx([sum(losses) / 50], rel=1e-5)
     for weight, (key, expected) in zip(fitted.parameters(), model.named_parameters(), strict=True):
         np.testing.assert_allclose(weight.detach(), expected.detach(), rtol=1e-3, atol=1e-5, err_msg=key)
-
-
-@pytest.mark.parametrize("per_row", [1, 3])
-def test_batches_hold_every_row_once_with_its_own_positives(per_row):
-    records = tiny.dataset(rows=50, per_row=per_row).training.records
-    batches = RowBatches(records, 16, torch.Generator().manual_seed(0))
-    seen, pairs = [], set()
-    for index_B, row_P, species_P in batches:
-        assert (row_P.diff() >= 0).all()
-        seen += index_B.tolist()
-        pairs |= set(zip(index_B[row_P].tolist(), species_P.tolist(), strict=True))
-    assert sorted(seen) == list(range(50))
-    assert pairs == set(zip(records.row_P.tolist(), records.species_P.tolist(), strict=True))
-    assert batches.per_epoch == 4
-
-
-def test_rows_are_shuffled_anew_every_epoch():
-    batches = RowBatches(tiny.dataset(rows=50).training.records, 50, torch.Generator().manual_seed(0))
-    orders = [next(iter(batches))[0].tolist() for _ in range(3)]
-    assert len({tuple(order) for order in orders}) == 3
-    assert list(range(50)) not in orders
 
 
 def test_steps_count_as_asked_and_epochs_report():
@@ -242,7 +223,11 @@ def test_the_automatic_computation_is_the_one_that_pays():
     assert (chosen(earlier - 1, loss=full), chosen(earlier, loss=full)) == ("chunks", "sampled")
     # Decay and penalty move every row at every step.
     assert chosen(many, weight_decay=0.1) == chosen(many, species_l1=0.1) == "chunks"
-    assert chosen(many, gpu) == chosen(many, encoder=habitat) == chosen(many, loss=maxent) == "all_logits"
+    assert chosen(many, encoder=habitat) == chosen(many, loss=maxent) == "all_logits"
+    from_here = loss_computation.CHUNKS_PAY_FROM_ON_GPU
+    assert (chosen(from_here - 1, gpu), chosen(from_here, gpu)) == ("all_logits", "chunks")
+    # A GPU affords exact steps.
+    assert chosen(10 * many, gpu) == "chunks"
     assert chosen(many, loss_computation="all_logits") == "all_logits"
     assert chosen(2, gpu, loss_computation="chunks") == "chunks"
 
@@ -292,15 +277,6 @@ def test_settings_that_cannot_be(changes, message):
         TrainingSettings.parse({"epochs": 1} | changes, "training")
 
 
-def test_group_mask_keeps_a_site_to_its_observers():
-    mask = GroupMask.of(("bird", "plant", "", "fungus"), ("plant", "bird"))
-    expected = [[False, True], [True, False], [True, True], [False, False]]
-    assert mask.rows(torch.arange(4)).tolist() == expected
-    assert mask.rows(torch.tensor([2, 0])).tolist() == [expected[2], expected[0]]
-    assert GroupMask.of(None, ("plant",)) is None
-    assert GroupMask.of(("plant", "plant"), ("plant",)) is None
-
-
 def test_a_run_is_probed_after_every_epoch():
     data = tiny.dataset(rows=100)
     model, history = train("bce", data=data, epochs=3, batch_size=30)
@@ -337,16 +313,6 @@ def test_a_loss_that_explodes_is_one_sentence():
         TrainingError, match=r"the training loss is nan in epoch \d of \d+: lower training.learning_rate"
     ):
         train("bce", data=data, epochs=20, learning_rate=1e30)
-
-
-def test_cuda_is_refused_where_there_is_none(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(TrainingError, match="torch sees no GPU here"):
-        training.choose_device("cuda")
-    assert training.choose_device("auto").type == "cpu"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert training.choose_device("auto").type == "cuda"
-    assert training.choose_device("cpu").type == "cpu"
 
 
 def test_training_leaves_its_data_unmodified():
