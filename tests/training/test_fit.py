@@ -257,6 +257,7 @@ def test_the_memory_of_squared_gradients_is_that_of_encoder_and_species(how):
     ("changes", "message"),
     [
         ({"beta2": 1.0}, "training.beta2 = 1.0: must be less than 1"),
+        ({"precision": "fp8"}, "training.precision = 'fp8': must be one of 'float32', 'tf32' or 'bf16'"),
         ({"sampled_species": 5}, "loss_computation: sampled, as sampled_species is 5"),
         (
             {"loss_computation": "sampled", "sampled_species": 5, "weight_decay": 0.1},
@@ -296,6 +297,24 @@ def test_a_run_is_probed_after_every_epoch():
     # With fewer rows than are probed, the probe is all of them, after the last step.
     for name, value in probe.measure(model).items():
         assert history.probes[name][-1] == pytest.approx(value, abs=1e-6)
+
+
+@pytest.mark.parametrize("how", ["all_logits", "chunks", "sampled"])
+def test_rounded_products_train_nearly_the_same_model_in_float32(how):
+    own = {"loss_computation": how} | ({"sampled_species": 5} if how == "sampled" else {})
+    (exact, before), (rounded, after) = (
+        train("an_full", data=tiny.dataset(rows=100), precision=precision, **own) for precision in ("float32", "bf16")
+    )
+    assert after.loss != before.loss
+    assert after.loss == pytest.approx(before.loss, rel=0.01)
+    for name, weight in exact.state_dict().items():
+        assert rounded.state_dict()[name].dtype == weight.dtype
+        torch.testing.assert_close(rounded.state_dict()[name], weight, rtol=0.1, atol=0.02)
+
+
+def test_tf32_on_a_cpu_is_one_sentence():
+    with pytest.raises(TrainingError, match=r"training\.precision = 'tf32': needs a GPU, and this run computes on the"):
+        train(precision="tf32")
 
 
 def test_a_penalty_on_the_species_head_empties_it():

@@ -28,8 +28,8 @@ from presence_only.training.settings import TrainingSettings
 
 # The number of species from which chunks are faster than all logits on a CPU (benchmarks/step.py).
 CHUNKS_PAY_FROM = 250
-# The same on a GPU, where nothing was measured: from all logits, each is written and read about 20 times, in chunks
-# half as often. Below, all logits fit into the GPU's cache, and starting kernels takes longer than what they do.
+# The same on a GPU, where nothing was measured. A step of bce from all logits writes or reads each of them 19 times,
+# one in chunks 8 times. Below, all logits fit into a large GPU's cache, and starting kernels takes longer than they do.
 CHUNKS_PAY_FROM_ON_GPU = 1_000
 # Species drawn a step unless the settings say how many (benchmarks/head_to_head.py).
 SAMPLED_SPECIES = 1024
