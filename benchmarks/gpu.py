@@ -1,7 +1,7 @@
 """How long does one training step take on a GPU: textbook, all logits and chunks, in float32, tf32 and bfloat16?
 
 A step is everything but reading files: drawing the batch, encoder forward and backward, head, loss, Adam. The textbook
-step is that of ``step.py`` with its data on the GPU: dropout as torch has it, sigmoid and log(p + 1e-5) on all
+step is that of ``textbook.py`` with its data on the GPU: dropout as torch has it, sigmoid and log(p + 1e-5) on all
 logits (Cole et al. 2023), ``torch.optim.Adam``. ``gemm`` is the step's matrix products alone, by plain ``torch.mm`` of
 the same shapes in the same precision: no step can be faster, and its share of a step says how near that is.
 
@@ -23,8 +23,9 @@ from pathlib import Path
 from time import perf_counter
 
 import torch
-from step import LOSSES, TEXTBOOK, TextbookBlock, make_data, textbook_an_full
-from torch import Tensor, nn
+from step import LOSSES, make_data
+from textbook import LEARNING_RATE, TEXTBOOK, textbook_an_full, textbook_model
+from torch import Tensor
 
 from presence_only.losses.base import TrainingCounts, parse_variant
 from presence_only.model.encoder import RangeModel
@@ -135,7 +136,7 @@ def make_steps(name: str, arguments: argparse.Namespace, precision: str) -> Iter
     records_S = torch.from_numpy(data.records.records_per_species()).double().to(device)
     loss = parse_variant(LOSSES[arguments.loss], "loss").build(TrainingCounts(data.records.n_rows, records_S))
     torch.manual_seed(0)
-    encoder = EncoderSettings(width=arguments.width, depth=arguments.depth, dropout=0.5)
+    encoder = EncoderSettings(width=arguments.width, depth=arguments.depth, dropout=0.5, start="zero")
     model = RangeModel(Features(encoder, 0).fit(data), arguments.species).to(device)
     computation = make_loss_computation(name, model, loss, settings, 0)
     return take_steps(model, data, loss, computation, settings, 0)
@@ -143,22 +144,19 @@ def make_steps(name: str, arguments: argparse.Namespace, precision: str) -> Iter
 
 def textbook_steps(arguments: argparse.Namespace, precision: str) -> Iterator[None]:
     """The step that the formulas suggest, on data that lie on the device."""
-    device, width = torch.device(arguments.device), arguments.width
+    device = torch.device(arguments.device)
     data = make_data(arguments)
     sites_N2 = torch.from_numpy(data.records.sites_N2).float().to(device)
     species_N = torch.from_numpy(data.records.species_P).to(device)
-    torch.manual_seed(0)
-    blocks = [TextbookBlock(width) for _ in range(arguments.depth)]
-    encoder = nn.Sequential(nn.Linear(4, width), nn.ReLU(), *blocks).to(device)
-    head = nn.Linear(width, arguments.species, bias=False).to(device)
-    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=5e-4)
+    model = textbook_model(arguments.species, arguments.width, arguments.depth).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     while True:
         index = torch.randint(len(sites_N2), (arguments.batch,), device=device)
         features, species = encode(sites_N2[index]), species_N[index]
         if arguments.loss == "an_full":
             features = torch.cat([features, encode(random_sites(len(features), device))])
         with rounded_products(precision, device):
-            logits = head(encoder(features))
+            logits = model(features)
         if arguments.loss == "an_full":
             logits, far_logits = logits.float().split(arguments.batch)
             loss = textbook_an_full(logits, species, far_logits)

@@ -80,7 +80,7 @@ def train_blend(world):
     raw = {"loss": "an_slds", "members": [{"training": {"epochs": 2}}, {"loss": "bce"}]}
     variant = Variant.parse(raw, "v", EncoderSettings(**ENCODER), TrainingSettings(**SETTINGS))
     told = []
-    model, _ = fit_variant(DATA.training, variant, 0, lambda done, total, loss: told.append((done, total)), world)
+    model, _ = fit_variant(DATA.training, variant, 0, lambda done, total, loss: told.append((done, total)), world=world)
     return model.state_dict(), told
 
 

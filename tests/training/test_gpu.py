@@ -27,7 +27,7 @@ def make(case, device, **changes):
     loss = loss_settings.build(TrainingCounts(records.n_rows, counts_S))
     torch.manual_seed(0)
     features = Features(encoder, len(records.covariate_names)).fit(DATA.training)
-    model = RangeModel(features, SPECIES).to(device)
+    model = RangeModel(features, SPECIES, start_S=torch.linspace(-3, 1, SPECIES)).to(device)
     return model, loss, make_loss_computation(settings.loss_computation, model, loss, settings, 0), settings
 
 

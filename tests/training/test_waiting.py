@@ -58,7 +58,7 @@ def steps_of(case, monkeypatch):
     if looks:
         built.criterion.to(META)
     features = Features(encoder, len(records.covariate_names)).fit(DATA.training)
-    model = RangeModel(features, SPECIES).to(META)
+    model = RangeModel(features, SPECIES, start_S=torch.zeros(SPECIES)).to(META)
     model.features = Features(encoder, len(records.covariate_names)).fit(DATA.training)
     computation = make_loss_computation(settings.loss_computation, model, built, settings, 0)
     return take_steps(model, DATA.training, built, computation, settings, 0)

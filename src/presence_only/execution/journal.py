@@ -42,20 +42,18 @@ class Journal:
         self._hashes: dict[tuple[Path, int], str] = {}
         folder.mkdir(parents=True, exist_ok=True)
         # What a kill left of folders that were being written.
-        for unfinished in folder.glob(".*.tmp-*"):
+        for unfinished in list(folder.rglob(".*.tmp-*")):
             if unfinished.is_dir():
                 shutil.rmtree(unfinished, ignore_errors=True)
             else:
                 unfinished.unlink(missing_ok=True)
 
-    def output_of(self, name: str) -> Path:
-        """The folder that a task of some name makes; one for all runs, replaced by each."""
-        return self.folder / name
-
     def find(self, task: Task) -> Entry | None:
         """What is known of a finished task with the same identity and inputs; None if nothing is."""
+        if task.output is None:
+            return None
         note = self._note(task)
-        if task.output is None or not note.is_file() or not task.output.is_dir():
+        if not note.is_file() or not task.output.is_dir():
             return None
         kept = read_json(note)
         same = kept["task"] == self._fingerprint(task) and kept["output"] == content_hash(task.output)

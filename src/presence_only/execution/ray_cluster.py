@@ -27,7 +27,7 @@ from presence_only.execution.executor import refuse_options
 from presence_only.execution.folders import pack, unpack
 from presence_only.execution.heap import keep_pages
 from presence_only.execution.processes import TELL_EVERY, worker_count
-from presence_only.execution.task import Cancelled, Event, Failed, Finished, Lost, Progressed, Report, Stopped, Task
+from presence_only.execution.task import Cancelled, Event, Failed, Finished, Lost, Progressed, Stopped, Task
 from presence_only.execution.work import run_work, sendable
 
 # How long an address may take to answer, in seconds.
@@ -52,21 +52,23 @@ class RayCluster:
 
     def __init__(self, workers: int | None = None, address: str | None = None) -> None:
         self._asked = workers
-        options = {"num_cpus": workers or worker_count()} if address is None else {"address": address}
+        # Ray would join a cluster that it finds on this machine unless it is told not to.
+        local = {"address": "local", "num_cpus": workers or worker_count(), "include_dashboard": False}
         # Ray's own messages are for its makers; lost machines are told as events.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         try:
             ray.init(
-                **options,
-                include_dashboard=False if address is None else None,
+                **(local if address is None else {"address": address}),
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 runtime_env={"py_modules": [str(Path(presence_only.__file__).parent)]},
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:
+            # Ray has no class of its own for what goes wrong here.
             first = str(error).strip().splitlines()[0]
-            raise ExecutionError(f"--address {address}: no Ray cluster takes work there: {first}") from None
+            where = "--executor ray" if address is None else f"--address {address}"
+            raise ExecutionError(f"{where}: no Ray cluster takes work: {first}") from None
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         self._board: Any = _Board.options(  # type: ignore[attr-defined]
             num_cpus=0, scheduling_strategy=here
@@ -115,7 +117,7 @@ class RayCluster:
             if self._running:
                 done, _ = ray.wait(list(self._running), num_returns=1, timeout=ASK_EVERY)
                 for reference in done:
-                    self._events.append(self._result(reference))
+                    self._events.extend(self._results(reference))
             else:
                 time.sleep(ASK_EVERY)
             if time.monotonic() - self._asked_at >= ASK_EVERY and not self._events:
@@ -151,19 +153,19 @@ class RayCluster:
             self._packed[digest] = ray.put(pack(path))
         return digest, "" if path.is_dir() else path.name, [self._packed[digest]]
 
-    def _result(self, reference: Any) -> Event:
-        """What became of a task."""
+    def _results(self, reference: Any) -> list[Event]:
+        """What became of a task, after the last progress that it reported."""
         task = self._running.pop(reference)
         try:
-            event, packed = ray.get(reference)
+            event, packed, last = ray.get(reference)
         except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
-            return Failed(task.key, ExecutionError(f"{task.label}: Ray could not run it: {error}"))
+            return [Failed(task.key, ExecutionError(f"{task.label}: Ray could not run it: {error}"))]
         except ray.exceptions.RayError as error:
-            return Lost(task.key, f"Ray lost it ({type(error).__name__})")
+            return [Lost(task.key, f"Ray lost it ({type(error).__name__})")]
         if isinstance(event, Finished) and task.output is not None:
             with write_folder(task.output) as folder:
                 unpack(packed, folder)
-        return event  # type: ignore[no-any-return]
+        return [event] if last is None else [Progressed(task.key, *last), event]
 
     def _progress(self) -> list[Event]:
         """What tasks have reported since the last time."""
@@ -227,36 +229,37 @@ class _Board:
 @ray.remote(max_retries=0)  # type: ignore[untyped-decorator]
 def _work(
     key: str, work: Any, inputs: Mapping[str, tuple[str, str, list[Any]]], fills: bool, board: list[Any]
-) -> tuple[Event, bytes]:
-    """Run one task where Ray has put it."""
+) -> tuple[Event, bytes, tuple[int, int, float] | None]:
+    """Run one task where Ray has put it; returns the event, the packed output, and the last progress."""
     keep_pages()
     board[0].begin.remote(key)
-    report = _reporter(key, board[0])
+    report = _Reporter(key, board[0])
     try:
         paths = {name: _fetched(*sent) for name, sent in inputs.items()}
         with tempfile.TemporaryDirectory(prefix="presence_only-") as scratch:
             output = Path(scratch, "output") if fills else None
             value = run_work(work, paths, output, report)
-            return Finished(key, value), pack(output) if output is not None else b""
+            return Finished(key, value), pack(output) if output is not None else b"", report.last
     except Cancelled:
-        return Stopped(key), b""
+        return Stopped(key), b"", None
     except Exception as error:
-        return Failed(key, sendable(error)), b""
+        return Failed(key, sendable(error)), b"", None
 
 
-def _reporter(key: str, board: Any) -> Report:
+class _Reporter:
     """What a task reports by: not so often that it would cost anything."""
-    told = 0.0
 
-    def report(done: int, total: int, number: float) -> None:
-        nonlocal told
+    def __init__(self, key: str, board: Any) -> None:
+        self._key, self._board, self._told = key, board, 0.0
+        self.last: tuple[int, int, float] | None = None
+
+    def __call__(self, done: int, total: int, number: float) -> None:
+        self.last = (done, total, number)
         now = time.monotonic()
-        if done == total or now - told >= TELL_EVERY:
-            told = now
-            if ray.get(board.tell.remote(key, done, total, number)):
+        if now - self._told >= TELL_EVERY:
+            self._told = now
+            if ray.get(self._board.tell.remote(self._key, done, total, number)):
                 raise Cancelled
-
-    return report
 
 
 def _fetched(digest: str, name: str, reference: list[Any]) -> Path:

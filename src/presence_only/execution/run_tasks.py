@@ -81,11 +81,11 @@ def run_tasks(
         event_task = running.get(event.key)
         if event_task is None:
             continue
+        if isinstance(event, Finished) and journal is not None:
+            journal.add(event_task, event.value)
         if watcher is not None:
             watcher.hears(event_task, event)
         if isinstance(event, Finished):
-            if journal is not None:
-                journal.add(event_task, event.value)
             values[event.key] = event.value
             del running[event.key]
         elif isinstance(event, Failed):

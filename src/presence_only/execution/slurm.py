@@ -17,7 +17,7 @@ import submitit
 from presence_only.common.errors import ExecutionError, SettingsError
 from presence_only.execution.executor import refuse_options
 from presence_only.execution.heap import keep_pages
-from presence_only.execution.task import Event, Failed, Finished, Lost, Stopped, Task, Work
+from presence_only.execution.task import Event, Failed, Finished, Lost, Progressed, Stopped, Task, Work
 from presence_only.execution.work import run_work, sendable
 
 # Jobs in the queue unless said otherwise.
@@ -56,7 +56,7 @@ class Slurm:
         self._options: dict[str, Any] = {"timeout_min": minutes, "cpus_per_task": 1, "name": "presence_only"}
         if partition is not None:
             self._options["slurm_partition"] = partition
-        self._running: dict[str, tuple[submitit.Job[Event], Task]] = {}
+        self._running: dict[str, tuple[submitit.Job[list[Event]], Task]] = {}
         self._cancelled: set[str] = set()
         self._events: deque[Event] = deque()
 
@@ -93,7 +93,7 @@ class Slurm:
             for key, (job, _) in list(self._running.items()):
                 if key in self._cancelled or job.done():
                     del self._running[key]
-                    self._events.append(self._result(key, job))
+                    self._events.extend(self._results(key, job))
             if not self._events:
                 if until is not None and time.monotonic() >= until:
                     return None
@@ -114,24 +114,30 @@ class Slurm:
     ) -> None:
         self.close()
 
-    def _result(self, key: str, job: submitit.Job[Event]) -> Event:
+    def _results(self, key: str, job: submitit.Job[list[Event]]) -> list[Event]:
         """What became of a job."""
         if key in self._cancelled:
             self._cancelled.remove(key)
-            return Stopped(key)
+            return [Stopped(key)]
         try:
-            event: Event = job.result()
-            return event
+            events: list[Event] = job.result()
+            return events
         except submitit.core.utils.FailedJobError as error:
-            return Failed(key, ExecutionError(f"{key}: the job {job.job_id} failed: {error}"))
+            return [Failed(key, ExecutionError(f"{key}: the job {job.job_id} failed: {error}"))]
         except submitit.core.utils.UncompletedJobError:
-            return Lost(key, f"the job {job.job_id} ended without a result")
+            return [Lost(key, f"the job {job.job_id} ended without a result")]
 
 
-def _work(key: str, work: Work, inputs: Mapping[str, Path], output: Path | None) -> Event:
-    """Run one task as a job."""
+def _work(key: str, work: Work, inputs: Mapping[str, Path], output: Path | None) -> list[Event]:
+    """Run one task as a job; returns its last progress and its end."""
     keep_pages()
+    last: list[Event] = []
+
+    def report(done: int, total: int, number: float) -> None:
+        last[:] = [Progressed(key, done, total, number)]
+
     try:
-        return Finished(key, run_work(work, inputs, output, lambda *_: None))
+        value = run_work(work, inputs, output, report)
+        return [*last, Finished(key, value)]
     except Exception as error:
-        return Failed(key, sendable(error))
+        return [Failed(key, sendable(error))]

@@ -49,6 +49,12 @@ class Task:
     hint: str = ""
     needs_gpu: bool = False
 
+    @property
+    def folder(self) -> Path:
+        """The folder that it makes, of a task that makes one."""
+        assert self.output is not None
+        return self.output
+
 
 class Cancelled(Exception):  # noqa: N818 - it is no error
     """Raised by a task's report after the task was cancelled."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,19 @@ def of_study(fingerprints: Fingerprints, settings: Mapping[str, Any]) -> dict[st
     return {"code": code, "settings": {"datasets": datasets, **groups, "variants": variants}}
 
 
+def of_trials(fingerprints: Fingerprints, variants: Iterable[Mapping[str, Any]], encoder: Mapping[str, Any]) -> str:
+    """The fingerprint of the trials of a search.
+
+    Args:
+        fingerprints: Of the package.
+        variants: What is tried, as params.yaml would have it: all losses, penalties and expansions occur.
+        encoder: The study's settings of the encoder.
+    """
+    choices = [_training(variant, {"encoder": encoder}) for variant in variants]
+    choice = {table: sorted({name for one in choices for name in one[table]}) for table in choices[0]}
+    return fingerprints.of("presence_only.search.objective", choice, ["run_trial"])
+
+
 def of_scripts(fingerprints: Fingerprints, scripts: Sequence[Path]) -> dict[str, Any]:
     """Entries of scripts, by their names without folder and ending."""
     return {"code": {script.stem: fingerprints.of(fingerprints.add_script(script)) for script in scripts}}
@@ -198,9 +211,12 @@ def _stage(name: str) -> str:
 def _check(path: Path) -> None:
     """Raise the sentence that says what is wrong with the settings."""
     # Not at the top: checking settings imports torch, which takes seconds.
-    from presence_only.study.params import load_params
+    from presence_only.search.space import check_search
+    from presence_only.study.params import Tree, load_params
+    from presence_only.study.settings import read_yaml
 
     load_params(path)
+    check_search(Tree.parse(read_yaml(path), ""))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ def main() -> None:
     """Score every seed's encoder at the survey's sites; write metrics, per-species tables, curves and maps."""
     arguments = parse_arguments(__doc__, "dataset", "variant")
     with importing():
-        from presence_only.pipeline.cells import evaluation_tasks, put_evaluation
+        from presence_only.pipeline.evaluation_tasks import evaluation_tasks, put_evaluation
         from presence_only.pipeline.workers import run_side_by_side
         from presence_only.study.paths import CellFiles
         from presence_only.study.settings import load_study

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from presence_only.execution.task import Event, Finished, Lost, Progressed, Task
 
@@ -132,12 +132,16 @@ class Display:
                 self._bars.remove(task)
             if isinstance(event, Finished):
                 self.n_done += 1
-                words = task.words(*self._numbers[task.key]) if task.key in self._numbers else ""
-                if words:
-                    self._say(f"{task.label}: {words}")
+                if line := self.line_of(task, event.value):
+                    self._say(line)
             if isinstance(event, Lost):
                 self._say(f"{task.label}: {event.reason}; it is run again")
         self._update(now)
+
+    def line_of(self, task: Task, value: Any) -> str:
+        """What is said of a task that is done, with the value that it returned; nothing is said if it is empty."""
+        words = task.words(*self._numbers[task.key]) if task.key in self._numbers else ""
+        return f"{task.label}: {words}" if words else ""
 
     def found(self, task: Task) -> None:
         """A task was done by an earlier run."""

@@ -8,12 +8,12 @@ goes on where it was: finished seeds lie in `.cells/` until DVC has them.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from presence_only.pipeline.command import importing, run_stage
+from presence_only.pipeline.executor_options import add_executor_options, asked_executor
 
 if TYPE_CHECKING:
     from presence_only.execution.executor import Executor
@@ -27,36 +27,25 @@ CELLS = Path(".cells")
 def main() -> None:
     """Run the study in this folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_executor_options(parser)
     parser.add_argument(
-        "--executor", default="processes", help="processes (of this machine, the default), ray, or slurm"
+        "targets", nargs="*", default=["dvc.yaml"], help="what DVC brings up to date at the end, by default %(default)s"
     )
-    parser.add_argument("--workers", type=int, help="tasks at a time; default: one per core")
-    parser.add_argument("--address", help="of a Ray cluster, host:port; default: Ray on this machine alone")
-    parser.add_argument("--partition", help="of a Slurm cluster")
-    parser.add_argument("--minutes", help="the longest that a task may take on a Slurm cluster")
     parser.add_argument("--cells-only", action="store_true", help="train and evaluate, and stop before the comparison")
     arguments = parser.parse_args()
     with importing():
-        from presence_only.common.errors import ExecutionError
-        from presence_only.execution.executor import prepare_executor
         from presence_only.pipeline.stale_cells import find_stale_cells, run_dvc
         from presence_only.study.settings import load_study
 
     study = load_study()
-    asked = {name: getattr(arguments, name) for name in ("address", "partition", "minutes")}
-    options = {name: value for name, value in asked.items() if value is not None}
-    try:
-        # What is wrong with it is told before anything runs.
-        start = prepare_executor(arguments.executor, arguments.workers, options)
-        run_dvc("repro", "--quiet", "code", "generate")
-        stale = find_stale_cells(study)
-        if stale.evaluate:
-            make_cells(study.seeds, stale, start)
-        if not arguments.cells_only:
-            run_dvc("repro", "dvc.yaml")
-    except ExecutionError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+    # What is wrong with it is told before anything runs.
+    start = asked_executor(arguments)
+    run_dvc("repro", "--quiet", "code", "generate")
+    stale = find_stale_cells(study)
+    if stale.evaluate:
+        make_cells(study.seeds, stale, start)
+    if not arguments.cells_only:
+        run_dvc("repro", *arguments.targets)
 
 
 def make_cells(seeds: tuple[int, ...], stale: StaleCells, start: Callable[[], Executor]) -> None:
@@ -72,9 +61,10 @@ def make_cells(seeds: tuple[int, ...], stale: StaleCells, start: Callable[[], Ex
 
         from presence_only.execution.journal import Journal
         from presence_only.execution.run_tasks import run_tasks
-        from presence_only.pipeline.cells import evaluation_tasks, put_evaluation, put_training, training_tasks
+        from presence_only.pipeline.evaluation_tasks import evaluation_tasks, put_evaluation
         from presence_only.pipeline.progress import Display
         from presence_only.pipeline.stale_cells import record
+        from presence_only.pipeline.training_tasks import put_training, training_tasks
         from presence_only.study.params import load_params
         from presence_only.study.paths import CODE, CellFiles
     code: Mapping[str, Any] = YAML(typ="safe").load(CODE)["code"]

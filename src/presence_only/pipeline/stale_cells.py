@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from presence_only.common.errors import ExecutionError
 from presence_only.study.settings import StudySettings
@@ -78,7 +80,9 @@ def run_dvc(*arguments: str) -> None:
     Raises:
         ExecutionError: If it fails.
     """
-    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], check=False)
+    # Stages say `python`: it is this one, also where nobody has activated its environment.
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], env=os.environ | {"PATH": path}, check=False)
     if done.returncode < 0 or done.returncode == 130:
         raise KeyboardInterrupt
     if done.returncode:
@@ -93,7 +97,9 @@ def main() -> None:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    # Standard output is for the answer: what DVC says goes to standard error, from its processes too.
+    # It says of every cell that it was restored, and how to add dvc.lock to git.
+    logging.getLogger("dvc").setLevel(logging.WARNING)
+    # Standard output is for the answer: all else goes to standard error, from processes that DVC starts too.
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     try:
@@ -101,7 +107,7 @@ def main() -> None:
         for stage in STAGES:
             restorable = _restorable(name for name in sorted(stale) if name.startswith(f"{stage}@"))
             if arguments.restore and restorable:
-                print(f"{len(restorable)} of {len(stale)} cells to {stage} are in DVC's cache", flush=True)
+                print(f"{stage}: {len(restorable)} cells are restored from DVC's cache", flush=True)
                 with Repo() as repo:
                     repo.reproduce(targets=restorable, single_item=True)
                 stale = _stale()

@@ -9,8 +9,8 @@ def main() -> None:
     """Read one cell of params.yaml; write its encoders, their histories, and aside the time they took."""
     arguments = parse_arguments(__doc__, "dataset", "variant")
     with importing():
-        from presence_only.pipeline.cells import put_training, training_tasks
         from presence_only.pipeline.together import run_together
+        from presence_only.pipeline.training_tasks import put_training, training_tasks
         from presence_only.pipeline.workers import run_side_by_side
         from presence_only.study.params import load_variant
         from presence_only.study.paths import CellFiles

@@ -104,3 +104,36 @@ class CellFiles:
     def maps(self) -> Path:
         """Scores of the species that the report maps: one row per species and survey site."""
         return Path("results/maps", self.dataset, f"{self.variant}.parquet")
+
+
+@dataclass(frozen=True)
+class SearchFiles:
+    """The files of one search, of the settings of a variant on a data set; all but the journal are for git."""
+
+    dataset: str
+    variant: str
+
+    @property
+    def folder(self) -> Path:
+        """Everything that the search leaves."""
+        return Path("searches", self.dataset, self.variant)
+
+    @property
+    def journal(self) -> Path:
+        """Every trial that has ended, by which an interrupted search goes on."""
+        return self.folder / "journal.log"
+
+    @property
+    def trials(self) -> Path:
+        """One row per trial."""
+        return self.folder / "trials.csv"
+
+    @property
+    def best(self) -> Path:
+        """The best settings, and what they were chosen by."""
+        return self.folder / "best.yaml"
+
+    @property
+    def figure(self) -> Path:
+        """The best value so far against trials and against CPU time."""
+        return self.folder / "best_so_far.png"

@@ -14,7 +14,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from presence_only.common.errors import TrainingError
+from presence_only.common.errors import DivergenceError
 from presence_only.common.random_streams import stream, stream_seed
 from presence_only.data.records import PresenceRecords
 from presence_only.data.training import TrainingData
@@ -32,9 +32,13 @@ from presence_only.training.optimizers import DenseAdam
 from presence_only.training.pair_scores import Probe
 from presence_only.training.schedule import learning_rate_at
 from presence_only.training.settings import TrainingSettings
+from presence_only.training.start import start_logits
 from presence_only.training.variant import Variant
 
 Report = Callable[[int, int, float], None]
+# Called after every epoch with epochs done, epochs in all and the model in evaluation mode, which it may score and not
+# change; it may raise an exception to end the fit, and draws from no generator of torch's.
+Watch = Callable[[int, int, RangeModel], None]
 
 
 @dataclass
@@ -64,6 +68,7 @@ def fit(
     settings: TrainingSettings,
     seed: int,
     report: Report | None = None,
+    watch: Watch | None = None,
     world: World = ALONE,
 ) -> tuple[RangeModel, History]:
     """Train one encoder.
@@ -76,6 +81,7 @@ def fit(
         seed: Fixes weights, batches, background, negatives and dropout; on the same machine with
             the same number of threads the result is the same bit for bit.
         report: Called after every epoch with epochs done, epochs in all and mean loss.
+        watch: Shown the model after every epoch; the fit gives the same bytes with and without.
         world: The processes that train this encoder together; each calls with the same arguments.
 
     Returns:
@@ -83,7 +89,8 @@ def fit(
 
     Raises:
         DataError: If the encoder needs covariates or weeks that the data does not have.
-        TrainingError: If the loss is not finite, or cannot be computed as asked for or by so many processes.
+        DivergenceError: If the loss is not finite.
+        TrainingError: If the loss cannot be computed as asked for, or by so many processes.
     """
     began = time.perf_counter()
     device = choose_device(settings.device)
@@ -91,8 +98,9 @@ def fit(
     world.check(min(settings.batch_size, records.n_rows))
     weeks = records.week_N is not None
     features = Features(encoder_settings, len(records.covariate_names), weeks=weeks).fit(data)
-    counts_S = torch.from_numpy(records.records_per_species()).double()
-    loss = loss_settings.build(TrainingCounts(records.n_rows, counts_S.to(device)))
+    counts = TrainingCounts(records.n_rows, torch.from_numpy(records.records_per_species()).double())
+    loss = loss_settings.build(counts.to(device))
+    start_S = start_logits(encoder_settings.start, data, loss_settings, counts, settings)
     how = choose_loss_computation(settings, loss_settings, loss, encoder_settings, records.n_species, device)
     # Weights and dropout draw from torch's global stream; it is put back afterwards.
     with (
@@ -100,17 +108,22 @@ def fit(
         exactness(settings.precision, device),
     ):
         torch.manual_seed(stream_seed(seed, "weights and dropout"))
-        model = RangeModel(features, records.n_species).to(device)
+        model = RangeModel(features, records.n_species, start_S=start_S).to(device)
         computation = make_loss_computation(how, model, loss, settings, seed, world)
         steps = take_steps(model, data, loss, computation, settings, seed, world)
-        probe = make_probe(model, records, seed) if world.first else None
-        history = _record(steps, model, probe, settings, report if world.first else None, world)
+        watchers = (make_probe(model, records, seed), report, watch) if world.first else (None, None, None)
+        history = _record(steps, model, settings, world, *watchers)
     history.loss_computation, history.seconds = how, time.perf_counter() - began
     return model.cpu().eval(), history
 
 
 def fit_variant(
-    data: TrainingData, variant: Variant, seed: int, report: Report | None = None, world: World = ALONE
+    data: TrainingData,
+    variant: Variant,
+    seed: int,
+    report: Report | None = None,
+    watch: Watch | None = None,
+    world: World = ALONE,
 ) -> tuple[SpeciesModel, list[History]]:
     """Train what a variant describes: one encoder, or every member of a blend apart from the others.
 
@@ -119,13 +132,14 @@ def fit_variant(
         variant: Loss, encoder and training, or members of them.
         seed: Of the run; every member draws from streams of its own.
         report: Called after every epoch; of a blend with the epochs of all members.
+        watch: Shown the encoder after every epoch; of a blend, which is no model before its last epoch, never.
         world: The processes that train it together.
 
     Returns:
         The model, and the history of every member.
     """
     if not variant.members:
-        model, history = fit(data, variant.loss, variant.encoder, variant.training, seed, report, world)
+        model, history = fit(data, variant.loss, variant.encoder, variant.training, seed, report, watch, world)
         return model, [history]
     epochs = [n_epochs(member.training, data.records.n_rows) for member in variant.members]
 
@@ -136,7 +150,7 @@ def fit_variant(
     fitted = []
     for i, member in enumerate(variant.members):
         own_seed = stream_seed(seed, f"member {i}")
-        fitted.append(fit(data, member.loss, member.encoder, member.training, own_seed, report_member(i), world))
+        fitted.append(fit(data, member.loss, member.encoder, member.training, own_seed, report_member(i), world=world))
     return Blend([model for model, _ in fitted]).eval(), [history for _, history in fitted]
 
 
@@ -217,10 +231,11 @@ def make_probe(model: RangeModel, records: PresenceRecords, seed: int) -> Probe:
 def _record(
     steps: Iterator[Step],
     model: RangeModel,
-    probe: Probe | None,
     settings: TrainingSettings,
-    report: Report | None,
     world: World,
+    probe: Probe | None,
+    report: Report | None,
+    watch: Watch | None,
 ) -> History:
     """Take all steps, with a mean loss and a probe for every epoch: the losses are read once an epoch."""
     history = History()
@@ -235,13 +250,16 @@ def _record(
         mean = float(total) / rows
         total, rows = torch.zeros_like(total), 0
         if not math.isfinite(mean):
-            raise TrainingError(
+            raise DivergenceError(
                 f"the training loss is {mean} in epoch {step.epoch + 1} of {step.epochs}: "
                 f"lower training.learning_rate, which is {settings.learning_rate:g}"
             )
         history.loss.append(mean)
         for name, value in (probe.measure(model) if probe is not None else {}).items():
             history.probes.setdefault(name, []).append(value)
+        if watch is not None:
+            watch(step.epoch + 1, step.epochs, model.eval())
+            model.train()
         if report is not None:
             report(step.epoch + 1, step.epochs, mean)
     return history

@@ -38,7 +38,7 @@ def train_seed(
         The seconds that the fit took.
     """
     use_one_thread()
-    model, histories = fit_variant(TrainingData.load(inputs["training"]), variant, seed, report, world)
+    model, histories = fit_variant(TrainingData.load(inputs["training"]), variant, seed, report, world=world)
     if world.first:
         save_model(model, output / ENCODER)
         write_json(output / HISTORY, _reproducible(histories))
