@@ -98,7 +98,7 @@ def textbook_an_full(logits: Tensor, species: Tensor, far_logits: Tensor) -> Ten
     """L_AN-full of Cole et al. (2023), with their constant inside the logarithms."""
     p, far_p = torch.sigmoid(logits), torch.sigmoid(far_logits)
     terms = -torch.log(1 - p + EPSILON)
-    rows = torch.arange(len(species))
+    rows = torch.arange(len(species), device=species.device)
     terms[rows, species] = -POS_LAMBDA * torch.log(p[rows, species] + EPSILON)
     return terms.mean() + (-torch.log(1 - far_p + EPSILON)).mean()
 
