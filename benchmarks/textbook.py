@@ -29,7 +29,7 @@ class SingleRecords(Dataset):
 
     def __init__(self, data: TrainingData) -> None:
         self.features_N4 = encode(torch.from_numpy(data.records.sites_N2).float())
-        self.species_N = torch.from_numpy(data.records.species_P)
+        self.species_N = torch.tensor(data.records.species_P)
 
     def __len__(self) -> int:
         return len(self.species_N)

@@ -46,6 +46,7 @@ def search_settings(arguments: argparse.Namespace) -> None:
         from presence_only.study.paths import SearchFiles
     files = SearchFiles(arguments.dataset, arguments.variant)
     search = read_search(files, arguments.trials)
+    # What is wrong with it is told before anything is removed.
     start = asked_executor(arguments)
     with open_journal(files.journal, search.name, fresh=arguments.fresh) as journal:
         check_unchanged(journal, search)
@@ -56,11 +57,9 @@ def search_settings(arguments: argparse.Namespace) -> None:
             write_tables(files, search, trials)
 
         with start() as executor, SearchDisplay(search, trials) as display:
+            done = f"{len(trials)} of {max(len(trials), search.settings.trials)} trials are done"
             side_by_side = min(executor.slots, search.settings.parallel)
-            print(
-                f"{search.name}: {len(trials)} of {search.settings.trials} trials are done, {side_by_side} at a time",
-                flush=True,
-            )
+            print(f"{search.name}: {done}, {side_by_side} at a time", flush=True)
             trials = run_search(search, journal, executor, watcher=display, kept=keep)
     write_tables(files, search, trials)
     draw(files, search, trials)
