@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 from presence_only.pipeline.command import importing, parse_arguments, run_stage
 
 
@@ -18,10 +21,12 @@ def main() -> None:
 
     variant, seeds = load_variant(arguments.dataset, arguments.variant)
     cell = CellFiles(arguments.dataset, arguments.variant)
-    tasks = training_tasks(cell, variant, seeds, cell.runs)
     run = run_together if launched_by_torchrun() else run_side_by_side
-    if values := run(tasks, f"{cell.dataset} / {cell.variant}"):
-        put_training(cell, tasks, seeds, values)
+    # Aside, so that a kill leaves nothing unfinished where the encoders belong.
+    with tempfile.TemporaryDirectory(prefix="presence_only-") as folder:
+        tasks = training_tasks(cell, variant, seeds, Path(folder))
+        if values := run(tasks, f"{cell.dataset} / {cell.variant}"):
+            put_training(cell, tasks, seeds, values)
 
 
 if __name__ == "__main__":
