@@ -1,6 +1,6 @@
 """The scores of one cell of a study: every seed's encoder against the survey, which no training sees.
 
-Shape legend: M survey sites, C covariates, S species.
+Shape legend: M survey sites, m some of them, S species, V seeds.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ from scipy.special import expit
 from presence_only.common.arrays import mean_where_defined
 from presence_only.common.one_thread import use_one_thread
 from presence_only.data.survey import Survey
-from presence_only.data.training import TrainingData
-from presence_only.evaluation.breakdown import records_nearby
-from presence_only.evaluation.curves import calibration, precision_recall
+from presence_only.evaluation.curves import Calibration, Curve, PrecisionRecall
+from presence_only.evaluation.dataset_facts import DatasetFacts, load_facts
+from presence_only.evaluation.effort_scores import EffortReader
+from presence_only.evaluation.geoscore import ListReader, geoscore_of
 from presence_only.evaluation.mapped_species import scores_to_map
-from presence_only.evaluation.metrics import METRICS, SITES_LIMIT
-from presence_only.evaluation.observer_bias import observer_numbers
-from presence_only.evaluation.survey import evaluate_survey
-from presence_only.evaluation.tasks import Task, load_further
-from presence_only.model.blend import Blend
+from presence_only.evaluation.metrics import METRICS, SITES_LIMIT, evaluation_of, formulas
+from presence_only.evaluation.observer_bias import numbers_of
+from presence_only.evaluation.passes import BlockReader, PartReader, SpeciesPart, Values, read_sites, read_species
+from presence_only.evaluation.survey_logits import SurveyLogits, mean_logits
+from presence_only.evaluation.tasks import Task
+from presence_only.evaluation.units import TruthUnits
 from presence_only.model.files import load_model
-from presence_only.model.interface import Scores, SpeciesModel
+from presence_only.model.interface import SpeciesModel
 
 # Of the observer-bias metrics of a trained model, those that are compared.
 OBSERVER_NUMBERS = (
@@ -38,7 +40,6 @@ OBSERVER_NUMBERS = (
     "species_map_sparse",
     "species_map_dense",
 )
-SPECIES_AT_ONCE = 256
 # Prefix of counts (n_sites, n_species), which are not metrics.
 COUNT = "n_"
 
@@ -63,6 +64,71 @@ class SeedResult:
     maps: pl.DataFrame | None = None
 
 
+def score_cell(models: Mapping[int, SpeciesModel], facts: DatasetFacts) -> tuple[list[SeedResult], dict[str, object]]:
+    """Score all seeds of a cell and their ensemble; every model's logits are made once.
+
+    Args:
+        models: Trained models by seed, the study's first seed first.
+        facts: The data set.
+
+    Returns:
+        The result of every seed, and what :func:`score_ensemble` returns.
+    """
+    logits = [SurveyLogits.of(model, facts.survey) for model in models.values()]
+    results = [score_model(own, facts, seed, first=own is logits[0]) for seed, own in zip(models, logits, strict=True)]
+    return results, score_ensemble(logits, facts.truth)
+
+
+def score_model(logits: SurveyLogits, facts: DatasetFacts, seed: int, *, first: bool) -> SeedResult:
+    """Score one seed.
+
+    Args:
+        logits: Of the seed's model, at the sites of the survey.
+        facts: The data set.
+        seed: What stands in the tables.
+        first: Whether it is the study's first seed, of which curves and maps are kept.
+    """
+    n_sites, n_species = facts.truth.shape
+    # Of a grid of the world the evaluation keeps no values per site; GeoScore asks for one metric of them.
+    of_site = formulas("site") if n_sites <= SITES_LIMIT else [METRICS["sample_map"].formula]
+    by_species, by_site = Values(n_species, formulas("species")), Values(n_sites, of_site)
+    effort, lists, means = EffortReader(facts.effort), ListReader(n_sites), MeanReader(n_species)
+    recall, share = PrecisionRecall(), Calibration()
+    curves: tuple[list[BlockReader], list[PartReader]] = ([recall], [share]) if first else ([], [])
+    read_species(logits.matrix, facts.truth, [effort, by_species, *curves[0]], [means, *curves[1]], in_order=True)
+    read_sites(logits.matrix, facts.truth, [by_site, lists])
+
+    per_site = by_site.values if n_sites <= SITES_LIMIT else None
+    result = evaluation_of(facts.truth, by_species.values, per_site)
+    ap_M = by_site.values[of_site.index(METRICS["sample_map"].formula)]
+    observed = numbers_of(geoscore_of(lists, ap_M, facts.effort.effort_M), effort)
+    further, further_by_species = score_further(logits.model, facts.survey.species, facts.further)
+    numbers = result.summary | further | {name: observed[name] for name in OBSERVER_NUMBERS}
+    species = {"species": np.array(facts.survey.species), "n_records": facts.n_records_S}
+    species |= {"mean_score": means.mean_S} | result.per_species | further_by_species
+    points = curve_table(seed, recall.curve(), share.curve()) if first else None
+    maps = scores_to_map(logits.scores, result.per_species["prevalence"]) if first else None
+    return SeedResult(numbers, _table(seed, species), _table(seed, result.per_site), points, maps)
+
+
+def score_ensemble(logits: Sequence[SurveyLogits], truth: TruthUnits) -> dict[str, object]:
+    """Metrics of the mean of all seeds' logits, as ``ensemble``; nothing for a single seed.
+
+    Args:
+        logits: Of every seed's model, at the sites of one survey.
+        truth: The truth of this survey.
+    """
+    if len(logits) == 1:
+        return {}
+    (n_sites, n_species), mean = truth.shape, mean_logits(logits)
+    by_species, by_site = Values(n_species, formulas("species")), Values(n_sites, formulas("site"))
+    read_species(mean, truth, [by_species])
+    if n_sites <= SITES_LIMIT:
+        read_sites(mean, truth, [by_site])
+    summary = evaluation_of(truth, by_species.values, by_site.values).summary
+    return {"ensemble": {name: summary[name] for name in METRICS}}
+
+
 def evaluate_seed(
     training: Path,
     survey: Path,
@@ -71,7 +137,7 @@ def evaluate_seed(
     seed: int,
     report: Callable[[int, int, float], None],
 ) -> SeedResult:
-    """Score one seed, in one thread.
+    """Score one seed from files, in one thread.
 
     Args:
         training: Folder of the records, which tell where observers were; nothing is fitted here.
@@ -82,29 +148,15 @@ def evaluate_seed(
         report: Called at the end with 1, 1 and the mean average precision over species.
     """
     use_one_thread()
-    surveyed, further = Survey.load(survey), load_further(survey)
-    records = TrainingData.load(training).records
-    effort_M = records_nearby(surveyed.sites_M2, records.sites_N2, records.row_P)
-    model = load_model(encoder(seed))
-    result = evaluate_survey(model, surveyed, surveyed.species)
-    numbers, by_species = score_further(model, surveyed.species, further)
-    scores = model.scores(surveyed.sites_M2, surveyed.covariates_MC, surveyed.week_M)
-    # Of a grid of the world the evaluation keeps no values per site.
-    ap_M = result.values("sample_map") if len(surveyed.sites_M2) <= SITES_LIMIT else None
-    observed = observer_numbers(scores, surveyed.truth, effort_M, ap_M=ap_M)
-    numbers = result.summary | numbers | {name: observed[name] for name in OBSERVER_NUMBERS}
-    species = {"species": np.array(surveyed.species), "n_records": records.records_per_species()}
-    species |= {"mean_score": mean_scores(scores)} | result.per_species | by_species
-    points = maps = None
-    if seed == first_seed:
-        points = curves(scores, surveyed, seed)
-        maps = scores_to_map(scores, result.per_species["prevalence"])
-    report(1, 1, numbers["species_map"])
-    return SeedResult(numbers, _table(seed, species), _table(seed, result.per_site), points, maps)
+    facts = load_facts(training, survey)
+    logits = SurveyLogits.of(load_model(encoder(seed)), facts.survey)
+    result = score_model(logits, facts, seed, first=seed == first_seed)
+    report(1, 1, result.numbers["species_map"])
+    return result
 
 
 def ensemble(encoders: Sequence[Path], survey: Path) -> dict[str, object]:
-    """Metrics of the mean of all seeds' logits, as ``ensemble``; nothing for a single seed.
+    """What :func:`score_ensemble` returns, from files; nothing is read for a single seed.
 
     Args:
         encoders: Weights, one file per seed.
@@ -113,25 +165,25 @@ def ensemble(encoders: Sequence[Path], survey: Path) -> dict[str, object]:
     if len(encoders) == 1:
         return {}
     use_one_thread()
-    model = Blend([load_model(encoder) for encoder in encoders])
     surveyed = Survey.load(survey)
-    summary = evaluate_survey(model, surveyed, surveyed.species).summary
-    return {"ensemble": {name: summary[name] for name in METRICS}}
+    logits = [SurveyLogits.of(load_model(encoder), surveyed) for encoder in encoders]
+    return score_ensemble(logits, TruthUnits(surveyed.truth, keep=True))
 
 
-def mean_scores(scores: Scores) -> NDArray[np.float64]:
-    """Mean sigmoid of every species' logits over the survey's sites, shape (S,)."""
-    n_species = scores.shape[1]
-    parts = [slice(start, start + SPECIES_AT_ONCE) for start in range(0, n_species, SPECIES_AT_ONCE)]
-    return np.concatenate([expit(scores.columns(part)).mean(axis=0, dtype=np.float64) for part in parts])
+class MeanReader:
+    """Reads the mean sigmoid of every species' logits over the survey's sites, shape (S,)."""
+
+    def __init__(self, n_species: int) -> None:
+        self.mean_S = np.empty(n_species)
+
+    def read_part(self, part: SpeciesPart) -> None:
+        """Read some species."""
+        self.mean_S[part.species] = expit(part.scores_Ms).mean(axis=0, dtype=np.float64)
 
 
-def curves(scores: Scores, survey: Survey, seed: int) -> pl.DataFrame:
+def curve_table(seed: int, precision_recall: Curve, calibration: Curve) -> pl.DataFrame:
     """Precision against recall and share present against score, of one seed: one row per point."""
-    points = {
-        "precision_recall": precision_recall(scores, survey.truth),
-        "calibration": calibration(scores, survey.truth),
-    }
+    points = {"precision_recall": precision_recall, "calibration": calibration}
     return pl.concat(
         [
             pl.DataFrame({"x": curve.x, "y": curve.y, "n": curve.n}).select(
