@@ -1,19 +1,18 @@
 """How scores follow the observers: their correlation with observer effort, and average precision by class of effort.
 
-Shape legend: N surveyed sites of one species, P presences, S species, Q classes of effort. A place is a number of the
-ascending order of one species' scores.
+Shape legend: U species of a block, S species, F surveyed scores of a block's species in order, A those where the
+species is absent, P presences, C scores at sites of one class of effort, Q classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
 
-from presence_only.evaluation.observer_effort import SpeciesEffort, SurveyEffort, spearman
+from presence_only.evaluation.observer_effort import SurveyEffort, spearman
 from presence_only.evaluation.order import Ordered
 from presence_only.evaluation.ranks_of_presences import Block, mean_of_each, precision_of_presences
 
@@ -57,87 +56,61 @@ class EffortReader:
             classes = (0, -1) if len(effort.classes) > 1 else ()
         self._effort = effort
         self._levels = [effort.levels_of_class[q] for q in classes]
-        self._correlations: list[tuple[float, float, float]] = []
-        self.ap_QS: Floats = np.full((len(classes), effort.truth.shape[1]), np.nan)
+        n_species = effort.truth.shape[1]
+        self._correlations_S3: Floats = np.full((n_species, 3), np.nan)
+        self.ap_QS: Floats = np.full((len(classes), n_species), np.nan)
 
     def read(self, block: Block) -> None:
         """Read some species."""
-        gathered = [_Gathered([], [], []) for _ in self._levels]
-        for u, (ordered, own) in enumerate(zip(block.ordered, self._effort.species(block.part), strict=True)):
-            level_N = own.level_N.take(ordered.order_N)
-            correlations = _correlations(ordered, level_N, own)
-            if not any(map(isnan, correlations)):
-                self._correlations.append(correlations)
-            if len(ordered.place_P):
-                below_P, _ = ordered.runs.bounds(ordered.place_P)
-                for of_class, levels in zip(gathered, self._levels, strict=True):
-                    of_class.add(u, level_N, levels, ordered.place_P, below_P)
-        for ap_S, of_class in zip(self.ap_QS, gathered, strict=True):
-            ap_S[block.part][of_class.species] = of_class.average_precision()
+        ordered, own = block.ordered, self._effort.species(block.part)
+        level_F = self._effort.level_M.take(ordered.site_F)
+        # Of every score the place of its level in tables of all species.
+        cell_F = level_F + (np.arange(len(own.square_U)) * self._effort.n_levels).repeat(block.units.n_surveyed_U)
+        product_U = ordered.runs.sums_over_ranks(own.rank_UE.ravel().take(cell_F))
+        absent_rank_A = own.absent_rank_UE.ravel().take(cell_F[~ordered.present_F])
+        absent_product_U = ordered.runs_of_absences.sums_over_ranks(absent_rank_A)
+        self._correlations_S3[block.part] = np.stack(
+            [
+                spearman(product_U, ordered.runs.squares_of_ranks(), own.square_U),
+                own.truth_U,
+                spearman(absent_product_U, ordered.runs_of_absences.squares_of_ranks(), own.absent_square_U),
+            ],
+            axis=1,
+        )
+        for ap_S, levels in zip(self.ap_QS, self._levels, strict=True):
+            ap_S[block.part] = _average_precision(ordered, level_F, levels)
 
     def correlation(self) -> EffortCorrelation:
         """Means over the species for which scores, truth and effort vary; NaN if there is none."""
-        found = self._correlations
-        score, truth, absent = np.mean(found, axis=0) if found else np.full(3, np.nan)
+        found = self._correlations_S3[~np.isnan(self._correlations_S3).any(axis=1)]
+        score, truth, absent = found.mean(axis=0) if len(found) else np.full(3, np.nan)
         return EffortCorrelation(float(score), float(truth), float(absent), len(found))
 
 
-def _correlations(ordered: Ordered, level_N: Ints, own: SpeciesEffort) -> tuple[float, float, float]:
-    """Spearman's correlations with effort of one species: of its scores, of its presence, of its scores elsewhere.
+def _average_precision(ordered: Ordered, level_F: Ints, levels: tuple[int, int]) -> Floats:
+    """Average precision of every species over the sites of one class of effort alone, shape (U,).
 
     Args:
-        ordered: Its scores in order.
-        level_N: Level of effort, in this order.
-        own: Its effort.
+        ordered: Scores of some species in order.
+        level_F: Level of effort of every score's site.
+        levels: The levels of the class: from the first number up to the second.
     """
-    n, n_absent = len(level_N), len(level_N) - len(ordered.place_P)
-    # Sums, not matrix products: those wait for threads.
-    product = (ordered.runs.centred_ranks(n) * own.rank_E.take(level_N)).sum()
-    runs, absent_level_N = ordered.runs.without(ordered.place_P), level_N[~ordered.present_N]
-    absent_product = (runs.centred_ranks(n_absent) * own.absent_rank_E.take(absent_level_N)).sum()
-    return (
-        spearman(product, ordered.runs.square_of_ranks(n), own.square),
-        own.truth,
-        spearman(absent_product, runs.square_of_ranks(n_absent), own.absent_square),
+    start_U1 = ordered.runs.start_U1
+    ap_U = np.full(len(start_U1) - 1, np.nan)
+    level_P = level_F.take(ordered.place_P)
+    own_P = (level_P >= levels[0]) & (level_P < levels[1])
+    if not own_P.any():
+        return ap_U
+    (place_C,) = ((level_F >= levels[0]) & (level_F < levels[1])).nonzero()
+    # Numbers of the class's scores, and of its presences, before each species.
+    start_of_sites_U1, start_of_present_U1 = (
+        places.searchsorted(start_U1) for places in (place_C, ordered.place_P[own_P])
     )
-
-
-@dataclass(frozen=True)
-class _Gathered:
-    """The presences at the sites of one class of effort, gathered species by species.
-
-    Args:
-        species: Species with such a presence, by their number in a block.
-        n_sites: Number of surveyed sites of the class, one per species.
-        below: Of each species, the number of these sites that score less than each presence.
-    """
-
-    species: list[int]
-    n_sites: list[int]
-    below: list[Ints]
-
-    def add(self, u: int, level_N: Ints, levels: tuple[int, int], place_P: Ints, below_P: Ints) -> None:
-        """Take the presences of one species.
-
-        Args:
-            u: Its number.
-            level_N: Level of effort at every site, by ascending score.
-            levels: The levels of the class: from the first number up to the second.
-            place_P: Places of its presences.
-            below_P: Number of scores that are less than each presence's.
-        """
-        within_N = (level_N >= levels[0]) & (level_N < levels[1])
-        own_P = within_N.take(place_P)
-        if own_P.any():
-            place_of_class = np.flatnonzero(within_N)
-            self.species.append(u)
-            self.n_sites.append(len(place_of_class))
-            self.below.append(np.searchsorted(place_of_class, below_P[own_P]))
-
-    def average_precision(self) -> Floats:
-        """Of every species."""
-        if not self.species:
-            return np.empty(0)
-        start_U1 = np.cumsum([0, *map(len, self.below)])
-        precision_P = precision_of_presences(np.array(self.n_sites), start_U1, np.concatenate(self.below))
-        return mean_of_each(precision_P, start_U1)
+    n_present_U = np.diff(start_of_present_U1)
+    some_U = n_present_U > 0
+    first_P = ordered.bounds[0][own_P]
+    below_P = place_C.searchsorted(first_P) - start_of_sites_U1[:-1].repeat(n_present_U)
+    starts = np.append(start_of_present_U1[:-1][some_U], len(below_P))
+    precision_P = precision_of_presences(np.diff(start_of_sites_U1)[some_U], starts, below_P)
+    ap_U[some_U] = mean_of_each(precision_P, starts)
+    return ap_U

@@ -58,23 +58,42 @@ def records_nearby(
 
 @dataclass(frozen=True, eq=False)
 class SpeciesEffort:
-    """Observer effort where one species was surveyed.
+    """Observer effort where some species were surveyed.
+
+    Ranks are of the levels among the sites of one species: sites of equal effort share their mean rank, and the mean
+    of all ranks is subtracted. A square is the sum over these sites of the square of their rank.
 
     Args:
-        level_N: Level of every surveyed site.
-        rank_E: Rank of every level among them, equal ones sharing their mean rank, minus the mean of all ranks.
-        square: Sum over sites of the square of their rank.
-        truth: Spearman's correlation of presence with effort; NaN where one does not vary.
-        absent_rank_E: As ``rank_E``, among the sites without the species alone.
-        absent_square: As ``square``, over these sites.
+        rank_UE: Among the sites where the species was surveyed.
+        square_U: Of these ranks.
+        truth_U: Spearman's correlation of presence with effort; NaN where one does not vary.
+        absent_rank_UE: Among the sites where the species is absent.
+        absent_square_U: Of these ranks.
     """
 
-    level_N: Ints
-    rank_E: Floats
-    square: float
-    truth: float
-    absent_rank_E: Floats
-    absent_square: float
+    rank_UE: Floats
+    square_U: Floats
+    truth_U: Floats
+    absent_rank_UE: Floats
+    absent_square_U: Floats
+
+    @classmethod
+    def of(cls, units: Units, level_M: Ints, n_levels: int) -> SpeciesEffort:
+        """From the truth of some species and the level of effort at every site."""
+        n_units, n_sites = units.truth_UN.shape
+        if units.surveyed_UN is None:
+            count_UE = np.tile(np.bincount(level_M, minlength=n_levels), (n_units, 1))
+        else:
+            count_UE = _counts(*units.surveyed_UN.nonzero(), level_M, (n_units, n_levels))
+        present_UE = _counts(*divmod(units.place_P, n_sites), level_M, (n_units, n_levels))
+        absent_UE = count_UE - present_UE
+        rank_UE, absent_rank_UE = _centred_ranks(count_UE), _centred_ranks(absent_UE)
+        square_U, absent_square_U = ((count_UE * rank_UE**2).sum(axis=1), (absent_UE * absent_rank_UE**2).sum(axis=1))
+        # Presence has two ranks only, whose products with those of effort add up to this.
+        n_U, n_present_U = units.n_surveyed_U, np.diff(units.start_U1)
+        product_U = n_U / 2 * (present_UE * rank_UE).sum(axis=1)
+        truth_U = spearman(product_U, n_U * n_present_U * (n_U - n_present_U) / 4, square_U)
+        return cls(rank_UE, square_U, truth_U, absent_rank_UE, absent_square_U)
 
 
 class SurveyEffort:
@@ -83,6 +102,12 @@ class SurveyEffort:
     Args:
         effort_M: Training records near each site, see :func:`records_nearby`; other numbers serve too.
         truth: What was surveyed.
+
+    Attributes:
+        level_M: Level of every site, 0 for the least effort.
+        n_levels: E.
+        classes: Sites in four classes of about equally many.
+        levels_of_class: The levels of every class: from the first number up to the second.
 
     Raises:
         ValueError: If the effort has another shape, or holds NaN.
@@ -94,56 +119,46 @@ class SurveyEffort:
             raise ValueError(f"effort has shape {self.effort_M.shape}; {truth.shape[:1]} expected")
         if np.isnan(self.effort_M).any():
             raise ValueError("effort holds NaN: it must be a number at every site")
-        level_E, self._level_M = np.unique(self.effort_M, return_inverse=True)
-        self._count_E = np.bincount(self._level_M)
+        level_E, self.level_M = np.unique(self.effort_M, return_inverse=True)
+        self.n_levels = len(level_E)
         self.classes = quantile_classes(self.effort_M)
         first_Q = np.searchsorted(level_E, self.classes.low).tolist()
-        # The levels of every class: from the first number up to the second.
-        self.levels_of_class = list(pairwise([*first_Q, len(level_E)]))
-        self._kept: dict[tuple[int, int], list[SpeciesEffort]] = {}
+        self.levels_of_class = list(pairwise([*first_Q, self.n_levels]))
+        self._kept: dict[tuple[int, int], SpeciesEffort] = {}
 
-    def species(self, part: slice) -> list[SpeciesEffort]:
+    def species(self, part: slice) -> SpeciesEffort:
         """What concerns some species, kept as the truth is."""
         key = part.start, part.stop
         if key in self._kept:
             return self._kept[key]
-        units = self.truth.species(part)
-        found = [self._of(units, u) for u in range(len(units.truth_UN))]
+        found = SpeciesEffort.of(self.truth.species(part), self.level_M, self.n_levels)
         if self.truth.keeps:
             self._kept[key] = found
         return found
 
-    def _of(self, units: Units, u: int) -> SpeciesEffort:
-        """One species of some units."""
-        n_sites, n_levels = len(self._level_M), len(self._count_E)
-        level_N, count_E = units.surveyed(u, self._level_M), self._count_E
-        if level_N is not self._level_M:
-            count_E = np.bincount(level_N, minlength=n_levels)
-        site_P = units.place_P[units.start_U1[u] : units.start_U1[u + 1]] - u * n_sites
-        present_E = np.bincount(self._level_M[site_P], minlength=n_levels)
-        rank_E, absent_rank_E = centred_ranks_of_levels(count_E), centred_ranks_of_levels(count_E - present_E)
-        square, absent_square = ((count_E * rank_E**2).sum(), ((count_E - present_E) * absent_rank_E**2).sum())
-        # Presence has two ranks only, whose products with those of effort add up to this.
-        n, n_present = len(level_N), len(site_P)
-        product, square_of_truth = n / 2 * (present_E * rank_E).sum(), n * n_present * (n - n_present) / 4
-        truth = spearman(product, square_of_truth, square)
-        return SpeciesEffort(level_N, rank_E, square, truth, absent_rank_E, absent_square)
 
-
-def centred_ranks_of_levels(count_E: Ints) -> Floats:
-    """Rank of every level that occurs so many times, the mean of those it has, minus the mean of all ranks."""
-    rank_E: Floats = np.cumsum(count_E) - (count_E - 1) / 2 - (count_E.sum() + 1) / 2
-    return rank_E
-
-
-def spearman(product: float, square_a: float, square_b: float) -> float:
-    """Spearman's correlation from sums over centred ranks; NaN where one does not vary.
+def spearman(product_U: Floats, square_a_U: Floats, square_b_U: Floats) -> Floats:
+    """Spearman's correlations from sums over ranks that are counted from their mean; NaN where one does not vary.
 
     The ranks are halves of whole numbers, so that these sums are exact up to some 200,000 sites, whatever their order.
 
     Args:
-        product: Sum of the products of two ranks.
-        square_a: Sum of the squares of the first.
-        square_b: Of the second.
+        product_U: Sum of the products of two ranks.
+        square_a_U: Sum of the squares of the first.
+        square_b_U: Of the second.
     """
-    return float(product / np.sqrt(square_a * square_b)) if square_a > 0 and square_b > 0 else float("nan")
+    square_U = square_a_U * square_b_U
+    found_U = np.full(len(square_U), np.nan)
+    return np.divide(product_U, np.sqrt(square_U), out=found_U, where=square_U > 0)
+
+
+def _counts(unit_P: Ints, site_P: Ints, level_M: Ints, shape: tuple[int, int]) -> Ints:
+    """Number of sites of every level, unit by unit."""
+    n_units, n_levels = shape
+    return np.bincount(unit_P * n_levels + level_M[site_P], minlength=n_units * n_levels).reshape(shape)
+
+
+def _centred_ranks(count_UE: Ints) -> Floats:
+    """Rank of every level that occurs so many times: the mean of those it has, minus the mean of all."""
+    ranks_UE: Floats = count_UE.cumsum(axis=1) - (count_UE - 1) / 2 - (count_UE.sum(axis=1, keepdims=True) + 1) / 2
+    return ranks_UE

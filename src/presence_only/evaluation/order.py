@@ -1,114 +1,168 @@
-"""The order of one species' scores, equal ones included: sorted once for every number that looks at ranks.
+"""The scores of some species put in order, equal ones included: sorted once for every number that looks at ranks.
 
-Shape legend: N surveyed scores of one species, T ties, R runs of equal scores, P presences. A place is a number of
-the ascending order, 0 for the lowest score.
+Shape legend: U species, N sites, F surveyed scores of all these species, one species after the other; T those of them
+that equal another score of their species, R runs of equal scores, P presences. A place is an index into F.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from presence_only.evaluation.units import Units
 
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_SIGN = np.int32(-(2**31))
+_SIGN, _LAST = np.int32(-(2**31)), np.int32(-1)
 
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """The runs of two or more equal scores among sorted ones.
+    """Where equal scores stand among those of some species in ascending order.
 
     Args:
-        first_R: Place of the first score of every run, ascending.
+        start_U1: The scores of species u are those from ``start_U1[u]`` to ``start_U1[u + 1]``.
+        first_R: Place of the first score of every run of two or more equal ones, ascending.
         end_R: Place after its last.
     """
 
+    start_U1: Ints
     first_R: Ints
     end_R: Ints
 
     @classmethod
-    def of(cls, sorted_N: Array) -> Runs:
-        """The runs of sorted scores."""
-        tied_T = np.flatnonzero(sorted_N[1:] == sorted_N[:-1])
-        if not len(tied_T):
-            return cls(tied_T, tied_T)
-        gap = np.flatnonzero(tied_T[1:] > tied_T[:-1] + 1) + 1
-        return cls(tied_T[np.concatenate(([0], gap))], tied_T[np.concatenate((gap - 1, [-1]))] + 2)
-
-    def centred_ranks(self, n: int) -> Floats:
-        """Ranks of n sorted scores, equal ones sharing their mean rank, minus the mean of all ranks."""
-        rank_N = np.arange(n, dtype=np.float64)
-        rank_N -= (n - 1) / 2
-        if len(self.first_R):
-            length_R = self.end_R - self.first_R
-            start_R = np.cumsum(length_R) - length_R
-            member_T = np.repeat(self.first_R - start_R, length_R) + np.arange(start_R[-1] + length_R[-1])
-            rank_N[member_T] = np.repeat((self.first_R + self.end_R - n) / 2, length_R)
-        return rank_N
-
-    def square_of_ranks(self, n: int) -> float:
-        """Sum of the squares of :meth:`centred_ranks`."""
-        length_R = (self.end_R - self.first_R).astype(np.float64)
-        return float(n**3 - n - (length_R**3 - length_R).sum()) / 12
+    def of(cls, sorted_F: Array, start_U1: Ints) -> Runs:
+        """The runs of scores that ascend within each species."""
+        equal_F = sorted_F[1:] == sorted_F[:-1]
+        inner = start_U1[1:-1]
+        equal_F[inner[(inner > 0) & (inner < len(sorted_F))] - 1] = False
+        (tied_T,) = equal_F.nonzero()
+        begins_T, ends_T = np.ones((2, len(tied_T)), dtype=bool)
+        np.not_equal(tied_T[1:], tied_T[:-1] + 1, out=begins_T[1:])
+        ends_T[:-1] = begins_T[1:]
+        return cls(start_U1, tied_T[begins_T], tied_T[ends_T] + 2)
 
     def without(self, place_P: Ints) -> Runs:
-        """The runs of what is left when the scores at some ascending places are taken away."""
-        if not len(self.first_R):
-            return self
-        first_R = self.first_R - np.searchsorted(place_P, self.first_R)
-        end_R = self.end_R - np.searchsorted(place_P, self.end_R)
+        """What is left when the scores at some ascending places are taken away."""
+        start_U1, first_R, end_R = (
+            places - place_P.searchsorted(places) for places in (self.start_U1, self.first_R, self.end_R)
+        )
         long_R = end_R > first_R + 1
-        return Runs(first_R[long_R], end_R[long_R])
+        return Runs(start_U1, first_R[long_R], end_R[long_R])
 
-    def bounds(self, place_P: Ints) -> tuple[Ints, Ints]:
-        """Of the scores at some places, how many scores are less, and how many are at most as high."""
-        if not len(self.first_R):
-            return place_P, place_P + 1
-        run_P = np.minimum(np.searchsorted(self.end_R, place_P, side="right"), len(self.first_R) - 1)
-        first_P, end_P = self.first_R[run_P], self.end_R[run_P]
-        within_P = (first_P <= place_P) & (place_P < end_P)
-        return np.where(within_P, first_P, place_P), np.where(within_P, end_P, place_P + 1)
+    def sums_over_ranks(self, values_F: Floats) -> Floats:
+        """Sum over the scores of each species of rank times value, where equal scores share their mean rank.
+
+        Args:
+            values_F: A value of every score; those of a species add up to 0, so that ranks may be counted from any.
+
+        Returns:
+            Shape (U,).
+        """
+        sum_U = np.zeros(len(self.start_U1) - 1)
+        some_U = np.diff(self.start_U1) > 0
+        ranked_F = np.arange(len(values_F)) * values_F
+        sum_U[some_U] = np.add.reduceat(ranked_F, self.start_U1[:-1][some_U]) if some_U.any() else 0
+        place_T, run_T = members(self.first_R, self.end_R)
+        shift_T = ((self.first_R + self.end_R - 1) / 2)[run_T] - place_T
+        return sum_U + np.bincount(self._unit_R[run_T], weights=shift_T * values_F[place_T], minlength=len(sum_U))
+
+    def squares_of_ranks(self) -> Floats:
+        """Sum over the scores of each species of the square of their rank, counted from the mean of all, shape (U,)."""
+        n_U, n_R = (lengths.astype(np.float64) for lengths in (np.diff(self.start_U1), self.end_R - self.first_R))
+        lost_U = np.bincount(self._unit_R, weights=n_R**3 - n_R, minlength=len(n_U))
+        return (n_U**3 - n_U - lost_U) / 12
+
+    @cached_property
+    def _unit_R(self) -> Ints:
+        """Species of every run."""
+        return self.start_U1.searchsorted(self.first_R, side="right") - 1
 
 
 @dataclass(frozen=True, eq=False)
 class Ordered:
-    """The surveyed scores of one species in ascending order.
+    """The surveyed scores of some species, ascending within each.
 
     Args:
-        order_N: Index of every score, the lowest first.
-        runs: Which are equal.
-        present_N: Whether the species is present, in this order.
+        site_F: Site of every score.
+        runs: Which scores are equal.
+        present_F: Whether the species is present.
         place_P: Where it is.
     """
 
-    order_N: Ints
+    site_F: Ints
     runs: Runs
-    present_N: Bools
+    present_F: Bools
     place_P: Ints
 
     @classmethod
-    def of(cls, scores_N: Array, truth_N: Array) -> Ordered:
-        """Sort scores, which are numbers, with their truth: 1 present, 0 absent."""
-        order_N = order_of(scores_N)
-        present_N = truth_N.take(order_N) == 1
-        return cls(order_N, Runs.of(scores_N.take(order_N)), present_N, np.flatnonzero(present_N))
+    def of(cls, scores_UN: Array, units: Units) -> Ordered:
+        """Sort scores, of which those that were surveyed are numbers."""
+        n_units, n_sites = scores_UN.shape
+        site_UN = order_of(scores_UN, units.surveyed_UN)
+        place_UN = site_UN + (np.arange(n_units) * n_sites)[:, None]
+        if units.surveyed_UN is None:
+            site_F, place_F = site_UN.ravel(), place_UN.ravel()
+        else:
+            surveyed_UN = np.arange(n_sites) < units.n_surveyed_U[:, None]
+            site_F, place_F = site_UN[surveyed_UN], place_UN[surveyed_UN]
+        start_U1 = np.concatenate(([0], units.n_surveyed_U.cumsum()))
+        present_F = units.truth_UN.ravel().take(place_F) == 1
+        return cls(site_F, Runs.of(scores_UN.ravel().take(place_F), start_U1), present_F, present_F.nonzero()[0])
+
+    @cached_property
+    def runs_of_absences(self) -> Runs:
+        """The runs among the scores where the species is absent, by their places there."""
+        return self.runs.without(self.place_P)
+
+    @cached_property
+    def bounds(self) -> tuple[Ints, Ints]:
+        """Of every presence the place of the first score that is not less, and of the first one that is higher."""
+        first_P, end_P = self.place_P.copy(), self.place_P + 1
+        runs = self.runs
+        tied_P, run_P = members(self.place_P.searchsorted(runs.first_R), self.place_P.searchsorted(runs.end_R))
+        first_P[tied_P], end_P[tied_P] = runs.first_R[run_P], runs.end_R[run_P]
+        return first_P, end_P
 
 
-def order_of(scores_N: Array) -> Ints:
-    """Indices that sort scores, none NaN; equal ones stay in their order, as with ``argsort(kind="stable")``."""
-    if scores_N.dtype != np.float32:
-        return np.argsort(scores_N, kind="stable")
+def order_of(scores_UN: Array, surveyed_UN: Bools | None = None) -> Ints:
+    """Indices that sort every row, equal scores in their order, as ``argsort(kind="stable")``; none surveyed is NaN.
+
+    Args:
+        scores_UN: float32 or float64, contiguous.
+        surveyed_UN: What comes first; the rest follows in some order. None: everything.
+    """
+    if scores_UN.dtype != np.float32:
+        known_UN = scores_UN if surveyed_UN is None else np.where(surveyed_UN, scores_UN, np.nan)
+        return known_UN.argsort(axis=1, kind="stable")
     # Whole numbers in the order of the scores, -0 as 0: of a negative float all bits are turned, of others the sign.
-    bits_N = (scores_N + np.float32(0)).view(np.int32)
-    key_N = bits_N ^ ((bits_N >> 31) | _SIGN)
+    bits_UN = (scores_UN + np.float32(0)).view(np.int32)
+    key_UN = bits_UN ^ ((bits_UN >> 31) | _SIGN)
+    if surveyed_UN is not None:
+        key_UN[~surveyed_UN] = _LAST
     # By the lower half, then by the upper: numpy sorts numbers of 16 bits by their digits, which takes a third of the
     # time of comparing floats.
-    low_N, high_N = key_N.astype(np.uint16), (key_N >> 16).astype(np.uint16)
-    by_low_N = np.argsort(low_N, kind="stable")
-    return by_low_N.take(np.argsort(high_N.take(by_low_N), kind="stable"))
+    by_low_UN = key_UN.astype(np.uint16).argsort(axis=1, kind="stable")
+    row_U1 = (np.arange(len(key_UN)) * key_UN.shape[1])[:, None]
+    high_UN = (key_UN >> 16).astype(np.uint16).ravel().take(by_low_UN + row_U1)
+    return by_low_UN.ravel().take(high_UN.argsort(axis=1, kind="stable") + row_U1)
+
+
+def members(first_R: Ints, end_R: Ints) -> tuple[Ints, Ints]:
+    """The numbers of some ranges, one range after the other, and the index of the range that each is from.
+
+    Args:
+        first_R: First number of every range.
+        end_R: Number after its last, at least as high.
+    """
+    length_R = end_R - first_R
+    run_T = np.arange(len(first_R)).repeat(length_R)
+    offset_R = first_R - length_R.cumsum() + length_R
+    return offset_R[run_T] + np.arange(len(run_T)), run_T

@@ -93,9 +93,11 @@ def mean_of_each(values_P: Floats, start_U1: Ints) -> Floats:
     length_U = np.diff(start_U1)
     sum_U = np.empty(len(length_U))
     by_length = np.argsort(length_U, kind="stable")
-    lengths, first = np.unique(length_U[by_length], return_index=True)
-    for length, units in zip(lengths.tolist(), np.split(by_length, first[1:]), strict=True):
-        sum_U[units] = values_P[start_U1[units, None] + np.arange(length)].sum(axis=1)
+    edges = np.flatnonzero(np.diff(length_U[by_length], prepend=0, append=0)).tolist()
+    for first, last in pairwise(edges):
+        units = by_length[first:last]
+        place_UP = start_U1[units, None] + np.arange(length_U[units[0]])
+        sum_U[units] = values_P[place_UP].sum(axis=1)
     return sum_U / length_U
 
 
@@ -128,25 +130,16 @@ class Block:
         return _ranks_together(self.scores_UN, self.units) if together else _ranks_by_unit(self.scores_UN, self.units)
 
     @cached_property
-    def ordered(self) -> list[Ordered]:
-        """The order of every unit's surveyed scores."""
-        units, scores_UN = self.units, self.scores_UN
-        return [
-            Ordered.of(units.surveyed(u, scores_UN[u]), units.surveyed(u, units.truth_UN[u]))
-            for u in range(len(scores_UN))
-        ]
+    def ordered(self) -> Ordered:
+        """All surveyed scores in order."""
+        return Ordered.of(self.scores_UN, self.units)
 
 
-def _ranks_of_ordered(ordered: Sequence[Ordered], units: Units) -> Ranks:
+def _ranks_of_ordered(ordered: Ordered, units: Units) -> Ranks:
     """Ranks of units that were put in order."""
-    present = [ordered[u] for u in units.present_U.tolist()]
-    bounds = [unit.runs.bounds(unit.place_P) for unit in present]
-    below_P = np.concatenate([below_P for below_P, _ in bounds])
-
-    def up_to() -> Ints:
-        return np.concatenate([up_to_P for _, up_to_P in bounds])
-
-    return Ranks(units.n_surveyed_U[units.present_U], units.start_of_present, below_P, up_to)
+    (first_P, end_P), before_P = ordered.bounds, ordered.runs.start_U1[:-1].repeat(np.diff(units.start_U1))
+    n_surveyed_U = units.n_surveyed_U[units.present_U]
+    return Ranks(n_surveyed_U, units.start_of_present, first_P - before_P, lambda: end_P - before_P)
 
 
 def _ranks_by_unit(scores_UN: Array, units: Units) -> Ranks:
