@@ -27,8 +27,8 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# Pairs that are sorted into bins together: 32 MB of float64.
-_PAIRS = 2**22
+# Pairs that are sorted into bins together, so that they stay in the cache.
+_PAIRS = 2**16
 # Middles of a hundred equal steps: their mean precision is close to the average precision.
 RECALLS = (np.arange(100) + 0.5) / 100
 # Edges of the bins of logits, half a unit wide: scores of presence-only models span many powers of ten.
@@ -113,8 +113,10 @@ class Calibration:
 
     def read_part(self, part: SpeciesPart) -> None:
         """Read some species."""
-        n_bins, step = len(self._n), max(1, _PAIRS // max(1, part.scores_Ms.shape[1]))
-        for sites in slices(0, len(part.scores_Ms), step):
+        n_bins = len(self._n)
+        # Sums of one part, which goes through the cache site by site.
+        score = np.zeros(n_bins)
+        for sites in slices(0, len(part.scores_Ms), max(1, _PAIRS // max(1, part.scores_Ms.shape[1]))):
             truth_ms, logit_P = part.truth_Ms[sites], as_scores(part.scores_Ms[sites]).ravel()
             present_P = truth_ms.ravel() == 1
             if truth_ms.min(initial=0) < 0:
@@ -123,7 +125,10 @@ class Calibration:
             bin_P = bins_of(logit_P, self._edge_G)
             self._n += np.bincount(bin_P, minlength=n_bins)
             self._present += np.bincount(bin_P[present_P], minlength=n_bins)
-            self._score += np.bincount(bin_P, weights=expit(logit_P.astype(np.float64)), minlength=n_bins)
+            # The sums go on where they stand, as if all pairs were added one after the other.
+            bins, scores = np.concatenate([np.arange(n_bins), bin_P]), np.concatenate([score, expit(logit_P, dtype=np.float64)])
+            score = np.bincount(bins, weights=scores)
+        self._score += score
 
     def curve(self) -> Curve:
         """One point per bin that holds a pair, by ascending score.

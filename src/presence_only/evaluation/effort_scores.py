@@ -62,23 +62,44 @@ class EffortReader:
 
     def read(self, block: Block) -> None:
         """Read some species."""
-        ordered, own = block.ordered, self._effort.species(block.part)
-        level_F = self._effort.level_M.take(ordered.site_F)
-        # Of every score the place of its level in tables of all species.
-        cell_F = level_F + (np.arange(len(own.square_U)) * self._effort.n_levels).repeat(block.units.n_surveyed_U)
-        product_U = ordered.runs.sums_over_ranks(own.rank_UE.ravel().take(cell_F))
-        absent_rank_A = own.absent_rank_UE.ravel().take(cell_F[~ordered.present_F])
-        absent_product_U = ordered.runs_of_absences.sums_over_ranks(absent_rank_A)
+        ordered, own, level_M = block.ordered, self._effort.species(block.part), self._effort.level_M
+        n_units, start_U1 = len(own.square_U), ordered.start_U1
+        product_U, absent_product_U = np.zeros((2, n_units))
+        first_P, _ = ordered.bounds
+        level_P, below_QP = np.empty_like(first_P), np.empty((len(self._levels), len(first_P)), dtype=np.int64)
+        n_sites_QU = np.zeros((len(self._levels), n_units), dtype=np.int64)
+        presences_U1 = block.units.start_U1
+        for u in range(n_units):
+            scores, presences = slice(start_U1[u], start_U1[u + 1]), slice(presences_U1[u], presences_U1[u + 1])
+            level_N = level_M.take(ordered.site_F[scores])
+            product_U[u] = self._sum_over_places(own.rank_UE[u].take(level_N))
+            absent_rank_N = own.absent_rank_UE[u].take(level_N[~ordered.present_F[scores]])
+            absent_product_U[u] = self._sum_over_places(absent_rank_N)
+            if presences.start < presences.stop:
+                level_P[presences] = level_N.take(ordered.place_P[presences] - start_U1[u])
+                for q, levels in enumerate(self._levels):
+                    (place_C,) = ((level_N >= levels[0]) & (level_N < levels[1])).nonzero()
+                    n_sites_QU[q, u] = len(place_C)
+                    below_QP[q, presences] = place_C.searchsorted(first_P[presences] - start_U1[u])
+        product_U += _of_shifts(ordered, *ordered.shifts(), own.rank_UE, level_M)
+        absent_product_U += _of_shifts(ordered, *ordered.shifts_of_absences(), own.absent_rank_UE, level_M)
         self._correlations_S3[block.part] = np.stack(
             [
-                spearman(product_U, ordered.runs.squares_of_ranks(), own.square_U),
+                spearman(product_U, ordered.squares(), own.square_U),
                 own.truth_U,
-                spearman(absent_product_U, ordered.runs_of_absences.squares_of_ranks(), own.absent_square_U),
+                spearman(absent_product_U, ordered.squares_of_absences(), own.absent_square_U),
             ],
             axis=1,
         )
-        for ap_S, levels in zip(self.ap_QS, self._levels, strict=True):
-            ap_S[block.part] = _average_precision(ordered, level_F, levels)
+        unit_P = ordered.unit_of(ordered.place_P)
+        for q, (low, high) in enumerate(self._levels):
+            own_P = (level_P >= low) & (level_P < high)
+            self.ap_QS[q, block.part] = _average_precision(unit_P[own_P], below_QP[q, own_P], n_sites_QU[q])
+
+    def _sum_over_places(self, values_N: Floats) -> float:
+        """Sum of place times value."""
+        # A sum, not a matrix product: that waits for threads.
+        return float((self._effort.places_M[: len(values_N)] * values_N).sum())
 
     def correlation(self) -> EffortCorrelation:
         """Means over the species for which scores, truth and effort vary; NaN if there is none."""
@@ -87,30 +108,24 @@ class EffortReader:
         return EffortCorrelation(float(score), float(truth), float(absent), len(found))
 
 
-def _average_precision(ordered: Ordered, level_F: Ints, levels: tuple[int, int]) -> Floats:
-    """Average precision of every species over the sites of one class of effort alone, shape (U,).
+def _of_shifts(ordered: Ordered, place_T: Ints, shift_T: Floats, rank_UE: Floats, level_M: Ints) -> Floats:
+    """What shifts of places add to sums over the products of place and rank of effort, shape (U,)."""
+    unit_T = ordered.unit_of(place_T)
+    rank_T = rank_UE[unit_T, level_M[ordered.site_F[place_T]]]
+    return np.bincount(unit_T, weights=shift_T * rank_T, minlength=len(rank_UE))
+
+
+def _average_precision(unit_P: Ints, below_P: Ints, n_sites_U: Ints) -> Floats:
+    """Average precision of every species over some sites, NaN for a species without presences there, shape (U,).
 
     Args:
-        ordered: Scores of some species in order.
-        level_F: Level of effort of every score's site.
-        levels: The levels of the class: from the first number up to the second.
+        unit_P: Species of every presence at these sites, ascending.
+        below_P: Number of these sites that score less, ascending within a species.
+        n_sites_U: Number of these sites, for every species.
     """
-    start_U1 = ordered.runs.start_U1
-    ap_U = np.full(len(start_U1) - 1, np.nan)
-    level_P = level_F.take(ordered.place_P)
-    own_P = (level_P >= levels[0]) & (level_P < levels[1])
-    if not own_P.any():
-        return ap_U
-    (place_C,) = ((level_F >= levels[0]) & (level_F < levels[1])).nonzero()
-    # Numbers of the class's scores, and of its presences, before each species.
-    start_of_sites_U1, start_of_present_U1 = (
-        places.searchsorted(start_U1) for places in (place_C, ordered.place_P[own_P])
-    )
-    n_present_U = np.diff(start_of_present_U1)
-    some_U = n_present_U > 0
-    first_P = ordered.bounds[0][own_P]
-    below_P = place_C.searchsorted(first_P) - start_of_sites_U1[:-1].repeat(n_present_U)
-    starts = np.append(start_of_present_U1[:-1][some_U], len(below_P))
-    precision_P = precision_of_presences(np.diff(start_of_sites_U1)[some_U], starts, below_P)
-    ap_U[some_U] = mean_of_each(precision_P, starts)
+    ap_U = np.full(len(n_sites_U), np.nan)
+    if len(unit_P):
+        units, first = np.unique(unit_P, return_index=True)
+        start_U1 = np.append(first, len(unit_P))
+        ap_U[units] = mean_of_each(precision_of_presences(n_sites_U[units], start_U1, below_P), start_U1)
     return ap_U

@@ -106,6 +106,7 @@ class SurveyEffort:
     Attributes:
         level_M: Level of every site, 0 for the least effort.
         n_levels: E.
+        places_M: 0 to M - 1.
         classes: Sites in four classes of about equally many.
         levels_of_class: The levels of every class: from the first number up to the second.
 
@@ -121,6 +122,7 @@ class SurveyEffort:
             raise ValueError("effort holds NaN: it must be a number at every site")
         level_E, self.level_M = np.unique(self.effort_M, return_inverse=True)
         self.n_levels = len(level_E)
+        self.places_M = np.arange(len(self.level_M), dtype=np.float64)
         self.classes = quantile_classes(self.effort_M)
         first_Q = np.searchsorted(level_E, self.classes.low).tolist()
         self.levels_of_class = list(pairwise([*first_Q, self.n_levels]))

@@ -1,7 +1,8 @@
 """The scores of some species put in order, equal ones included: sorted once for every number that looks at ranks.
 
-Shape legend: U species, N sites, F surveyed scores of all these species, one species after the other; T those of them
-that equal another score of their species, R runs of equal scores, P presences. A place is an index into F.
+Shape legend: U species, N surveyed sites of one species, F those of all these species, one species after the other;
+T scores that equal another score of their species, A those of them where the species is absent, R runs of equal scores,
+P presences. A place is an index into F.
 """
 
 from __future__ import annotations
@@ -20,139 +21,108 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_SIGN, _LAST = np.int32(-(2**31)), np.int32(-1)
-
-
-@dataclass(frozen=True, eq=False)
-class Runs:
-    """Where equal scores stand among those of some species in ascending order.
-
-    Args:
-        start_U1: The scores of species u are those from ``start_U1[u]`` to ``start_U1[u + 1]``.
-        first_R: Place of the first score of every run of two or more equal ones, ascending.
-        end_R: Place after its last.
-    """
-
-    start_U1: Ints
-    first_R: Ints
-    end_R: Ints
-
-    @classmethod
-    def of(cls, sorted_F: Array, start_U1: Ints) -> Runs:
-        """The runs of scores that ascend within each species."""
-        equal_F = sorted_F[1:] == sorted_F[:-1]
-        inner = start_U1[1:-1]
-        equal_F[inner[(inner > 0) & (inner < len(sorted_F))] - 1] = False
-        (tied_T,) = equal_F.nonzero()
-        begins_T, ends_T = np.ones((2, len(tied_T)), dtype=bool)
-        np.not_equal(tied_T[1:], tied_T[:-1] + 1, out=begins_T[1:])
-        ends_T[:-1] = begins_T[1:]
-        return cls(start_U1, tied_T[begins_T], tied_T[ends_T] + 2)
-
-    def without(self, place_P: Ints) -> Runs:
-        """What is left when the scores at some ascending places are taken away."""
-        start_U1, first_R, end_R = (
-            places - place_P.searchsorted(places) for places in (self.start_U1, self.first_R, self.end_R)
-        )
-        long_R = end_R > first_R + 1
-        return Runs(start_U1, first_R[long_R], end_R[long_R])
-
-    def sums_over_ranks(self, values_F: Floats) -> Floats:
-        """Sum over the scores of each species of rank times value, where equal scores share their mean rank.
-
-        Args:
-            values_F: A value of every score; those of a species add up to 0, so that ranks may be counted from any.
-
-        Returns:
-            Shape (U,).
-        """
-        sum_U = np.zeros(len(self.start_U1) - 1)
-        some_U = np.diff(self.start_U1) > 0
-        ranked_F = np.arange(len(values_F)) * values_F
-        sum_U[some_U] = np.add.reduceat(ranked_F, self.start_U1[:-1][some_U]) if some_U.any() else 0
-        place_T, run_T = members(self.first_R, self.end_R)
-        shift_T = ((self.first_R + self.end_R - 1) / 2)[run_T] - place_T
-        return sum_U + np.bincount(self._unit_R[run_T], weights=shift_T * values_F[place_T], minlength=len(sum_U))
-
-    def squares_of_ranks(self) -> Floats:
-        """Sum over the scores of each species of the square of their rank, counted from the mean of all, shape (U,)."""
-        n_U, n_R = (lengths.astype(np.float64) for lengths in (np.diff(self.start_U1), self.end_R - self.first_R))
-        lost_U = np.bincount(self._unit_R, weights=n_R**3 - n_R, minlength=len(n_U))
-        return (n_U**3 - n_U - lost_U) / 12
-
-    @cached_property
-    def _unit_R(self) -> Ints:
-        """Species of every run."""
-        return self.start_U1.searchsorted(self.first_R, side="right") - 1
+_SIGN = np.int32(-(2**31))
 
 
 @dataclass(frozen=True, eq=False)
 class Ordered:
     """The surveyed scores of some species, ascending within each.
 
+    Equal scores share their mean rank. What a number makes of ranks begins with places, and is then corrected for the
+    few scores whose place differs from the mean place of their run.
+
     Args:
+        start_U1: The scores of species u are those from ``start_U1[u]`` to ``start_U1[u + 1]``.
         site_F: Site of every score.
-        runs: Which scores are equal.
-        present_F: Whether the species is present.
-        place_P: Where it is.
+        present_F: Whether the species is present there.
+        place_P: Where it is present, ascending.
+        first_R: Place of the first score of every run of two or more equal ones, ascending.
+        end_R: Place after its last.
     """
 
+    start_U1: Ints
     site_F: Ints
-    runs: Runs
     present_F: Bools
     place_P: Ints
+    first_R: Ints
+    end_R: Ints
 
     @classmethod
     def of(cls, scores_UN: Array, units: Units) -> Ordered:
         """Sort scores, of which those that were surveyed are numbers."""
-        n_units, n_sites = scores_UN.shape
-        site_UN = order_of(scores_UN, units.surveyed_UN)
-        place_UN = site_UN + (np.arange(n_units) * n_sites)[:, None]
-        if units.surveyed_UN is None:
-            site_F, place_F = site_UN.ravel(), place_UN.ravel()
-        else:
-            surveyed_UN = np.arange(n_sites) < units.n_surveyed_U[:, None]
-            site_F, place_F = site_UN[surveyed_UN], place_UN[surveyed_UN]
         start_U1 = np.concatenate(([0], units.n_surveyed_U.cumsum()))
-        present_F = units.truth_UN.ravel().take(place_F) == 1
-        return cls(site_F, Runs.of(scores_UN.ravel().take(place_F), start_U1), present_F, present_F.nonzero()[0])
+        site_F, present_F = np.empty(start_U1[-1], dtype=np.int64), np.empty(start_U1[-1], dtype=bool)
+        tied = [np.empty(0, dtype=np.int64)]
+        # Species by species, so that everything about one stays in the cache.
+        for u, scores_N in enumerate(scores_UN):
+            own, start = slice(start_U1[u], start_U1[u + 1]), start_U1[u]
+            scores_N, truth_N = units.surveyed(u, scores_N), units.surveyed(u, units.truth_UN[u])
+            order_N = order_of(scores_N)
+            sorted_N = scores_N.take(order_N)
+            tied.append((sorted_N[1:] == sorted_N[:-1]).nonzero()[0] + start)
+            np.equal(truth_N.take(order_N), 1, out=present_F[own])
+            site_F[own] = order_N if units.surveyed_UN is None else units.surveyed_UN[u].nonzero()[0].take(order_N)
+        return cls(start_U1, site_F, present_F, present_F.nonzero()[0], *_runs(np.concatenate(tied), start_U1))
 
-    @cached_property
-    def runs_of_absences(self) -> Runs:
-        """The runs among the scores where the species is absent, by their places there."""
-        return self.runs.without(self.place_P)
+    def unit_of(self, places: Ints) -> Ints:
+        """The species that each place belongs to."""
+        return self.start_U1.searchsorted(places, side="right") - 1
 
     @cached_property
     def bounds(self) -> tuple[Ints, Ints]:
         """Of every presence the place of the first score that is not less, and of the first one that is higher."""
         first_P, end_P = self.place_P.copy(), self.place_P + 1
-        runs = self.runs
-        tied_P, run_P = members(self.place_P.searchsorted(runs.first_R), self.place_P.searchsorted(runs.end_R))
-        first_P[tied_P], end_P[tied_P] = runs.first_R[run_P], runs.end_R[run_P]
+        tied_P, run_P = members(self.place_P.searchsorted(self.first_R), self.place_P.searchsorted(self.end_R))
+        first_P[tied_P], end_P[tied_P] = self.first_R[run_P], self.end_R[run_P]
         return first_P, end_P
 
+    def shifts(self) -> tuple[Ints, Floats]:
+        """The places of scores that equal another, and from there to the mean place of its run."""
+        place_T, run_T = self._members
+        return place_T, ((self.first_R + self.end_R - 1) / 2)[run_T] - place_T
 
-def order_of(scores_UN: Array, surveyed_UN: Bools | None = None) -> Ints:
-    """Indices that sort every row, equal scores in their order, as ``argsort(kind="stable")``; none surveyed is NaN.
+    def shifts_of_absences(self) -> tuple[Ints, Floats]:
+        """As :meth:`shifts`, where the species is absent, among such scores alone."""
+        place_T, run_T = self._members
+        absent_T = ~self.present_F[place_T]
+        place_A, run_A = place_T[absent_T], run_T[absent_T]
+        first_R, end_R = (places - self.place_P.searchsorted(places) for places in (self.first_R, self.end_R))
+        return place_A, ((first_R + end_R - 1) / 2)[run_A] - (place_A - self.place_P.searchsorted(place_A))
 
-    Args:
-        scores_UN: float32 or float64, contiguous.
-        surveyed_UN: What comes first; the rest follows in some order. None: everything.
-    """
-    if scores_UN.dtype != np.float32:
-        known_UN = scores_UN if surveyed_UN is None else np.where(surveyed_UN, scores_UN, np.nan)
-        return known_UN.argsort(axis=1, kind="stable")
+    def squares(self) -> Floats:
+        """Sum over the scores of each species of the square of their rank, counted from the mean of all; shape (U,)."""
+        return self._squares(np.diff(self.start_U1), self.end_R - self.first_R)
+
+    def squares_of_absences(self) -> Floats:
+        """As :meth:`squares`, of the scores where the species is absent, among these alone."""
+        start_U1, first_R, end_R = (
+            places - self.place_P.searchsorted(places) for places in (self.start_U1, self.first_R, self.end_R)
+        )
+        return self._squares(np.diff(start_U1), end_R - first_R)
+
+    def _squares(self, n_U: Ints, n_R: Ints) -> Floats:
+        """The squares of ranks, from the numbers of scores of every species and every run."""
+        lost_U = np.bincount(self.unit_of(self.first_R), weights=n_R.astype(np.float64) ** 3 - n_R, minlength=len(n_U))
+        return (n_U.astype(np.float64) ** 3 - n_U - lost_U) / 12
+
+    @cached_property
+    def _members(self) -> tuple[Ints, Ints]:
+        """Place and run of every score that equals another."""
+        return members(self.first_R, self.end_R)
+
+
+def order_of(scores_N: Array) -> Ints:
+    """Indices that sort scores, none NaN; equal ones stay in their order, as with ``argsort(kind="stable")``."""
+    if scores_N.dtype != np.float32:
+        return scores_N.argsort(kind="stable")
     # Whole numbers in the order of the scores, -0 as 0: of a negative float all bits are turned, of others the sign.
-    bits_UN = (scores_UN + np.float32(0)).view(np.int32)
-    key_UN = bits_UN ^ ((bits_UN >> 31) | _SIGN)
-    if surveyed_UN is not None:
-        key_UN[~surveyed_UN] = _LAST
+    bits_N = (scores_N + np.float32(0)).view(np.int32)
+    key_N = bits_N ^ ((bits_N >> 31) | _SIGN)
     # By the lower half, then by the upper: numpy sorts numbers of 16 bits by their digits, which takes a third of the
     # time of comparing floats.
-    by_low_UN = key_UN.astype(np.uint16).argsort(axis=1, kind="stable")
-    row_U1 = (np.arange(len(key_UN)) * key_UN.shape[1])[:, None]
-    high_UN = (key_UN >> 16).astype(np.uint16).ravel().take(by_low_UN + row_U1)
-    return by_low_UN.ravel().take(high_UN.argsort(axis=1, kind="stable") + row_U1)
+    by_low_N = key_N.astype(np.uint16).argsort(kind="stable")
+    high_N = (key_N >> 16).astype(np.uint16).take(by_low_N)
+    return by_low_N.take(high_N.argsort(kind="stable"))
 
 
 def members(first_R: Ints, end_R: Ints) -> tuple[Ints, Ints]:
@@ -166,3 +136,12 @@ def members(first_R: Ints, end_R: Ints) -> tuple[Ints, Ints]:
     run_T = np.arange(len(first_R)).repeat(length_R)
     offset_R = first_R - length_R.cumsum() + length_R
     return offset_R[run_T] + np.arange(len(run_T)), run_T
+
+
+def _runs(tied_T: Ints, start_U1: Ints) -> tuple[Ints, Ints]:
+    """First place of every run and place after its last, from the places whose score equals that of the next."""
+    begins_T, ends_T = np.ones((2, len(tied_T)), dtype=bool)
+    # A run may end where a species does, and another begin at once.
+    begins_T[1:] = (tied_T[1:] != tied_T[:-1] + 1)
+    ends_T[:-1] = begins_T[1:]
+    return tied_T[begins_T], tied_T[ends_T] + 2

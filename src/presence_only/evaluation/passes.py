@@ -104,11 +104,10 @@ def read_species(
             part_reader.read_part(part)
         if not readers:
             continue
-        scores_sM = as_scores(part.scores_Ms.T)
         width = max(1, min(_SPECIES, _BLOCK // max(1, truth.shape[0])))
-        for own in slices(0, len(scores_sM), width):
+        for own in slices(0, part.scores_Ms.shape[1], width):
             species = slice(part.species.start + own.start, part.species.start + own.stop)
-            block = Block(scores_sM[own], truth.species(species), species, in_order)
+            block = Block(as_scores(part.scores_Ms[:, own].T), truth.species(species), species, in_order)
             for reader in readers:
                 reader.read(block)
 

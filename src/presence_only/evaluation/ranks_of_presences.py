@@ -137,7 +137,7 @@ class Block:
 
 def _ranks_of_ordered(ordered: Ordered, units: Units) -> Ranks:
     """Ranks of units that were put in order."""
-    (first_P, end_P), before_P = ordered.bounds, ordered.runs.start_U1[:-1].repeat(np.diff(units.start_U1))
+    (first_P, end_P), before_P = ordered.bounds, ordered.start_U1[:-1].repeat(np.diff(units.start_U1))
     n_surveyed_U = units.n_surveyed_U[units.present_U]
     return Ranks(n_surveyed_U, units.start_of_present, first_P - before_P, lambda: end_P - before_P)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from presence_only.common.arrays import mean_where_defined
+from presence_only.common.matrices import Matrix
 from presence_only.common.one_thread import use_one_thread
 from presence_only.data.survey import Survey
 from presence_only.evaluation.curves import Calibration, Curve, PrecisionRecall
@@ -25,8 +26,8 @@ from presence_only.evaluation.geoscore import ListReader, geoscore_of
 from presence_only.evaluation.mapped_species import scores_to_map
 from presence_only.evaluation.metrics import METRICS, SITES_LIMIT, evaluation_of, formulas
 from presence_only.evaluation.observer_bias import numbers_of
-from presence_only.evaluation.passes import BlockReader, PartReader, SpeciesPart, Values, read_sites, read_species
-from presence_only.evaluation.survey_logits import SurveyLogits, mean_logits
+from presence_only.evaluation.passes import BlockReader, PartReader, SpeciesPart, Values, read_sites, read_species, slices
+from presence_only.evaluation.survey_logits import MeanLogits, SurveyLogits
 from presence_only.evaluation.tasks import Task
 from presence_only.evaluation.units import TruthUnits
 from presence_only.model.files import load_model
@@ -40,6 +41,8 @@ OBSERVER_NUMBERS = (
     "species_map_sparse",
     "species_map_dense",
 )
+# Scores that go through the cache together.
+_PAIRS = 2**16
 # Prefix of counts (n_sites, n_species), which are not metrics.
 COUNT = "n_"
 
@@ -72,11 +75,15 @@ def score_cell(models: Mapping[int, SpeciesModel], facts: DatasetFacts) -> tuple
         facts: The data set.
 
     Returns:
-        The result of every seed, and what :func:`score_ensemble` returns.
+        The result of every seed; and the metrics of their ensemble, see :func:`score_ensemble`.
     """
-    logits = [SurveyLogits.of(model, facts.survey) for model in models.values()]
-    results = [score_model(own, facts, seed, first=own is logits[0]) for seed, own in zip(models, logits, strict=True)]
-    return results, score_ensemble(logits, facts.truth)
+    mean, results = MeanLogits(facts.survey, len(models)), list[SeedResult]()
+    for seed, model in models.items():
+        logits = SurveyLogits.of(model, facts.survey)
+        results.append(score_model(logits, facts, seed, first=not results))
+        if len(models) > 1:
+            mean.add(logits)
+    return results, score_ensemble(mean.matrix(), facts.truth) if len(models) > 1 else {}
 
 
 def score_model(logits: SurveyLogits, facts: DatasetFacts, seed: int, *, first: bool) -> SeedResult:
@@ -111,16 +118,14 @@ def score_model(logits: SurveyLogits, facts: DatasetFacts, seed: int, *, first: 
     return SeedResult(numbers, _table(seed, species), _table(seed, result.per_site), points, maps)
 
 
-def score_ensemble(logits: Sequence[SurveyLogits], truth: TruthUnits) -> dict[str, object]:
-    """Metrics of the mean of all seeds' logits, as ``ensemble``; nothing for a single seed.
+def score_ensemble(mean: Matrix, truth: TruthUnits) -> dict[str, object]:
+    """Every metric of the mean of all seeds' logits, as ``ensemble``.
 
     Args:
-        logits: Of every seed's model, at the sites of one survey.
-        truth: The truth of this survey.
+        mean: The mean (M, S), see :class:`~presence_only.evaluation.survey_logits.MeanLogits`.
+        truth: What the survey found.
     """
-    if len(logits) == 1:
-        return {}
-    (n_sites, n_species), mean = truth.shape, mean_logits(logits)
+    n_sites, n_species = truth.shape
     by_species, by_site = Values(n_species, formulas("species")), Values(n_sites, formulas("site"))
     read_species(mean, truth, [by_species])
     if n_sites <= SITES_LIMIT:
@@ -156,7 +161,7 @@ def evaluate_seed(
 
 
 def ensemble(encoders: Sequence[Path], survey: Path) -> dict[str, object]:
-    """What :func:`score_ensemble` returns, from files; nothing is read for a single seed.
+    """The metrics of all seeds' ensemble, from files; nothing is read for a single seed, which has none.
 
     Args:
         encoders: Weights, one file per seed.
@@ -166,8 +171,10 @@ def ensemble(encoders: Sequence[Path], survey: Path) -> dict[str, object]:
         return {}
     use_one_thread()
     surveyed = Survey.load(survey)
-    logits = [SurveyLogits.of(load_model(encoder), surveyed) for encoder in encoders]
-    return score_ensemble(logits, TruthUnits(surveyed.truth, keep=True))
+    mean = MeanLogits(surveyed, len(encoders))
+    for encoder in encoders:
+        mean.add(SurveyLogits.of(load_model(encoder), surveyed))
+    return score_ensemble(mean.matrix(), TruthUnits(surveyed.truth, keep=True))
 
 
 class MeanReader:
@@ -178,7 +185,14 @@ class MeanReader:
 
     def read_part(self, part: SpeciesPart) -> None:
         """Read some species."""
-        self.mean_S[part.species] = expit(part.scores_Ms).mean(axis=0, dtype=np.float64)
+        n_sites, n_species = part.scores_Ms.shape
+        total_s = np.zeros(n_species)
+        # Through the cache; the sums go on where they stand, as if all sites were added one after the other.
+        for sites in slices(0, n_sites, max(1, _PAIRS // max(1, n_species))):
+            score_ms = expit(part.scores_Ms[sites]).astype(np.float64)
+            score_ms[0] += total_s
+            total_s = score_ms.sum(axis=0)
+        self.mean_S[part.species] = total_s / n_sites
 
 
 def curve_table(seed: int, precision_recall: Curve, calibration: Curve) -> pl.DataFrame:
