@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,27 +63,24 @@ class EffortReader:
 
     def read(self, block: Block) -> None:
         """Read some species."""
-        ordered, own, level_M = block.ordered, self._effort.species(block.part), self._effort.level_M
-        n_units, start_U1 = len(own.square_U), ordered.start_U1
-        product_U, absent_product_U = np.zeros((2, n_units))
-        first_P, _ = ordered.bounds
-        level_P, below_QP = np.empty_like(first_P), np.empty((len(self._levels), len(first_P)), dtype=np.int64)
-        n_sites_QU = np.zeros((len(self._levels), n_units), dtype=np.int64)
-        presences_U1 = block.units.start_U1
-        for u in range(n_units):
-            scores, presences = slice(start_U1[u], start_U1[u + 1]), slice(presences_U1[u], presences_U1[u + 1])
-            level_N = level_M.take(ordered.site_F[scores])
+        ordered, own = block.ordered, self._effort.species(block.part)
+        product_U, absent_product_U = np.zeros((2, len(own.square_U)))
+        classes = [_ClassOfSites([], [], [], *levels) for levels in self._levels]
+        scores, presences = pairwise(ordered.start_U1.tolist()), pairwise(block.units.start_U1.tolist())
+        for u, ((start, stop), (first, last)) in enumerate(zip(scores, presences, strict=True)):
+            level_N = self._effort.level_M.take(ordered.site_F[start:stop])
             product_U[u] = self._sum_over_places(own.rank_UE[u].take(level_N))
-            absent_rank_N = own.absent_rank_UE[u].take(level_N[~ordered.present_F[scores]])
-            absent_product_U[u] = self._sum_over_places(absent_rank_N)
-            if presences.start < presences.stop:
-                level_P[presences] = level_N.take(ordered.place_P[presences] - start_U1[u])
-                for q, levels in enumerate(self._levels):
-                    (place_C,) = ((level_N >= levels[0]) & (level_N < levels[1])).nonzero()
-                    n_sites_QU[q, u] = len(place_C)
-                    below_QP[q, presences] = place_C.searchsorted(first_P[presences] - start_U1[u])
-        product_U += _of_shifts(ordered, *ordered.shifts(), own.rank_UE, level_M)
-        absent_product_U += _of_shifts(ordered, *ordered.shifts_of_absences(), own.absent_rank_UE, level_M)
+            absent_level_N = level_N[~ordered.present_F[start:stop]]
+            absent_product_U[u] = self._sum_over_places(own.absent_rank_UE[u].take(absent_level_N))
+            if first < last:
+                level_P = level_N.take(ordered.place_P[first:last] - start)
+                below_P = ordered.bounds[0][first:last] - start
+                for of_class in classes:
+                    of_class.add(u, level_N, level_P, below_P)
+        product_U += _of_shifts(ordered, *ordered.shifts(), own.rank_UE, self._effort.level_M)
+        absent_product_U += _of_shifts(
+            ordered, *ordered.shifts_of_absences(), own.absent_rank_UE, self._effort.level_M
+        )
         self._correlations_S3[block.part] = np.stack(
             [
                 spearman(product_U, ordered.squares(), own.square_U),
@@ -91,15 +89,8 @@ class EffortReader:
             ],
             axis=1,
         )
-        unit_P = ordered.unit_of(ordered.place_P)
-        for q, (low, high) in enumerate(self._levels):
-            own_P = (level_P >= low) & (level_P < high)
-            self.ap_QS[q, block.part] = _average_precision(unit_P[own_P], below_QP[q, own_P], n_sites_QU[q])
-
-    def _sum_over_places(self, values_N: Floats) -> float:
-        """Sum of place times value."""
-        # A sum, not a matrix product: that waits for threads.
-        return float((self._effort.places_M[: len(values_N)] * values_N).sum())
+        for ap_S, of_class in zip(self.ap_QS, classes, strict=True):
+            ap_S[block.part][of_class.species] = of_class.average_precision()
 
     def correlation(self) -> EffortCorrelation:
         """Means over the species for which scores, truth and effort vary; NaN if there is none."""
@@ -107,25 +98,61 @@ class EffortReader:
         score, truth, absent = found.mean(axis=0) if len(found) else np.full(3, np.nan)
         return EffortCorrelation(float(score), float(truth), float(absent), len(found))
 
+    def _sum_over_places(self, values_N: Floats) -> float:
+        """Sum of place times value."""
+        # A sum, not a matrix product: that waits for threads.
+        return float((self._effort.places_M[: len(values_N)] * values_N).sum())
+
+
+@dataclass(frozen=True)
+class _ClassOfSites:
+    """The sites of one class of effort, among those of one species after the other.
+
+    Args:
+        species: Species that are present at such a site, by their number in a block.
+        n_sites: Number of such sites where each of them was surveyed.
+        below: For each of them, the number of these sites that score less than each presence there.
+        low: First level of effort of the class.
+        high: Level after its last.
+    """
+
+    species: list[int]
+    n_sites: list[int]
+    below: list[Ints]
+    low: int
+    high: int
+
+    def add(self, u: int, level_N: Ints, level_P: Ints, below_P: Ints) -> None:
+        """Take one species.
+
+        Args:
+            u: Its number.
+            level_N: Level of effort of every surveyed site, by ascending score.
+            level_P: Of its presences, by ascending score.
+            below_P: Number of all surveyed sites that score less than each presence.
+        """
+        own_P = self._holds(level_P)
+        if own_P.any():
+            (place_C,) = self._holds(level_N).nonzero()
+            self.species.append(u)
+            self.n_sites.append(len(place_C))
+            self.below.append(place_C.searchsorted(below_P[own_P]))
+
+    def average_precision(self) -> Floats:
+        """Of every species in ``species``, over these sites alone."""
+        if not self.species:
+            return np.empty(0)
+        start_U1 = np.cumsum([0, *map(len, self.below)])
+        precision_P = precision_of_presences(np.array(self.n_sites), start_U1, np.concatenate(self.below))
+        return mean_of_each(precision_P, start_U1)
+
+    def _holds(self, levels: Ints) -> NDArray[np.bool_]:
+        """Which levels are of this class."""
+        return levels < self.high if self.low == 0 else (levels >= self.low) & (levels < self.high)
+
 
 def _of_shifts(ordered: Ordered, place_T: Ints, shift_T: Floats, rank_UE: Floats, level_M: Ints) -> Floats:
     """What shifts of places add to sums over the products of place and rank of effort, shape (U,)."""
     unit_T = ordered.unit_of(place_T)
     rank_T = rank_UE[unit_T, level_M[ordered.site_F[place_T]]]
     return np.bincount(unit_T, weights=shift_T * rank_T, minlength=len(rank_UE))
-
-
-def _average_precision(unit_P: Ints, below_P: Ints, n_sites_U: Ints) -> Floats:
-    """Average precision of every species over some sites, NaN for a species without presences there, shape (U,).
-
-    Args:
-        unit_P: Species of every presence at these sites, ascending.
-        below_P: Number of these sites that score less, ascending within a species.
-        n_sites_U: Number of these sites, for every species.
-    """
-    ap_U = np.full(len(n_sites_U), np.nan)
-    if len(unit_P):
-        units, first = np.unique(unit_P, return_index=True)
-        start_U1 = np.append(first, len(unit_P))
-        ap_U[units] = mean_of_each(precision_of_presences(n_sites_U[units], start_U1, below_P), start_U1)
-    return ap_U

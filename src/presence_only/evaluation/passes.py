@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from presence_only.common.matrices import Matrix
-from presence_only.evaluation.ranks_of_presences import Block, Formula, as_scores, check_numbers, values_of
+from presence_only.evaluation.ranks_of_presences import Block, Formula, as_scores, check_numbers, holds_nan, values_of
 from presence_only.evaluation.units import TruthUnits
 
 Array = NDArray[Any]
@@ -124,7 +124,8 @@ def read_sites(scores: Matrix, truth: TruthUnits, readers: Sequence[BlockReader]
         for own in slices(0, len(scores_mS), max(1, _BLOCK // max(1, n_species))):
             sites = slice(part.start + own.start, part.start + own.stop)
             block = Block(scores_mS[own], truth.sites(sites), sites)
-            check_numbers("site", block)
+            if holds_nan(block.scores_UN):
+                check_numbers("site", block)
             for reader in readers:
                 reader.read(block)
 
@@ -138,11 +139,10 @@ def species_parts(scores: Matrix, truth: TruthUnits) -> Iterator[SpeciesPart]:
     n_sites, n_species = truth.shape
     n_sites = max(1, n_sites)
     for species in slices(0, n_species, max(1, _PART // n_sites, min(_LEAST_SPECIES, _MOST // n_sites))):
-        scores_Ms, truth_Ms = scores.columns(species), truth.truth.columns(species)
-        # The highest score is NaN if any is, and is found without a matrix of comparisons.
-        if scores_Ms.size and np.isnan(scores_Ms.max()):
+        scores_Ms = scores.columns(species)
+        if holds_nan(scores_Ms):
             check_numbers("species", Block(scores_Ms.T, truth.species(species), species))
-        yield SpeciesPart(species, scores_Ms, truth_Ms)
+        yield SpeciesPart(species, scores_Ms, truth.truth.columns(species))
 
 
 def slices(start: int, stop: int, width: int) -> Iterator[slice]:

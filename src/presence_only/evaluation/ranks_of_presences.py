@@ -298,7 +298,8 @@ def per_unit(unit: Unit, scores: Matrix, truth: SurveyTruth, formulas: Sequence[
                 scores_UN = scores.columns(part).T if unit == "species" else scores.rows(part)
                 units = truths.of(unit, part)
             block = Block(as_scores(scores_UN), units, part)
-            check_numbers(unit, block)
+            if holds_nan(block.scores_UN):
+                check_numbers(unit, block)
             for value, formula in zip(values, formulas, strict=True):
                 value[part] = values_of(block, formula)
 
@@ -309,6 +310,11 @@ def per_unit(unit: Unit, scores: Matrix, truth: SurveyTruth, formulas: Sequence[
         for _ in pool.map(work, range(n_threads)):
             pass
     return values
+
+
+def holds_nan(scores: Array) -> bool:
+    """Whether a score is NaN, surveyed or not; found without a matrix of comparisons, as the highest is NaN if any is."""
+    return bool(scores.size and np.isnan(scores.max()))
 
 
 def check_numbers(unit: Unit, block: Block) -> None:
