@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help study experiment test lint check-lock setup clean
+.PHONY: help study experiment test lint check-lock setup setup-dev clean
 
 help:
 	@echo "make study   run the default study and print its comparison table"
@@ -16,6 +16,7 @@ help:
 	@echo "make clean   remove the environment"
 
 setup: .venv/.installed
+setup-dev: .venv/.installed-dev
 
 # TORCH_INDEX may name another index for torch, such as https://download.pytorch.org/whl/cpu
 .venv/.installed: constraints.txt pyproject.toml
@@ -23,6 +24,11 @@ setup: .venv/.installed
 	@echo "Setting up .venv: a few minutes, once"
 	$(PYTHON) -m venv .venv
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --disable-pip-version-check --no-compile -q --index-url $(TORCH_INDEX) $$(grep '^torch==' constraints.txt))
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -q -c constraints.txt -e '.[study,rasters]'
+	@touch $@
+
+# What tests and checks need beside.
+.venv/.installed-dev: .venv/.installed
 	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -q -c constraints.txt -e '.[dev]'
 	@touch $@
 
@@ -30,23 +36,27 @@ setup: .venv/.installed
 REPOSITORY = git rev-parse --git-dir >/dev/null 2>&1 || { echo "error: $(CURDIR) is no git repository, as DVC needs one: run \`git init\` once, or \`dvc config --local core.no_scm true\` to do without"; exit 1; }
 NO_SCM = dvc config core.no_scm 2>/dev/null | grep -qx true
 
+# Further options go to the command that runs the study: make study RUN="--executor ray --address 10.0.0.1:6379"
+RUN =
+
 study: setup
 	@$(NO_SCM) || $(REPOSITORY)
-	@dvc repro dvc.yaml notebooks/dvc.yaml
+	@python -m presence_only.pipeline.run $(RUN) dvc.yaml notebooks/dvc.yaml
 	@python -m presence_only.pipeline.show
 
 # A study of experiments/, by name: make experiment NAME=nceas
 experiment: setup
 	@test -f experiments/$(NAME)/params.yaml || { echo "error: NAME=$(NAME) is no folder of experiments/; there are:" $$(cd experiments && echo */); exit 1; }
 	@$(NO_SCM) || $(REPOSITORY)
+	@cd experiments/$(NAME) && python -m presence_only.pipeline.run $(RUN)
 	@dvc repro -R experiments/$(NAME)
 	@cd experiments/$(NAME) && python -m presence_only.pipeline.show
 
 # A file a process, up to one a core; the longest file first (tests/conftest.py)
-test: setup
+test: setup-dev
 	@python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-lint: setup
+lint: setup-dev
 	ruff check .
 	ruff format --check .
 	mypy

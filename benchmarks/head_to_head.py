@@ -15,12 +15,13 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from time import process_time
 
 import numpy as np
 import torch
+from curves import Check, level, moment
 
 from presence_only.data.dataset import Dataset
 from presence_only.data.records import PresenceRecords
@@ -28,29 +29,20 @@ from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.datasets.virtual import DatasetSettings, build
 from presence_only.evaluation.metrics import average_precision
+from presence_only.execution.heap import keep_pages
 from presence_only.losses.base import BatchLoss, TrainingCounts, parse_variant
 from presence_only.losses.chunks import loss_in_chunks
 from presence_only.model.encoder import RangeModel
 from presence_only.model.features import Features
 from presence_only.model.settings import EncoderSettings
-from presence_only.pipeline.workers import keep_pages
 from presence_only.training.fit import take_steps
 from presence_only.training.loss_computation import make_loss_computation
 from presence_only.training.optimizers import BETA2
 from presence_only.training.settings import TrainingSettings
+from presence_only.training.start import start_logits
 from results import write_results
 
 HELD_OUT, JUDGED = 2000, 1000
-
-
-@dataclass(frozen=True)
-class Check:
-    """How a run stands after some CPU seconds and steps."""
-
-    seconds: float
-    steps: float
-    species_map: float
-    held_out: float
 
 
 def main() -> None:
@@ -62,6 +54,7 @@ def main() -> None:
     parser.add_argument("--rates", type=float, nargs="+", default=[3e-3, 1e-2, 3e-2])
     parser.add_argument("--sampled", type=int, nargs="+", default=[1024], help="species drawn a step")
     parser.add_argument("--beta2", type=float, default=BETA2, help="of Adam, as training.beta2")
+    parser.add_argument("--start", choices=["zero", "prevalence", "balance"], default="zero", help="of the encoder")
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--depth", type=int, default=2)
@@ -77,7 +70,8 @@ def main() -> None:
     lines = [
         f"{arguments.species:,} virtual species, {arguments.records:,} records; `{arguments.loss}`, batch "
         f"{arguments.batch} and as many background sites where it has any, width {arguments.width}, depth "
-        f"{arguments.depth}, constant learning rate, beta2 {arguments.beta2:g}, {arguments.seconds:g} CPU seconds a "
+        f"{arguments.depth}, constant learning rate, beta2 {arguments.beta2:g}, start "
+        f"{arguments.start}, {arguments.seconds:g} CPU seconds a "
         f"run, one thread; species of seed {arguments.seed}, means of training "
         f"with the seeds {' '.join(map(str, arguments.seeds))}.",
         "",
@@ -170,10 +164,12 @@ def run(
     )
     records = data.records
     counts = TrainingCounts(records.n_rows, torch.from_numpy(records.records_per_species()).double())
-    loss = parse_variant({"loss": arguments.loss}, "loss").build(counts)
+    variant = parse_variant({"loss": arguments.loss}, "loss")
+    loss = variant.build(counts)
     torch.manual_seed(seed)
-    encoder = EncoderSettings(width=arguments.width, depth=arguments.depth, dropout=0.1)
-    model = RangeModel(Features(encoder, len(records.covariate_names)).fit(data), records.n_species)
+    encoder = EncoderSettings(width=arguments.width, depth=arguments.depth, dropout=0.1, start=arguments.start)
+    start_S = start_logits(encoder.start, data, variant, counts, settings)
+    model = RangeModel(Features(encoder, len(records.covariate_names)).fit(data), records.n_species, start_S=start_S)
     computation = make_loss_computation(settings.loss_computation, model, loss, settings, seed)
     steps = take_steps(model, data, loss, computation, settings, seed)
     due = list(arguments.seconds * 0.75 ** np.arange(11.0)[::-1])
@@ -223,7 +219,8 @@ def check(
     species_H = torch.from_numpy(species_H)
     row_H = torch.arange(len(species_H))
     far_KD = far_KD if loss.needs_background else None
-    value = loss_in_chunks(loss, near_HD, model.species_head.weight, row_H, species_H, background_KD=far_KD)
+    weight_SD, start_S = model.species_head.weight, model.start_S
+    value = loss_in_chunks(loss, near_HD, weight_SD, row_H, species_H, start_S=start_S, background_KD=far_KD)
     model.train()
     return Check(seconds, steps, float(np.nanmean(precision_S)), value.item())
 
@@ -249,27 +246,12 @@ def compare(best: dict[int | None, list[Check]]) -> list[str]:
     return lines
 
 
-def moment(checks: list[Check], goal: float) -> float:
-    """CPU seconds at which a mAP was first reached, linear between checks."""
-    before = Check(0.0, 0, 0.0, 0.0)
-    for check in checks:
-        if check.species_map >= goal:
-            share = (goal - before.species_map) / max(check.species_map - before.species_map, 1e-12)
-            return before.seconds + share * (check.seconds - before.seconds)
-        before = check
-    return float("nan")
-
-
-def level(checks: list[Check], seconds: float) -> float:
-    """The mAP at some CPU seconds, linear between checks."""
-    return float(np.interp(seconds, [check.seconds for check in checks], [check.species_map for check in checks]))
-
-
 def file_name(arguments: argparse.Namespace) -> str:
     """Of the table."""
     loss = f"_{arguments.loss}" if arguments.loss != "an_full" else ""
     beta2 = f"_beta2_{arguments.beta2:g}" if arguments.beta2 != BETA2 else ""
-    return f"head_to_head_{arguments.species}{loss}{beta2}"
+    start = f"_{arguments.start}" if arguments.start != "zero" else ""
+    return f"head_to_head_{arguments.species}{loss}{beta2}{start}"
 
 
 def name(sampled: int | None) -> str:

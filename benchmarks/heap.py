@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from presence_only.pipeline import workers
+from presence_only.execution import heap
 
 
 def keep_pages() -> None:
@@ -13,7 +13,7 @@ def keep_pages() -> None:
     Raises:
         OSError: If the C library has no such setting: it is glibc's.
     """
-    if not workers.keep_pages():
+    if not heap.keep_pages():
         raise OSError("this C library has no mallopt: only the default heap can be measured")
 
 

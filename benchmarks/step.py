@@ -1,15 +1,16 @@
 """How long does one training step take, and how much memory: textbook, all logits, chunks and sampled species?
 
-A step is everything: drawing the batch, encoder forward and backward, head, loss, Adam. The textbook step is
-written here from the published formulas: single records from a DataLoader, dropout as torch has it, sigmoid and
-log(p + 1e-5) on B x S (Cole et al. 2023), focal and asymmetric loss on multi-hot targets (Lin et al. 2017, Ridnik
-et al. 2021). ``gemm`` is the step's matrix products alone, in buffers that stay in the cache: no step can be faster.
+A step is everything: drawing the batch, encoder forward and backward, head, loss, Adam. The package's steps are taken
+as its stage ``train`` takes them: the C library's heap keeps its pages, and denormal numbers are 0. The textbook step
+(``textbook.py``) runs as one starts it, on the heap as it comes; ``textbook_kept`` is the same on a kept
+heap, as page faults are a large part of what the textbook step costs. ``gemm`` is the step's matrix products alone, in
+buffers that stay in the cache: no step can be faster.
 
-One thread; CPU time, so that other processes disturb little; implementations take turns, and medians are
-compared. The heap is glibc's as it comes, or told to keep its pages: page faults are a large part of what the
-textbook step costs. Peak memory is that of a fresh process above what its imports took.
+One thread; CPU time, so that other processes disturb little. Every implementation is a process of its own, and the
+processes take turns, a step each; medians are compared. Peak memory is that of a fresh process above what its imports
+took.
 
-    python benchmarks/step.py                               # an_full, all sizes, both heaps
+    python benchmarks/step.py                               # an_full, all sizes
     python benchmarks/step.py --loss bce --species 5000     # or focal, or asl
 """
 
@@ -17,21 +18,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from time import process_time
 
 import numpy as np
 import torch
 from heap import keep_pages, memory_mib
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
+from textbook import textbook_model, textbook_steps
 
+from presence_only.common.one_thread import use_one_thread
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.training import TrainingData
 from presence_only.losses.base import TrainingCounts, parse_variant
@@ -49,9 +48,7 @@ LOSSES = {
     "focal": {"loss": "focal"},
     "asl": {"loss": "asl"},
 }
-IMPLEMENTATIONS = ("textbook", "all_logits", "chunks", "sampled", "gemm")
-POS_LAMBDA, EPSILON = 2048.0, 1e-5
-ALPHA, GAMMA, CLIP = 0.25, 2.0, 0.05
+IMPLEMENTATIONS = ("textbook", "textbook_kept", "all_logits", "chunks", "sampled", "gemm")
 
 
 def main() -> None:
@@ -59,7 +56,6 @@ def main() -> None:
     parser.add_argument("--loss", choices=LOSSES, default="an_full")
     parser.add_argument("--species", type=int, nargs="+", default=[500, 1000, 5000, 10_000, 50_000])
     parser.add_argument("--implementations", choices=IMPLEMENTATIONS, nargs="+", default=list(IMPLEMENTATIONS))
-    parser.add_argument("--heaps", choices=["default", "kept"], nargs="+", default=["default", "kept"])
     parser.add_argument("--batch", type=int, default=2048, help="training rows, and as many background sites")
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--depth", type=int, default=4)
@@ -67,67 +63,84 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9, help="turns of each; a third of them from 50,000 species")
     parser.add_argument("--no-memory", action="store_true", help="times only")
     parser.add_argument("--name", help="of the file of results; step_LOSS if left out")
-    parser.add_argument("--measure", choices=["time", "memory"], help=argparse.SUPPRESS)
+    parser.add_argument("--serve", choices=["time", "memory"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.measure:
-        print(json.dumps({"time": measure_time, "memory": measure_memory}[arguments.measure](arguments)))
+    if arguments.serve:
+        {"time": serve_steps, "memory": serve_memory}[arguments.serve](arguments)
         return
     rows = []
     for species in arguments.species:
-        for heap in arguments.heaps:
-            seconds = in_a_process(arguments, species, heap, arguments.implementations, "time")
-            mib = {}
-            if not arguments.no_memory:
-                for name in set(arguments.implementations) - {"gemm"}:
-                    mib |= in_a_process(arguments, species, heap, [name], "memory")
-            rows.append({"species": species, "heap": heap, "seconds": seconds, "mib": mib})
-            print(json.dumps(rows[-1]), flush=True)
+        row = {"species": species, "seconds": measure_time(arguments, species), "mib": {}}
+        if not arguments.no_memory:
+            for name in set(arguments.implementations) - {"gemm"}:
+                process = start_process(arguments, species, name, "memory")
+                row["mib"][name] = float(process.communicate()[0])
+        rows.append(row)
+        print(json.dumps(row), flush=True)
     path = write_results(Path(__file__), report(arguments, rows), name=arguments.name or f"step_{arguments.loss}")
     print(path.read_text())
 
 
-def in_a_process(arguments: argparse.Namespace, species: int, heap: str, names: list[str], what: str) -> dict:
-    """Measure in a fresh process."""
-    repeats = max(3, arguments.repeats // 3) if species >= 50_000 else arguments.repeats
-    own = {"species": species, "heaps": heap, "repeats": repeats, "measure": what}
+def turns(arguments: argparse.Namespace, species: int) -> int:
+    """Steps of each implementation that count."""
+    return max(3, arguments.repeats // 3) if species >= 50_000 else arguments.repeats
+
+
+def start_process(arguments: argparse.Namespace, species: int, name: str, what: str) -> subprocess.Popen[str]:
+    """Start a process for one implementation."""
+    own = {"species": species, "implementations": name, "serve": what}
     same = {key: getattr(arguments, key) for key in ("loss", "batch", "width", "depth", "sampled")}
     options = [str(part) for key, value in (own | same).items() for part in (f"--{key}", value)]
-    command = [sys.executable, __file__, *options, "--implementations", *names]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, __file__, *options], stdin=pipe, stdout=pipe, text=True)
 
 
-def measure_time(arguments: argparse.Namespace) -> dict[str, float]:
-    """Median CPU seconds a step, implementations taking turns."""
-    prepare(arguments)
-    steps = {name: make_steps(name, arguments) for name in arguments.implementations}
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(arguments.repeats + 1):
-        for name, step in steps.items():
-            start = process_time()
-            next(step)
-            if turn:  # the first one warms up
-                seconds[name].append(process_time() - start)
+def measure_time(arguments: argparse.Namespace, species: int) -> dict[str, float]:
+    """Median CPU seconds a step; every turn is a step of each implementation, one after the other."""
+    processes = {name: start_process(arguments, species, name, "time") for name in arguments.implementations}
+    seconds: dict[str, list[float]] = {name: [] for name in processes}
+    for turn in range(turns(arguments, species) + 2):
+        for name, process in processes.items():
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write("step\n")
+            process.stdin.flush()
+            took = float(process.stdout.readline())
+            if turn > 1:  # the first two warm up
+                seconds[name].append(took)
+    for process in processes.values():
+        process.communicate()
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
-def measure_memory(arguments: argparse.Namespace) -> dict[str, float]:
-    """MiB above the imports at the highest of two steps."""
-    prepare(arguments)
+def serve_steps(arguments: argparse.Namespace) -> None:
+    """For every line that comes in take a step, and say how long it took."""
+    steps = prepare(arguments)
+    for _ in sys.stdin:
+        start = process_time()
+        next(steps)
+        print(process_time() - start, flush=True)
+
+
+def serve_memory(arguments: argparse.Namespace) -> None:
+    """Say how many MiB above the imports two steps took at their highest."""
     before = memory_mib("VmRSS")
-    (name,) = arguments.implementations
-    step = make_steps(name, arguments)
-    next(step)
-    next(step)
-    return {name: memory_mib("VmHWM") - before}
+    steps = prepare(arguments)
+    next(steps)
+    next(steps)
+    print(memory_mib("VmHWM") - before)
 
 
-def prepare(arguments: argparse.Namespace) -> None:
-    """One thread, and the heap asked for."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)  # as the package's workers do
-    if arguments.heaps == ["kept"]:
-        keep_pages()
+def prepare(arguments: argparse.Namespace) -> Iterator[object]:
+    """The steps of one implementation, as whoever uses it runs them."""
     (arguments.species,) = arguments.species
+    (name,) = arguments.implementations
+    torch.set_num_threads(1)
+    if name != "textbook":
+        keep_pages()
+    if not name.startswith("textbook"):
+        use_one_thread()
+    return make_steps(name, arguments)
 
 
 def make_steps(name: str, arguments: argparse.Namespace) -> Iterator[object]:
@@ -135,8 +148,9 @@ def make_steps(name: str, arguments: argparse.Namespace) -> Iterator[object]:
     if name == "gemm":
         return matrix_products(arguments)
     data = make_data(arguments)
-    if name == "textbook":
-        return textbook_steps(data, arguments)
+    if name.startswith("textbook"):
+        model = textbook_model(arguments.species, arguments.width, arguments.depth)
+        return textbook_steps(model, data, arguments.loss, arguments.batch)
     settings = TrainingSettings(
         steps=10**6,
         batch_size=arguments.batch,
@@ -171,105 +185,6 @@ def make_data(arguments: argparse.Namespace) -> TrainingData:
     nothing = np.zeros((n_rows, 0), dtype=np.float32)
     records = PresenceRecords(sites(n_rows), nothing, np.arange(n_rows), species_P, names, ("all",) * n_species)
     return TrainingData(records, Background("uniform", sites(n_rows), nothing))
-
-
-class SingleRecords(Dataset):
-    """One record at a time, as a DataLoader wants them."""
-
-    def __init__(self, data: TrainingData) -> None:
-        self.features_N4 = encode(torch.from_numpy(data.records.sites_N2).float())
-        self.species_N = torch.from_numpy(data.records.species_P)
-
-    def __len__(self) -> int:
-        return len(self.species_N)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.features_N4[index], self.species_N[index]
-
-
-class TextbookBlock(nn.Module):
-    """A residual block as one writes it."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(width, width), nn.ReLU(), nn.Dropout(0.5), nn.Linear(width, width), nn.ReLU()
-        )
-
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        return x + self.layers(x)
-
-
-def encode(sites_N2: Tensor) -> Tensor:
-    """Sines and cosines of longitude and latitude."""
-    scaled_N2 = sites_N2 / torch.tensor([180.0, 90.0]) * math.pi
-    return torch.cat([torch.sin(scaled_N2), torch.cos(scaled_N2)], dim=1)
-
-
-def random_sites(n: int) -> Tensor:
-    """Uniform on the sphere."""
-    longitude = 360 * torch.rand(n) - 180
-    latitude = torch.rad2deg(torch.arcsin(2 * torch.rand(n) - 1))
-    return torch.stack([longitude, latitude], dim=1)
-
-
-def textbook_steps(data: TrainingData, arguments: argparse.Namespace) -> Iterator[float]:
-    """The step that the formulas suggest."""
-    torch.manual_seed(0)
-    blocks = [TextbookBlock(arguments.width) for _ in range(arguments.depth)]
-    encoder = nn.Sequential(nn.Linear(4, arguments.width), nn.ReLU(), *blocks)
-    head = nn.Linear(arguments.width, arguments.species, bias=False)
-    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=5e-4)
-    loader = DataLoader(SingleRecords(data), batch_size=arguments.batch, shuffle=True, drop_last=True)
-    while True:
-        for features, species in loader:
-            if arguments.loss == "an_full":
-                far = encode(random_sites(len(features)))
-                logits, far_logits = head(encoder(torch.cat([features, far]))).split(len(features))
-                loss = textbook_an_full(logits, species, far_logits)
-            else:
-                logits = head(encoder(features))
-                targets = torch.zeros_like(logits)
-                targets[torch.arange(len(species)), species] = 1.0
-                loss = TEXTBOOK[arguments.loss](logits, targets)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            yield loss.item()
-
-
-def textbook_an_full(logits: Tensor, species: Tensor, far_logits: Tensor) -> Tensor:
-    """L_AN-full of Cole et al. (2023), with their constant inside the logarithms."""
-    p, far_p = torch.sigmoid(logits), torch.sigmoid(far_logits)
-    terms = -torch.log(1 - p + EPSILON)
-    rows = torch.arange(len(species))
-    terms[rows, species] = -POS_LAMBDA * torch.log(p[rows, species] + EPSILON)
-    return terms.mean() + (-torch.log(1 - far_p + EPSILON)).mean()
-
-
-def textbook_focal(logits: Tensor, targets: Tensor) -> Tensor:
-    """Lin et al. (2017)."""
-    p = torch.sigmoid(logits)
-    cross_entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    p_t = p * targets + (1 - p) * (1 - targets)
-    alpha_t = ALPHA * targets + (1 - ALPHA) * (1 - targets)
-    return (alpha_t * (1 - p_t) ** GAMMA * cross_entropy).mean()
-
-
-def textbook_asl(logits: Tensor, targets: Tensor) -> Tensor:
-    """Ridnik et al. (2021), gamma+ = 0."""
-    p = torch.sigmoid(logits)
-    q_m = (1 - p + CLIP).clamp(max=1)
-    log_present = targets * torch.log(p.clamp(min=1e-8))
-    log_absent = (1 - targets) * torch.log(q_m.clamp(min=1e-8))
-    return -(log_present + (1 - q_m) ** GAMMA * log_absent).mean()
-
-
-TEXTBOOK: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "bce": functional.binary_cross_entropy_with_logits,
-    "focal": textbook_focal,
-    "asl": textbook_asl,
-}
 
 
 def matrix_products(arguments: argparse.Namespace, chunk: int = 256) -> Iterator[None]:
@@ -317,13 +232,13 @@ def report(arguments: argparse.Namespace, rows: list[dict]) -> list[str]:
 
 
 def table(rows: list[dict], key: str, names: list[str], ratios: list[tuple[str, str]], form: str) -> list[str]:
-    """A row for every size and heap, with some values over others."""
+    """A row for every size, with some values over others."""
     ratios = [pair for pair in ratios if set(pair) <= set(names)]
-    heads = ["species", "heap", *names, *(f"{above} / {below}" for above, below in ratios)]
+    heads = ["species", *names, *(f"{above} / {below}" for above, below in ratios)]
     lines = [f"| {' | '.join(heads)} |", f"|{'---:|' * len(heads)}"]
     for row in rows:
         values = row[key]
-        cells = [f"{row['species']:,}", row["heap"], *(form.format(values[name]) for name in names)]
+        cells = [f"{row['species']:,}", *(form.format(values[name]) for name in names)]
         cells += [f"{values[above] / values[below]:.2f}" for above, below in ratios]
         lines.append(f"| {' | '.join(cells)} |")
     return lines

@@ -1,9 +1,11 @@
 """Settings: read, frozen, and every mistake one sentence."""
 
-import pytest
-from pydantic import Field
+from typing import Literal
 
-from presence_only.common.settings import Settings, SettingsError
+import pytest
+from pydantic import Field, field_validator
+
+from presence_only.common.settings import Settings, SettingsError, known_name
 
 
 class Inner(Settings):
@@ -41,3 +43,25 @@ def test_a_mistake_is_one_sentence(raw, sentence):
     with pytest.raises(SettingsError) as caught:
         Outer.parse(raw, "training")
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("known", [("a",), ("a", "b"), ("a", "b", "c")])
+def test_a_name_of_a_table_is_refused_in_the_words_of_a_literal(known):
+    class Table(Settings):
+        name: str
+
+        @field_validator("name")
+        @classmethod
+        def _exists(cls, value: str) -> str:
+            return known_name(value, known)
+
+    class Written(Settings):
+        name: Literal[known]
+
+    sentences = []
+    for settings in (Table, Written):
+        assert settings.parse({"name": "a"}, "x").name == "a"
+        with pytest.raises(SettingsError) as caught:
+            settings.parse({"name": "d"}, "x")
+        sentences.append(str(caught.value))
+    assert sentences[0] == sentences[1]

@@ -1,11 +1,23 @@
-"""Points on the sphere there and back, and the h3 cells where longitudes or latitudes end."""
+"""Points on the sphere, drawn uniformly and there and back, and the h3 cells where longitudes or latitudes end."""
 
 import h3
 import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
 
 from presence_only.geography.h3_cells import cells_of, centres_of
-from presence_only.geography.sphere import sites_of_vectors, unit_vectors
+from presence_only.geography.sphere import sites_of_vectors, uniform_sphere_sites, unit_vectors
+
+
+def test_uniform_sites_cover_the_sphere_evenly():
+    sites = uniform_sphere_sites(20_000, np.random.default_rng(0))
+    assert sites.shape == (20_000, 2)
+    assert np.abs(sites[:, 0]).max() <= 180
+    assert np.abs(sites[:, 1]).max() <= 90
+    assert stats.kstest(np.sin(np.radians(sites[:, 1])), "uniform", (-1, 2)).pvalue > 0.01
+    assert stats.kstest(sites[:, 0], "uniform", (-180, 360)).pvalue > 0.01
+    # Uniform in latitude, the common mistake, would fail.
+    assert stats.kstest(sites[:, 1], "uniform", (-90, 180)).pvalue < 1e-10
 
 
 def test_points_on_the_sphere_go_there_and_back():

@@ -77,7 +77,7 @@ class Case:
     def leaves(self):
         return [x for x in (self.location_BD, self.species_SD, self.background_KD) if x is not None]
 
-    def chunks(self):
+    def chunks(self, **more):
         return loss_in_chunks(
             self.loss,
             self.location_BD,
@@ -86,6 +86,7 @@ class Case:
             self.species_P,
             background_KD=self.background_KD,
             background_mask_KS=self.mask_KS,
+            **more,
         )
 
     def all_logits(self, double=False):
@@ -114,6 +115,36 @@ def test_value_and_gradients_equal_those_from_all_logits(variant, masked, scale,
     for mine, theirs in zip(*(torch.autograd.grad(x, case.leaves) for x in (got, expected)), strict=True):
         assert mine.dtype == dtype
         assert relative(mine, theirs) < tolerance
+
+
+@every_loss
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
+def test_a_start_is_a_further_column_of_ones(variant, dtype, tolerance):
+    """Logits plus a number per species, against matrices that hold it as one more dimension."""
+    case = Case(variant, dtype, masked=True)
+    start_S = (3 * torch.randn(S, generator=torch.Generator().manual_seed(5))).to(dtype)
+    wider = Case(variant, torch.float64, masked=True)
+    near_BD, species_SD, far_KD = (
+        None if x is None else torch.cat([x.double(), column.double()[:, None]], dim=1)
+        for x, column in (
+            (case.location_BD, torch.ones(B)),
+            (case.species_SD, start_S),
+            (case.background_KD, torch.ones(K)),
+        )
+    )
+    wider.location_BD, wider.species_SD, wider.background_KD = near_BD, species_SD, far_KD
+    got, expected = case.chunks(start_S=start_S), wider.all_logits()
+    assert relative(got, expected) < tolerance
+    assert relative(case.chunks(), expected) > 100 * tolerance
+    for mine, theirs in zip(*(torch.autograd.grad(x, case.leaves) for x in (got, expected)), strict=True):
+        assert relative(mine, theirs) < tolerance
+
+
+def test_a_start_of_zeros_changes_nothing_and_of_another_length_is_refused():
+    case = Case({"loss": "an_full"})
+    torch.testing.assert_close(case.chunks(start_S=torch.zeros(S)), case.chunks(), rtol=1e-14, atol=0)
+    with pytest.raises(ValueError, match=r"start_S has shape \(4,\)"):
+        case.chunks(start_S=torch.zeros(4))
 
 
 def test_the_public_functions_are_the_same_losses():

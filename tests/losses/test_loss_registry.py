@@ -65,7 +65,7 @@ def test_losses_and_penalties_are_printed_with_descriptions_and_parameters(capsy
     for part in ("dense; background_weight 0.0; gamma_pos 0.0; gamma_neg 2.0; clip 0.05", "focal: Cross-entropy times"):
         assert part in printed
     assert "dense unless it draws; penalty bce; pos_lambda 4.0; neg_samples 1024" in printed
-    assert "softmax over sites. not dense; include_presences False" in printed
+    assert "softmax over sites. not dense; include_presences True" in printed
 
 
 def test_every_description_is_one_sentence_of_its_own():

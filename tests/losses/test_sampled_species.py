@@ -40,14 +40,15 @@ class Case:
     def _far(self):
         return {"background_KD": self.background_KD, "background_mask_KS": self.mask_KS}
 
-    def exact(self):
-        return loss_in_chunks(self.loss, self.location_BD, self.species_SD, self.row_P, self.species_P, **self._far())
+    def exact(self, **more):
+        pairs = self.row_P, self.species_P
+        return loss_in_chunks(self.loss, self.location_BD, self.species_SD, *pairs, **self._far(), **more)
 
-    def estimate(self, n_sampled, generator):
+    def estimate(self, n_sampled, generator, **more):
         sample = SpeciesSample.draw(self.species_P, S, n_sampled, generator)
         rows_JD = self.species_SD[sample.species_J]
         return loss_from_sample(
-            self.loss, sample, S, self.location_BD, rows_JD, self.row_P, self.species_P, **self._far()
+            self.loss, sample, S, self.location_BD, rows_JD, self.row_P, self.species_P, **self._far(), **more
         )
 
 
@@ -79,6 +80,18 @@ def test_with_all_species_taken_it_is_the_exact_loss(variant, n_sampled):
     case = Case(variant, masked=True)
     estimate = case.estimate(n_sampled, torch.Generator().manual_seed(0))
     torch.testing.assert_close(flat(estimate, case.leaves), flat(case.exact(), case.leaves), rtol=1e-12, atol=1e-14)
+
+
+@every_loss
+def test_a_start_reaches_the_species_that_were_taken(variant):
+    case = Case(variant, masked=True)
+    start_S = torch.linspace(-8.0, 2.0, S, dtype=torch.float64)
+    estimate = case.estimate(1000, torch.Generator().manual_seed(0), start_S=start_S)
+    exact = case.exact(start_S=start_S)
+    torch.testing.assert_close(flat(estimate, case.leaves), flat(exact, case.leaves), rtol=1e-12, atol=1e-14)
+    source = torch.Generator().manual_seed(1)
+    draws = torch.stack([case.estimate(6, source, start_S=start_S).detach() for _ in range(200)])
+    assert (draws.mean() - exact).abs() < 5 * draws.std() / len(draws) ** 0.5
 
 
 def test_a_sample_holds_the_observed_species_and_others_uniformly():

@@ -48,6 +48,30 @@ def test_the_gate_starts_with_the_direct_logits_and_mixes_both_heads():
         np.testing.assert_allclose(model(x).logits_BS[:, 1], direct[:, 1], atol=1e-6)
 
 
+@pytest.mark.parametrize("more", [{}, HEADS, {"kind": "additive", "expansion": "hinge"}, {"weeks": True}])
+def test_a_start_adds_its_logits_to_those_of_a_twin_without(more):
+    twin, survey = make(**more)
+    start_S = torch.tensor([-7.0, -2.0, 0.0, 1.0, 30.0])
+    model, _ = make(**more, start_S=start_S)
+    assert all(
+        torch.equal(twin.state_dict()[name], value) for name, value in model.state_dict().items() if name != "start_S"
+    )
+    sites = survey.sites_M2, survey.covariates_MC, np.full(len(survey.sites_M2), 7) if more.get("weeks") else None
+    expected = twin.predict(*sites) + start_S.numpy()
+    np.testing.assert_allclose(model.predict(*sites), expected, rtol=1e-5, atol=1e-5)
+    some = torch.tensor([4, 1])
+    np.testing.assert_allclose(
+        model.species_logits(model.hidden(*sites), some), expected[:, some], rtol=1e-5, atol=1e-5
+    )
+    out, plain = (m(m.features(*sites)) for m in (model, twin))
+    torch.testing.assert_close(out.logits_BS, plain.logits_BS + start_S, rtol=1e-5, atol=1e-5)
+    if "habitat_head" in more:
+        torch.testing.assert_close(out.habitat_BS, plain.habitat_BS + start_S, rtol=1e-5, atol=1e-5)
+    with torch.no_grad():
+        one_by_one = model.embed(model.features(*sites))
+        assert torch.equal(one_by_one, twin.embed(twin.features(*sites)))
+
+
 def test_species_do_not_bend_the_predicted_environment():
     model, survey = make(**HEADS)
     out = model(model.features(survey.sites_M2, survey.covariates_MC))

@@ -12,6 +12,11 @@ from presence_only.model.settings import EncoderSettings
     [
         ({"input": "all"}, "encoder.input = 'all': must be one of 'coordinates', 'covariates' or 'both'"),
         ({"coordinates": "flat"}, "encoder.coordinates = 'flat': must be one of 'sphere' or 'local'"),
+        (
+            {"coordinates": "local", "input": "covariates"},
+            "encoder: must be settings with coordinates 'sphere', the default, if input is 'covariates', which reads "
+            "none; coordinates is 'local'",
+        ),
         ({"expansion": "ranks"}, "encoder.expansion = 'ranks': must be one of "),
         (
             {"expansion": "rank"},

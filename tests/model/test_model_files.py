@@ -9,9 +9,12 @@ from support import tiny
 
 from presence_only.common.errors import DataError
 from presence_only.model.blend import Blend
+from presence_only.model.encoder import RangeModel
 from presence_only.model.files import load_model, save_model
 
 DATA = tiny.dataset()
+HEADS = {"environment_head": True, "habitat_head": True}
+START_S = torch.linspace(-6.0, 1.0, 5)
 WEEK = np.full(50, 7)
 
 
@@ -23,9 +26,10 @@ MODELS = {
     "coordinates": lambda: tiny.model(DATA, input="coordinates"),
     "local covariates by rank": lambda: tiny.model(DATA, coordinates="local", expansion="rank"),
     "additive hinges": lambda: tiny.model(DATA, kind="additive", expansion="hinge"),
-    "heads": lambda: tiny.model(DATA, environment_head=True, habitat_head=True),
+    "heads": lambda: tiny.model(DATA, **HEADS),
     "weeks": lambda: tiny.model(DATA, weeks=True),
     "film": lambda: tiny.model(DATA, weeks=True, week="film"),
+    "start": lambda: tiny.model(DATA, start_S=START_S, **HEADS),
     "blend": blend,
 }
 
@@ -56,6 +60,17 @@ def test_settings_that_are_written_out_give_the_bytes_of_the_defaults(tmp_path):
     assert (tmp_path / "default.pt").read_bytes() == (tmp_path / "written.pt").read_bytes()
 
 
+def test_a_start_at_zero_leaves_no_trace_in_the_file_as_before_there_was_another():
+    model = tiny.model(DATA, start="zero")
+    content = model.content()
+    assert "start" not in content["settings"]
+    assert "start_S" not in content["state"]
+    assert RangeModel.of(content).settings.start == "zero"
+    begun = tiny.model(DATA, start_S=START_S).content()
+    assert begun["settings"]["start"] == "balance"
+    assert torch.equal(RangeModel.of(begun).start_S, START_S)
+
+
 def content():
     return tiny.model(DATA).content()
 
@@ -68,6 +83,7 @@ BROKEN = {
     # As before what the encoder reads was one of its settings.
     "a part too many": content() | {"input": "coordinates"},
     "an unknown setting": content() | {"settings": content()["settings"] | {"height": 3}},
+    "a start that is missing": content() | {"settings": content()["settings"] | {"start": "balance"}},
     "weights of another shape": content() | {"n_species": 6},
     "covariates that are not there": content() | {"n_covariates": 0},
 }

@@ -18,7 +18,6 @@ from presence_only.occurrences.background import (
     make_background,
     read_background,
     target_group_rows,
-    uniform_sphere_sites,
 )
 
 
@@ -35,17 +34,6 @@ def make_records(covariates: bool) -> PresenceRecords:
         groups=("birds", "plants", "plants"),
         covariate_names=earth.names if covariates else (),
     )
-
-
-def test_uniform_sites_cover_the_sphere_evenly():
-    sites = uniform_sphere_sites(20_000, np.random.default_rng(0))
-    assert sites.shape == (20_000, 2)
-    assert np.abs(sites[:, 0]).max() <= 180
-    assert np.abs(sites[:, 1]).max() <= 90
-    assert stats.kstest(np.sin(np.radians(sites[:, 1])), "uniform", (-1, 2)).pvalue > 0.01
-    assert stats.kstest(sites[:, 0], "uniform", (-180, 360)).pvalue > 0.01
-    # Uniform in latitude, the common mistake, would fail.
-    assert stats.kstest(sites[:, 1], "uniform", (-90, 180)).pvalue < 1e-10
 
 
 def test_target_group_draws_every_site_and_group_alike_however_often_it_was_reported():

@@ -14,7 +14,6 @@ from presence_only.geography.rasters import Layers, open_environment
 from presence_only.occurrences.held_out_area import (
     EvaluationSettings,
     blocks_of,
-    deal,
     held_out_area,
     held_out_survey,
     read_rings,
@@ -50,18 +49,6 @@ def test_blocks_have_no_seam_but_their_edges():
     # A cap of 5 degrees has three blocks.
     assert blocks[4] in (0, 1, 2)
     assert len({*blocks}) == 4
-
-
-def test_folds_are_balanced_and_random():
-    rng = np.random.default_rng(0)
-    rows = np.maximum((10 ** rng.uniform(0, 3, 400)).astype(int), 1)
-    folds = deal(rows, 5, np.random.default_rng(1))
-    loads = np.bincount(folds, weights=rows)
-    assert loads.max() / loads.min() < 1.02
-    assert_array_equal(folds, deal(rows, 5, np.random.default_rng(1)))
-    # Another seed deals most blocks otherwise.
-    assert (folds == deal(rows, 5, np.random.default_rng(2))).mean() < 0.5
-    assert_array_equal(np.sort(deal(np.array([9, 9, 9]), 3, np.random.default_rng(0))), [0, 1, 2])
 
 
 @pytest.mark.parametrize("kind", [{"kind": "blocks", "degrees": 20.0}, {"kind": "h3", "resolution": 0}])

@@ -16,6 +16,9 @@ import presence_only
 from presence_only.losses.registry import LOSSES
 from presence_only.pipeline import code, workers
 from presence_only.pipeline.fingerprint import Fingerprints
+from presence_only.search import objective
+from presence_only.search.settings import HeldOutSettings
+from presence_only.study.params import Tree
 from presence_only.training import loss_computation
 
 PACKAGE = Path(presence_only.__file__).parent
@@ -354,7 +357,7 @@ def file_of(module):
 LEFT_OUT = {tuple(reference.split(":")) for reference in code.LEFT_OUT}
 # What definitions that are left out return; none of it is a number that is computed with.
 HARMLESS = {"None", "str", "Path", "Table", "Wording", "argparse.Namespace", "Iterator[None]"}
-# What each task returned, by its seed: test_workers.py compares.
+# What each task returned, by its key: test_workers.py compares.
 HANDED_ON = {("presence_only.pipeline.workers", "run_side_by_side")}
 
 
@@ -415,11 +418,13 @@ class Watch:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Run a stage in this process, seeds in turn; returns what it called of the package."""
+    """Run a stage in this process, tasks in turn; returns what it called of the package."""
     monkeypatch.chdir(tmp_path)
 
-    def side_by_side(task, seeds, *_):
-        return {seed: task(seed, lambda *_: None) for seed in seeds}
+    def side_by_side(tasks, *_):
+        for task in tasks:
+            task.output.mkdir(parents=True)
+        return {task.key: task.work(task.inputs, task.output, lambda *_: None) for task in tasks}
 
     def run(raw, stage, *arguments):
         YAML().dump(raw, tmp_path / "params.yaml")
@@ -476,6 +481,27 @@ def test_no_training_runs_code_outside_of_its_fingerprint(variant, run, generate
     called = run(settings(variant), "train", "--dataset", "virtual", "--variant", "it")
     assert ("presence_only.training.fit", "fit") in called
     assert not missed("train", called, code._training(variant, {}))
+
+
+@pytest.mark.parametrize("variant", VARIANTS[::4], ids=lambda v: "-".join(str(x) for x in v.values())[:40])
+def test_no_trial_of_a_search_runs_code_outside_of_its_fingerprint(variant, generated):
+    made = Tree.parse(settings(variant), "").variant("it")
+    plan = objective.Plan(made, HeldOutSettings(folds=3, used=2), "boyce", 0, 2, {})
+    inputs = {"training": generated / "data/virtual/training"}
+    with Watch() as watch:
+        outcome = objective.run_trial(plan, inputs, Path(), lambda *_: None)
+    assert outcome.state == objective.FINISHED
+    called = watch.definitions()
+    assert {("presence_only.search.judge", "judge"), ("presence_only.training.fit", "fit")} <= called
+    reached = OF_PACKAGE.reached("presence_only.search.objective", code._training(variant, {}), ["run_trial"])
+    assert not called - reached - LEFT_OUT
+
+
+def test_the_fingerprint_of_trials_is_that_of_what_is_tried():
+    one, other = {"loss": "bce"}, {"loss": "an_full"}
+    assert code.of_trials(OF_PACKAGE, [one], {}) == code.of_trials(OF_PACKAGE, [one, {**one, "pos_weight": True}], {})
+    different = [[one], [other], [one, {**one, "encoder": {"expansion": "hinge"}}], [{**other, "penalty": "asl"}]]
+    assert len({code.of_trials(OF_PACKAGE, tried, {}) for tried in different}) == 4
 
 
 def unwatched(function):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 from support import tiny
+from support.search import SEARCH
 
 from presence_only.common.errors import SettingsError
 from presence_only.common.registry import resolve
@@ -47,6 +48,15 @@ def test_the_entries_are_those_that_the_pipeline_names(tmp_path, monkeypatch):
     assert set(written["code"]) == stages
     assert set(written["code"]["train"]) == {"bce", "an_full"}
     assert written["code"]["train"]["bce"] != written["code"]["train"]["an_full"]
+
+
+def test_what_is_searched_for_is_checked_and_reruns_nothing(tmp_path, monkeypatch):
+    before = write(tmp_path, monkeypatch, tiny.params())
+    found = write(tmp_path, monkeypatch, tiny.params(search=SEARCH))
+    assert found.pop("checked") != before.pop("checked")
+    assert found == before
+    with pytest.raises(SettingsError, match="unknown key 'trial' in search"):
+        write(tmp_path, monkeypatch, tiny.params(search=SEARCH | {"trial": 3}))
 
 
 def test_what_the_study_does_not_name_is_left_out_and_what_is_missing_is_empty(tmp_path, monkeypatch):

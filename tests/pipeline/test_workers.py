@@ -1,91 +1,48 @@
-"""Tasks side by side: what each seed gives, what is shown meanwhile, and how a failure or a signal ends them all."""
+"""The tasks of a cell side by side: what they give, and what is shown meanwhile."""
 
 import os
-import platform
 import pty
 import re
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
-import torch
+from support import works
 
-from presence_only.common.errors import SettingsError, TrainingError
-from presence_only.common.one_thread import use_one_thread
-from presence_only.pipeline.progress import Wording, of_evaluation, of_training
-from presence_only.pipeline.workers import run_side_by_side, worker_count
-
-WORDING = of_training("virtual", "bce")
+from presence_only.execution.task import Finished, Lost, Progressed, Task
+from presence_only.pipeline.progress import Display, TimeLeft, in_words, words_of_evaluation, words_of_training
+from presence_only.pipeline.workers import run_side_by_side
 
 
-@pytest.fixture(autouse=True)
-def _two_workers(monkeypatch):
+def test_the_value_of_a_task_comes_with_its_key_and_its_last_words_are_said(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("PRESENCE_ONLY_WORKERS", "2")
-
-
-def memory_mib(field):
-    """A line of /proc/self/status."""
-    lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines[field].split()[0]) / 1024
-
-
-def square(seed, report):
-    for epoch in (1, 2):
-        report(epoch, 2, seed / epoch)
-    return seed * seed, os.getpid()
-
-
-def one_thread(seed, report):
-    torch.set_num_threads(3)
-    use_one_thread()
-    # The smallest number above 0, which is rounded to 0 where it is computed with.
-    return torch.get_num_threads(), float(torch.tensor([1e-45]) * 1)
-
-
-def fail(seed, report):
-    if seed == 1:
-        raise TrainingError("the training loss is nan")
-    time.sleep(0.01)
-
-
-def die(seed, report):
-    os._exit(9)
-
-
-def test_the_result_of_a_task_comes_with_its_seed_in_the_order_of_the_seeds(capsys):
-    results = run_side_by_side(square, (3, 1, 2), WORDING)
-    assert list(results) == [3, 1, 2]
-    assert [value for value, _ in results.values()] == [9, 1, 4]
-    assert os.getpid() not in {pid for _, pid in results.values()}
+    tasks = [works.of_number(tmp_path, number, words=words_of_training) for number in (3, 1, 2)]
+    values = run_side_by_side(tasks, "virtual / bce")
+    assert [values[task.key][0] for task in tasks] == [9, 1, 4]
+    assert os.getpid() not in {pid for _, pid in values.values()}
     said = capsys.readouterr().out.splitlines()
-    assert sorted(said) == [f"virtual / bce / seed {s}: loss {s / 2:.5f} after 2 epochs" for s in (1, 2, 3)]
-
-
-def test_a_task_in_one_thread_gives_the_same_sums_anywhere():
-    assert run_side_by_side(one_thread, (0, 1), WORDING) == {0: (1, 0.0), 1: (1, 0.0)}
+    assert sorted(said) == [f"{number}: loss {number / 2:.5f} after 2 epochs" for number in (1, 2, 3)]
 
 
 @pytest.mark.parametrize(
-    ("wording", "note"),
-    [
-        (of_training("virtual", "bce"), "loss 0.12346 after 3 epochs"),
-        (of_evaluation("virtual", "bce"), "species mAP 0.123"),
-    ],
+    ("words", "note"),
+    [(words_of_training, "loss 0.12346 after 3 epochs"), (words_of_evaluation, "species mAP 0.123")],
 )
-def test_a_number_is_told_with_its_meaning(wording, note):
-    assert (wording.label, wording.note(3, 0.123456)) == ("virtual / bce", note)
+def test_a_number_is_told_with_its_meaning(words, note):
+    assert words(3, 0.123456) == note
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a terminal of its own")
-def test_a_terminal_shows_one_bar_per_seed():
+def test_a_terminal_shows_one_bar_per_task_and_one_for_all():
     program = (
-        "from presence_only.pipeline.progress import of_training\n"
+        "import time\n"
+        "from presence_only.execution.task import Task\n"
+        "from presence_only.pipeline.progress import words_of_training\n"
         "from presence_only.pipeline.workers import run_side_by_side\n"
-        "def task(seed, report): report(2, 2, seed / 4)\n"
-        "run_side_by_side(task, (1, 2), of_training('virtual', 'bce'))"
+        "def work(inputs, output, report):\n"
+        "    for step in range(1, 11): report(step, 10, 0.25); time.sleep(0.1)\n"
+        "tasks = [Task(f'{i}', work, label=f'virtual / bce / seed {i}', words=words_of_training) for i in (1, 2)]\n"
+        "run_side_by_side(tasks, 'virtual / bce')"
     )
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "rb", buffering=0) as terminal:
@@ -100,113 +57,58 @@ def test_a_terminal_shows_one_bar_per_seed():
             pass
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()).splitlines()
     for seed in (1, 2):
-        bars = [line for line in lines if line.startswith(f"virtual / bce / seed {seed}")]
-        assert re.search(rf"2/2 loss {seed / 4:.5f} after 2 epochs left", bars[-1])
+        bars = [line for line in lines if line.startswith(f"virtual / bce / seed {seed} ")]
+        assert re.search(r"\d+/10 loss 0.25000 after \d+ epochs", bars[-1])
+        assert f"virtual / bce / seed {seed}: loss 0.25000 after 10 epochs" in [line.strip() for line in lines]
+    assert [line for line in lines if re.search(r"^virtual / bce .* 2/2", line)]
 
 
-def resident_mib(seed, report):
-    """Memory in use with a block of 64 MiB, and after it was freed."""
-    # As every task: a fork of a process that computed in several threads would wait for threads that it has not.
-    use_one_thread()
-    block = torch.ones(2**24)
-    held = memory_mib("VmRSS")
-    del block
-    return held, memory_mib("VmRSS")
+def task(key, kind="train"):
+    return Task(key, works.square, kind=kind, label=key)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
-def test_freed_memory_is_kept_for_the_next_step():
-    held, after = run_side_by_side(resident_mib, (0,), WORDING)[0]
-    assert held - after < 8
+def test_the_time_left_is_estimated_from_each_kind_of_task():
+    tasks = [task("a"), task("b"), task("c"), task("x", "evaluate"), task("y", "evaluate")]
+    left = TimeLeft(tasks)
+    assert left.seconds(0) is None
+    left.starts(tasks[0], 0)
+    left.starts(tasks[1], 0)
+    assert left.seconds(5) is None
+    # Half of the first is done after 10 seconds: 20 a task, and nothing is known of the other kind but that.
+    left.progresses(tasks[0], 0.5)
+    assert left.seconds(10) == pytest.approx((2.5 * 20 + 2 * 20) / 2)
+    left.ends(tasks[0], 20, done=True)
+    left.starts(tasks[3], 20)
+    left.ends(tasks[3], 22, done=True)
+    left.starts(tasks[2], 22)
+    # The first estimate counts on beside the measured 20 s; evaluation takes 2 s.
+    assert left.seconds(22) == pytest.approx((2 * 20 + 1 * 2) / 2)
+    left.found(tasks[4])
+    assert left.seconds(22) == pytest.approx(2 * 20 / 2)
+    left.ends(tasks[1], 30, done=False)
+    left.starts(tasks[1], 30)
+    assert left.seconds(30) == pytest.approx(2 * 20 / 2)
 
 
-@pytest.mark.parametrize(
-    ("task", "seeds", "sentence"),
-    [
-        (fail, (0, 1, 2), "the training loss is nan"),
-        (
-            die,
-            (0, 1),
-            "virtual / bce: a process was killed, most likely for memory; set PRESENCE_ONLY_WORKERS=1 for one seed at "
-            "a time, or lower training.batch_size",
-        ),
-    ],
-)
-def test_a_failure_is_one_sentence(task, seeds, sentence):
-    with pytest.raises(TrainingError) as error:
-        run_side_by_side(task, seeds, WORDING)
-    assert str(error.value) == sentence
+def test_a_log_says_now_and_then_how_far_everything_is(capsys, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("presence_only.pipeline.progress.time.monotonic", lambda: now)
+    tasks = [task("a"), task("b"), task("c")]
+    display = Display(tasks, "3 cells to train")
+    display.found(tasks[2])
+    display.starts(tasks[0])
+    now = 40.0
+    display.hears(tasks[0], Progressed("a", 1, 2, 0.5))
+    assert capsys.readouterr().out == "3 cells to train: 1 of 3 tasks done, about 2 min left\n"
+    display.hears(tasks[0], Lost("a", "its process ended with signal 9"))
+    display.starts(tasks[0])
+    now = 80.0
+    display.hears(tasks[0], Finished("a", None))
+    said = capsys.readouterr().out
+    assert "a: its process ended with signal 9; it is run again\n" in said
+    assert "3 cells to train: 2 of 3 tasks done" in said
 
 
-def fail_beside_a_talker(seed, report):
-    if seed == 0:
-        raise TrainingError("seed 0 fails")
-    for step in range(100_000):  # more than a pipe holds
-        report(step, 100_000, 0.5)
-    time.sleep(60)
-
-
-def test_a_failure_ends_the_other_seeds_at_once():
-    began = time.monotonic()
-    with pytest.raises(TrainingError, match="seed 0 fails"):
-        run_side_by_side(fail_beside_a_talker, (0, 1, 2, 3), WORDING)
-    assert time.monotonic() - began < 30
-
-
-IMPORTS = (
-    "import os, signal, time\n"
-    "from presence_only.pipeline.progress import of_training\n"
-    "from presence_only.pipeline.workers import run_side_by_side\n"
-)
-
-
-def test_an_interrupt_ends_the_seeds_at_once():
-    program = IMPORTS + (
-        # A shell's background jobs are born with the signal ignored.
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        # As importing polars does.
-        "signal.siginterrupt(signal.SIGINT, False)\n"
-        "def task(seed, report): os.write(1, b'.'); time.sleep(60)\n"
-        "run_side_by_side(task, (0, 1, 2, 3), of_training('a', 'b'))"
-    )
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([sys.executable, "-c", program], **options) as process:
-        assert process.stdout.read(2) == b".."
-        began = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=40) != 0
-    assert time.monotonic() - began < 30
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_a_killed_stage_leaves_no_worker_behind():
-    program = IMPORTS + (
-        "def task(seed, report): os.write(1, f'{os.getpid()}\\n'.encode()); time.sleep(60)\n"
-        "run_side_by_side(task, (0, 1), of_training('a', 'b'))"
-    )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
-        workers = [int(process.stdout.readline()) for _ in range(2)]
-        process.kill()
-        process.wait()
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and any(Path(f"/proc/{pid}").exists() for pid in workers):
-            time.sleep(0.05)
-        left = [pid for pid in workers if Path(f"/proc/{pid}").exists()]
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-    assert not left
-
-
-def test_workers_are_one_per_core_or_as_many_as_are_asked_for(monkeypatch):
-    assert worker_count() == 2
-    monkeypatch.delenv("PRESENCE_ONLY_WORKERS")
-    assert 1 <= worker_count() <= (os.cpu_count() or 1)
-    for wrong in ("0", "two", "-1", ""):
-        monkeypatch.setenv("PRESENCE_ONLY_WORKERS", wrong)
-        with pytest.raises(SettingsError, match=f"PRESENCE_ONLY_WORKERS = '{wrong}': must be a positive whole number"):
-            worker_count()
-
-
-def test_a_wording_without_a_hint_has_none():
-    with pytest.raises(TrainingError, match=r"one seed at a time$"):
-        run_side_by_side(die, (0,), Wording("a", lambda *_: ""))
+@pytest.mark.parametrize(("seconds", "words"), [(12.4, "12 s"), (200, "3 min"), (12_000, "3 h 20 min")])
+def test_a_time_is_said_in_its_unit(seconds, words):
+    assert in_words(seconds) == words

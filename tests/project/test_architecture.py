@@ -11,6 +11,8 @@ from support.house import rooms
 
 from presence_only.datasets import parse_dataset
 from presence_only.model.settings import EncoderSettings
+from presence_only.pipeline.code import LEFT_OUT
+from presence_only.pipeline.fingerprint import Fingerprints
 from presence_only.study.params import load_params
 from presence_only.training.settings import TrainingSettings
 
@@ -112,7 +114,7 @@ def room(module):
 def test_the_rooms_are_those_of_the_list():
     folders = {path.name for path in (SOURCE / PACKAGE).iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders == set(ROOMS)
-    assert len(ROOMS) == 13
+    assert len(ROOMS) == 15
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m != PACKAGE and room(m) in ROOMS])
@@ -151,12 +153,34 @@ def test_of_the_study_only_the_evaluation_the_generation_and_the_reports_open_a_
     # mlflow_rows hashes the files, and reads no value; the figures show where the sites are; the report draws the truth
     # beside predictions. None of them chooses anything.
     assert users == {
-        "pipeline/evaluate.py",
+        "pipeline/evaluation_tasks.py",
         "pipeline/generate.py",
         "pipeline/mlflow_rows.py",
         "reporting/report/collect.py",
         "reporting/study_figures.py",
     }
+
+
+def test_a_search_sees_no_survey_and_no_truth():
+    """What settings are chosen by is held-out records alone: nothing that scores against a survey is within reach."""
+    hidden = {"data.survey", "data.truth", "data.geo_feature", "data.geo_prior", "evaluation", "datasets"}
+    within = re.compile(rf"{PACKAGE}\.({'|'.join(map(re.escape, sorted(hidden)))})(\.|$)")
+    modules = [module for module in MODULES if module.startswith(f"{PACKAGE}.search")]
+    assert len(modules) > 10
+    for module in modules:
+        assert not [name for name in imports(module) if within.match(name)], module
+    assert not [p.name for p in (SOURCE / PACKAGE / "search").glob("*.py") if opens_a_survey(p)]
+    # Nor can a trial call anything of the kind, by whatever way.
+    called = Fingerprints(SOURCE / PACKAGE).reached(f"{PACKAGE}.search.objective", start=["run_trial"])
+    assert (f"{PACKAGE}.training.fit", "fit") in called
+    assert not {module for module, _ in called if within.match(module)}
+
+
+def test_no_stage_depends_on_a_search():
+    fingerprints = Fingerprints(SOURCE / PACKAGE, LEFT_OUT)
+    for stage in ("generate", "train", "evaluate", "compare", "figures", "settings", "report", "publish"):
+        modules = {module for module, _ in fingerprints.reached(f"{PACKAGE}.pipeline.{stage}")}
+        assert not {name for name in modules if room(name) == "search"}, stage
 
 
 TESTS = ROOT / "tests"

@@ -35,7 +35,10 @@ def test_yaml_reads_exponents_as_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"trainng": {}}, "unknown key 'trainng' in params.yaml; known: datasets, encoder, study, training, variants"),
+        (
+            {"trainng": {}},
+            "unknown key 'trainng' in params.yaml; known: datasets, encoder, search, study, training, variants",
+        ),
         ({"variants__bce": {"loss": "bcee"}}, "unknown loss 'bcee' in variants.bce; known: "),
         ({"variants__an_full": {"loss": "an_full", "pos_lambda": -1.0}}, "variants.an_full.pos_lambda = -1.0: must be"),
         ({"datasets__virtual__kind": "virtul"}, "unknown dataset kind 'virtul' in datasets.virtual; known: "),

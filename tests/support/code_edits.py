@@ -76,6 +76,15 @@ EDITS = {
         ],
         set(),
     ),
+    "how settings are searched for": (
+        [
+            ("search/criteria.py", "boyce"),
+            ("search/settings.py", "HeldOutSettings.effort_cells"),
+            ("search/objective.py", "run_trial"),
+            ("pipeline/search.py", "main"),
+        ],
+        set(),
+    ),
     "the encoder": ([("model/encoder.py", "ResidualBlock.forward")], TRAINING | {"evaluate"}),
     "a metric": (
         [("evaluation/metrics.py", "average_precision_of_ranks")],

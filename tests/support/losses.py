@@ -29,7 +29,7 @@ VARIANTS = (
     {"loss": "full_weighted", "penalty": "entropy"},
     {"loss": "full_weighted", "lambda2": 1.0},
     {"loss": "full_weighted", "penalty": "focal", "lambda2": 0.0},
-    {"loss": "maxent", "include_presences": True, "weighting": "sqrt"},
+    {"loss": "maxent", "include_presences": False, "weighting": "sqrt"},
     {"loss": "maxent", "weighting": "records"},
     {"loss": "multitask", "pos_weight": True, "habitat_weight": 0.3},
     {"loss": "multitask", "species_loss": "an", "neg_samples": 2, "habitat_weight": 0.3},

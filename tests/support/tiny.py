@@ -77,10 +77,11 @@ def dataset(*, rows=60, species=5, covariates=2, seed=0, per_row=1, groups=None)
     return Dataset(TrainingData(records, background), survey)
 
 
-def model(data, *, seed=0, weeks=False, **encoder):
+def model(data, *, seed=0, weeks=False, start_S=None, **encoder):
     """An untrained encoder of a data set, its features measured, in evaluation mode; it reads all there is."""
-    settings = EncoderSettings(**{"input": "both", "width": 8, "depth": 1} | encoder)
+    start = "zero" if start_S is None else "balance"
+    settings = EncoderSettings(**{"input": "both", "width": 8, "depth": 1, "start": start} | encoder)
     records = data.training.records
     features = Features(settings, len(records.covariate_names), weeks=weeks).fit(data.training)
     torch.manual_seed(seed)
-    return RangeModel(features, records.n_species).eval()
+    return RangeModel(features, records.n_species, start_S=start_S).eval()

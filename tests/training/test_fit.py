@@ -51,6 +51,36 @@ def test_a_seed_fixes_everything_bit_for_bit(loss):
     assert not torch.equal(one.species_head.weight, other.species_head.weight)
 
 
+@pytest.mark.parametrize("loss", ["bce", "an_full"])
+def test_a_watched_run_gives_the_same_bytes(loss):
+    seen = []
+
+    def watch(done, epochs, model):
+        assert not model.training
+        records = tiny.dataset().training.records
+        seen.append((done, epochs, model.predict(records.sites_N2, records.covariates_NC)))
+
+    data = tiny.dataset()
+    alone, history = train(loss, data=data)
+    watched, same = fit(data.training, parse_variant({"loss": loss}, "variants.x"), ENCODER, settings(), 0, watch=watch)
+    assert history.loss == same.loss
+    assert history.probes == same.probes
+    for name, weight in alone.state_dict().items():
+        assert torch.equal(weight, watched.state_dict()[name])
+    assert [numbers[:2] for numbers in seen] == [(1, 3), (2, 3), (3, 3)]
+    records = data.training.records
+    np.testing.assert_array_equal(seen[-1][2], alone.predict(records.sites_N2, records.covariates_NC))
+    assert not np.array_equal(seen[0][2], seen[1][2])
+
+
+def test_who_watches_can_end_a_run():
+    def watch(done, epochs, model):
+        raise KeyError(done)
+
+    with pytest.raises(KeyError, match="1"):
+        fit(tiny.dataset().training, parse_variant({"loss": "bce"}, "x"), ENCODER, settings(), 0, watch=watch)
+
+
 def test_the_callers_random_stream_is_left_alone():
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -60,8 +90,12 @@ def test_the_callers_random_stream_is_left_alone():
 
 
 def test_training_learns_the_ranges():
-    data, own = tiny.dataset(rows=400), {"encoder": PLACE, "batch_size": 50, "learning_rate": 0.02}
-    (untrained, _), (model, history) = (train("an_full", data=data, epochs=epochs, **own) for epochs in (1, 40))
+    data, own = tiny.dataset(rows=400), {"encoder": PLACE, "batch_size": 50}
+    # One pass at a rate of 0.0001 changes nothing to speak of.
+    (untrained, _), (model, history) = (
+        train("an_full", data=data, epochs=epochs, learning_rate=rate, **own)
+        for epochs, rate in ((1, 1e-4), (40, 0.02))
+    )
     given, truth = (data.survey.sites_M2, data.survey.covariates_MC), data.survey.truth
     before, after = (evaluate(m.predict(*given), truth).summary["species_map"] for m in (untrained, model))
     assert before < 0.75 < 0.9 < after
@@ -82,7 +116,7 @@ def adam_step(weights, slopes, moments, step, rate, decoupled):
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_steps_are_those_of_a_textbook_loop(name):
     """One epoch with labels as a matrix, torch's own cross-entropy, and a cosine schedule."""
-    data, encoder = tiny.dataset(rows=50, per_row=2), ENCODER.model_copy(update={"dropout": 0.0})
+    data, encoder = tiny.dataset(rows=50, per_row=2), ENCODER.model_copy(update={"dropout": 0.0, "start": "zero"})
     own = {
         "loss_computation": "all_logits",
         "optimizer": name,

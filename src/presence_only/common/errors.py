@@ -9,9 +9,17 @@ class TrainingError(UserError, RuntimeError):
     """Training went wrong; the message is one sentence with what was seen and what helps."""
 
 
+class DivergenceError(TrainingError):
+    """The training loss or a score is not finite; the message is one sentence."""
+
+
 class DataError(UserError, ValueError):
     """A data set is wrong; the message is one sentence with what was found and the rule."""
 
 
 class SettingsError(UserError, ValueError):
     """A setting is wrong; the message is one sentence with the key, the value and the rule."""
+
+
+class ExecutionError(UserError, RuntimeError):
+    """What runs tasks went wrong; the message is one sentence with what was seen and what helps."""

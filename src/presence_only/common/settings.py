@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -9,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from presence_only.common.errors import SettingsError
 
-__all__ = ["Settings", "SettingsError"]
+__all__ = ["Settings", "SettingsError", "known_name"]
 
 
 class Settings(BaseModel):
@@ -38,6 +39,18 @@ class Settings(BaseModel):
             return cls.model_validate(raw)
         except ValidationError as error:
             raise SettingsError(_sentence(error.errors()[0], cls, where)) from None
+
+
+def known_name(name: str, known: Collection[str]) -> str:
+    """A name that a table has; in a validator of settings, where a ``Literal`` would have to repeat the table.
+
+    Raises:
+        ValueError: If the table does not have it, in the words that a ``Literal`` would have.
+    """
+    if name not in known:
+        *others, last = map(repr, known)
+        raise ValueError(f"one of {' or '.join([', '.join(others), last] if others else [last])}")
+    return name
 
 
 def _sentence(error: ErrorDetails, owner: type[BaseModel], where: str) -> str:

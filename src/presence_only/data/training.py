@@ -80,10 +80,15 @@ class TrainingData:
         )
 
     @staticmethod
-    def load_records(folder: Path) -> PresenceRecords:
-        """Read the records alone."""
-        names = tuple(read_json(folder / "meta.json")["covariates"])
-        rows = pl.read_parquet(folder / "rows.parquet")
+    def load_records(folder: Path, *, covariates: bool = True) -> PresenceRecords:
+        """Read the records alone.
+
+        Args:
+            folder: The folder.
+            covariates: Whether their covariates are read too; without, the records have none.
+        """
+        names = tuple(read_json(folder / "meta.json")["covariates"]) if covariates else ()
+        rows = pl.read_parquet(folder / "rows.parquet", columns=None if covariates else ["longitude", "latitude"])
         positives = pl.read_parquet(folder / "positives.parquet")
         species = pl.read_parquet(folder / "species.parquet")
         return PresenceRecords(

@@ -1,8 +1,8 @@
 """Precision-recall curves and calibration curves of scores on a survey.
 
-Shape legend: M survey sites, m some of them, S species, s some of them, U units of a block (species), P pairs of site
-and species, G points of a grid. Scores are logits; truth is
-1 present, 0 absent, -1 not surveyed, and what was not surveyed has no influence.
+Shape legend: M survey sites, m some of them, S species, s some of them, U species with presences, P pairs of site and
+species, G points of a grid. Scores are logits; truth is 1 present, 0 absent, -1 not surveyed, and what was not surveyed
+has no influence.
 
 Scores and truth may be arrays or matrices that are made a part at a time; they are read some species at a time, so
 that a whole one is never copied.
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from presence_only.common.matrices import Matrix
-from presence_only.data.truth import SurveyTruth
-from presence_only.evaluation.passes import SpeciesPart, read_species, slices
+from presence_only.data.truth import PRESENT, SurveyTruth
+from presence_only.evaluation.passes import SpeciesPart, read_species, slices, species_at_once
 from presence_only.evaluation.ranks_of_presences import Block, as_scores, matrices
 from presence_only.evaluation.units import TruthUnits
 
@@ -27,8 +27,8 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# Pairs that are sorted into bins together, so that they stay in the cache.
-_PAIRS = 2**16
+# Scores that go through the cache together.
+_IN_CACHE = 2**16
 # Middles of a hundred equal steps: their mean precision is close to the average precision.
 RECALLS = (np.arange(100) + 0.5) / 100
 # Edges of the bins of logits, half a unit wide: scores of presence-only models span many powers of ten.
@@ -113,22 +113,28 @@ class Calibration:
 
     def read_part(self, part: SpeciesPart) -> None:
         """Read some species."""
-        n_bins = len(self._n)
-        # Sums of one part, which goes through the cache site by site.
-        score = np.zeros(n_bins)
-        for sites in slices(0, len(part.scores_Ms), max(1, _PAIRS // max(1, part.scores_Ms.shape[1]))):
-            truth_ms, logit_P = part.truth_Ms[sites], as_scores(part.scores_Ms[sites]).ravel()
-            present_P = truth_ms.ravel() == 1
-            if truth_ms.min(initial=0) < 0:
-                surveyed_P = truth_ms.ravel() >= 0
-                logit_P, present_P = logit_P[surveyed_P], present_P[surveyed_P]
-            bin_P = bins_of(logit_P, self._edge_G)
+        n_sites, n_species = part.scores_Ms.shape
+        for species in slices(0, n_species, species_at_once(n_sites)):
+            self._read(part.scores_Ms[:, species], part.truth_Ms[:, species])
+
+    def _read(self, scores_Ms: Array, truth_Ms: Array) -> None:
+        """Read some species, whose sums are made for themselves."""
+        n_bins, (n_sites, n_species) = len(self._n), scores_Ms.shape
+        step = max(1, _IN_CACHE // max(1, n_species))
+        # Before the pairs of some sites stands the sum of those before, one number per bin: the sums go on where they
+        # stand, as if all pairs were added one after the other.
+        bins, summed = np.arange(n_bins + step * n_species), np.zeros(n_bins + step * n_species)
+        for sites in slices(0, n_sites, step):
+            logit_P, truth_P = as_scores(scores_Ms[sites]).ravel(), truth_Ms[sites].ravel()
+            if truth_P.min(initial=0) < 0:
+                logit_P, truth_P = logit_P[truth_P >= 0], truth_P[truth_P >= 0]
+            end = n_bins + len(logit_P)
+            bin_P = bins_of(logit_P, self._edge_G, out=bins[n_bins:end])
             self._n += np.bincount(bin_P, minlength=n_bins)
-            self._present += np.bincount(bin_P[present_P], minlength=n_bins)
-            # The sums go on where they stand, as if all pairs were added one after the other.
-            bins, scores = np.concatenate([np.arange(n_bins), bin_P]), np.concatenate([score, expit(logit_P, dtype=np.float64)])
-            score = np.bincount(bins, weights=scores)
-        self._score += score
+            self._present += np.bincount(bin_P[truth_P == PRESENT], minlength=n_bins)
+            expit(logit_P, dtype=np.float64, out=summed[n_bins:end])
+            summed[:n_bins] = np.bincount(bins[:end], weights=summed[:end])
+        self._score += summed[:n_bins]
 
     def curve(self) -> Curve:
         """One point per bin that holds a pair, by ascending score.
@@ -140,23 +146,30 @@ class Calibration:
         return Curve(self._score[held] / n, self._present[held] / n, n.astype(np.int64))
 
 
-def bins_of(logit_P: Array, edge_G: Floats) -> Ints:
-    """For every logit the number of edges that are at most as high, shape (P,).
+def bins_of(logit_P: Array, edge_G: Floats, out: Ints) -> Ints:
+    """For every logit the number of edges that are at most as high.
 
     Args:
-        logit_P: No NaN.
+        logit_P: float32 or float64, no NaN.
         edge_G: Ascending edges.
+        out: Where the numbers are put, int64 of shape (P,).
+
+    Returns:
+        ``out``.
     """
     steps = np.diff(edge_G)
     step = float(steps[0]) if len(steps) else 0.0
     whole = step > 0 and np.frexp(step)[0] == 0.5 and bool((steps == step).all() and (edge_G % step == 0).all())
     if not whole:
-        return np.searchsorted(edge_G, logit_P.astype(np.float64), side="right")
-    # Edges at whole multiples of a power of two, as LOGIT_EDGES: the bin follows by a division that rounds nothing,
-    # ten times faster than by bisection.
-    bin_P = np.clip(logit_P, edge_G[0] - step, edge_G[-1])
-    bin_P /= step
-    return np.floor(bin_P, out=bin_P).astype(np.intp) - int(edge_G[0] / step - 1)
+        out[:] = np.searchsorted(edge_G, logit_P.astype(np.float64), side="right")
+        return out
+    # Edges at whole multiples of a power of two, as LOGIT_EDGES: the bin follows by a multiplication that rounds
+    # nothing, ten times faster than by bisection.
+    steps_P = np.clip(logit_P, edge_G[0] - step, edge_G[-1])
+    steps_P *= 1 / step
+    out[:] = np.floor(steps_P, out=steps_P)
+    out -= int(edge_G[0] / step - 1)
+    return out
 
 
 def precision_recall(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth, recall_G: Floats = RECALLS) -> Curve:

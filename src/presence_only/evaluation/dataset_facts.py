@@ -64,7 +64,8 @@ def load_facts(training: Path, survey: Path) -> DatasetFacts:
         return _last[1]
     # The old facts go first: both might not fit into memory.
     _last = None
-    facts = DatasetFacts.of(TrainingData.load_records(training), Survey.load(survey), load_further(survey))
+    records = TrainingData.load_records(training, covariates=False)
+    facts = DatasetFacts.of(records, Survey.load(survey), load_further(survey))
     if _stamp(training, survey) == before:
         _last = before, facts
     return facts

@@ -1,7 +1,7 @@
 """GeoScore: the BirdNET geomodel's one number for ranking, list length, rare species and observer bias together.
 
-Shape legend: M survey sites, S species, U sites of a block, P presences. Scores are logits; truth is 1 present, 0 absent,
--1 not surveyed, and what was not surveyed has no influence.
+Shape legend: M survey sites, S species, U sites of a block, P presences. Scores are logits; truth is 1 present,
+0 absent, -1 not surveyed, and what was not surveyed has no influence.
 """
 
 from __future__ import annotations
@@ -156,7 +156,12 @@ def geoscore(
 
 
 def geoscore_of(
-    lists: ListReader, ap_M: Floats, effort_M: Array, *, watchlist_ap: float = float("nan"), holdout_M: Array | None = None
+    lists: ListReader,
+    ap_M: Floats,
+    effort_M: Array,
+    *,
+    watchlist_ap: float = float("nan"),
+    holdout_M: Array | None = None,
 ) -> GeoScore:
     """GeoScore from what it is made of; see :func:`geoscore`.
 

@@ -62,10 +62,10 @@ def numbers_of(composite: GeoScore, effort: EffortReader) -> dict[str, float]:
         effort: What was read of the scores of all species, with the ends of effort as its classes.
 
     Returns:
-        ``geoscore`` and its raw parts as ``geoscore_<part>``; ``effort_correlation`` with ``_of_truth`` and
-        ``_absent``, see :class:`~presence_only.evaluation.effort_scores.EffortCorrelation`; ``species_map_sparse`` and
-        ``species_map_dense``, mAP over the quarter of sites with the least and the most effort, over the
-        species present in both; NaN where undefined.
+        ``geoscore`` and its raw parts as ``geoscore_<part>``; ``effort_correlation`` and
+        ``effort_correlation_of_truth``, see :class:`~presence_only.evaluation.effort_scores.EffortCorrelation`;
+        ``species_map_sparse`` and ``species_map_dense``, mAP over the quarter of sites with the least and the most
+        effort, over the species present in both; NaN where undefined.
     """
     follows = effort.correlation()
     sparse = dense = float("nan")
@@ -78,7 +78,6 @@ def numbers_of(composite: GeoScore, effort: EffortReader) -> dict[str, float]:
         **{f"geoscore_{name}": value for name, value in composite.raw.items()},
         "effort_correlation": follows.score,
         "effort_correlation_of_truth": follows.truth,
-        "effort_correlation_absent": follows.absent,
         "species_map_sparse": sparse,
         "species_map_dense": dense,
     }

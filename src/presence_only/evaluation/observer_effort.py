@@ -8,7 +8,7 @@ E distinct efforts in ascending order (levels), Q classes of effort. Sites are l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -60,40 +60,42 @@ def records_nearby(
 class SpeciesEffort:
     """Observer effort where some species were surveyed.
 
-    Ranks are of the levels among the sites of one species: sites of equal effort share their mean rank, and the mean
-    of all ranks is subtracted. A square is the sum over these sites of the square of their rank.
-
     Args:
-        rank_UE: Among the sites where the species was surveyed.
-        square_U: Of these ranks.
+        rank_UE: Rank of every level among the sites where the species was surveyed, counted from the mean of all
+            ranks; sites of equal effort share their mean rank.
+        square_U: Sum over these sites of the square of their rank.
         truth_U: Spearman's correlation of presence with effort; NaN where one does not vary.
-        absent_rank_UE: Among the sites where the species is absent.
-        absent_square_U: Of these ranks.
+        varies_U: Whether effort varies also among the sites where the species is absent.
     """
 
     rank_UE: Floats
     square_U: Floats
     truth_U: Floats
-    absent_rank_UE: Floats
-    absent_square_U: Floats
+    varies_U: NDArray[np.bool_]
 
     @classmethod
     def of(cls, units: Units, level_M: Ints, n_levels: int) -> SpeciesEffort:
         """From the truth of some species and the level of effort at every site."""
         n_units, n_sites = units.truth_UN.shape
+
+        def count(unit_P: Ints, site_P: Ints) -> Ints:
+            """Number of sites of every level, species by species."""
+            cells_P = unit_P * n_levels + level_M[site_P]
+            return np.bincount(cells_P, minlength=n_units * n_levels).reshape(n_units, n_levels)
+
         if units.surveyed_UN is None:
             count_UE = np.tile(np.bincount(level_M, minlength=n_levels), (n_units, 1))
         else:
-            count_UE = _counts(*units.surveyed_UN.nonzero(), level_M, (n_units, n_levels))
-        present_UE = _counts(*divmod(units.place_P, n_sites), level_M, (n_units, n_levels))
-        absent_UE = count_UE - present_UE
-        rank_UE, absent_rank_UE = _centred_ranks(count_UE), _centred_ranks(absent_UE)
-        square_U, absent_square_U = ((count_UE * rank_UE**2).sum(axis=1), (absent_UE * absent_rank_UE**2).sum(axis=1))
+            unit_P, site_P = units.surveyed_UN.nonzero()
+            count_UE = count(unit_P, site_P)
+        present_UE = count(units.place_P // n_sites, units.place_P % n_sites)
+        rank_UE = count_UE.cumsum(axis=1) - (count_UE - 1) / 2 - (units.n_surveyed_U[:, None] + 1) / 2
+        square_U = (count_UE * rank_UE**2).sum(axis=1)
         # Presence has two ranks only, whose products with those of effort add up to this.
         n_U, n_present_U = units.n_surveyed_U, np.diff(units.start_U1)
         product_U = n_U / 2 * (present_UE * rank_UE).sum(axis=1)
         truth_U = spearman(product_U, n_U * n_present_U * (n_U - n_present_U) / 4, square_U)
-        return cls(rank_UE, square_U, truth_U, absent_rank_UE, absent_square_U)
+        return cls(rank_UE, square_U, truth_U, np.count_nonzero(count_UE > present_UE, axis=1) > 1)
 
 
 class SurveyEffort:
@@ -108,7 +110,7 @@ class SurveyEffort:
         n_levels: E.
         places_M: 0 to M - 1.
         classes: Sites in four classes of about equally many.
-        levels_of_class: The levels of every class: from the first number up to the second.
+        levels_of_class: The levels of every class: from the first number up to the second; None: all from the first on.
 
     Raises:
         ValueError: If the effort has another shape, or holds NaN.
@@ -125,7 +127,7 @@ class SurveyEffort:
         self.places_M = np.arange(len(self.level_M), dtype=np.float64)
         self.classes = quantile_classes(self.effort_M)
         first_Q = np.searchsorted(level_E, self.classes.low).tolist()
-        self.levels_of_class = list(pairwise([*first_Q, self.n_levels]))
+        self.levels_of_class = list(zip_longest(first_Q, first_Q[1:]))
         self._kept: dict[tuple[int, int], SpeciesEffort] = {}
 
     def species(self, part: slice) -> SpeciesEffort:
@@ -150,17 +152,6 @@ def spearman(product_U: Floats, square_a_U: Floats, square_b_U: Floats) -> Float
         square_b_U: Of the second.
     """
     square_U = square_a_U * square_b_U
-    found_U = np.full(len(square_U), np.nan)
-    return np.divide(product_U, np.sqrt(square_U), out=found_U, where=square_U > 0)
-
-
-def _counts(unit_P: Ints, site_P: Ints, level_M: Ints, shape: tuple[int, int]) -> Ints:
-    """Number of sites of every level, unit by unit."""
-    n_units, n_levels = shape
-    return np.bincount(unit_P * n_levels + level_M[site_P], minlength=n_units * n_levels).reshape(shape)
-
-
-def _centred_ranks(count_UE: Ints) -> Floats:
-    """Rank of every level that occurs so many times: the mean of those it has, minus the mean of all."""
-    ranks_UE: Floats = count_UE.cumsum(axis=1) - (count_UE - 1) / 2 - (count_UE.sum(axis=1, keepdims=True) + 1) / 2
-    return ranks_UE
+    found_U: Floats = np.full(len(square_U), np.nan)
+    np.divide(product_U, np.sqrt(square_U), out=found_U, where=square_U > 0)
+    return found_U

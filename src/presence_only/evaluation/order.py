@@ -1,8 +1,7 @@
 """The scores of some species put in order, equal ones included: sorted once for every number that looks at ranks.
 
 Shape legend: U species, N surveyed sites of one species, F those of all these species, one species after the other;
-T scores that equal another score of their species, A those of them where the species is absent, R runs of equal scores,
-P presences. A place is an index into F.
+T scores that equal another score of their species, R runs of equal scores, P presences. A place is an index into F.
 """
 
 from __future__ import annotations
@@ -30,21 +29,16 @@ _SIGN = np.int32(-(2**31))
 class Ordered:
     """The surveyed scores of some species, ascending within each.
 
-    Equal scores share their mean rank. What a number makes of ranks begins with places, and is then corrected for the
-    few scores whose place differs from the mean place of their run.
-
     Args:
         start_U1: The scores of species u are those from ``start_U1[u]`` to ``start_U1[u + 1]``.
         site_F: Site of every score.
-        present_F: Whether the species is present there.
-        place_P: Where it is present, ascending.
+        place_P: Where the species is present, ascending.
         first_R: Place of the first score of every run of two or more equal ones, ascending.
         end_R: Place after its last.
     """
 
     start_U1: Ints
     site_F: Ints
-    present_F: Bools
     place_P: Ints
     first_R: Ints
     end_R: Ints
@@ -53,19 +47,18 @@ class Ordered:
     def of(cls, scores_UN: Array, units: Units) -> Ordered:
         """Sort scores, of which those that were surveyed are numbers."""
         start_U1 = np.concatenate(([0], units.n_surveyed_U.cumsum()))
-        site_F, present_F = np.empty(start_U1[-1], dtype=np.int64), np.empty(start_U1[-1], dtype=bool)
+        site_F = np.empty(start_U1[-1], dtype=np.int64)
         tied, present = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
         # Species by species, so that everything about one stays in the cache.
         for u, (start, stop) in enumerate(pairwise(start_U1.tolist())):
             scores_N, truth_N = units.surveyed(u, scores_UN[u]), units.surveyed(u, units.truth_UN[u])
-            order_N, present_N = site_F[start:stop], present_F[start:stop]
-            sorted_N = scores_N.take(order_of(scores_N, out=order_N))
-            np.equal(truth_N.take(order_N), PRESENT, out=present_N)
+            order_N = order_of(scores_N, out=site_F[start:stop])
+            sorted_N = scores_N.take(order_N)
             tied.append((sorted_N[1:] == sorted_N[:-1]).nonzero()[0] + start)
-            present.append(present_N.nonzero()[0] + start)
+            present.append((truth_N.take(order_N) == PRESENT).nonzero()[0] + start)
             if units.surveyed_UN is not None:
                 order_N[:] = units.surveyed_UN[u].nonzero()[0][order_N]
-        return cls(start_U1, site_F, present_F, np.concatenate(present), *_runs(np.concatenate(tied)))
+        return cls(start_U1, site_F, np.concatenate(present), *_runs(np.concatenate(tied)))
 
     def unit_of(self, places: Ints) -> Ints:
         """The species that each place belongs to."""
@@ -80,38 +73,27 @@ class Ordered:
         return first_P, end_P
 
     def shifts(self) -> tuple[Ints, Floats]:
-        """The places of scores that equal another, and from there to the mean place of its run."""
-        place_T, run_T = self._members
-        return place_T, ((self.first_R + self.end_R - 1) / 2)[run_T] - place_T
+        """Of the scores that equal another: their places, and how far from there the mean place of their run lies.
 
-    def shifts_of_absences(self) -> tuple[Ints, Floats]:
-        """As :meth:`shifts`, where the species is absent, among such scores alone."""
-        place_T, run_T = self._members
-        absent_T = ~self.present_F[place_T]
-        place_A, run_A = place_T[absent_T], run_T[absent_T]
-        first_R, end_R = (places - self.place_P.searchsorted(places) for places in (self.first_R, self.end_R))
-        return place_A, ((first_R + end_R - 1) / 2)[run_A] - (place_A - self.place_P.searchsorted(place_A))
+        A rank that equal scores share is a place, shifted so, which few are.
+        """
+        place_T, run_T = members(self.first_R, self.end_R)
+        return place_T, ((self.first_R + self.end_R - 1) / 2)[run_T] - place_T
 
     def squares(self) -> Floats:
         """Sum over the scores of each species of the square of their rank, counted from the mean of all; shape (U,)."""
-        return self._squares(np.diff(self.start_U1), self.end_R - self.first_R)
+        n_U, n_R = (lengths.astype(np.float64) for lengths in (np.diff(self.start_U1), self.end_R - self.first_R))
+        lost_U = np.bincount(self.unit_of(self.first_R), weights=n_R**3 - n_R, minlength=len(n_U))
+        return (n_U**3 - n_U - lost_U) / 12
 
-    def squares_of_absences(self) -> Floats:
-        """As :meth:`squares`, of the scores where the species is absent, among these alone."""
-        start_U1, first_R, end_R = (
-            places - self.place_P.searchsorted(places) for places in (self.start_U1, self.first_R, self.end_R)
-        )
-        return self._squares(np.diff(start_U1), end_R - first_R)
-
-    def _squares(self, n_U: Ints, n_R: Ints) -> Floats:
-        """The squares of ranks, from the numbers of scores of every species and every run."""
-        lost_U = np.bincount(self.unit_of(self.first_R), weights=n_R.astype(np.float64) ** 3 - n_R, minlength=len(n_U))
-        return (n_U.astype(np.float64) ** 3 - n_U - lost_U) / 12
-
-    @cached_property
-    def _members(self) -> tuple[Ints, Ints]:
-        """Place and run of every score that equals another."""
-        return members(self.first_R, self.end_R)
+    def absences_vary(self) -> NDArray[np.bool_]:
+        """Whether a species has unequal scores where it is absent, shape (U,)."""
+        n_absent_U = np.diff(self.start_U1 - self.place_P.searchsorted(self.start_U1))
+        first_R, end_R = (places - self.place_P.searchsorted(places) for places in (self.first_R, self.end_R))
+        vary_U = n_absent_U > 1
+        unit_R = self.unit_of(self.first_R)
+        vary_U[unit_R[end_R - first_R == n_absent_U[unit_R]]] = False
+        return vary_U
 
 
 def order_of(scores_N: Array, out: Ints | None = None) -> Ints:

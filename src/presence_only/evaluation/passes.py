@@ -1,8 +1,7 @@
 """One pass over the scores of a model for all that is computed from them: by species, and by site.
 
-A model's scores of a large survey are made a part at a time, and are too large to keep. Whatever is computed from them
-is a reader, which is handed every part once; :func:`read_species` and :func:`read_sites` make each part once for all
-readers.
+The scores of a large survey are made a part at a time, and are too large to keep. Whatever is computed from them is a
+reader: :func:`read_species` and :func:`read_sites` make every part once, and hand it to all readers.
 
 Shape legend: M survey sites, m some of them, S species, s some of them, U units of a block (species or sites), N what
 a unit is ranked over. Truth is 1 present, 0 absent, -1 not surveyed.
@@ -17,9 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from presence_only.common.matrices import Matrix
+from presence_only.common.matrices import ArrayMatrix, Matrix
 from presence_only.evaluation.ranks_of_presences import Block, Formula, as_scores, check_numbers, holds_nan, values_of
-from presence_only.evaluation.units import TruthUnits
+from presence_only.evaluation.units import WHOLE, TruthUnits
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -34,7 +33,7 @@ _SPECIES, _BLOCK = 64, 2**20
 
 @dataclass(frozen=True, eq=False)
 class SpeciesPart:
-    """Scores of some species at all sites, as they are made.
+    """Scores of some species at all sites, as they are made or, where they are held, all of them.
 
     Args:
         species: Which species.
@@ -99,15 +98,20 @@ def read_species(
     Raises:
         ValueError: If a surveyed score is NaN.
     """
-    for part in species_parts(scores, truth):
-        for part_reader in part_readers:
-            part_reader.read_part(part)
-        if not readers:
-            continue
-        width = max(1, min(_SPECIES, _BLOCK // max(1, truth.shape[0])))
-        for own in slices(0, part.scores_Ms.shape[1], width):
-            species = slice(part.species.start + own.start, part.species.start + own.stop)
-            block = Block(as_scores(part.scores_Ms[:, own].T), truth.species(species), species, in_order)
+    n_sites, n_species = truth.shape
+    held = isinstance(scores, ArrayMatrix) and n_sites * n_species <= WHOLE
+    width = max(1, min(_SPECIES, _BLOCK // max(1, n_sites)))
+    for part in slices(0, n_species, max(1, n_species) if held else species_at_once(n_sites)):
+        scores_Ms = scores.columns(part)
+        if holds_nan(scores_Ms):
+            check_numbers("species", Block(scores_Ms.T, truth.species(part), part))
+        if part_readers:
+            made = SpeciesPart(part, scores_Ms, truth.truth.columns(part))
+            for part_reader in part_readers:
+                part_reader.read_part(made)
+        for own in slices(part.start, part.stop, width) if readers else ():
+            scores_UN = as_scores(scores_Ms[:, own.start - part.start : own.stop - part.start].T)
+            block = Block(scores_UN, truth.species(own), own, in_order)
             for reader in readers:
                 reader.read(block)
 
@@ -130,19 +134,10 @@ def read_sites(scores: Matrix, truth: TruthUnits, readers: Sequence[BlockReader]
                 reader.read(block)
 
 
-def species_parts(scores: Matrix, truth: TruthUnits) -> Iterator[SpeciesPart]:
-    """Some species at a time.
-
-    Raises:
-        ValueError: If a surveyed score is NaN.
-    """
-    n_sites, n_species = truth.shape
+def species_at_once(n_sites: int) -> int:
+    """Number of species whose scores are made together, at that many sites."""
     n_sites = max(1, n_sites)
-    for species in slices(0, n_species, max(1, _PART // n_sites, min(_LEAST_SPECIES, _MOST // n_sites))):
-        scores_Ms = scores.columns(species)
-        if holds_nan(scores_Ms):
-            check_numbers("species", Block(scores_Ms.T, truth.species(species), species))
-        yield SpeciesPart(species, scores_Ms, truth.truth.columns(species))
+    return max(1, _PART // n_sites, min(_LEAST_SPECIES, _MOST // n_sites))
 
 
 def slices(start: int, stop: int, width: int) -> Iterator[slice]:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from presence_only.common.matrices import Matrix, as_matrix
-from presence_only.data.truth import SurveyTruth, as_truth
+from presence_only.data.truth import PRESENT, SurveyTruth, as_truth
 from presence_only.evaluation.order import Ordered
 from presence_only.evaluation.units import TruthUnits, Unit, Units, contiguous
 
@@ -96,8 +96,11 @@ def mean_of_each(values_P: Floats, start_U1: Ints) -> Floats:
     edges = np.flatnonzero(np.diff(length_U[by_length], prepend=0, append=0)).tolist()
     for first, last in pairwise(edges):
         units = by_length[first:last]
-        place_UP = start_U1[units, None] + np.arange(length_U[units[0]])
-        sum_U[units] = values_P[place_UP].sum(axis=1)
+        if last == first + 1:
+            sum_U[units] = values_P[slice(*start_U1[units[0] : units[0] + 2])].sum()
+        else:
+            place_UP = start_U1[units, None] + np.arange(length_U[units[0]])
+            sum_U[units] = values_P[place_UP].sum(axis=1)
     return sum_U / length_U
 
 
@@ -188,8 +191,9 @@ def _ranks_together(scores_UN: Array, units: Units) -> Ranks:
     n_units, n_ranked = scores_UN.shape
     # Filled up to a power of two by the highest value, so that bisection halves and has no border to look at.
     size = 1 << n_ranked.bit_length()
-    sorted_UN = np.full((n_units, size), np.inf, dtype=scores_UN.dtype)
+    sorted_UN = np.empty((n_units, size), dtype=scores_UN.dtype)
     sorted_UN[:, :n_ranked] = scores_UN
+    sorted_UN[:, n_ranked:] = np.inf
     if units.surveyed_UN is not None:
         sorted_UN[:, :n_ranked][~units.surveyed_UN] = np.inf
     sorted_UN[:, :n_ranked].sort(axis=1)
@@ -199,12 +203,14 @@ def _ranks_together(scores_UN: Array, units: Units) -> Ranks:
 
     def count(is_less: Callable[[Array, Array], Bools], presences_P: Array) -> Ints:
         """Number of scores of the unit for which the comparison with the presence holds."""
-        found_P = row_P.copy()
-        step = size // 2
+        place_P, looked_P, step = row_P.copy(), np.empty_like(row_P), size // 2
         while step:
-            found_P += step * is_less(sorted_N.take(found_P + (step - 1)), presences_P)
+            np.add(place_P, step - 1, out=looked_P)
+            np.multiply(is_less(sorted_N.take(looked_P), presences_P), step, out=looked_P)
+            place_P += looked_P
             step //= 2
-        return found_P - row_P
+        place_P -= row_P
+        return place_P
 
     # Ascending within a unit; units stay in their order.
     place_P = np.sort(row_P + count(np.less, presences_P))
@@ -245,7 +251,7 @@ def values_of(block: Block, formula: Formula) -> Floats:
     for u in units.present_U.tolist():
         # A copy, which the function may overwrite: other formulas read the block too.
         scores_N = np.array(units.surveyed(u, block.scores_UN[u]))
-        values_U[u] = formula(scores_N, units.surveyed(u, units.truth_UN[u] == 1))
+        values_U[u] = formula(scores_N, units.surveyed(u, units.truth_UN[u] == PRESENT))
     return values_U
 
 
@@ -313,7 +319,7 @@ def per_unit(unit: Unit, scores: Matrix, truth: SurveyTruth, formulas: Sequence[
 
 
 def holds_nan(scores: Array) -> bool:
-    """Whether a score is NaN, surveyed or not; found without a matrix of comparisons, as the highest is NaN if any is."""
+    """Whether a score is NaN, surveyed or not: the highest is, which is found without a matrix of comparisons."""
     return bool(scores.size and np.isnan(scores.max()))
 
 

@@ -1,11 +1,11 @@
 """The scores of one cell of a study: every seed's encoder against the survey, which no training sees.
 
-Shape legend: M survey sites, m some of them, S species, V seeds.
+Shape legend: M survey sites, S species.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,25 +13,25 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from presence_only.common.arrays import mean_where_defined
-from presence_only.common.matrices import Matrix
+from presence_only.common.atomic_files import write_json
 from presence_only.common.one_thread import use_one_thread
-from presence_only.data.survey import Survey
 from presence_only.evaluation.curves import Calibration, Curve, PrecisionRecall
 from presence_only.evaluation.dataset_facts import DatasetFacts, load_facts
 from presence_only.evaluation.effort_scores import EffortReader
 from presence_only.evaluation.geoscore import ListReader, geoscore_of
 from presence_only.evaluation.mapped_species import scores_to_map
+from presence_only.evaluation.mean_scores import MeanReader
 from presence_only.evaluation.metrics import METRICS, SITES_LIMIT, evaluation_of, formulas
 from presence_only.evaluation.observer_bias import numbers_of
-from presence_only.evaluation.passes import BlockReader, PartReader, SpeciesPart, Values, read_sites, read_species, slices
+from presence_only.evaluation.passes import BlockReader, PartReader, Values, read_sites, read_species
 from presence_only.evaluation.survey_logits import MeanLogits, SurveyLogits
 from presence_only.evaluation.tasks import Task
 from presence_only.evaluation.units import TruthUnits
 from presence_only.model.files import load_model
 from presence_only.model.interface import SpeciesModel
+from presence_only.training.seed_files import ENCODER
 
 # Of the observer-bias metrics of a trained model, those that are compared.
 OBSERVER_NUMBERS = (
@@ -41,8 +41,9 @@ OBSERVER_NUMBERS = (
     "species_map_sparse",
     "species_map_dense",
 )
-# Scores that go through the cache together.
-_PAIRS = 2**16
+# Tables of a cell, and the file of its numbers.
+TABLES = ("per_species", "per_site", "curves", "maps")
+METRICS_FILE = "metrics.json"
 # Prefix of counts (n_sites, n_species), which are not metrics.
 COUNT = "n_"
 
@@ -53,48 +54,55 @@ class SeedResult:
 
     Args:
         numbers: Metrics, observer-bias metrics and counts, by name.
-        per_species: One row per species.
-        per_site: One row per site of the survey.
-        curves: One row per point; of the study's first seed only.
-        maps: Scores of the species that the report maps, see
-            :func:`~presence_only.evaluation.mapped_species.scores_to_map`; of the study's first seed only.
+        tables: One row per species in ``per_species``, one per site of the survey in ``per_site``; and of the study's
+            first seed only, one per point in ``curves`` and one per site and chosen species in ``maps``, see
+            :func:`~presence_only.evaluation.mapped_species.scores_to_map`.
     """
 
     numbers: dict[str, float]
-    per_species: pl.DataFrame
-    per_site: pl.DataFrame
-    curves: pl.DataFrame | None = None
-    maps: pl.DataFrame | None = None
+    tables: dict[str, pl.DataFrame]
 
 
-def score_cell(models: Mapping[int, SpeciesModel], facts: DatasetFacts) -> tuple[list[SeedResult], dict[str, object]]:
-    """Score all seeds of a cell and their ensemble; every model's logits are made once.
+def score_cell(
+    seeds: tuple[int, ...], inputs: Mapping[str, Path], output: Path, report: Callable[[int, int, float], None]
+) -> None:
+    """Score all seeds of a cell from file to file, in one thread.
 
     Args:
-        models: Trained models by seed, the study's first seed first.
-        facts: The data set.
-
-    Returns:
-        The result of every seed; and the metrics of their ensemble, see :func:`score_ensemble`.
+        seeds: The study's seeds.
+        inputs: ``training``: folder of the records, which tell where observers were, and nothing is fitted here;
+            ``survey``: folder of the survey and of further evaluations; ``encoder_<seed>``: folder of the weights of
+            every seed.
+        output: Folder to put ``metrics.json`` and the tables into.
+        report: Called after every seed with the seeds done, their number, and the mean average precision over species.
     """
-    mean, results = MeanLogits(facts.survey, len(models)), list[SeedResult]()
-    for seed, model in models.items():
-        logits = SurveyLogits.of(model, facts.survey)
-        results.append(score_model(logits, facts, seed, first=not results))
-        if len(models) > 1:
-            mean.add(logits)
-    return results, score_ensemble(mean.matrix(), facts.truth) if len(models) > 1 else {}
+    use_one_thread()
+    facts = load_facts(inputs["training"], inputs["survey"])
+    mean, results = MeanLogits(facts.survey, len(seeds)), list[SeedResult]()
+    for seed in seeds:
+        model = load_model(inputs[f"encoder_{seed}"] / ENCODER)
+        results.append(score_model(model, facts, seed, first=not results, mean=mean))
+        report(len(results), len(seeds), results[-1].numbers["species_map"])
+    for name in TABLES:
+        parts = [result.tables[name] for result in results if name in result.tables]
+        pl.concat(parts).write_parquet(output / f"{name}.parquet")
+    summary = summarise([result.numbers for result in results], seeds)
+    write_json(output / METRICS_FILE, summary | score_ensemble(mean, facts.truth))
 
 
-def score_model(logits: SurveyLogits, facts: DatasetFacts, seed: int, *, first: bool) -> SeedResult:
+def score_model(
+    model: SpeciesModel, facts: DatasetFacts, seed: int, *, first: bool, mean: MeanLogits | None = None
+) -> SeedResult:
     """Score one seed.
 
     Args:
-        logits: Of the seed's model, at the sites of the survey.
+        model: The seed's trained model.
         facts: The data set.
         seed: What stands in the tables.
         first: Whether it is the study's first seed, of which curves and maps are kept.
+        mean: What the model's logits are added to, for an ensemble.
     """
+    logits = SurveyLogits.of(model, facts.survey)
     n_sites, n_species = facts.truth.shape
     # Of a grid of the world the evaluation keeps no values per site; GeoScore asks for one metric of them.
     of_site = formulas("site") if n_sites <= SITES_LIMIT else [METRICS["sample_map"].formula]
@@ -109,90 +117,35 @@ def score_model(logits: SurveyLogits, facts: DatasetFacts, seed: int, *, first: 
     result = evaluation_of(facts.truth, by_species.values, per_site)
     ap_M = by_site.values[of_site.index(METRICS["sample_map"].formula)]
     observed = numbers_of(geoscore_of(lists, ap_M, facts.effort.effort_M), effort)
-    further, further_by_species = score_further(logits.model, facts.survey.species, facts.further)
+    further, further_by_species = score_further(model, facts.survey.species, facts.further)
     numbers = result.summary | further | {name: observed[name] for name in OBSERVER_NUMBERS}
     species = {"species": np.array(facts.survey.species), "n_records": facts.n_records_S}
     species |= {"mean_score": means.mean_S} | result.per_species | further_by_species
-    points = curve_table(seed, recall.curve(), share.curve()) if first else None
-    maps = scores_to_map(logits.scores, result.per_species["prevalence"]) if first else None
-    return SeedResult(numbers, _table(seed, species), _table(seed, result.per_site), points, maps)
+    tables = {"per_species": _table(seed, species), "per_site": _table(seed, result.per_site)}
+    if first:
+        tables["curves"] = curve_table(seed, recall.curve(), share.curve())
+        tables["maps"] = scores_to_map(logits.scores, result.per_species["prevalence"])
+    if mean is not None:
+        mean.add(logits)
+    return SeedResult(numbers, tables)
 
 
-def score_ensemble(mean: Matrix, truth: TruthUnits) -> dict[str, object]:
-    """Every metric of the mean of all seeds' logits, as ``ensemble``.
+def score_ensemble(mean: MeanLogits, truth: TruthUnits) -> dict[str, object]:
+    """Every metric of the mean of all seeds' logits, as ``ensemble``; nothing for a single seed, which is no ensemble.
 
     Args:
-        mean: The mean (M, S), see :class:`~presence_only.evaluation.survey_logits.MeanLogits`.
+        mean: To which every seed was added.
         truth: What the survey found.
     """
-    n_sites, n_species = truth.shape
+    if mean.n_models == 1:
+        return {}
+    (n_sites, n_species), logits = truth.shape, mean.matrix()
     by_species, by_site = Values(n_species, formulas("species")), Values(n_sites, formulas("site"))
-    read_species(mean, truth, [by_species])
+    read_species(logits, truth, [by_species])
     if n_sites <= SITES_LIMIT:
-        read_sites(mean, truth, [by_site])
+        read_sites(logits, truth, [by_site])
     summary = evaluation_of(truth, by_species.values, by_site.values).summary
     return {"ensemble": {name: summary[name] for name in METRICS}}
-
-
-def evaluate_seed(
-    training: Path,
-    survey: Path,
-    encoder: Callable[[int], Path],
-    first_seed: int,
-    seed: int,
-    report: Callable[[int, int, float], None],
-) -> SeedResult:
-    """Score one seed from files, in one thread.
-
-    Args:
-        training: Folder of the records, which tell where observers were; nothing is fitted here.
-        survey: Folder of the survey and of further evaluations.
-        encoder: Where the weights of a seed are.
-        first_seed: The study's first seed, of which curves and maps are kept.
-        seed: The seed to score.
-        report: Called at the end with 1, 1 and the mean average precision over species.
-    """
-    use_one_thread()
-    facts = load_facts(training, survey)
-    logits = SurveyLogits.of(load_model(encoder(seed)), facts.survey)
-    result = score_model(logits, facts, seed, first=seed == first_seed)
-    report(1, 1, result.numbers["species_map"])
-    return result
-
-
-def ensemble(encoders: Sequence[Path], survey: Path) -> dict[str, object]:
-    """The metrics of all seeds' ensemble, from files; nothing is read for a single seed, which has none.
-
-    Args:
-        encoders: Weights, one file per seed.
-        survey: Folder of the survey.
-    """
-    if len(encoders) == 1:
-        return {}
-    use_one_thread()
-    surveyed = Survey.load(survey)
-    mean = MeanLogits(surveyed, len(encoders))
-    for encoder in encoders:
-        mean.add(SurveyLogits.of(load_model(encoder), surveyed))
-    return score_ensemble(mean.matrix(), TruthUnits(surveyed.truth, keep=True))
-
-
-class MeanReader:
-    """Reads the mean sigmoid of every species' logits over the survey's sites, shape (S,)."""
-
-    def __init__(self, n_species: int) -> None:
-        self.mean_S = np.empty(n_species)
-
-    def read_part(self, part: SpeciesPart) -> None:
-        """Read some species."""
-        n_sites, n_species = part.scores_Ms.shape
-        total_s = np.zeros(n_species)
-        # Through the cache; the sums go on where they stand, as if all sites were added one after the other.
-        for sites in slices(0, n_sites, max(1, _PAIRS // max(1, n_species))):
-            score_ms = expit(part.scores_Ms[sites]).astype(np.float64)
-            score_ms[0] += total_s
-            total_s = score_ms.sum(axis=0)
-        self.mean_S[part.species] = total_s / n_sites
 
 
 def curve_table(seed: int, precision_recall: Curve, calibration: Curve) -> pl.DataFrame:

@@ -56,20 +56,21 @@ class MeanLogits:
     """
 
     def __init__(self, survey: Survey, n_models: int) -> None:
-        self._survey, self._n_models = survey, n_models
+        self._survey, self.n_models = survey, n_models
         self._models: list[SpeciesModel] = []
         self._sum_MS: NDArray[np.float32] | None = None
 
     def add(self, logits: SurveyLogits) -> None:
-        """Add a model."""
+        """Add a model, whose logits are not asked for any more: later ones are added to them in place."""
         self._models.append(logits.model)
         # Over the weeks of a year the blend averages the logits first, and then the presence.
         by_week = logits.model.weeks and self._survey.week_M is None
-        if by_week or logits.matrix is logits.scores or self._n_models > _ONE_AFTER_THE_OTHER:
+        held = logits.matrix is not logits.scores
+        if by_week or not held or not 1 < self.n_models <= _ONE_AFTER_THE_OTHER:
             return
         logits_MS = logits.matrix.columns(slice(None))
         if self._sum_MS is None:
-            self._sum_MS = logits_MS.copy()
+            self._sum_MS = logits_MS
         else:
             self._sum_MS += logits_MS
 
@@ -77,5 +78,5 @@ class MeanLogits:
         """The mean (M, S), after the last model."""
         if self._sum_MS is None:
             return SurveyLogits.of(Blend(self._models), self._survey).matrix
-        self._sum_MS /= self._n_models
+        self._sum_MS /= self.n_models
         return as_matrix(self._sum_MS)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from presence_only.data.truth import SurveyTruth, as_truth
+from presence_only.data.truth import PRESENT, SurveyTruth
 
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
@@ -56,7 +56,7 @@ class Units:
         if truth_UN.size and truth_UN.min() < 0:
             surveyed_UN = truth_UN >= 0
             n_surveyed_U = np.count_nonzero(surveyed_UN, axis=1)
-        place_P = np.flatnonzero(truth_UN == 1)
+        place_P = np.flatnonzero(truth_UN == PRESENT)
         start_U1 = np.searchsorted(place_P, np.arange(n_units + 1) * n_ranked)
         return cls(truth_UN, surveyed_UN, n_surveyed_U, place_P, start_U1)
 
@@ -123,15 +123,6 @@ class TruthUnits:
         if self.keeps:
             self._kept[key] = units
         return units
-
-
-def as_units(truth_MS: Array | SurveyTruth | TruthUnits) -> TruthUnits:
-    """A truth as units; units as they are.
-
-    Raises:
-        DataError: If truth is an array of another type, or holds another value.
-    """
-    return truth_MS if isinstance(truth_MS, TruthUnits) else TruthUnits(as_truth(truth_MS))
 
 
 def contiguous(chunk_UN: Array) -> Array:

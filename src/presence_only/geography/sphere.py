@@ -1,4 +1,4 @@
-"""Points on the sphere: from longitude and latitude to unit vectors, and back.
+"""Points on the sphere: from longitude and latitude to unit vectors and back, and uniform draws.
 
 Shape legend: N sites, longitude and latitude in degrees.
 """
@@ -11,6 +11,21 @@ from numpy.typing import NDArray
 from presence_only.common.arrays import Floats
 
 EARTH_RADIUS_KM = 6371.0088
+
+
+def uniform_sphere_sites(n: int, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Sites drawn uniformly over the area of the sphere, sea included, shape (n, 2).
+
+    Longitude and the sine of latitude are uniform. This is the background of SINR.
+
+    Source: Cole et al. (2023), https://arxiv.org/abs/2306.02564
+
+    Args:
+        n: Number of sites, at least 0.
+        generator: Source of the draws.
+    """
+    longitude_N = generator.uniform(-180.0, 180.0, n)
+    return np.column_stack([longitude_N, np.degrees(np.arcsin(generator.uniform(-1.0, 1.0, n)))])
 
 
 def unit_vectors(sites_N2: Floats) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ Shape legend: B rows of a batch, S species, K background sites, P positives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -25,6 +25,7 @@ from presence_only.losses.pair_weights import (
     DenseSettings,
     PairWeights,
     observed_sum,
+    one_absence_per_record,
     with_background,
 )
 from presence_only.losses.penalties import Penalty, smoothed
@@ -110,6 +111,13 @@ class AssumeNegativeSettings(PenaltySettings, DenseSettings):
     def pair_weights(self, counts: TrainingCounts) -> PairWeights:
         """Positives weigh ``pos_lambda``."""
         return assume_negative(self.build_penalty(), self.pos_lambda, self.label_smoothing, self.background_weight)
+
+    def expected_weights(self, counts: TrainingCounts) -> PairWeights:
+        """Drawn species stand for all; ``spatial: batch`` adds an absence per record, whose smoothing is left out."""
+        weights = self.pair_weights(counts)
+        if self.spatial == "none":
+            return weights
+        return replace(weights, unobserved=1.0 + one_absence_per_record(counts))
 
     def build(self, counts: TrainingCounts) -> BatchLoss:
         """A dense loss where nothing is drawn, with ``neg_samples`` 0 and ``spatial`` none."""

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import torch
-from pydantic import SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer
+from pydantic import field_validator
 from torch import Tensor
 
 from presence_only.common.registry import resolve
-from presence_only.common.settings import Settings, SettingsError
+from presence_only.common.settings import Settings, SettingsError, known_name
 from presence_only.losses.argument_checks import check_background, check_floating, check_indices
 from presence_only.losses.negatives import Positives, zero
-from presence_only.losses.parameters import from_parameters, parameters_of, with_parameters
+from presence_only.losses.parameters import ParametersOfChoice, from_parameters, parameters_of, with_parameters
 from presence_only.losses.penalties import Penalty
 from presence_only.losses.registry import LOSSES, PENALTIES, loss_names
+
+if TYPE_CHECKING:
+    from presence_only.losses.pair_weights import PairWeights
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,10 @@ class LossSettings(Settings):
         """How the loss penalises one pair; None if it does no such thing."""
         return None
 
+    def expected_weights(self, counts: TrainingCounts) -> PairWeights | None:
+        """The dense loss that this one is on average over its draws, up to a factor; None: there is no such loss."""
+        return None
+
     @abstractmethod
     def build(self, counts: TrainingCounts) -> BatchLoss:
         """The loss these settings describe, given what it may know of the training set.
@@ -110,36 +117,21 @@ PENALTY_OF = {name: penalty for penalty, reference in PENALTIES.items() for name
 
 
 @with_parameters(*map(resolve, PENALTIES.values()))
-class PenaltySettings(LossSettings):
+class PenaltySettings(ParametersOfChoice, LossSettings):
     """Settings of a loss that takes any penalty.
 
     Args:
         penalty: How one pair is penalised: a name in ``PENALTIES`` of ``registry.py``. Its parameters are settings too.
     """
 
+    choice, owner_of = "penalty", PENALTY_OF
+
     penalty: str = "bce"
 
     @field_validator("penalty")
     @classmethod
     def _exists(cls, value: str) -> str:
-        if value not in PENALTIES:
-            *names, last = map(repr, PENALTIES)
-            raise ValueError(f"one of {', '.join(names)} or {last}")
-        return value
-
-    @field_validator("*")
-    @classmethod
-    def _belongs_to_the_penalty(cls, value: Any, info: ValidationInfo) -> Any:
-        """A parameter that would be ignored is a mistake of the one who wrote it."""
-        penalty, owner = info.data.get("penalty"), PENALTY_OF.get(str(info.field_name))
-        if penalty is not None and owner is not None and owner != penalty:
-            raise ValueError(f"left out with penalty {penalty!r}; it belongs to penalty {owner!r}")
-        return value
-
-    @model_serializer(mode="wrap")
-    def _without_other_penalties(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Parameters of penalties that are not chosen are no settings of this loss."""
-        return {name: value for name, value in dump(self).items() if PENALTY_OF.get(name, self.penalty) == self.penalty}
+        return known_name(value, PENALTIES)
 
     def build_penalty(self) -> Penalty:
         """The penalty these settings describe."""

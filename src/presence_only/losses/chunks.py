@@ -40,10 +40,11 @@ def loss_in_chunks(
     row_P: Tensor,
     species_P: Tensor,
     *,
+    start_S: Tensor | None = None,
     background_KD: Tensor | None = None,
     background_mask_KS: Tensor | None = None,
 ) -> Tensor:
-    """A dense loss of the logits ``location_BD @ species_SD.T``, never held as a whole.
+    """A dense loss of the logits ``location_BD @ species_SD.T + start_S``, never held as a whole.
 
     Args:
         loss: The weights of its pairs.
@@ -51,6 +52,7 @@ def loss_in_chunks(
         species_SD: The species head's matrix.
         row_P: Row of every positive; a pair given twice counts once.
         species_P: Species of every positive.
+        start_S: Fixed logits added to every site's; None: 0.
         background_KD: Embedding of background sites; given if and only if ``loss.needs_background``.
         background_mask_KS: Which species a background site counts for; None: every site for all.
 
@@ -65,6 +67,9 @@ def loss_in_chunks(
         if matrix is not None:
             check_floating(name, matrix, 2)
             check_shape(name, matrix, (len(matrix), species_SD.shape[1]))
+    if start_S is not None:
+        check_floating("start_S", start_S, 1)
+        check_shape("start_S", start_S, (len(species_SD),))
     # The batch as the loss on all logits sees it: logits of the right shape, in no memory.
     nothing = location_BD.new_zeros(())
     far = None if background_KD is None else nothing.expand(len(background_KD), len(species_SD))
@@ -75,7 +80,8 @@ def loss_in_chunks(
         return zero(*(matrix for matrix in (location_BD, species_SD, background_KD) if matrix is not None))
     n_sites = 0 if background_KD is None else len(background_KD)
     per_pair = loss.per_pair(len(location_BD), len(species_SD), n_sites, background_mask_KS)
-    return walk_chunks(loss, per_pair, location_BD, species_SD, row_P, species_P, background_KD, background_mask_KS)
+    far_KD, mask_KS = background_KD, background_mask_KS
+    return walk_chunks(loss, per_pair, location_BD, species_SD, row_P, species_P, start_S, far_KD, mask_KS)
 
 
 def walk_chunks(
@@ -85,6 +91,7 @@ def walk_chunks(
     species_SD: Tensor,
     row_P: Tensor,
     species_P: Tensor,
+    start_S: Tensor | None = None,
     background_KD: Tensor | None = None,
     background_mask_KS: Tensor | None = None,
 ) -> Tensor:
@@ -93,7 +100,7 @@ def walk_chunks(
     observed = _Observed.sort(row_P, species_P, len(location_BD), positive)
     near, far = (loss.penalty, unobserved), (loss.far_penalty, background)
     value: Tensor = _Walk.apply(  # type: ignore[no-untyped-call, unused-ignore]
-        location_BD, species_SD, background_KD, near, far, observed, background_mask_KS
+        location_BD, species_SD, background_KD, near, far, observed, start_S, background_mask_KS
     )
     return value
 
@@ -132,14 +139,16 @@ class _Walk(torch.autograd.Function):
         near_absent: tuple[Penalty, Weight],
         far_absent: tuple[Penalty, Weight],
         observed: _Observed,
+        start_S: Tensor | None,
         mask_KS: Tensor | None,
     ) -> Tensor:
         wide_SD = widen(species_SD)
+        start_S = None if start_S is None else start_S.to(wide_SD)
         gradient_SD = torch.zeros_like(wide_SD) if any(ctx.needs_input_grad) else None
-        near = _Block(*near_absent, widen(location_BD), wide_SD, gradient_SD)
+        near = _Block(*near_absent, widen(location_BD), wide_SD, start_S, gradient_SD)
         total, gradients = near.walk(observed=observed), [near.gradient_RD, gradient_SD, None]
         if background_KD is not None:
-            far = _Block(*far_absent, widen(background_KD), wide_SD, gradient_SD)
+            far = _Block(*far_absent, widen(background_KD), wide_SD, start_S, gradient_SD)
             total += far.walk(mask_KS=mask_KS)
             gradients[2] = far.gradient_RD
         ctx.dtypes = [None if x is None else x.dtype for x in (location_BD, species_SD, background_KD)]
@@ -151,7 +160,7 @@ class _Walk(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         kept = zip(ctx.saved_tensors, ctx.dtypes, ctx.needs_input_grad, strict=False)
         scaled = [(gradient * saved).to(dtype) if wanted else None for saved, dtype, wanted in kept]
-        return (*scaled, None, None, None, None)
+        return (*scaled, None, None, None, None, None)
 
 
 class _Block:
@@ -166,6 +175,7 @@ class _Block:
         weight: Weight,
         input_RD: Tensor,
         species_SD: Tensor,
+        start_S: Tensor | None,
         gradient_SD: Tensor | None,
     ) -> None:
         self.penalty = penalty
@@ -178,6 +188,7 @@ class _Block:
         self.scale = 1.0 if isinstance(weight, Tensor) else weight
         self.input_RD = input_RD
         self.species_SD = species_SD
+        self.start_S = start_S
         self.gradient_SD = gradient_SD
         self.gradient_RD = None if gradient_SD is None else torch.zeros_like(input_RD)
 
@@ -199,7 +210,10 @@ class _Block:
         logits_RC, spare_RC, other_RC = views
         n_chunk = logits_RC.shape[1]
         species_CD = self.species_SD[start : start + n_chunk]
-        torch.mm(self.input_RD, species_CD.t(), out=logits_RC)
+        if self.start_S is None:
+            torch.mm(self.input_RD, species_CD.t(), out=logits_RC)
+        else:
+            torch.addmm(self.start_S[start : start + n_chunk], self.input_RD, species_CD.t(), out=logits_RC)
         total, taken_P = logits_RC.new_zeros((), dtype=torch.float64), None
         if observed is not None:
             taken_P, weight_P = observed.within(start, n_chunk, logits_RC)

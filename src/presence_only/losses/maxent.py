@@ -29,19 +29,31 @@ def maxent(
     background_KS: Tensor,
     *,
     background_mask_KS: Tensor | None = None,
-    include_presences: bool = False,
+    include_presences: bool = True,
     species_weights_S: Tensor | None = None,
 ) -> Tensor:
-    """How surely each species' records are picked out among background sites.
+    """How surely each species' records are picked out among the sites of its sum.
 
-    For every species s: log sum over background sites of exp(x'_ks) - sum_i y_is x_is / n_s, n_s its
-    records in the batch; then the weighted mean over the species present in the batch. It is the
-    negative log-likelihood of Maxent, with logits in place of linear features; only differences of a
-    species' logits between sites matter, so it says nothing about how common a species is.
+    For every species s: log sum over sites of exp(x'_ks) - sum_i y_is x_is / n_s, where the sites are
+    the background and the species' own n_s records in the batch; then the weighted mean over the species
+    present in the batch. It is the negative log-likelihood of Maxent, with logits in place of linear
+    features; only differences of a species' logits between sites matter, so it says nothing about how
+    common a species is.
+
+    Lower bound: the sum over sites is at least the sum over the records of exp(x_is), which by the
+    convexity of exp is at least n_s exp(sum_i y_is x_is / n_s). So the term of a species is at least
+    log n_s, and the loss at least the weighted mean of log n_s, which is >= 0. Both are reached in the
+    limit of equal records far above the background. With ``include_presences=False`` there is no bound:
+    raising all records by c lowers the loss by c, and a flexible network does so as long as it trains.
+
+    Which presences: Maxent adds to the background of a species its own records (its option
+    ``addsamplestobackground``, which is on by default). Records of other species are a choice of background,
+    the target group. DeepMaxent sums over all rows of a batch, whichever species they hold, which is
+    both at once.
 
     Target groups: pass sites that observers of the group visited as background, and where there are
     several groups ``background_mask_KS`` tells which species a site counts for. A species that no
-    site counts for has no term.
+    background site counts for has no term.
 
     Source: Phillips et al. (2006), https://doi.org/10.1016/j.ecolmodel.2005.03.026; as a neural loss
     DeepMaxent, Ryckewaert et al. (2024), https://arxiv.org/abs/2412.19217; target groups Phillips et al.
@@ -52,8 +64,8 @@ def maxent(
         targets_BS: Exactly 0 or 1, the same shape; integers and bools are cast.
         background_KS: Logits at background sites, at least one.
         background_mask_KS: Which species a background site counts for, bool; None: all.
-        include_presences: Whether a species' own records join its sum over sites, as in Maxent, which
-            bounds the loss by 0 from below; else it falls without bound as records rise above the background.
+        include_presences: Whether a species' own records join its sum over sites, as in Maxent. False
+            leaves the loss without a lower bound.
         species_weights_S: Weights of the mean over species, >= 0; None: all alike.
 
     Returns:
@@ -152,9 +164,13 @@ def _among_both(x_P: Tensor, species_P: Tensor, x_KS: Tensor, top_background_S: 
 class MaxentLoss:
     """:func:`maxent` on the pairs of a batch, with weights of the whole training set.
 
-    (N / B) * sum over the batch's records of (w_s / n_s) * surprise / sum of w: with n_s and N of the
-    training set, the mean over equal batches is the loss of the whole set, and a species weighs w_s
-    however often it meets a batch.
+    (N / B) * sum over the batch's records of (w_s / n_s) * surprise / sum of w, with n_s and N of the
+    training set, so that a species weighs w_s however often it meets a batch.
+
+    The sum over sites is the batch's: its background and, with ``include_presences``, the b_s records of the
+    species in it. Without these, the mean over equal batches with the same background is the loss of the
+    whole set. With them, the loss of a batch is at least (N / B) * sum over s of (w_s / n_s) * b_s log b_s
+    / sum of w, which is >= 0; see :func:`maxent`.
     """
 
     record_weight_S: Tensor
@@ -182,13 +198,14 @@ class MaxentSettings(LossSettings):
     """Maxent as a neural loss: for every species a softmax over sites.
 
     Args:
-        include_presences: Whether a species' own records join its sum over sites.
+        include_presences: Whether a species' own records join its sum over sites, as in Maxent; without
+            them the loss has no lower bound.
         weighting: Weight of a species with n records: ``uniform`` 1, ``sqrt`` sqrt(n), ``records`` n
             (every record alike, so that abundant species rule).
     """
 
     loss: Literal["maxent"]
-    include_presences: bool = False
+    include_presences: bool = True
     weighting: Literal["uniform", "sqrt", "records"] = "uniform"
 
     def build(self, counts: TrainingCounts) -> BatchLoss:

@@ -6,17 +6,19 @@ Shape legend: B rows of a batch, S species, C environmental covariates.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
+from presence_only.losses.assume_negative import assume_negative
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.geomodel import MultiTaskLoss
 from presence_only.losses.numerics import widen
-from presence_only.losses.parameters import parameters_of, with_parameters
-from presence_only.losses.penalties import Asymmetric, Focal
+from presence_only.losses.pair_weights import PairWeights
+from presence_only.losses.parameters import ParametersOfChoice, from_parameters, parameters_of, with_parameters
+from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Penalty
 from presence_only.losses.pointwise import negatives_per_positive
 
 _OWNERS = {
@@ -55,7 +57,7 @@ class MultiTaskBatchLoss:
 
 @with_parameters(Asymmetric, prefix="asl_")
 @with_parameters(Focal, prefix="focal_", alpha=0.5)
-class MultiTaskSettings(LossSettings):
+class MultiTaskSettings(ParametersOfChoice, LossSettings):
     """Multi-task loss: a species loss, and those of the encoder's environment and habitat heads.
 
     Names and defaults are those of :class:`~presence_only.losses.geomodel.MultiTaskLoss`.
@@ -72,6 +74,8 @@ class MultiTaskSettings(LossSettings):
         label_smoothing: Of ``an``, in [0, 0.5).
     """
 
+    choice, owner_of = "species_loss", _OWNERS
+
     loss: Literal["multitask"]
     species_weight: float = Field(default=1.0, ge=0)
     env_weight: float = Field(default=0.5, ge=0)
@@ -82,15 +86,6 @@ class MultiTaskSettings(LossSettings):
     neg_samples: int = Field(default=1024, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
 
-    @field_validator("*")
-    @classmethod
-    def _belongs_to_the_species_loss(cls, value: Any, info: ValidationInfo) -> Any:
-        """A parameter that would be ignored is a mistake of the one who wrote it."""
-        chosen, owner = info.data.get("species_loss"), _OWNERS.get(str(info.field_name))
-        if chosen is not None and owner is not None and chosen != owner:
-            raise ValueError(f"left out with species_loss {chosen!r}; it belongs to species_loss {owner!r}")
-        return value
-
     @field_validator("pos_weight")
     @classmethod
     def _only_bce_has_weights(cls, value: bool, info: ValidationInfo) -> bool:
@@ -98,21 +93,30 @@ class MultiTaskSettings(LossSettings):
             raise ValueError("false unless species_loss is 'bce'")
         return value
 
-    @model_serializer(mode="wrap")
-    def _without_other_losses(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Parameters of species losses that are not chosen are no settings of this loss."""
-        chosen = self.species_loss
-        return {name: value for name, value in dump(self).items() if _OWNERS.get(name, chosen) == chosen}
-
     @property
     def heads(self) -> frozenset[str]:
         """The environment head, and the habitat head where it has a weight."""
         return frozenset({"environment_head"} | ({"habitat_head"} if self.habitat_weight > 0 else set()))
 
+    def expected_weights(self, counts: TrainingCounts) -> PairWeights:
+        """Those of the species part."""
+        if self.species_loss == "an":
+            return assume_negative(CrossEntropy(), self.pos_lambda, self.label_smoothing)
+        penalties: dict[str, Penalty] = {
+            "bce": CrossEntropy(),
+            "focal": from_parameters(Focal, dict(self), prefix="focal_"),
+            "asl": from_parameters(Asymmetric, dict(self), prefix="asl_"),
+        }
+        weight_S = self._weights(counts)
+        return PairWeights(penalties[self.species_loss], positive=1.0 if weight_S is None else weight_S)
+
+    def _weights(self, counts: TrainingCounts) -> Tensor | None:
+        """Weights of positives (S,), where they are asked for."""
+        if not self.pos_weight:
+            return None
+        return negatives_per_positive(counts.records_per_species_S, counts.n_rows, 1.0)
+
     def build(self, counts: TrainingCounts) -> BatchLoss:
         """The weighted sum of the tasks."""
-        weight_S = None
-        if self.pos_weight:
-            weight_S = negatives_per_positive(counts.records_per_species_S, counts.n_rows, 1.0)
         arguments = {name: value for name, value in self if name not in ("loss", "pos_weight")}
-        return MultiTaskBatchLoss(MultiTaskLoss(pos_weight=weight_S, **arguments))
+        return MultiTaskBatchLoss(MultiTaskLoss(pos_weight=self._weights(counts), **arguments))

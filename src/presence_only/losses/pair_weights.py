@@ -97,9 +97,19 @@ class DenseSettings(LossSettings):
     def pair_weights(self, counts: TrainingCounts) -> PairWeights:
         """The loss as the weights of its pairs, given what it may know of the training set."""
 
+    def expected_weights(self, counts: TrainingCounts) -> PairWeights | None:
+        """The loss itself, or that which its draws estimate."""
+        return self.pair_weights(counts)
+
     def build(self, counts: TrainingCounts) -> BatchLoss:
         """The loss, which is its pair weights."""
         return self.pair_weights(counts)
+
+
+def one_absence_per_record(counts: TrainingCounts) -> Tensor:
+    """Weights of unobserved pairs (S,) by which a species' absences together weigh as much as its records."""
+    records_S = counts.records_per_species_S
+    return records_S / (counts.n_rows - records_S).clamp(min=0.5)
 
 
 def loss_from_all_logits(

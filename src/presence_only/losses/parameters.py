@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol, TypeVar, get_type_hints
 
-from pydantic import create_model
+from pydantic import (
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_serializer,
+)
 from pydantic.fields import Field
 
 from presence_only.common.settings import Settings
@@ -79,6 +85,34 @@ def from_parameters(owner: type[P], values: Mapping[str, Any], prefix: str = "")
     for part in fields(owner):
         part.metadata["range"].check(prefix + part.name, values[prefix + part.name])
     return owner(**{part.name: values[prefix + part.name] for part in fields(owner)})
+
+
+class ParametersOfChoice(Settings):
+    """Settings some of which belong to one choice, such as a penalty, and are refused and left out with another.
+
+    A subclass says which setting chooses, and declares it before those that belong to a choice:
+
+        choice: Name of the setting that chooses.
+        owner_of: Of every setting that belongs to a choice, which one.
+    """
+
+    choice: ClassVar[str]
+    owner_of: ClassVar[Mapping[str, str]]
+
+    @field_validator("*")
+    @classmethod
+    def _belongs_to_the_choice(cls, value: Any, info: ValidationInfo) -> Any:
+        """A parameter that would be ignored is a mistake of the one who wrote it."""
+        chosen, owner = info.data.get(cls.choice), cls.owner_of.get(str(info.field_name))
+        if chosen is not None and owner is not None and owner != chosen:
+            raise ValueError(f"left out with {cls.choice} {chosen!r}; it belongs to {cls.choice} {owner!r}")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _without_other_choices(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Parameters of what is not chosen are no settings of this object."""
+        chosen = getattr(self, self.choice)
+        return {name: value for name, value in dump(self).items() if self.owner_of.get(name, chosen) == chosen}
 
 
 def with_parameters(*owners: type[HasParameters], prefix: str = "", **defaults: Any) -> Callable[[type[S]], type[S]]:

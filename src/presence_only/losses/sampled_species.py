@@ -59,6 +59,7 @@ def loss_from_sample(
     row_P: Tensor,
     species_P: Tensor,
     *,
+    start_S: Tensor | None = None,
     background_KD: Tensor | None = None,
     background_mask_KS: Tensor | None = None,
 ) -> Tensor:
@@ -72,6 +73,7 @@ def loss_from_sample(
         species_JD: Rows of the species matrix, those of ``sample``.
         row_P: Row of every positive.
         species_P: Species of every positive, in 0..S-1.
+        start_S: Fixed logits added to every site's; None: 0.
         background_KD: Embedding of background sites; given if and only if ``loss.needs_background``.
         background_mask_KS: Which species a background site counts for; None: every site for all.
 
@@ -87,6 +89,7 @@ def loss_from_sample(
         return weight.to(sample.species_J.device)[sample.species_J] if isinstance(weight, Tensor) else weight
 
     estimate = (taken(positive), sample.factor_J * taken(unobserved), sample.factor_J * taken(background))
+    start_J = None if start_S is None else start_S[sample.species_J]
     mask_KJ = None if background_mask_KS is None else background_mask_KS[:, sample.species_J]
     index_P = torch.searchsorted(sample.species_J, species_P)
-    return walk_chunks(loss, estimate, location_BD, species_JD, row_P, index_P, background_KD, mask_KJ)
+    return walk_chunks(loss, estimate, location_BD, species_JD, row_P, index_P, start_J, background_KD, mask_KJ)

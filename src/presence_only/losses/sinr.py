@@ -29,7 +29,7 @@ from presence_only.losses.argument_checks import (
 )
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, PenaltySettings, TrainingCounts, open_batch
 from presence_only.losses.negatives import Positives, at_pairs, draw_background_sites, draw_other_species, zero
-from presence_only.losses.pair_weights import DenseSettings, PairWeights, loss_from_all_logits
+from presence_only.losses.pair_weights import DenseSettings, PairWeights, loss_from_all_logits, one_absence_per_record
 from presence_only.losses.penalties import CrossEntropy, MaximumEntropy, Penalty
 
 SINR_LAMBDA = 2048.0
@@ -299,6 +299,13 @@ class AnFullMeSettings(MaximumEntropySettings, DenseSettings):
         return full(self.build_penalty(), self.pos_lambda)
 
 
+def other_species(penalty: Penalty, counts: TrainingCounts) -> PairWeights:
+    """What SLDS is on average, rows taken as holding the same number of species."""
+    n_species = len(counts.records_per_species_S)
+    per_row = counts.records_per_species_S.sum().item() / counts.n_rows
+    return PairWeights(penalty, unobserved=per_row / max(n_species - per_row, per_row))
+
+
 def build_same_location(loss: str, penalty: Penalty, counts: TrainingCounts) -> BatchLoss:
     """SLDS, refused where no row has another species: positives alone would train without a word."""
     n_species = len(counts.records_per_species_S)
@@ -312,6 +319,10 @@ class AnSldsSettings(PenaltySettings):
 
     loss: Literal["an_slds"]
 
+    def expected_weights(self, counts: TrainingCounts) -> PairWeights:
+        """Every other species weighs the share of a row's draws that it takes."""
+        return other_species(self.build_penalty(), counts)
+
     def build(self, counts: TrainingCounts) -> BatchLoss:
         """One unobserved species of the row per record."""
         return build_same_location(self.loss, self.build_penalty(), counts)
@@ -321,6 +332,10 @@ class AnSldsMeSettings(MaximumEntropySettings):
     """AN-SLDS in its maximum-entropy form: the same as ``an_slds`` with ``penalty: entropy``."""
 
     loss: Literal["an_slds_me"]
+
+    def expected_weights(self, counts: TrainingCounts) -> PairWeights:
+        """Every other species weighs the share of a row's draws that it takes."""
+        return other_species(self.build_penalty(), counts)
 
     def build(self, counts: TrainingCounts) -> BatchLoss:
         """One unobserved species of the row per record."""
@@ -332,6 +347,10 @@ class AnSsdlSettings(PenaltySettings):
 
     loss: Literal["an_ssdl"]
 
+    def expected_weights(self, counts: TrainingCounts) -> PairWeights:
+        """A species has as many absences as records."""
+        return PairWeights(self.build_penalty(), unobserved=one_absence_per_record(counts))
+
     def build(self, counts: TrainingCounts) -> BatchLoss:
         """One background site per record."""
         return OtherLocationLoss(self.build_penalty())
@@ -341,6 +360,10 @@ class AnSsdlMeSettings(MaximumEntropySettings):
     """AN-SSDL in its maximum-entropy form: the same as ``an_ssdl`` with ``penalty: entropy``."""
 
     loss: Literal["an_ssdl_me"]
+
+    def expected_weights(self, counts: TrainingCounts) -> PairWeights:
+        """A species has as many absences as records."""
+        return PairWeights(self.build_penalty(), unobserved=one_absence_per_record(counts))
 
     def build(self, counts: TrainingCounts) -> BatchLoss:
         """One background site per record."""

@@ -21,6 +21,8 @@ from presence_only.model.settings import EncoderSettings
 
 # Before the sigmoid: the direct logits' share at the start is 0.95.
 GATE_START = 3.0
+# What a file without this setting means: older ones have none, and whatever starts so is still written so.
+FORMER_START = ("start", "zero")
 
 
 class ByteDropout(nn.Module):
@@ -42,8 +44,9 @@ class ByteDropout(nn.Module):
         if not self.training or self.silenced == 0:
             return x
         words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
-        mask = (words.view(torch.uint8)[: x.numel()] >= self.silenced).view(x.shape)
-        return x * mask.to(x.dtype).mul_(256 / (256 - self.silenced))
+        # Compared as numbers of x's kind: a comparison of bytes takes ten times as long.
+        factor = words.view(torch.uint8)[: x.numel()].to(x.dtype).ge_(self.silenced).mul_(256 / (256 - self.silenced))
+        return x * factor.view(x.shape)
 
 
 class ResidualBlock(nn.Module):
@@ -123,9 +126,13 @@ class RangeModel(SpeciesModel):
     Args:
         features: What the encoder reads, measured on the training data; they hold its settings.
         n_species: S.
+        start_S: The species' logits before training, which both heads go on to add to their own; None: 0. Given unless
+            the settings say ``start: zero``.
     """
 
-    def __init__(self, features: Features, n_species: int) -> None:
+    start_S: Tensor | None
+
+    def __init__(self, features: Features, n_species: int, *, start_S: Tensor | None = None) -> None:
         super().__init__()
         settings = features.settings
         width, n_covariates = settings.width, features.n_covariates
@@ -142,6 +149,10 @@ class RangeModel(SpeciesModel):
             self.encoder = _residual_network(features.size - WEEK_FEATURES * modulated, settings)
         self.modulations = nn.ModuleList(WeekModulation(width) for _ in range(settings.depth * modulated))
         self.species_head = nn.Linear(width, n_species, bias=False)
+        if (start_S is None) != (settings.start == "zero"):
+            given = "missing" if start_S is None else "given"
+            raise ValueError(f"start_S is {given}: must be given unless encoder.start, {settings.start!r}, is 'zero'")
+        self.register_buffer("start_S", None if start_S is None else start_S.detach().to(torch.float32, copy=True))
         if settings.kind == "additive":
             nn.init.zeros_(self.species_head.weight)  # the penalty on its size would have to undo a random start
         if settings.environment_head:
@@ -167,13 +178,15 @@ class RangeModel(SpeciesModel):
     def forward(self, features_BF: Tensor) -> Outputs:
         """Everything the heads say about some sites."""
         location_BD = self.embed(features_BF)
-        direct_BS = self.species_head(location_BD)
+        direct_BS = linear(location_BD, self.species_head.weight, self.start_S)
         if not self.settings.environment_head:
             return Outputs(direct_BS)
         environment_BC = self.environment_head(location_BD)
         if not self.settings.habitat_head:
             return Outputs(direct_BS, environment_BC)
         habitat_BS = self.habitat_head(environment_BC.detach())
+        if self.start_S is not None:
+            habitat_BS = habitat_BS + self.start_S
         share_S = torch.sigmoid(self.gate_S)
         return Outputs(share_S * direct_BS + (1 - share_S) * habitat_BS, environment_BC, habitat_BS)
 
@@ -189,13 +202,13 @@ class RangeModel(SpeciesModel):
     @torch.no_grad()
     def species_logits(self, hidden: tuple[Tensor, ...], species: slice | Tensor) -> Tensor:
         """Logits (B, s) of some species, from what :meth:`hidden` returned."""
-        direct_Bs = linear(hidden[0], self.species_head.weight[species])
+        start_s = None if self.start_S is None else self.start_S[species]
+        direct_Bs = linear(hidden[0], self.species_head.weight[species], start_s)
         if not self.settings.habitat_head:
             return direct_Bs
         share_s = torch.sigmoid(self.gate_S[species])
-        return share_s * direct_Bs + (1 - share_s) * linear(
-            hidden[1], self.habitat_head.get_parameter("2.weight")[species]
-        )
+        habitat_Bs = linear(hidden[1], self.habitat_head.get_parameter("2.weight")[species], start_s)
+        return share_s * direct_Bs + (1 - share_s) * habitat_Bs
 
     def content(self) -> dict[str, Any]:
         """All that makes the model again; see :meth:`of`."""
@@ -203,6 +216,7 @@ class RangeModel(SpeciesModel):
         settings = {
             sys.intern(name): sys.intern(value) if isinstance(value, str) else value
             for name, value in self.settings.model_dump().items()
+            if (name, value) != FORMER_START
         }
         return {
             "n_covariates": self.n_covariates,
@@ -224,8 +238,8 @@ class RangeModel(SpeciesModel):
         unknown = set(content) - {"n_covariates", "weeks", "n_species", "settings", "state"}
         if unknown:
             raise ValueError(f"content has {min(unknown)!r}, which no encoder has")
-        settings = EncoderSettings.model_validate(content["settings"])
+        settings = EncoderSettings.model_validate(dict([FORMER_START]) | content["settings"])
         features = Features(settings, content["n_covariates"], weeks=content["weeks"])
-        model = cls(features, content["n_species"])
+        model = cls(features, content["n_species"], start_S=content["state"].get("start_S"))
         model.load_state_dict(content["state"])
         return model.eval()

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from presence_only.common.settings import Settings
+from presence_only.common.settings import Settings, known_name
 
 # Name in params.yaml to the class, a subclass of presence_only.model.expansions.base:Expansion.
 EXPANSIONS = {
@@ -27,7 +27,8 @@ class EncoderSettings(Settings):
         input: What the encoder reads: ``coordinates``, ``covariates`` or ``both``. The last two need a data set
             with covariates.
         coordinates: How they enter, where they are read: ``sphere``: sines and cosines, as SINR's; ``local``:
-            degrees, standardised on training rows and background, for a region too small to vary on the sphere.
+            degrees, standardised on training rows and background, for a region too small to vary on the sphere;
+            refused where ``input`` is ``covariates``.
         expansion: How columns enter, a name in :data:`EXPANSIONS`: ``none`` as they are, standardised; ``rank``
             covariates by their rank; ``hinge`` coordinates and covariates with squares and ramps.
         kind: ``residual``, or ``additive``: no network, species are linear in the features; with
@@ -36,6 +37,9 @@ class EncoderSettings(Settings):
         width: Units per layer, which is also the length of an embedding.
         depth: Number of residual blocks of two layers each.
         dropout: Share of units silenced inside every block while training.
+        start: The species' logits before training, which stay part of the logits: ``zero``, a score of one half
+            everywhere; ``prevalence``, the log odds that a training row holds the species; or ``balance``, the
+            logits at which the loss is least among those that are the same at all sites (``training/start.py``).
         environment_head: Also predict the site's standardised covariates; for ``loss: multitask``.
         habitat_head: Also predict species from the predicted environment, mixed with the direct
             logits by a learned gate per species; for ``loss: multitask``.
@@ -50,7 +54,8 @@ class EncoderSettings(Settings):
     input_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     width: Annotated[int, Field(ge=1)] = 128
     depth: Annotated[int, Field(ge=0)] = 2
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
+    start: Literal["zero", "prevalence", "balance"] = "balance"
     environment_head: bool = False
     habitat_head: bool = False
     week: Literal["features", "film"] = "features"
@@ -58,10 +63,17 @@ class EncoderSettings(Settings):
     @field_validator("expansion")
     @classmethod
     def _exists(cls, name: str) -> str:
-        if name not in EXPANSIONS:
-            *names, last = map(repr, EXPANSIONS)
-            raise ValueError(f"one of {', '.join(names)} or {last}")
-        return name
+        return known_name(name, EXPANSIONS)
+
+    @model_validator(mode="after")
+    def _coordinates_are_read(self) -> Self:
+        """A setting that would be ignored is a mistake of the one who wrote it."""
+        if self.coordinates == "local" and not self.reads_coordinates:
+            raise ValueError(
+                f"settings with coordinates 'sphere', the default, if input is {self.input!r}, which reads none; "
+                f"coordinates is {self.coordinates!r}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _expansion_has_columns(self) -> Self:

@@ -19,6 +19,7 @@ from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.sites import sites_of, weeks_of
 from presence_only.geography.earth import Earth
 from presence_only.geography.rasters import Environment
+from presence_only.geography.sphere import uniform_sphere_sites
 from presence_only.geography.spherical_hull import sites_within, spherical_hull
 from presence_only.occurrences.table_reading import Columns, read_table
 from presence_only.occurrences.training_rows import distinct
@@ -42,21 +43,6 @@ def check_kind(kind: str) -> None:
 def is_table(kind: str) -> bool:
     """Whether a background is the path of a table."""
     return Path(kind).suffix.lower() in TABLES
-
-
-def uniform_sphere_sites(n: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Sites drawn uniformly over the area of the sphere, sea included, shape (n, 2).
-
-    Longitude and the sine of latitude are uniform. This is the background of SINR.
-
-    Source: Cole et al. (2023), https://arxiv.org/abs/2306.02564
-
-    Raises:
-        ValueError: If ``n`` is less than 1.
-    """
-    _check_number(n)
-    longitude_N = generator.uniform(-180.0, 180.0, n)
-    return np.column_stack([longitude_N, np.degrees(np.arcsin(generator.uniform(-1.0, 1.0, n)))])
 
 
 def target_group_rows(

@@ -18,7 +18,6 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from heapq import heapreplace
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -36,6 +35,7 @@ from presence_only.data.survey import Survey
 from presence_only.data.truth import ABSENT, NOT_SURVEYED, PRESENT, SurveyTruth
 from presence_only.geography.h3_cells import cells_of
 from presence_only.geography.rasters import Environment
+from presence_only.occurrences.folds import deal
 from presence_only.occurrences.records import categories, places
 from presence_only.occurrences.training_rows import distinct
 
@@ -152,20 +152,6 @@ def blocks_of(sites_N2: Floats, degrees: float) -> NDArray[np.int64]:
     column_N = ((sites_N2[:, 0] + 180) / 360 * columns[band_N]).astype(np.int64) % columns[band_N]
     block_N: NDArray[np.int64] = (np.cumsum(columns) - columns)[band_N] + column_N
     return block_N
-
-
-def deal(rows_B: Ints, folds: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """The fold of every block, shape (B,), the folds balanced by rows."""
-    order_B = generator.permutation(len(rows_B))
-    # Those of the same order of magnitude stay in random order.
-    order_B = order_B[np.argsort(-np.floor(np.log2(rows_B[order_B])), kind="stable")]
-    loads = [(0, fold) for fold in range(folds)]
-    fold_B = np.empty(len(rows_B), dtype=np.int64)
-    for block in order_B.tolist():
-        load, fold = loads[0]
-        fold_B[block] = fold
-        heapreplace(loads, (load + int(rows_B[block]), fold))
-    return fold_B
 
 
 def held_out_survey(

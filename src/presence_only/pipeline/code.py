@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,13 @@ LEFT_OUT = {
     "presence_only.pipeline.command:importing": "imports faster",
     "presence_only.pipeline.command:parse_arguments": "reads names, which the command in dvc.yaml holds",
     "presence_only.pipeline.command:run_stage": "calls main and words its errors",
-    "presence_only.pipeline.progress:of_evaluation": "words of the progress display",
-    "presence_only.pipeline.progress:of_training": "words of the progress display",
-    "presence_only.pipeline.workers:run_side_by_side": "calls a task with every seed, shows its progress, and returns "
-    "what the task returned, which tests/pipeline/test_workers.py checks; the task sets the number of threads",
+    "presence_only.execution.task:Task": "hands over what a task is given, unchanged",
+    "presence_only.pipeline.progress:words_of_evaluation": "words of the progress display",
+    "presence_only.pipeline.progress:words_of_training": "words of the progress display",
+    "presence_only.pipeline.workers:run_side_by_side": "runs every task and returns what the tasks returned, "
+    "which tests/pipeline/test_workers.py checks; the task sets the number of threads",
     "presence_only.reporting.console:leaderboard": "prints",
     "presence_only.reporting.console:print_summary": "prints",
-    "presence_only.study.paths:CellFiles": "names files; DVC stops a stage that does not write those of dvc.yaml",
-    "presence_only.study.paths:DatasetFiles": "names files; DVC stops a stage that does not write those of dvc.yaml",
 }
 
 
@@ -141,6 +140,19 @@ def of_study(fingerprints: Fingerprints, settings: Mapping[str, Any]) -> dict[st
     return {"code": code, "settings": {"datasets": datasets, **groups, "variants": variants}}
 
 
+def of_trials(fingerprints: Fingerprints, variants: Iterable[Mapping[str, Any]], encoder: Mapping[str, Any]) -> str:
+    """The fingerprint of the trials of a search.
+
+    Args:
+        fingerprints: Of the package.
+        variants: What is tried, as params.yaml would have it: all losses, penalties and expansions occur.
+        encoder: The study's settings of the encoder.
+    """
+    choices = [_training(variant, {"encoder": encoder}) for variant in variants]
+    choice = {table: sorted({name for one in choices for name in one[table]}) for table in choices[0]}
+    return fingerprints.of("presence_only.search.objective", choice, ["run_trial"])
+
+
 def of_scripts(fingerprints: Fingerprints, scripts: Sequence[Path]) -> dict[str, Any]:
     """Entries of scripts, by their names without folder and ending."""
     return {"code": {script.stem: fingerprints.of(fingerprints.add_script(script)) for script in scripts}}
@@ -197,9 +209,12 @@ def _stage(name: str) -> str:
 def _check(path: Path) -> None:
     """Raise the sentence that says what is wrong with the settings."""
     # Not at the top: checking settings imports torch, which takes seconds.
-    from presence_only.study.params import load_params
+    from presence_only.search.space import check_search
+    from presence_only.study.params import Tree, load_params
+    from presence_only.study.settings import read_yaml
 
     load_params(path)
+    check_search(Tree.parse(read_yaml(path), ""))
 
 
 if __name__ == "__main__":

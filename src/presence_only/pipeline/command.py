@@ -30,6 +30,7 @@ STUDY_MODULES = frozenset(
         "nbclient",
         "nbconvert",
         "nbformat",
+        "optuna",
         "polars",
         "pyproj",
         "pyreadr",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -64,12 +64,13 @@ class Fingerprints:
         self._modules[name] = _Module(name, self, file, is_script=True, beside=file.parent)
         return name
 
-    def of(self, module: str, choice: Choice | None = None) -> str:
-        """The fingerprint of running a module as a command.
+    def of(self, module: str, choice: Choice | None = None, start: Sequence[str] = ()) -> str:
+        """The fingerprint of running a module as a command, or of calling functions of it.
 
         Args:
             module: Its name, such as ``presence_only.pipeline.train``.
             choice: Entries that count, for tables of references; of a table that is not named, all count.
+            start: Functions of the module that are called from elsewhere.
 
         Returns:
             16 hex digits.
@@ -77,7 +78,7 @@ class Fingerprints:
         Raises:
             ValueError: If a module, a definition or a chosen entry does not exist, or code is imported by ``*``.
         """
-        reach = self._closure(module, choice or {})
+        reach = self._closure(module, choice or {}, start)
         colours = {node: _digest(text) for node, (text, _) in reach.items()}
         for _ in range(_ROUNDS):
             before = len(set(colours.values()))
@@ -89,11 +90,13 @@ class Fingerprints:
                 break
         return _digest(*sorted(colours.values()), *self._data(text for text, _ in reach.values()))
 
-    def reached(self, module: str, choice: Choice | None = None) -> set[tuple[str, str]]:
+    def reached(self, module: str, choice: Choice | None = None, start: Sequence[str] = ()) -> set[tuple[str, str]]:
         """The definitions that the fingerprint of a command covers, as (module, name)."""
-        return {(where, name) for where, name in self._closure(module, choice or {}) if isinstance(name, str)}
+        return {(where, name) for where, name in self._closure(module, choice or {}, start) if isinstance(name, str)}
 
-    def _closure(self, module: str, choice: Choice) -> dict[Node, tuple[str, list[tuple[str, Node]]]]:
+    def _closure(
+        self, module: str, choice: Choice, start: Sequence[str]
+    ) -> dict[Node, tuple[str, list[tuple[str, Node]]]]:
         """Every statement that a command reaches: its text, and the statements that each name in it stands for."""
         found: dict[Node, tuple[str, list[tuple[str, Node]]]] = {}
         imported: set[str] = set()
@@ -114,6 +117,7 @@ class Fingerprints:
         run(module)
         if self._module(module) is None:
             raise ValueError(f"{module}: there is no such module in {self.root}")
+        todo += self._find(module, start)
         while todo:
             node = todo.pop()
             if node in found:

@@ -34,6 +34,8 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
 CURRENT, KIND, CELL, FINGERPRINT = "current", "kind", "cell", "fingerprint"
+# In place of ``cell``, so that searches are no part of what the study publishes: the name of a search or a trial.
+SEARCH = "search"
 # By this tag mlflow ui nests a run below another.
 PARENT = "mlflow.parentRunId"
 # An experiment of this kind opens in mlflow ui as training runs with metrics, and not as traces of a language model.
@@ -55,10 +57,11 @@ class StoreError(UserError):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run in MLflow: a seed, a variant with its means over seeds, or the study's report.
+    """One run in MLflow: a seed, a variant with its means over seeds, the study's report, a search or its trial.
 
     Args:
-        cell: ``dataset/variant/seed`` or ``dataset/variant``, unique within the study; empty for the study.
+        cell: ``dataset/variant/seed`` or ``dataset/variant``, unique within the study; empty for the study. Of a
+            search ``dataset/variant``, of its trial ``dataset/variant/number``.
         kind: What the run stands for.
         name: What the run is called in a list.
         fingerprint: Hash of the run's results and settings; equal fingerprints are the same run.
@@ -73,7 +76,7 @@ class RunRecord:
     """
 
     cell: str
-    kind: Literal["study", "variant", "seed"]
+    kind: Literal["study", "variant", "seed", "search", "trial"]
     name: str
     fingerprint: str
     params: Mapping[str, str]
@@ -269,6 +272,72 @@ def _publish(
     return len(current) - len(stays), len(stays), experiment_id
 
 
+def publish_search(study: str, search: RunRecord, trials: Sequence[RunRecord], root: Path) -> tuple[int, int]:
+    """Mirror a search into MLflow: a run, and below it a run per trial.
+
+    What is there already, by its fingerprint, is not logged again, so that a search that goes on adds its new trials.
+
+    Args:
+        study: Name of the study and of its MLflow experiment.
+        search: The search; its curves have a value per trial, of which the new ones are added.
+        trials: All its trials.
+        root: Folder of ``mlflow.db``, of its lock file and of ``mlartifacts``.
+
+    Returns:
+        Trials logged now, and trials found as they were.
+
+    Raises:
+        StoreError: If MLflow cannot take the runs.
+    """
+    with _in_one_sentence(root), _alone(root / "mlflow.db.lock"):
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(tracking_uri=store_uri(root))
+        experiment_id, _ = _experiment(client, study, root)
+        known: dict[tuple[str, str], str] = {}
+        for run in _all_runs(client, experiment_id):
+            tags = run.data.tags
+            if SEARCH not in tags:
+                continue
+            if FINGERPRINT in tags:
+                known[tags[SEARCH], tags[FINGERPRINT]] = run.info.run_id
+            else:
+                # A publish was killed half-way through this run; it is logged anew.
+                client.delete_run(run.info.run_id)
+        parent = known.get((search.cell, search.fingerprint))
+        if parent is None:
+            parent = _log(client, experiment_id, search, {KIND: search.kind})
+        else:
+            _add_to_search(client, parent, search)
+        new = [trial for trial in trials if (trial.cell, trial.fingerprint) not in known]
+        for trial in new:
+            _log(client, experiment_id, trial, {KIND: trial.kind, PARENT: parent})
+    return len(new), len(trials) - len(new)
+
+
+def _add_to_search(client: MlflowClient, run_id: str, search: RunRecord) -> None:
+    """Add what a search that is in MLflow has found since."""
+    from mlflow.entities import Metric
+
+    ended = int(search.finished * 1000)
+    before = {
+        name: max((metric.step for metric in client.get_metric_history(run_id, name)), default=0)
+        for name in search.curves
+    }
+    metrics = [
+        Metric(name, value, ended, place)
+        for name, values in search.curves.items()
+        for place, value in enumerate(values, 1)
+        if place > before[name] and math.isfinite(value)
+    ]
+    if metrics:
+        metrics += [Metric(name, value, ended, 0) for name, value in search.metrics.items()]
+        client.log_batch(run_id, metrics=metrics)
+        for path in search.artifacts:
+            client.log_artifact(run_id, str(path))
+        client.set_terminated(run_id, end_time=ended)
+
+
 def _experiment(client: MlflowClient, study: str, root: Path) -> tuple[str, dict[str, str]]:
     """Id and tags of the study's experiment, which is made where there is none, and opens as training runs."""
     experiment = client.get_experiment_by_name(study)
@@ -290,12 +359,14 @@ def _log(client: MlflowClient, experiment_id: str, record: RunRecord, place: Map
     from mlflow.entities import Metric, Param, RunTag
 
     ended = int(record.finished * 1000)
-    cell = {CELL: record.cell} if record.cell else {}
+    searched = record.kind in ("search", "trial")
+    cell = {SEARCH if searched else CELL: record.cell} if record.cell else {}
+    source = "python -m presence_only.pipeline.search" if searched else "dvc repro"
     run = client.create_run(
         experiment_id,
         start_time=int(record.started * 1000),
         run_name=record.name,
-        tags={"mlflow.source.name": "dvc repro", KIND: place[KIND]} | cell | dict(record.tags),
+        tags={"mlflow.source.name": source, KIND: place[KIND]} | cell | dict(record.tags),
     )
     run_id: str = run.info.run_id
     for path in record.artifacts:

@@ -33,16 +33,16 @@ def inherit(entries: Mapping[str, Any], where: str) -> dict[str, Any]:
             raise SettingsError(f"{where}.{name}.like = {other!r}: leads back to {other!r} itself")
         own = {key: value for key, value in entry.items() if key != "like"}
         base = taken(other, (*behind, name))
-        return _merged(base, own) if isinstance(base, dict) else own
+        return merged(base, own) if isinstance(base, dict) else own
 
     return {name: taken(name, ()) for name in entries}
 
 
-def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` with the settings of ``own``; groups that both have are merged in turn, unless of another kind."""
-    merged = {**base, **own}
+    both = {**base, **own}
     for key, group in own.items():
         other = base.get(key)
         if isinstance(group, dict) and isinstance(other, dict) and group.get("kind", 0) in (0, other.get("kind")):
-            merged[key] = _merged(other, group)
-    return merged
+            both[key] = merged(other, group)
+    return both

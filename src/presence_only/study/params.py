@@ -22,19 +22,28 @@ from presence_only.training.variant import Variant
 T = TypeVar("T")
 
 
-class _Tree(Settings):
-    """The top level of params.yaml, its open-ended parts still raw."""
+class Tree(Settings):
+    """The top level of params.yaml, its open-ended parts still raw.
+
+    Args:
+        study: What is run.
+        datasets: Name to settings.
+        encoder: Of every variant that does not replace them.
+        training: Of every variant that does not replace them.
+        variants: Name to settings.
+        search: How settings are searched for; no stage of the study depends on it.
+    """
 
     study: StudySettings
     datasets: dict[Name, dict[str, Any]]
     encoder: EncoderSettings = EncoderSettings()
     training: TrainingSettings = TrainingSettings()
     variants: dict[Name, dict[str, Any]]
+    search: dict[str, Any] | None = None
 
-
-def _variant(tree: _Tree, name: str) -> Variant:
-    """One variant, with what it takes over from others and from the study's encoder and training."""
-    return Variant.parse(inherit(tree.variants, "variants")[name], f"variants.{name}", tree.encoder, tree.training)
+    def variant(self, name: str) -> Variant:
+        """One variant, with what it takes over from others and from the study's encoder and training."""
+        return Variant.parse(inherit(self.variants, "variants")[name], f"variants.{name}", self.encoder, self.training)
 
 
 @dataclass(frozen=True)
@@ -60,9 +69,9 @@ class Params:
         """
         if not isinstance(raw, dict):
             raise SettingsError(f"{where} holds {raw!r}: must be a mapping of settings")
-        tree = _Tree.parse(raw, "")
+        tree = Tree.parse(raw, "")
         datasets = {name: inherited_dataset(tree.datasets, name) for name in tree.datasets}
-        variants = {name: _variant(tree, name) for name in tree.variants}
+        variants = {name: tree.variant(name) for name in tree.variants}
         for what, named, defined in (
             ("datasets", tree.study.datasets, datasets),
             ("variants", tree.study.variants, variants),
@@ -121,9 +130,24 @@ def load_variant(dataset: str, variant: str, path: Path = PARAMS) -> tuple[Varia
         SettingsError: If the file is missing, is not YAML or names no such data set or variant, or a setting that
             the variant is made of is wrong.
     """
-    tree = _Tree.parse(read_yaml(path), "")
+    tree = load_tree(dataset, variant, path)
+    return tree.variant(variant), tree.study.seeds
+
+
+def load_tree(dataset: str, variant: str, path: Path = PARAMS) -> Tree:
+    """The whole of ``path``, its open-ended parts still raw.
+
+    Args:
+        dataset: Name of a data set that the study must have.
+        variant: Name of a variant that the study must have.
+        path: The study's params.yaml.
+
+    Raises:
+        SettingsError: If the file is missing, is not YAML or names no such data set or variant.
+    """
+    tree = Tree.parse(read_yaml(path), "")
     tree.study.check("dataset", dataset)
     tree.study.check("variant", variant)
     if variant not in tree.variants:
         raise SettingsError(f"study.variants names {variant!r}, which variants does not define")
-    return _variant(tree, variant), tree.study.seeds
+    return tree

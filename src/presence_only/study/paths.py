@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from presence_only.training.seed_files import ENCODER, HISTORY
+
 CODE = Path("code.yaml")
 COMPARISON = Path("results/comparison.csv")
 PAIRS = Path("results/pairs.csv")
@@ -15,6 +17,11 @@ PENALTIES = Path("results/description/penalties.parquet")
 # The main figure of every data set, which is in git; and all others, which are not.
 FIGURES, MORE_FIGURES = Path("results/figures"), Path("results/more_figures")
 REPORT = Path("results/report.html")
+
+
+def seed_folder(seed: int) -> str:
+    """The name of a seed's folder among those of its cell."""
+    return f"seed_{seed}"
 
 
 @dataclass(frozen=True)
@@ -56,13 +63,17 @@ class CellFiles:
         """One folder a seed; equal settings give equal bytes."""
         return Path("runs", self.dataset, self.variant)
 
+    def seed(self, seed: int) -> Path:
+        """What training one seed makes: its encoder and its history."""
+        return self.runs / seed_folder(seed)
+
     def encoder(self, seed: int) -> Path:
         """Weights of one seed."""
-        return self.runs / f"seed_{seed}" / "encoder.pt"
+        return self.seed(seed) / ENCODER
 
     def history(self, seed: int) -> Path:
         """Loss per epoch of one seed."""
-        return self.runs / f"seed_{seed}" / "history.json"
+        return self.seed(seed) / HISTORY
 
     @property
     def timing(self) -> Path:
@@ -93,3 +104,36 @@ class CellFiles:
     def maps(self) -> Path:
         """Scores of the species that the report maps: one row per species and survey site."""
         return Path("results/maps", self.dataset, f"{self.variant}.parquet")
+
+
+@dataclass(frozen=True)
+class SearchFiles:
+    """The files of one search, of the settings of a variant on a data set; all but the journal are for git."""
+
+    dataset: str
+    variant: str
+
+    @property
+    def folder(self) -> Path:
+        """Everything that the search leaves."""
+        return Path("searches", self.dataset, self.variant)
+
+    @property
+    def journal(self) -> Path:
+        """Every trial that has ended, by which an interrupted search goes on."""
+        return self.folder / "journal.log"
+
+    @property
+    def trials(self) -> Path:
+        """One row per trial."""
+        return self.folder / "trials.csv"
+
+    @property
+    def best(self) -> Path:
+        """The best settings, and what they were chosen by."""
+        return self.folder / "best.yaml"
+
+    @property
+    def figure(self) -> Path:
+        """The best value so far against trials and against CPU time."""
+        return self.folder / "best_so_far.png"

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from presence_only.common.errors import TrainingError
+from presence_only.common.errors import DivergenceError, TrainingError
 from presence_only.common.random_streams import stream, stream_seed
 from presence_only.data.records import PresenceRecords
 from presence_only.data.training import TrainingData
@@ -31,9 +31,13 @@ from presence_only.training.optimizers import DenseAdam
 from presence_only.training.pair_scores import Probe
 from presence_only.training.schedule import learning_rate_at
 from presence_only.training.settings import TrainingSettings
+from presence_only.training.start import start_logits
 from presence_only.training.variant import Variant
 
 Report = Callable[[int, int, float], None]
+# Called after every epoch with epochs done, epochs in all and the model in evaluation mode, which it may score and not
+# change; it may raise an exception to end the fit, and draws from no generator of torch's.
+Watch = Callable[[int, int, RangeModel], None]
 
 
 @dataclass
@@ -63,6 +67,7 @@ def fit(
     settings: TrainingSettings,
     seed: int,
     report: Report | None = None,
+    watch: Watch | None = None,
 ) -> tuple[RangeModel, History]:
     """Train one encoder.
 
@@ -74,35 +79,38 @@ def fit(
         seed: Fixes weights, batches, background, negatives and dropout; on the same machine with
             the same number of threads the result is the same bit for bit.
         report: Called after every epoch with epochs done, epochs in all and mean loss.
+        watch: Shown the model after every epoch; the fit gives the same bytes with and without.
 
     Returns:
         The model in evaluation mode, on the CPU, and the history.
 
     Raises:
         DataError: If the encoder needs covariates or weeks that the data does not have.
-        TrainingError: If the loss is not finite, or cannot be computed as asked for.
+        DivergenceError: If the loss is not finite.
+        TrainingError: If the loss cannot be computed as asked for.
     """
     began = time.perf_counter()
     device = choose_device(settings.device)
     records = data.records
     weeks = records.week_N is not None
     features = Features(encoder_settings, len(records.covariate_names), weeks=weeks).fit(data)
-    counts = torch.from_numpy(records.records_per_species()).double()
-    loss = loss_settings.build(TrainingCounts(records.n_rows, counts))
+    counts = TrainingCounts(records.n_rows, torch.from_numpy(records.records_per_species()).double())
+    loss = loss_settings.build(counts)
+    start_S = start_logits(encoder_settings.start, data, loss_settings, counts, settings)
     how = choose_loss_computation(settings, loss_settings, loss, encoder_settings, records.n_species, device)
     # Weights and dropout draw from torch's global stream; it is put back afterwards.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(stream_seed(seed, "weights and dropout"))
-        model = RangeModel(features, records.n_species).to(device)
+        model = RangeModel(features, records.n_species, start_S=start_S).to(device)
         computation = make_loss_computation(how, model, loss, settings, seed)
         steps = take_steps(model, data, loss, computation, settings, seed)
-        history = _record(steps, model, make_probe(model, records, seed), settings, report)
+        history = _record(steps, model, make_probe(model, records, seed), settings, report, watch)
     history.loss_computation, history.seconds = how, time.perf_counter() - began
     return model.cpu().eval(), history
 
 
 def fit_variant(
-    data: TrainingData, variant: Variant, seed: int, report: Report | None = None
+    data: TrainingData, variant: Variant, seed: int, report: Report | None = None, watch: Watch | None = None
 ) -> tuple[SpeciesModel, list[History]]:
     """Train what a variant describes: one encoder, or every member of a blend apart from the others.
 
@@ -111,12 +119,13 @@ def fit_variant(
         variant: Loss, encoder and training, or members of them.
         seed: Of the run; every member draws from streams of its own.
         report: Called after every epoch; of a blend with the epochs of all members.
+        watch: Shown the encoder after every epoch; of a blend, which is no model before its last epoch, never.
 
     Returns:
         The model, and the history of every member.
     """
     if not variant.members:
-        model, history = fit(data, variant.loss, variant.encoder, variant.training, seed, report)
+        model, history = fit(data, variant.loss, variant.encoder, variant.training, seed, report, watch)
         return model, [history]
     epochs = [n_epochs(member.training, data.records.n_rows) for member in variant.members]
 
@@ -236,7 +245,12 @@ def make_probe(model: RangeModel, records: PresenceRecords, seed: int) -> Probe:
 
 
 def _record(
-    steps: Iterator[Step], model: RangeModel, probe: Probe, settings: TrainingSettings, report: Report | None
+    steps: Iterator[Step],
+    model: RangeModel,
+    probe: Probe,
+    settings: TrainingSettings,
+    report: Report | None,
+    watch: Watch | None,
 ) -> History:
     """Take all steps, with a mean loss and a probe for every epoch."""
     history = History()
@@ -249,13 +263,16 @@ def _record(
             continue
         mean, total, rows = total / rows, 0.0, 0
         if not math.isfinite(mean):
-            raise TrainingError(
+            raise DivergenceError(
                 f"the training loss is {mean} in epoch {step.epoch + 1} of {step.epochs}: "
                 f"lower training.learning_rate, which is {settings.learning_rate:g}"
             )
         history.loss.append(mean)
         for name, value in probe.measure(model).items():
             history.probes.setdefault(name, []).append(value)
+        if watch is not None:
+            watch(step.epoch + 1, step.epochs, model.eval())
+            model.train()
         if report is not None:
             report(step.epoch + 1, step.epochs, mean)
     return history

@@ -127,6 +127,7 @@ class Chunks(AllLogits):
             self.model.species_head.weight,
             batch.row_P,
             batch.species_P,
+            start_S=self.model.start_S,
             background_KD=background_KD,
             background_mask_KS=batch.mask_KS,
         )
@@ -161,6 +162,7 @@ class Sampled(AllLogits):
             self.species_JD,
             batch.row_P,
             batch.species_P,
+            start_S=self.model.start_S,
             background_KD=background_KD,
             background_mask_KS=batch.mask_KS,
         )

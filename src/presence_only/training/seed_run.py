@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,35 +10,30 @@ from presence_only.common.atomic_files import write_json
 from presence_only.common.one_thread import use_one_thread
 from presence_only.data.training import TrainingData
 from presence_only.model.files import save_model
-from presence_only.training.fit import History, Report, fit_variant
+from presence_only.training.fit import History, fit_variant
+from presence_only.training.seed_files import ENCODER, HISTORY
 from presence_only.training.variant import Variant
 
 
 def train_seed(
-    training: Path,
-    variant: Variant,
-    encoder: Callable[[int], Path],
-    history: Callable[[int], Path],
-    seed: int,
-    report: Report,
+    variant: Variant, seed: int, inputs: Mapping[str, Path], output: Path, report: Callable[[int, int, float], None]
 ) -> float:
     """Train one seed, in one thread, and save it; equal arguments give equal files.
 
     Args:
-        training: Folder of the records and background sites.
         variant: Loss, encoder and training.
-        encoder: Where the weights of a seed go.
-        history: Where the losses of a seed go.
         seed: Fixes every draw.
+        inputs: ``training``: folder of the records and background sites.
+        output: Folder to put the weights and the loss per epoch into.
         report: Called after every epoch with epochs done, epochs in all and mean loss.
 
     Returns:
         The seconds that the fit took.
     """
     use_one_thread()
-    model, histories = fit_variant(TrainingData.load(training), variant, seed, report)
-    save_model(model, encoder(seed))
-    write_json(history(seed), _reproducible(histories))
+    model, histories = fit_variant(TrainingData.load(inputs["training"]), variant, seed, report)
+    save_model(model, output / ENCODER)
+    write_json(output / HISTORY, _reproducible(histories))
     return sum(history.seconds for history in histories)
 
 

@@ -35,13 +35,13 @@ class TrainingSettings(Settings):
         species_l1: Weight of the mean over species of the sum of its head's absolute weights.
     """
 
-    epochs: Annotated[int, Field(ge=1)] | None = 6
+    epochs: Annotated[int, Field(ge=1)] | None = 12
     steps: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] = 512
     background_batch_size: Annotated[int, Field(ge=1)] = 512
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: Annotated[float, Field(gt=0.0)] = 0.005
-    beta2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.999
+    beta2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
     schedule: Literal["constant", "cosine", "exponential"] = "cosine"
     decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.98

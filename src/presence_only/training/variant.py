@@ -26,6 +26,11 @@ class Variant:
     training: TrainingSettings
     members: tuple[Self, ...] = ()
 
+    @property
+    def may_use_gpu(self) -> bool:
+        """Whether it, or one of its members, is trained on a GPU where there is one."""
+        return any(part.training.device != "cpu" for part in self.members or (self,))
+
     def resolved(self) -> dict[str, Any]:
         """Every setting of the variant, or of each of its members, as plain values."""
         groups = {"encoder": self.encoder.model_dump(mode="json"), "training": self.training.model_dump(mode="json")}

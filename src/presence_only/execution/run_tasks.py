@@ -1,0 +1,102 @@
+"""Run tasks that wait for each other on an executor, until all are done or one has failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from presence_only.common.errors import ExecutionError
+from presence_only.execution.executor import Executor
+from presence_only.execution.journal import Journal
+from presence_only.execution.task import Event, Failed, Finished, Lost, Stopped, Task
+
+# A task whose worker was lost so often is given up: most likely it is too large for the machine.
+MOST_LOSSES = 3
+
+
+class Watcher(Protocol):
+    """Is told what happens, to show it."""
+
+    def starts(self, task: Task) -> None:
+        """A task was handed to the executor."""
+        ...
+
+    def hears(self, task: Task, event: Event) -> None:
+        """Something happened to a task."""
+        ...
+
+    def found(self, task: Task) -> None:
+        """The outputs of a task were there from an earlier run."""
+        ...
+
+    def waits(self) -> None:
+        """Nothing happened for a second."""
+        ...
+
+
+def run_tasks(
+    tasks: Iterable[Task], executor: Executor, *, watcher: Watcher | None = None, journal: Journal | None = None
+) -> dict[str, Any]:
+    """Run tasks side by side, each after those that it waits for, in their order where there is a choice.
+
+    Args:
+        tasks: Each named once; what one waits for is among them.
+        executor: Runs them.
+        watcher: Is told of all that happens.
+        journal: Remembers what is done; a task that it knows is not run again.
+
+    Returns:
+        The value of every task by its key.
+
+    Raises:
+        UserError: The first that a task raised; tasks that still run are ended with the executor.
+        ExecutionError: If a task lost its worker again and again.
+    """
+    waiting = {task.key: task for task in tasks}
+    running: dict[str, Task] = {}
+    values: dict[str, Any] = {}
+    losses: dict[str, int] = {}
+    while waiting or running:
+        for task in [task for task in waiting.values() if all(key in values for key in task.after)]:
+            if not executor.has_room(task):
+                continue
+            del waiting[task.key]
+            if journal is not None and (kept := journal.find(task)) is not None:
+                values[task.key] = kept.value
+                if watcher is not None:
+                    watcher.found(task)
+                continue
+            running[task.key] = task
+            executor.submit(task)
+            if watcher is not None:
+                watcher.starts(task)
+        if not running:
+            # Whatever was found in the journal may have freed others.
+            continue
+        event = executor.next_event(timeout=1.0)
+        if event is None:
+            if watcher is not None:
+                watcher.waits()
+            continue
+        event_task = running.get(event.key)
+        if event_task is None:
+            continue
+        if isinstance(event, Finished) and journal is not None:
+            journal.add(event_task, event.value)
+        if watcher is not None:
+            watcher.hears(event_task, event)
+        if isinstance(event, Finished):
+            values[event.key] = event.value
+            del running[event.key]
+        elif isinstance(event, Failed):
+            raise event.error
+        elif isinstance(event, (Lost, Stopped)):
+            losses[event.key] = losses.get(event.key, 0) + 1
+            if losses[event.key] >= MOST_LOSSES:
+                reason = event.reason if isinstance(event, Lost) else "it was cancelled"
+                raise ExecutionError(
+                    f"{event_task.label}: given up after {MOST_LOSSES} attempts, as {reason}, most likely for memory; "
+                    f"run fewer tasks at a time{event_task.hint}"
+                )
+            waiting = {event.key: running.pop(event.key), **waiting}
+    return values

@@ -1,0 +1,112 @@
+"""The start of training: the logits that are asked for, and the loss and gradients that training begins with."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from support import tiny
+
+from presence_only.losses.base import TrainingCounts, parse_variant
+from presence_only.model.encoder import RangeModel
+from presence_only.model.features import Features
+from presence_only.model.settings import EncoderSettings
+from presence_only.training.fit import fit
+from presence_only.training.loss_computation import Batch, make_loss_computation
+from presence_only.training.settings import TrainingSettings
+from presence_only.training.start import sites_per_species, start_logits
+
+# Species weights of such an encoder start at 0: its logits are the start and nothing else.
+BLANK = EncoderSettings(input="coordinates", kind="additive", expansion="hinge", start="balance")
+NETWORK = EncoderSettings(input="coordinates", width=8, depth=1, dropout=0.0, start="balance")
+DATA = tiny.dataset(rows=60, species=5, per_row=2).training
+RECORDS_S = torch.from_numpy(DATA.records.records_per_species()).double()
+COUNTS = TrainingCounts(60, RECORDS_S)
+every_way = pytest.mark.parametrize("way", ["all_logits", "chunks", "sampled"])
+
+
+def variant(loss, **parameters):
+    return parse_variant({"loss": loss} | parameters, "v")
+
+
+def start(name, settings, data=DATA, **training):
+    return start_logits(name, data, settings, COUNTS, TrainingSettings(**training))
+
+
+def blank_model(settings):
+    return RangeModel(Features(BLANK, 2).fit(DATA), 5, start_S=start("balance", settings))
+
+
+def batch(x_BF, far_KF=None):
+    records = DATA.records
+    return Batch(x_BF, torch.from_numpy(records.row_P), torch.from_numpy(records.species_P), None, far_KF, None)
+
+
+def test_each_name_gives_its_logits():
+    odds_S = torch.log(RECORDS_S / (60 - RECORDS_S))
+    assert start("zero", variant("bce")) is None
+    for settings in (variant("bce"), variant("an_full"), variant("maxent")):
+        torch.testing.assert_close(start("prevalence", settings), odds_S)
+    torch.testing.assert_close(start("balance", variant("bce")), odds_S)
+    assert start("balance", variant("maxent")).tolist() == [0.0] * 5
+    # Background sites as rows count by how many a batch has for each of its own: 30 for 60, of 20 asked for.
+    balanced_S = start("balance", variant("bce", background_weight=2.0), background_batch_size=30)
+    torch.testing.assert_close(balanced_S, torch.log(RECORDS_S / (60 - RECORDS_S + 60 * 2.0 * 0.5)))
+
+
+def test_background_sites_count_by_group():
+    records = replace(DATA.records, groups=("birds", "birds", "moths", "ferns", "moths"))
+    groups = ("birds",) * 4 + ("moths",) * 24 + ("",) * 12
+    data = replace(DATA, records=records, background=replace(DATA.background, groups_K=groups))
+    np.testing.assert_allclose(sites_per_species(data), [0.4, 0.4, 0.9, 0.3, 0.9])
+    assert sites_per_species(DATA).tolist() == [1.0] * 5
+
+
+@every_way
+def test_the_first_loss_is_the_entropy_of_the_prevalences(way):
+    settings = variant("bce")
+    model = blank_model(settings)
+    x_BF = model.features(DATA.records.sites_N2, DATA.records.covariates_NC)
+    value = make_loss_computation(way, model, settings.build(COUNTS), TrainingSettings(), 0).value(batch(x_BF))
+    p_S = (RECORDS_S / 60).numpy()
+    assert value.item() == pytest.approx(np.mean(-p_S * np.log(p_S) - (1 - p_S) * np.log(1 - p_S)), rel=1e-6)
+
+
+@every_way
+@pytest.mark.parametrize("loss", ["bce", "focal", "asl", "an_full", "an_full_me"])
+def test_nothing_pulls_at_a_species_as_a_whole(way, loss):
+    """Its gradient along a feature that is 1 everywhere is 0 at the balance, and large at zero."""
+    settings = variant(loss)
+    gradients = []
+    for model in (blank_model(settings), RangeModel(blank_model(settings).features, 5, start_S=torch.zeros(5))):
+        x_BF = torch.ones(60, model.species_head.weight.shape[1])
+        computation = make_loss_computation(way, model, settings.build(COUNTS), TrainingSettings(), 0)
+        far_KF = x_BF[:20] if settings.build(COUNTS).needs_background else None
+        computation.value(batch(x_BF, far_KF)).backward()
+        weight_SD = computation.species_JD if way == "sampled" else model.species_head.weight
+        gradients.append(weight_SD.grad.abs().max().item())
+    assert gradients[0] < 1e-5 * gradients[1]
+
+
+@pytest.mark.parametrize("loss", ["bce", "an_full"])
+def test_training_from_a_start_is_the_same_whichever_way_the_loss_is_computed(loss):
+    models = {}
+    for way in ("all_logits", "chunks", "sampled"):
+        settings = TrainingSettings(epochs=2, batch_size=16, background_batch_size=16, loss_computation=way)
+        models[way], history = fit(DATA, variant(loss), NETWORK, settings, 0)
+        assert history.loss_computation == way
+        assert torch.equal(models[way].start_S, start("balance", variant(loss)).float())
+    expected = models.pop("all_logits")
+    for model in models.values():
+        torch.testing.assert_close(model.species_head.weight, expected.species_head.weight, rtol=1e-3, atol=1e-5)
+
+
+def test_a_model_without_its_start_is_refused_and_one_too_many_is():
+    features = Features(BLANK, 2).fit(DATA)
+    with pytest.raises(
+        ValueError, match=r"start_S is missing: must be given unless encoder\.start, 'balance', is 'zero'"
+    ):
+        RangeModel(features, 5)
+    features = Features(BLANK.model_copy(update={"start": "zero"}), 2).fit(DATA)
+    with pytest.raises(ValueError, match="start_S is given: must be given unless"):
+        RangeModel(features, 5, start_S=torch.zeros(5))
