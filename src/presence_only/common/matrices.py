@@ -33,22 +33,25 @@ class Matrix(Protocol):
 
 def as_matrix(values_MS: Array | Matrix) -> Matrix:
     """An array (M, S) as a matrix whose parts are views of it; a matrix as it is."""
-    return _ArrayMatrix(values_MS) if isinstance(values_MS, np.ndarray) else values_MS
+    return ArrayMatrix(values_MS) if isinstance(values_MS, np.ndarray) else values_MS
 
 
 @dataclass(frozen=True, eq=False)
-class _ArrayMatrix:
-    """A matrix that is an array."""
+class ArrayMatrix:
+    """A matrix that is an array, and so held whole."""
 
     array_MS: Array
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(M, S)."""
         n_sites, n_species = self.array_MS.shape
         return n_sites, n_species
 
     def columns(self, species: slice) -> Array:
+        """A view of some species."""
         return self.array_MS[:, species]
 
     def rows(self, sites: slice) -> Array:
+        """A view of some sites."""
         return self.array_MS[sites]

@@ -67,21 +67,9 @@ class TrainingData:
         """Read what :meth:`save` wrote."""
         meta = read_json(folder / "meta.json")
         names = tuple(meta["covariates"])
-        rows = pl.read_parquet(folder / "rows.parquet")
-        positives = pl.read_parquet(folder / "positives.parquet")
-        species = pl.read_parquet(folder / "species.parquet")
         background = pl.read_parquet(folder / "background.parquet")
         return cls(
-            records=PresenceRecords(
-                sites_N2=sites_of(rows),
-                covariates_NC=covariates_of(rows, names),
-                row_P=positives["row"].to_numpy(),
-                species_P=positives["species"].to_numpy(),
-                species=tuple(species["species"]),
-                groups=tuple(species["group"]),
-                covariate_names=names,
-                week_N=weeks_of(rows),
-            ),
+            records=cls.load_records(folder),
             background=Background(
                 kind=meta["background"],
                 sites_K2=sites_of(background),
@@ -89,4 +77,27 @@ class TrainingData:
                 groups_K=tuple(background["group"]) if "group" in background.columns else None,
                 week_K=weeks_of(background),
             ),
+        )
+
+    @staticmethod
+    def load_records(folder: Path, *, covariates: bool = True) -> PresenceRecords:
+        """Read the records alone.
+
+        Args:
+            folder: The folder.
+            covariates: Whether their covariates are read too; without, the records have none.
+        """
+        names = tuple(read_json(folder / "meta.json")["covariates"]) if covariates else ()
+        rows = pl.read_parquet(folder / "rows.parquet", columns=None if covariates else ["longitude", "latitude"])
+        positives = pl.read_parquet(folder / "positives.parquet")
+        species = pl.read_parquet(folder / "species.parquet")
+        return PresenceRecords(
+            sites_N2=sites_of(rows),
+            covariates_NC=covariates_of(rows, names),
+            row_P=positives["row"].to_numpy(),
+            species_P=positives["species"].to_numpy(),
+            species=tuple(species["species"]),
+            groups=tuple(species["group"]),
+            covariate_names=names,
+            week_N=weeks_of(rows),
         )

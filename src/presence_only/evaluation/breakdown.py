@@ -1,7 +1,7 @@
 """Metrics by class of species and of sites: by prevalence, range extent and observer effort.
 
-Shape legend: M survey sites, N training rows, P positives, S species, V seeds, Q classes. Sites are longitude,
-latitude in degrees; scores are logits; truth is 1 present, 0 absent, -1 not surveyed.
+Shape legend: M survey sites, P presences, S species, U units (species or sites), V seeds, Q classes. Sites are
+longitude, latitude in degrees; truth is 1 present, 0 absent, -1 not surveyed.
 """
 
 from __future__ import annotations
@@ -12,22 +12,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from h3.api import basic_int as h3
 from numpy.typing import NDArray
 
-from presence_only.common.matrices import Matrix
 from presence_only.data.truth import SurveyTruth, as_truth
-from presence_only.evaluation.curves import species_parts
-from presence_only.evaluation.metrics import average_precision
-from presence_only.geography.h3_cells import cells_of
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-# Cells of about 60 km; with their neighbours, 180 km across.
-EFFORT_RESOLUTION = 3
 
 
 @dataclass(frozen=True)
@@ -138,132 +130,3 @@ def range_extent(sites_M2: Array, truth_MS: Array | SurveyTruth) -> Floats:
         chord_P = np.linalg.norm(own_P3 - centre_3, axis=1)
         extent_S[s] = np.median(2 * np.arcsin(np.clip(chord_P / 2, 0, 1))) * EARTH_RADIUS_KM
     return extent_S
-
-
-def records_nearby(
-    sites_M2: Array, sites_N2: Array, row_P: Array, *, resolution: int = EFFORT_RESOLUTION, rings: int = 1
-) -> Ints:
-    """Observer effort: number of training records in the h3 cell of a site and in the cells around it.
-
-    Source: H3, https://h3geo.org; the number of records as a stand-in for effort as in the BirdNET geomodel.
-
-    Args:
-        sites_M2: Where effort is asked for.
-        sites_N2: Sites of the training rows.
-        row_P: Row of every record.
-        resolution: h3 resolution of the cells, 0..15; 3 is cells of 60 km.
-        rings: Rings of neighbours that count, at least 0.
-
-    Returns:
-        Shape (M,).
-
-    Raises:
-        ValueError: If ``resolution`` or ``rings`` is out of range.
-    """
-    if not 0 <= resolution <= 15 or rings < 0:
-        raise ValueError(f"resolution = {resolution}, rings = {rings}: must be 0..15, and at least 0")
-    cell_N, n_N = np.unique(cells_of(sites_N2, resolution), return_inverse=True)
-    records = dict(zip(cell_N.tolist(), np.bincount(n_N[row_P], minlength=len(cell_N)).tolist(), strict=True))
-    cell_C, place_M = np.unique(cells_of(sites_M2, resolution), return_inverse=True)
-    effort_C = [sum(records.get(cell, 0) for cell in h3.grid_disk(cell, rings)) for cell in cell_C.tolist()]
-    return np.array(effort_C, dtype=np.int64)[place_M]
-
-
-def ap_by_effort(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth, classes: Classes) -> Floats:
-    """Average precision of every species over the sites of each class of effort alone.
-
-    Sparse and dense sites differ in more than effort: other species live there, and AP grows with
-    prevalence. Compare variants by it, or a variant's classes to those of another.
-
-    Args:
-        scores_MS: Scores, the higher the more likely.
-        truth_MS: 1 present, 0 absent, -1 not surveyed.
-        classes: Class of every site, by :func:`quantile_classes` of :func:`records_nearby`.
-
-    Returns:
-        Shape (Q, S), NaN for a species without presences in a class.
-    """
-    ap_QS = np.full((len(classes), scores_MS.shape[1]), np.nan)
-    for species, scores_Ms, truth_Ms in species_parts(scores_MS, truth_MS):
-        for q in range(len(classes)):
-            own_M = classes.index_U == q
-            ap_QS[q, species] = average_precision(scores_Ms[own_M], truth_Ms[own_M])
-    return ap_QS
-
-
-@dataclass(frozen=True)
-class EffortCorrelation:
-    """How much scores follow the observers, each a mean over species of Spearman's correlation over sites.
-
-    Args:
-        score: Of score with effort.
-        truth: Of presence with effort: what a perfect model would have.
-        absent: Of score with effort at sites without the species, where nothing but bias can make it.
-        n_species: Number of species that have all three.
-    """
-
-    score: float
-    truth: float
-    absent: float
-    n_species: int
-
-
-def effort_correlation(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth, effort_M: Array) -> EffortCorrelation:
-    """Spearman's correlation of scores with observer effort, averaged over species.
-
-    Args:
-        scores_MS: Scores, the higher the more likely.
-        truth_MS: 1 present, 0 absent, -1 not surveyed.
-        effort_M: Effort at every site.
-
-    Returns:
-        Means over the species for which scores, truth and effort vary; NaN if there is none.
-
-    Raises:
-        ValueError: If the shapes disagree, or a surveyed score is NaN.
-    """
-    effort_M = np.asarray(effort_M)
-    if effort_M.shape != (scores_MS.shape[0],):
-        raise ValueError(f"effort has shape {effort_M.shape}; {(scores_MS.shape[0],)} expected")
-    _, effort_level_M = np.unique(effort_M, return_inverse=True)
-    found = []
-    for _, scores_Ms, truth_Ms in species_parts(scores_MS, truth_MS):
-        for score_M, truth_M in zip(scores_Ms.T, truth_Ms.T, strict=True):
-            surveyed, absent = truth_M >= 0, truth_M == 0
-            level_M = _levels(score_M)
-            triple = (
-                _spearman(level_M[surveyed], effort_level_M[surveyed]),
-                _spearman(truth_M[surveyed].astype(np.int64), effort_level_M[surveyed]),
-                _spearman(level_M[absent], effort_level_M[absent]),
-            )
-            if not np.isnan(triple).any():
-                found.append(triple)
-    score, truth, absent = np.mean(found, axis=0) if found else np.full(3, np.nan)
-    return EffortCorrelation(float(score), float(truth), float(absent), len(found))
-
-
-def _levels(values_N: Array) -> Ints:
-    """Whole numbers in the order of some values, equal for equal ones; sorted once, they rank any part quickly."""
-    order_N = np.argsort(values_N)
-    sorted_N = values_N[order_N]
-    level_N = np.empty(len(values_N), dtype=np.int64)
-    level_N[order_N] = np.r_[0, np.cumsum(sorted_N[1:] != sorted_N[:-1])]
-    return level_N
-
-
-def _spearman(a_N: Ints, b_N: Ints) -> float:
-    """Spearman's correlation of levels, ties sharing their rank; NaN where one does not vary."""
-    if len(a_N) < 2 or (a_N == a_N[0]).all() or (b_N == b_N[0]).all():
-        return float("nan")
-    rank_a_N, rank_b_N = _ranks(a_N), _ranks(b_N)
-    # Sums, not matrix products: those wait for threads, and round otherwise with another number of them.
-    product, square_a, square_b = ((x * y).sum() for x, y in ((rank_a_N, rank_b_N), (rank_a_N,) * 2, (rank_b_N,) * 2))
-    return float(product / np.sqrt(square_a * square_b))
-
-
-def _ranks(level_N: Ints) -> Floats:
-    """Ranks of levels, their mean subtracted; by counting, not by sorting."""
-    count_L = np.bincount(level_N)
-    rank_L = np.cumsum(count_L) - (count_L - 1) / 2
-    ranks: Floats = rank_L[level_N] - (len(level_N) + 1) / 2
-    return ranks

@@ -1,7 +1,7 @@
 """GeoScore: the BirdNET geomodel's one number for ranking, list length, rare species and observer bias together.
 
-Shape legend: M survey sites, S species, m some sites. Scores are logits; truth is 1 present, 0 absent,
--1 not surveyed, and what was not surveyed has no influence.
+Shape legend: M survey sites, S species, U sites of a block, P presences. Scores are logits; truth is 1 present,
+0 absent, -1 not surveyed, and what was not surveyed has no influence.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from presence_only.common.arrays import mean_where_defined
 from presence_only.common.matrices import Matrix
 from presence_only.data.truth import SurveyTruth
 from presence_only.evaluation.metrics import average_precision, sample_average_precision
-from presence_only.evaluation.ranks_of_presences import matrices
+from presence_only.evaluation.passes import read_sites
+from presence_only.evaluation.ranks_of_presences import Block, matrices
+from presence_only.evaluation.units import TruthUnits
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -34,8 +36,8 @@ WEIGHTS: Mapping[str, float] = MappingProxyType(
         "density_correlation": 0.05,
     }
 )
-# Scores that are looked at together: 16 MB of float32.
-_PART = 2**22
+# Score, after the sigmoid, above which a species counts as predicted.
+THRESHOLD = 0.1
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,41 @@ class GeoScore:
     raw: Mapping[str, float]
 
 
+class ListReader:
+    """Reads the list of species of every site, by its length; only surveyed species count.
+
+    Args:
+        n_sites: M.
+        threshold: Score, after the sigmoid, above which a species counts as predicted; within 0..1.
+
+    Attributes:
+        predicted_M: Number of species predicted.
+        present_M: Number of species present.
+        hit_M: Number of species both.
+
+    Raises:
+        ValueError: If the threshold is out of range.
+    """
+
+    def __init__(self, n_sites: int, threshold: float = THRESHOLD) -> None:
+        if not 0 < threshold < 1:
+            raise ValueError(f"threshold = {threshold}: must lie within 0..1, both excluded")
+        self._logit = float(np.log(threshold / (1 - threshold)))
+        self.predicted_M, self.present_M, self.hit_M = np.zeros((3, n_sites))
+
+    def read(self, block: Block) -> None:
+        """Count the species of some sites."""
+        units = block.units
+        predicted_US = block.scores_UN > self._logit
+        if units.surveyed_UN is not None:
+            predicted_US &= units.surveyed_UN
+        # Of presences, which are few, the number up to the first of each site, and their difference.
+        hit_P1 = np.concatenate([[0], np.cumsum(predicted_US.ravel()[units.place_P])])
+        self.predicted_M[block.part] = np.count_nonzero(predicted_US, axis=1)
+        self.present_M[block.part] = np.diff(units.start_U1)
+        self.hit_M[block.part] = np.diff(hit_P1[units.start_U1])
+
+
 def geoscore(
     scores_MS: Array | Matrix,
     truth_MS: Array | SurveyTruth,
@@ -61,7 +98,7 @@ def geoscore(
     *,
     watchlist_S: Array | None = None,
     holdout_M: Array | None = None,
-    threshold: float = 0.1,
+    threshold: float = THRESHOLD,
     ap_M: Array | None = None,
 ) -> GeoScore:
     """GeoScore of one run on one survey.
@@ -110,18 +147,39 @@ def geoscore(
     ):
         if array is not None and array.shape != (size,):
             raise ValueError(f"{name} has shape {array.shape}; {(size,)} expected")
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold = {threshold}: must lie within 0..1, both excluded")
+    lists = ListReader(n_sites, threshold)
     if ap_M is None:
         ap_M = sample_average_precision(scores, truth)
-    predicted_M, present_M, hit_M = _lists(scores, truth, float(np.log(threshold / (1 - threshold))))
+    read_sites(scores, TruthUnits(truth), [lists])
+    watchlist_ap = float("nan") if watchlist_S is None else _watched(scores, truth, watchlist_S)
+    return geoscore_of(lists, ap_M, effort_M, watchlist_ap=watchlist_ap, holdout_M=holdout_M)
+
+
+def geoscore_of(
+    lists: ListReader,
+    ap_M: Floats,
+    effort_M: Array,
+    *,
+    watchlist_ap: float = float("nan"),
+    holdout_M: Array | None = None,
+) -> GeoScore:
+    """GeoScore from what it is made of; see :func:`geoscore`.
+
+    Args:
+        lists: The lists of species at every site.
+        ap_M: Average precision over species of every site, NaN where nothing is present.
+        effort_M: Observer effort at every site.
+        watchlist_ap: Mean average precision over sites of the species on the watchlist; NaN without one.
+        holdout_M: Which sites lie in regions kept out of training, bool; None: there are none.
+    """
+    predicted_M, present_M, hit_M = lists.predicted_M, lists.present_M, lists.hit_M
     n_hits, n_predicted, n_present = hit_M.sum(), predicted_M.sum(), present_M.sum()
     listed_M = present_M > 0
     raw = {
         "sample_map": mean_where_defined(ap_M),
         "f1": float(2 * n_hits / (n_predicted + n_present)) if n_present else float("nan"),
         "list_ratio": mean_where_defined(predicted_M[listed_M] / present_M[listed_M]),
-        "watchlist_ap": float("nan") if watchlist_S is None else _watched(scores, truth, watchlist_S),
+        "watchlist_ap": watchlist_ap,
         "holdout_map": float("nan") if holdout_M is None else mean_where_defined(ap_M[holdout_M]),
         "density_ratio": _density_ratio(ap_M, effort_M),
         "density_correlation": _pearson(effort_M, predicted_M),
@@ -140,20 +198,6 @@ def _transformed(name: str, value: float) -> float:
     if name == "density_correlation":
         return max(0.0, 1 - abs(value))
     return value
-
-
-def _lists(scores: Matrix, truth: SurveyTruth, logit: float) -> tuple[Floats, Floats, Floats]:
-    """Of every site the number of species predicted, present, and both; only surveyed ones count."""
-    n_sites, n_species = scores.shape
-    counts = np.zeros((3, n_sites))
-    step = max(1, _PART // max(1, n_species))
-    for start in range(0, n_sites, step):
-        part = slice(start, min(start + step, n_sites))
-        score_mS, truth_mS = scores.rows(part), truth.rows(part)
-        predicted_mS, present_mS = (score_mS > logit) & (truth_mS >= 0), truth_mS == 1
-        for row, flags_mS in enumerate((predicted_mS, present_mS, predicted_mS & present_mS)):
-            counts[row, part] = np.count_nonzero(flags_mS, axis=1)
-    return counts[0], counts[1], counts[2]
 
 
 def _watched(scores: Matrix, truth: SurveyTruth, watchlist_S: Array) -> float:

@@ -11,8 +11,8 @@ scikit-learn. How they are computed fast stands in :mod:`~presence_only.evaluati
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,12 @@ from numpy.typing import NDArray
 from presence_only.common.arrays import mean_where_defined
 from presence_only.common.matrices import Matrix, as_matrix
 from presence_only.data.truth import SurveyTruth, as_truth
-from presence_only.evaluation.ranks_of_presences import Formula, OfRanks, Ranks, Unit, matrices, per_unit
+from presence_only.evaluation.ranks_of_presences import Formula, OfRanks, Ranks, matrices, mean_of_each, per_unit
+from presence_only.evaluation.units import WHOLE, TruthUnits, Unit
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
-# Scores that are asked for at once and kept for all metrics: 64 MB of float32.
-_WHOLE_SCORES = 2**24
 # More sites than this get no value each; see evaluate.
 SITES_LIMIT = 200_000
 
@@ -71,11 +70,7 @@ def average_precision_of_ranks(ranks: Ranks) -> Floats:
 
     Source: scikit-learn's ``average_precision_score``; equal to it, ties included.
     """
-    length_U = np.diff(ranks.start_U1)
-    found_P = np.repeat(ranks.start_U1[1:], length_U) - ranks.first_tie()
-    precision_P = found_P / (np.repeat(ranks.n_surveyed_U, length_U) - ranks.below_P)
-    bounds = pairwise(ranks.start_U1.tolist())
-    return np.array([float(precision_P[first:last].sum()) / (last - first) for first, last in bounds])
+    return mean_of_each(ranks.precision(), ranks.start_U1)
 
 
 def auc_roc_of_ranks(ranks: Ranks) -> Floats:
@@ -177,24 +172,42 @@ def evaluate(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Evalua
     """
     scores, truth = matrices(scores_MS, truth_MS)
     n_sites, n_species = truth.shape
-    n_presences, n_surveyed = truth.presences_per_species(), truth.surveyed_per_species()
+    units = TruthUnits(truth)
+    if n_sites * n_species <= WHOLE:
+        scores, truth = as_matrix(scores.columns(slice(None))), as_truth(truth.columns(slice(None)))
+    by_species = per_unit("species", scores, truth, formulas("species"))
+    by_site = per_unit("site", scores, truth, formulas("site")) if n_sites <= SITES_LIMIT else None
+    return evaluation_of(units, by_species, by_site)
+
+
+def formulas(unit: Unit) -> list[Formula]:
+    """The formulas of all metrics of species, or of sites, in the order of ``METRICS``."""
+    return [metric.formula for metric in METRICS.values() if metric.unit == unit]
+
+
+def evaluation_of(truth: TruthUnits, by_species: Sequence[Floats], by_site: Sequence[Floats] | None) -> Evaluation:
+    """Tables and means of the values of all metrics.
+
+    Args:
+        truth: What the scores were compared with.
+        by_species: The values of every metric of species, in the order of :func:`formulas`.
+        by_site: Those of every metric of sites; None: they are undefined.
+    """
+    n_sites, n_species = truth.shape
+    if by_site is None:
+        by_site = [np.full(n_sites, np.nan) for _ in formulas("site")]
+    n_presences, n_surveyed = truth.n_presences_S, truth.n_surveyed_S
     prevalence = np.divide(n_presences, n_surveyed, out=np.full(n_species, np.nan), where=n_surveyed > 0)
 
-    if n_sites * n_species <= _WHOLE_SCORES:
-        scores, truth = as_matrix(scores.columns(slice(None))), as_truth(truth.columns(slice(None)))
-
-    def columns(unit: Unit) -> dict[str, Array]:
-        metrics = [metric for metric in METRICS.values() if metric.unit == unit]
-        if unit == "site" and n_sites > SITES_LIMIT:
-            return {metric.column: np.full(n_sites, np.nan) for metric in metrics}
-        found = per_unit(unit, scores, truth, [metric.formula for metric in metrics])
-        return {metric.column: values for metric, values in zip(metrics, found, strict=True)}
+    def columns(unit: Unit, values: Sequence[Floats]) -> dict[str, Array]:
+        names = [metric.column for metric in METRICS.values() if metric.unit == unit]
+        return dict(zip(names, values, strict=True))
 
     result = Evaluation(
         summary={},
-        per_species=columns("species")
+        per_species=columns("species", by_species)
         | {"n_presences": n_presences, "n_surveyed": n_surveyed, "prevalence": prevalence},
-        per_site=columns("site"),
+        per_site=columns("site", by_site),
     )
     summary = {name: mean_where_defined(result.values(name)) for name in METRICS} | {
         "n_species": float(n_species),

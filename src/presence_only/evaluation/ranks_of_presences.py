@@ -18,119 +18,210 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from threading import Lock
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from presence_only.common.matrices import Matrix, as_matrix
-from presence_only.data.truth import SurveyTruth, as_truth
+from presence_only.data.truth import PRESENT, SurveyTruth, as_truth
+from presence_only.evaluation.order import Ordered
+from presence_only.evaluation.units import TruthUnits, Unit, Units, contiguous
 
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Unit = Literal["species", "site"]
 
-# 64 columns fill a few cache lines of every row; a tile of 512 rows of them and its copy fit the second cache.
+# 64 columns fill a few cache lines of every row.
 _CHUNK = 64
-_TILE = 512
 # Picking the scores above the lowest presence pays where less than about this share of them is above,
 # which is judged by so many of them.
 _FEW, _SAMPLE = 0.6, 128
+# Units of up to so many scores are ranked all at once, longer ones one after the other.
+_SHORT = 1024
 # Scores that a thread holds at a time: 256 MB of float32.
 _CHUNK_SCORES = 2**26
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ranks:
     """Where the presences of some units stand among what was surveyed; units without presences are left out.
 
     Args:
         n_surveyed_U: Number of surveyed scores of every unit.
         start_U1: The presences of unit u are those from ``start_U1[u]`` to ``start_U1[u + 1]``.
-        presences_P: Scores of the presences, ascending within a unit.
-        below_P: Number of surveyed scores of the unit that are less than each presence's.
-        near: For every unit the surveyed scores from its lowest presence on, or more, ascending.
+        below_P: Number of surveyed scores of the unit that are less than each presence's, ascending within a unit.
+        up_to: Number of surveyed scores of the unit that are at most each presence's, shape (P,); counted when called.
     """
 
     n_surveyed_U: Ints
     start_U1: Ints
-    presences_P: Array
     below_P: Ints
-    near: list[Array]
-
-    def up_to(self) -> Ints:
-        """Number of surveyed scores of the unit that are at most each presence's, shape (P,)."""
-        up_to_P = np.empty(len(self.presences_P), dtype=np.int64)
-        for near_N, n_surveyed, (first, last) in zip(
-            self.near, self.n_surveyed_U.tolist(), pairwise(self.start_U1.tolist()), strict=True
-        ):
-            found_P = near_N.searchsorted(self.presences_P[first:last], side="right")
-            up_to_P[first:last] = found_P + (n_surveyed - len(near_N))
-        return up_to_P
+    up_to: Callable[[], Ints]
 
     def first_tie(self) -> Ints:
         """For every presence the place of the first presence of its unit with the same score, shape (P,)."""
-        place_P = np.arange(len(self.presences_P))
-        tied_P = self.presences_P[1:] == self.presences_P[:-1]
-        tied_P[self.start_U1[1:-1] - 1] = False
-        place_P[1:][tied_P] = 0
-        return np.maximum.accumulate(place_P)
+        return _first_tie(self.start_U1, self.below_P)
+
+    def precision(self) -> Floats:
+        """For every presence the share of presences among all that score at least as high, shape (P,)."""
+        return precision_of_presences(self.n_surveyed_U, self.start_U1, self.below_P)
 
 
-@dataclass(frozen=True)
+def precision_of_presences(n_surveyed_U: Ints, start_U1: Ints, below_P: Ints) -> Floats:
+    """For every presence the share of presences among all that score at least as high; arguments as of ``Ranks``."""
+    length_U = np.diff(start_U1)
+    found_P = np.repeat(start_U1[1:], length_U) - _first_tie(start_U1, below_P)
+    precision_P: Floats = found_P / (np.repeat(n_surveyed_U, length_U) - below_P)
+    return precision_P
+
+
+def _first_tie(start_U1: Ints, below_P: Ints) -> Ints:
+    place_P = np.arange(len(below_P))
+    tied_P = below_P[1:] == below_P[:-1]
+    tied_P[start_U1[1:-1] - 1] = False
+    place_P[1:][tied_P] = 0
+    return np.maximum.accumulate(place_P)
+
+
+def mean_of_each(values_P: Floats, start_U1: Ints) -> Floats:
+    """Mean of the values of every unit, one at least; unit u has those from ``start_U1[u]`` to ``start_U1[u + 1]``.
+
+    Units of equal length are summed together, each as it would be alone, to the last bit.
+    """
+    length_U = np.diff(start_U1)
+    sum_U = np.empty(len(length_U))
+    by_length = np.argsort(length_U, kind="stable")
+    edges = np.flatnonzero(np.diff(length_U[by_length], prepend=0, append=0)).tolist()
+    for first, last in pairwise(edges):
+        units = by_length[first:last]
+        if last == first + 1:
+            sum_U[units] = values_P[slice(*start_U1[units[0] : units[0] + 2])].sum()
+        else:
+            place_UP = start_U1[units, None] + np.arange(length_U[units[0]])
+            sum_U[units] = values_P[place_UP].sum(axis=1)
+    return sum_U / length_U
+
+
+@dataclass(frozen=True, eq=False)
 class Block:
-    """Scores and truth of some units, in memory and checked; :func:`open_block` makes one.
+    """Scores of some units, in memory and checked, with their truth.
 
     Args:
-        scores_UN: float32 or float64; only surveyed ones are known to be numbers.
-        truth_UN: 1 present, 0 absent, -1 not surveyed.
-        surveyed_UN: Which scores were surveyed; None: all.
+        scores_UN: float32 or float64, contiguous; only surveyed ones are known to be numbers.
+        units: The truth.
+        part: Which units they are.
+        in_order: Whether somebody asks for ``ordered``, from which the ranks then come.
     """
 
     scores_UN: Array
-    truth_UN: Array
-    surveyed_UN: Bools | None
+    units: Units
+    part: slice
+    in_order: bool = False
 
     @cached_property
-    def ranked(self) -> tuple[Ints, Ranks]:
-        """The units with presences, and their ranks.
+    def ranks(self) -> Ranks:
+        """The ranks of the units that have a presence.
 
-        Only the presences need a rank, so each unit is sorted by value, which is several times faster than sorting
-        indices, and its presences are then found by bisection. What scores less than all presences is counted and not
-        sorted, which spares most of the work where scores are good.
+        Only the presences need a rank. Unless the order of all scores is asked for anyway, each unit is sorted by
+        value, which is faster than sorting indices, and its presences are then found by bisection.
         """
-        n_units, n_ranked = self.truth_UN.shape
-        place_P = np.flatnonzero(self.truth_UN == 1)
-        presences_P = self.scores_UN.ravel()[place_P]
-        start_U1 = np.searchsorted(place_P, np.arange(n_units + 1) * n_ranked)
-        units = np.flatnonzero(np.diff(start_U1))
-        start_U1 = np.append(start_U1[units], len(presences_P))
-        bounds = list(pairwise(start_U1.tolist()))
-        for first, last in bounds:
-            presences_P[first:last].sort()
-        sample_UN = self.scores_UN[units, :: max(1, n_ranked // _SAMPLE)]
-        above_U = np.count_nonzero(sample_UN >= presences_P[start_U1[:-1], None], axis=1)
-        few_U = (above_U < _FEW * sample_UN.shape[1]).tolist()
-        n_surveyed_U = np.full(len(units), n_ranked)
-        if self.surveyed_UN is not None:
-            n_surveyed_U = np.array([np.count_nonzero(self.surveyed_UN[u]) for u in units], dtype=np.int64)
-        below_P = np.empty(len(presences_P), dtype=np.int64)
-        nears = []
-        for u, few, n_surveyed, (first, last) in zip(units.tolist(), few_U, n_surveyed_U.tolist(), bounds, strict=True):
-            near_N, presences = self.scores_UN[u], presences_P[first:last]
-            if self.surveyed_UN is not None:
-                near_N = near_N.compress(self.surveyed_UN[u] & (near_N >= presences[0]))
-            elif few:
-                near_N = near_N.compress(near_N >= presences[0])
-            else:
-                # Sorted in place, and other formulas read the block too.
-                near_N = near_N.copy()
-            near_N.sort()
-            below_P[first:last] = near_N.searchsorted(presences) + (n_surveyed - len(near_N))
-            nears.append(near_N)
-        return units, Ranks(n_surveyed_U, start_U1, presences_P, below_P, nears)
+        if self.in_order:
+            return _ranks_of_ordered(self.ordered, self.units)
+        together = self.scores_UN.shape[1] <= _SHORT
+        return _ranks_together(self.scores_UN, self.units) if together else _ranks_by_unit(self.scores_UN, self.units)
+
+    @cached_property
+    def ordered(self) -> Ordered:
+        """All surveyed scores in order."""
+        return Ordered.of(self.scores_UN, self.units)
+
+
+def _ranks_of_ordered(ordered: Ordered, units: Units) -> Ranks:
+    """Ranks of units that were put in order."""
+    (first_P, end_P), before_P = ordered.bounds, ordered.start_U1[:-1].repeat(np.diff(units.start_U1))
+    n_surveyed_U = units.n_surveyed_U[units.present_U]
+    return Ranks(n_surveyed_U, units.start_of_present, first_P - before_P, lambda: end_P - before_P)
+
+
+def _ranks_by_unit(scores_UN: Array, units: Units) -> Ranks:
+    """Ranks of units one after the other; what scores less than all presences is counted and not sorted.
+
+    That spares most of the work where scores are good.
+    """
+    start_U1, n_ranked = units.start_of_present, scores_UN.shape[1]
+    n_surveyed_U = units.n_surveyed_U[units.present_U]
+    presences_P = scores_UN.ravel()[units.place_P]
+    bounds = list(pairwise(start_U1.tolist()))
+    for first, last in bounds:
+        presences_P[first:last].sort()
+    sample_UN = scores_UN[units.present_U, :: max(1, n_ranked // _SAMPLE)]
+    above_U = np.count_nonzero(sample_UN >= presences_P[start_U1[:-1], None], axis=1)
+    few_U = (above_U < _FEW * sample_UN.shape[1]).tolist()
+    below_P = np.empty(len(presences_P), dtype=np.int64)
+    nears = []
+    for u, few, n_surveyed, (first, last) in zip(
+        units.present_U.tolist(), few_U, n_surveyed_U.tolist(), bounds, strict=True
+    ):
+        near_N, presences = scores_UN[u], presences_P[first:last]
+        if units.surveyed_UN is not None:
+            near_N = near_N.compress(units.surveyed_UN[u] & (near_N >= presences[0]))
+        elif few:
+            near_N = near_N.compress(near_N >= presences[0])
+        else:
+            # Sorted in place, and other formulas read the block too.
+            near_N = near_N.copy()
+        near_N.sort()
+        below_P[first:last] = near_N.searchsorted(presences) + (n_surveyed - len(near_N))
+        nears.append(near_N)
+
+    def up_to() -> Ints:
+        up_to_P = np.empty(len(presences_P), dtype=np.int64)
+        for near_N, n_surveyed, (first, last) in zip(nears, n_surveyed_U.tolist(), bounds, strict=True):
+            found_P = near_N.searchsorted(presences_P[first:last], side="right")
+            up_to_P[first:last] = found_P + (n_surveyed - len(near_N))
+        return up_to_P
+
+    return Ranks(n_surveyed_U, start_U1, below_P, up_to)
+
+
+def _ranks_together(scores_UN: Array, units: Units) -> Ranks:
+    """Ranks of many short units at once: all are sorted, and all presences are bisected for together."""
+    n_units, n_ranked = scores_UN.shape
+    # Filled up to a power of two by the highest value, so that bisection halves and has no border to look at.
+    size = 1 << n_ranked.bit_length()
+    sorted_UN = np.empty((n_units, size), dtype=scores_UN.dtype)
+    sorted_UN[:, :n_ranked] = scores_UN
+    sorted_UN[:, n_ranked:] = np.inf
+    if units.surveyed_UN is not None:
+        sorted_UN[:, :n_ranked][~units.surveyed_UN] = np.inf
+    sorted_UN[:, :n_ranked].sort(axis=1)
+    sorted_N = sorted_UN.ravel()
+    presences_P = scores_UN.ravel()[units.place_P]
+    row_P = np.repeat(np.arange(n_units) * size, np.diff(units.start_U1))
+
+    def count(is_less: Callable[[Array, Array], Bools], presences_P: Array) -> Ints:
+        """Number of scores of the unit for which the comparison with the presence holds."""
+        place_P, looked_P, step = row_P.copy(), np.empty_like(row_P), size // 2
+        while step:
+            np.add(place_P, step - 1, out=looked_P)
+            np.multiply(is_less(sorted_N.take(looked_P), presences_P), step, out=looked_P)
+            place_P += looked_P
+            step //= 2
+        place_P -= row_P
+        return place_P
+
+    # Ascending within a unit; units stay in their order.
+    place_P = np.sort(row_P + count(np.less, presences_P))
+    n_surveyed_U, start_U1 = units.n_surveyed_U[units.present_U], units.start_of_present
+
+    def up_to() -> Ints:
+        # An infinite presence does not count what fills up.
+        limit_P = np.repeat(n_surveyed_U, np.diff(start_U1))
+        return np.minimum(count(np.less_equal, sorted_N.take(place_P)), limit_P)
+
+    return Ranks(n_surveyed_U, start_U1, place_P - row_P, up_to)
 
 
 @dataclass(frozen=True)
@@ -151,16 +242,16 @@ Formula = OfRanks | Callable[[Array, Bools], float]
 
 def values_of(block: Block, formula: Formula) -> Floats:
     """One value per unit of a block, NaN where undefined."""
-    values_U = np.full(len(block.truth_UN), np.nan)
+    units = block.units
+    values_U = np.full(len(block.scores_UN), np.nan)
     if isinstance(formula, OfRanks):
-        units, ranks = block.ranked
-        values_U[units] = formula.function(ranks)
+        if len(units.present_U):
+            values_U[units.present_U] = formula.function(block.ranks)
         return values_U
-    present_UN = block.truth_UN == 1
-    for u in np.flatnonzero(present_UN.any(axis=1)).tolist():
-        surveyed = slice(None) if block.surveyed_UN is None else block.surveyed_UN[u]
+    for u in units.present_U.tolist():
         # A copy, which the function may overwrite: other formulas read the block too.
-        values_U[u] = formula(np.array(block.scores_UN[u][surveyed]), present_UN[u][surveyed])
+        scores_N = np.array(units.surveyed(u, block.scores_UN[u]))
+        values_U[u] = formula(scores_N, units.surveyed(u, units.truth_UN[u] == PRESENT))
     return values_U
 
 
@@ -178,8 +269,8 @@ def matrices(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> tuple[
     return as_matrix(scores_MS), as_truth(truth_MS)
 
 
-def per_unit(unit: Unit, scores: Matrix, truth: Matrix, formulas: Sequence[Formula]) -> list[Floats]:
-    """The values of every formula for every species or every site, each (U,).
+def per_unit(unit: Unit, scores: Matrix, truth: SurveyTruth, formulas: Sequence[Formula]) -> list[Floats]:
+    """The values of every formula for every species or every site, each (U,), on all cores.
 
     Args:
         unit: ``species``: a unit is a species, over sites; ``site``: a unit is a site, over species.
@@ -200,7 +291,7 @@ def per_unit(unit: Unit, scores: Matrix, truth: Matrix, formulas: Sequence[Formu
         return values
     width = max(1, min(_CHUNK, _CHUNK_SCORES // n_ranked))
     starts = iter(range(0, n_units, width))
-    lock = Lock()
+    truths, lock = TruthUnits(truth), Lock()
 
     def work(_: int) -> None:
         while True:
@@ -209,12 +300,12 @@ def per_unit(unit: Unit, scores: Matrix, truth: Matrix, formulas: Sequence[Formu
                 start = next(starts, None)
                 if start is None:
                     return
-                part = slice(start, start + width)
-                if unit == "species":
-                    scores_UN, truth_UN = scores.columns(part).T, truth.columns(part).T
-                else:
-                    scores_UN, truth_UN = scores.rows(part), truth.rows(part)
-            block = open_block(unit, scores_UN, truth_UN, start)
+                part = slice(start, min(start + width, n_units))
+                scores_UN = scores.columns(part).T if unit == "species" else scores.rows(part)
+                units = truths.of(unit, part)
+            block = Block(as_scores(scores_UN), units, part)
+            if holds_nan(block.scores_UN):
+                check_numbers(unit, block)
             for value, formula in zip(values, formulas, strict=True):
                 value[part] = values_of(block, formula)
 
@@ -227,31 +318,23 @@ def per_unit(unit: Unit, scores: Matrix, truth: Matrix, formulas: Sequence[Formu
     return values
 
 
-def open_block(unit: Unit, scores_UN: Array, truth_UN: Array, start: int) -> Block:
-    """Some units' scores and truth, copied and checked; ``start`` is the number of the first, for messages."""
-    scores_UN, truth_UN = _as_float(_copied(scores_UN)), _copied(truth_UN)
-    surveyed_UN = truth_UN >= 0 if truth_UN.min() < 0 else None
-    wrong_UN = np.isnan(scores_UN)
-    if surveyed_UN is not None:
-        wrong_UN &= surveyed_UN
+def holds_nan(scores: Array) -> bool:
+    """Whether a score is NaN, surveyed or not: the highest is, which is found without a matrix of comparisons."""
+    return bool(scores.size and np.isnan(scores.max()))
+
+
+def check_numbers(unit: Unit, block: Block) -> None:
+    """Refuse NaN among the surveyed scores of a block."""
+    wrong_UN = np.isnan(block.scores_UN)
+    if block.units.surveyed_UN is not None:
+        wrong_UN &= block.units.surveyed_UN
     if wrong_UN.any():
-        number = start + int(np.flatnonzero(wrong_UN.any(axis=1))[0])
+        number = block.part.start + int(np.flatnonzero(wrong_UN.any(axis=1))[0])
         raise ValueError(f"scores hold NaN at {unit} {number}: every surveyed score must be a number")
-    return Block(scores_UN, truth_UN, surveyed_UN)
 
 
-def _copied(chunk_UN: Array) -> Array:
-    """A contiguous copy; a transpose is copied in tiles that fit the cache, four times faster than whole."""
-    if abs(chunk_UN.strides[1]) <= abs(chunk_UN.strides[0]):
-        return chunk_UN.copy()
-    copy_UN = np.empty(chunk_UN.shape, chunk_UN.dtype)
-    for start in range(0, chunk_UN.shape[1], _TILE):
-        copy_UN[:, start : start + _TILE] = chunk_UN[:, start : start + _TILE]
-    return copy_UN
-
-
-def _as_float(scores: Array) -> Array:
-    """Scores as float32 or float64, the width it is compared in; no float is rounded."""
-    if scores.dtype in (np.float32, np.float64):
-        return scores
-    return scores.astype(np.float32 if scores.dtype == np.float16 else np.float64)
+def as_scores(scores_UN: Array) -> Array:
+    """Scores in C order, as float32 or float64, the width they are compared in; no float is rounded."""
+    if scores_UN.dtype not in (np.float32, np.float64):
+        scores_UN = scores_UN.astype(np.float32 if scores_UN.dtype == np.float16 else np.float64)
+    return contiguous(scores_UN)

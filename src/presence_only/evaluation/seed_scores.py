@@ -1,12 +1,11 @@
 """The scores of one cell of a study: every seed's encoder against the survey, which no training sees.
 
-Shape legend: M survey sites, C covariates, S species.
+Shape legend: M survey sites, S species.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,23 +13,24 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from presence_only.common.arrays import mean_where_defined
 from presence_only.common.atomic_files import write_json
 from presence_only.common.one_thread import use_one_thread
-from presence_only.data.survey import Survey
-from presence_only.data.training import TrainingData
-from presence_only.evaluation.breakdown import records_nearby
-from presence_only.evaluation.curves import calibration, precision_recall
+from presence_only.evaluation.curves import Calibration, Curve, PrecisionRecall
+from presence_only.evaluation.dataset_facts import DatasetFacts, load_facts
+from presence_only.evaluation.effort_scores import EffortReader
+from presence_only.evaluation.geoscore import ListReader, geoscore_of
 from presence_only.evaluation.mapped_species import scores_to_map
-from presence_only.evaluation.metrics import METRICS, SITES_LIMIT
-from presence_only.evaluation.observer_bias import observer_numbers
-from presence_only.evaluation.survey import evaluate_survey
-from presence_only.evaluation.tasks import Task, load_further
-from presence_only.model.blend import Blend
+from presence_only.evaluation.mean_scores import MeanReader
+from presence_only.evaluation.metrics import METRICS, SITES_LIMIT, evaluation_of, formulas
+from presence_only.evaluation.observer_bias import numbers_of
+from presence_only.evaluation.passes import BlockReader, PartReader, Values, read_sites, read_species
+from presence_only.evaluation.survey_logits import MeanLogits, SurveyLogits
+from presence_only.evaluation.tasks import Task
+from presence_only.evaluation.units import TruthUnits
 from presence_only.model.files import load_model
-from presence_only.model.interface import Scores, SpeciesModel
+from presence_only.model.interface import SpeciesModel
 from presence_only.training.seed_files import ENCODER
 
 # Of the observer-bias metrics of a trained model, those that are compared.
@@ -41,10 +41,9 @@ OBSERVER_NUMBERS = (
     "species_map_sparse",
     "species_map_dense",
 )
-SPECIES_AT_ONCE = 256
-# Tables of a cell, and the file of a seed's numbers.
+# Tables of a cell, and the file of its numbers.
 TABLES = ("per_species", "per_site", "curves", "maps")
-NUMBERS = "numbers.json"
+METRICS_FILE = "metrics.json"
 # Prefix of counts (n_sites, n_species), which are not metrics.
 COUNT = "n_"
 
@@ -64,104 +63,94 @@ class SeedResult:
     tables: dict[str, pl.DataFrame]
 
 
-def score_seed(
-    seed: int,
-    first: bool,
-    inputs: Mapping[str, Path],
-    output: Path,
-    report: Callable[[int, int, float], None],
-) -> None:
-    """Score one seed from file to file, in one thread.
-
-    Args:
-        seed: The seed to score.
-        first: Whether it is the study's first seed, of which curves and maps are kept.
-        inputs: ``training``: folder of the records, which tell where observers were, and nothing is fitted here;
-            ``survey``: folder of the survey and of further evaluations; ``encoder``: folder of the seed's weights.
-        output: Folder to put numbers and tables into.
-        report: Called at the end with 1, 1 and the mean average precision over species.
-    """
-    use_one_thread()
-    result = score(load_model(inputs["encoder"] / ENCODER), inputs["training"], inputs["survey"], seed, first)
-    # With all digits: JSON keeps a float64 as it is, NaN and infinity included.
-    (output / NUMBERS).write_text(json.dumps(result.numbers))
-    for name, table in result.tables.items():
-        table.write_parquet(output / f"{name}.parquet")
-    report(1, 1, result.numbers["species_map"])
-
-
-def score(model: SpeciesModel, training: Path, survey: Path, seed: int, first: bool) -> SeedResult:
-    """Everything that is written down of one seed's model; see :func:`score_seed`."""
-    surveyed, further = Survey.load(survey), load_further(survey)
-    records = TrainingData.load(training).records
-    effort_M = records_nearby(surveyed.sites_M2, records.sites_N2, records.row_P)
-    result = evaluate_survey(model, surveyed, surveyed.species)
-    numbers, by_species = score_further(model, surveyed.species, further)
-    scores = model.scores(surveyed.sites_M2, surveyed.covariates_MC, surveyed.week_M)
-    # Of a grid of the world the evaluation keeps no values per site.
-    ap_M = result.values("sample_map") if len(surveyed.sites_M2) <= SITES_LIMIT else None
-    observed = observer_numbers(scores, surveyed.truth, effort_M, ap_M=ap_M)
-    numbers = result.summary | numbers | {name: observed[name] for name in OBSERVER_NUMBERS}
-    species = {"species": np.array(surveyed.species), "n_records": records.records_per_species()}
-    species |= {"mean_score": mean_scores(scores)} | result.per_species | by_species
-    tables = {"per_species": _table(seed, species), "per_site": _table(seed, result.per_site)}
-    if first:
-        tables["curves"] = curves(scores, surveyed, seed)
-        tables["maps"] = scores_to_map(scores, result.per_species["prevalence"])
-    return SeedResult(numbers, tables)
-
-
-def join_seeds(
+def score_cell(
     seeds: tuple[int, ...], inputs: Mapping[str, Path], output: Path, report: Callable[[int, int, float], None]
 ) -> None:
-    """Put the scores of a cell's seeds together, with those of their ensemble.
+    """Score all seeds of a cell from file to file, in one thread.
 
     Args:
         seeds: The study's seeds.
-        inputs: ``survey``: its folder; ``scores_<seed>`` and ``encoder_<seed>``: what :func:`score_seed` wrote, and
-            the folder of the weights, of every seed.
-        output: Folder to put ``metrics.json`` and the tables of all seeds into.
-        report: Called at the end.
+        inputs: ``training``: folder of the records, which tell where observers were, and nothing is fitted here;
+            ``survey``: folder of the survey and of further evaluations; ``encoder_<seed>``: folder of the weights of
+            every seed.
+        output: Folder to put ``metrics.json`` and the tables into.
+        report: Called after every seed with the seeds done, their number, and the mean average precision over species.
     """
-    folders = [inputs[f"scores_{seed}"] for seed in seeds]
+    use_one_thread()
+    facts = load_facts(inputs["training"], inputs["survey"])
+    mean, results = MeanLogits(facts.survey, len(seeds)), list[SeedResult]()
+    for seed in seeds:
+        model = load_model(inputs[f"encoder_{seed}"] / ENCODER)
+        results.append(score_model(model, facts, seed, first=not results, mean=mean))
+        report(len(results), len(seeds), results[-1].numbers["species_map"])
     for name in TABLES:
-        parts = [folder / f"{name}.parquet" for folder in folders]
-        pl.concat([pl.read_parquet(part) for part in parts if part.exists()]).write_parquet(output / f"{name}.parquet")
-    summary = summarise([json.loads((folder / NUMBERS).read_text()) for folder in folders], seeds)
-    encoders = [inputs[f"encoder_{seed}"] / ENCODER for seed in seeds]
-    write_json(output / "metrics.json", summary | ensemble(encoders, inputs["survey"]))
-    report(1, 1, 0.0)
+        parts = [result.tables[name] for result in results if name in result.tables]
+        pl.concat(parts).write_parquet(output / f"{name}.parquet")
+    summary = summarise([result.numbers for result in results], seeds)
+    write_json(output / METRICS_FILE, summary | score_ensemble(mean, facts.truth))
 
 
-def ensemble(encoders: Sequence[Path], survey: Path) -> dict[str, object]:
-    """Metrics of the mean of all seeds' logits, as ``ensemble``; nothing for a single seed.
+def score_model(
+    model: SpeciesModel, facts: DatasetFacts, seed: int, *, first: bool, mean: MeanLogits | None = None
+) -> SeedResult:
+    """Score one seed.
 
     Args:
-        encoders: Weights, one file per seed.
-        survey: Folder of the survey.
+        model: The seed's trained model.
+        facts: The data set.
+        seed: What stands in the tables.
+        first: Whether it is the study's first seed, of which curves and maps are kept.
+        mean: What the model's logits are added to, for an ensemble.
     """
-    if len(encoders) == 1:
+    logits = SurveyLogits.of(model, facts.survey)
+    n_sites, n_species = facts.truth.shape
+    # Of a grid of the world the evaluation keeps no values per site; GeoScore asks for one metric of them.
+    of_site = formulas("site") if n_sites <= SITES_LIMIT else [METRICS["sample_map"].formula]
+    by_species, by_site = Values(n_species, formulas("species")), Values(n_sites, of_site)
+    effort, lists, means = EffortReader(facts.effort), ListReader(n_sites), MeanReader(n_species)
+    recall, share = PrecisionRecall(), Calibration()
+    curves: tuple[list[BlockReader], list[PartReader]] = ([recall], [share]) if first else ([], [])
+    read_species(logits.matrix, facts.truth, [effort, by_species, *curves[0]], [means, *curves[1]], in_order=True)
+    read_sites(logits.matrix, facts.truth, [by_site, lists])
+
+    per_site = by_site.values if n_sites <= SITES_LIMIT else None
+    result = evaluation_of(facts.truth, by_species.values, per_site)
+    ap_M = by_site.values[of_site.index(METRICS["sample_map"].formula)]
+    observed = numbers_of(geoscore_of(lists, ap_M, facts.effort.effort_M), effort)
+    further, further_by_species = score_further(model, facts.survey.species, facts.further)
+    numbers = result.summary | further | {name: observed[name] for name in OBSERVER_NUMBERS}
+    species = {"species": np.array(facts.survey.species), "n_records": facts.n_records_S}
+    species |= {"mean_score": means.mean_S} | result.per_species | further_by_species
+    tables = {"per_species": _table(seed, species), "per_site": _table(seed, result.per_site)}
+    if first:
+        tables["curves"] = curve_table(seed, recall.curve(), share.curve())
+        tables["maps"] = scores_to_map(logits.scores, result.per_species["prevalence"])
+    if mean is not None:
+        mean.add(logits)
+    return SeedResult(numbers, tables)
+
+
+def score_ensemble(mean: MeanLogits, truth: TruthUnits) -> dict[str, object]:
+    """Every metric of the mean of all seeds' logits, as ``ensemble``; nothing for a single seed, which is no ensemble.
+
+    Args:
+        mean: To which every seed was added.
+        truth: What the survey found.
+    """
+    if mean.n_models == 1:
         return {}
-    use_one_thread()
-    model = Blend([load_model(encoder) for encoder in encoders])
-    surveyed = Survey.load(survey)
-    summary = evaluate_survey(model, surveyed, surveyed.species).summary
+    (n_sites, n_species), logits = truth.shape, mean.matrix()
+    by_species, by_site = Values(n_species, formulas("species")), Values(n_sites, formulas("site"))
+    read_species(logits, truth, [by_species])
+    if n_sites <= SITES_LIMIT:
+        read_sites(logits, truth, [by_site])
+    summary = evaluation_of(truth, by_species.values, by_site.values).summary
     return {"ensemble": {name: summary[name] for name in METRICS}}
 
 
-def mean_scores(scores: Scores) -> NDArray[np.float64]:
-    """Mean sigmoid of every species' logits over the survey's sites, shape (S,)."""
-    n_species = scores.shape[1]
-    parts = [slice(start, start + SPECIES_AT_ONCE) for start in range(0, n_species, SPECIES_AT_ONCE)]
-    return np.concatenate([expit(scores.columns(part)).mean(axis=0, dtype=np.float64) for part in parts])
-
-
-def curves(scores: Scores, survey: Survey, seed: int) -> pl.DataFrame:
+def curve_table(seed: int, precision_recall: Curve, calibration: Curve) -> pl.DataFrame:
     """Precision against recall and share present against score, of one seed: one row per point."""
-    points = {
-        "precision_recall": precision_recall(scores, survey.truth),
-        "calibration": calibration(scores, survey.truth),
-    }
+    points = {"precision_recall": precision_recall, "calibration": calibration}
     return pl.concat(
         [
             pl.DataFrame({"x": curve.x, "y": curve.y, "n": curve.n}).select(

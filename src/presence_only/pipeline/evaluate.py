@@ -12,7 +12,7 @@ def main() -> None:
     """Score every seed's encoder at the survey's sites; write metrics, per-species tables, curves and maps."""
     arguments = parse_arguments(__doc__, "dataset", "variant")
     with importing():
-        from presence_only.pipeline.evaluation_tasks import evaluation_tasks, put_evaluation
+        from presence_only.pipeline.evaluation_tasks import evaluation_task, put_evaluation
         from presence_only.pipeline.workers import run_side_by_side
         from presence_only.study.paths import CellFiles
         from presence_only.study.settings import load_study
@@ -22,9 +22,9 @@ def main() -> None:
     study.check("variant", arguments.variant)
     cell = CellFiles(arguments.dataset, arguments.variant)
     with tempfile.TemporaryDirectory(prefix="presence_only-") as folder:
-        tasks = evaluation_tasks(cell, study.seeds, Path(folder))
-        run_side_by_side(tasks, f"{cell.dataset} / {cell.variant}")
-        put_evaluation(cell, tasks)
+        task = evaluation_task(cell, study.seeds, Path(folder))
+        run_side_by_side([task], f"{cell.dataset} / {cell.variant}")
+        put_evaluation(cell, task)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def make_cells(seeds: tuple[int, ...], stale: StaleCells, start: Callable[[], Ex
 
         from presence_only.execution.journal import Journal
         from presence_only.execution.run_tasks import run_tasks
-        from presence_only.pipeline.evaluation_tasks import evaluation_tasks, put_evaluation
+        from presence_only.pipeline.evaluation_tasks import evaluation_task, put_evaluation
         from presence_only.pipeline.progress import Display
         from presence_only.pipeline.stale_cells import record
         from presence_only.pipeline.training_tasks import put_training, training_tasks
@@ -70,7 +70,7 @@ def make_cells(seeds: tuple[int, ...], stale: StaleCells, start: Callable[[], Ex
     code: Mapping[str, Any] = YAML(typ="safe").load(CODE)["code"]
     params, journal = load_params(), Journal(CELLS)
     training: dict[tuple[str, str], list[Task]] = {}
-    evaluation: dict[tuple[str, str], list[Task]] = {}
+    evaluation: dict[tuple[str, str], Task] = {}
     for names in stale.evaluate:
         cell, folder = CellFiles(*names), CELLS / "-".join(names)
         trained = None
@@ -79,8 +79,8 @@ def make_cells(seeds: tuple[int, ...], stale: StaleCells, start: Callable[[], Ex
                 cell, params.variant(cell.variant), seeds, folder, code["train"][cell.variant]
             )
             trained = dict(zip(seeds, training[names], strict=True))
-        evaluation[names] = evaluation_tasks(cell, seeds, folder, trained, code["evaluate"])
-    tasks = [task for group in (training, evaluation) for cell_tasks in group.values() for task in cell_tasks]
+        evaluation[names] = evaluation_task(cell, seeds, folder, trained, code["evaluate"])
+    tasks = [task for cell_tasks in training.values() for task in cell_tasks] + list(evaluation.values())
     title = f"{len(training)} cells to train, {len(evaluation)} to evaluate"
     with start() as executor:
         print(f"{title}: {len(tasks)} tasks, {executor.slots} at a time", flush=True)
@@ -88,8 +88,8 @@ def make_cells(seeds: tuple[int, ...], stale: StaleCells, start: Callable[[], Ex
             values = run_tasks(tasks, executor, watcher=display, journal=journal)
     for names, cell_tasks in training.items():
         put_training(CellFiles(*names), cell_tasks, seeds, values)
-    for names, cell_tasks in evaluation.items():
-        put_evaluation(CellFiles(*names), cell_tasks)
+    for names, task in evaluation.items():
+        put_evaluation(CellFiles(*names), task)
     record(stale.stages)
     journal.forget()
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from presence_only.data.records import PresenceRecords
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
-from presence_only.evaluation.breakdown import range_extent, records_nearby
+from presence_only.evaluation.breakdown import range_extent
+from presence_only.evaluation.observer_effort import records_nearby
 from presence_only.geography.earth import Earth
 from presence_only.reporting.figures.ranges import SpeciesMap, choose_by_rank
 from presence_only.reporting.report.content import DatasetContent, PageContent

@@ -1,0 +1,78 @@
+"""What the evaluation of models needs of a data set, read and computed once for all models that a process scores.
+
+Shape legend: S species.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from presence_only.common.arrays import Ints
+from presence_only.data.records import PresenceRecords
+from presence_only.data.survey import Survey
+from presence_only.data.training import TrainingData
+from presence_only.evaluation.observer_effort import SurveyEffort, records_nearby
+from presence_only.evaluation.tasks import Task, load_further
+from presence_only.evaluation.units import TruthUnits
+
+# Of every file of a data set its path, and what changes when it is written again: number, size and times.
+Stamp = tuple[tuple[Path, int, int, int, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetFacts:
+    """A data set as its models are scored by.
+
+    Args:
+        survey: The survey, its species in the order of the models' logits.
+        truth: Its truth by species and by site.
+        effort: Observer effort at its sites.
+        n_records_S: Number of training records per species.
+        further: Further evaluations, by name.
+    """
+
+    survey: Survey
+    truth: TruthUnits
+    effort: SurveyEffort
+    n_records_S: Ints
+    further: Mapping[str, Task]
+
+    @classmethod
+    def of(cls, records: PresenceRecords, survey: Survey, further: Mapping[str, Task]) -> DatasetFacts:
+        """The facts of a data set at hand; its records tell where observers were, and nothing is fitted."""
+        truth = TruthUnits(survey.truth, keep=True)
+        effort_M = records_nearby(survey.sites_M2, records.sites_N2, records.row_P)
+        return cls(survey, truth, SurveyEffort(effort_M, truth), records.records_per_species(), further)
+
+
+# The facts of the last data set, with what its files were: a process scores the models of one data set after the other.
+_last: tuple[Stamp, DatasetFacts] | None = None
+
+
+def load_facts(training: Path, survey: Path) -> DatasetFacts:
+    """Read a data set, unless it is the one that this process read last and its files are the same.
+
+    Args:
+        training: Folder of the records.
+        survey: Folder of the survey and of further evaluations.
+    """
+    global _last
+    before = _stamp(training, survey)
+    if _last is not None and _last[0] == before:
+        return _last[1]
+    # The old facts go first: both might not fit into memory.
+    _last = None
+    records = TrainingData.load_records(training, covariates=False)
+    facts = DatasetFacts.of(records, Survey.load(survey), load_further(survey))
+    if _stamp(training, survey) == before:
+        _last = before, facts
+    return facts
+
+
+def _stamp(*folders: Path) -> Stamp:
+    """What tells whether a file was written since."""
+    files = sorted(path for folder in folders for path in folder.resolve().rglob("*") if path.is_file())
+    stats = [(file, file.stat()) for file in files]
+    return tuple((file, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for file, s in stats)
