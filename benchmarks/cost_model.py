@@ -128,7 +128,7 @@ def loss_seconds(name: str, width: int, repeats: int) -> float:
 
 def encoder_seconds(width: int, repeats: int) -> float:
     """The encoder's two passes and its Adam, seconds a row."""
-    settings = EncoderSettings(width=width, depth=DEPTH, dropout=DROPOUT)
+    settings = EncoderSettings(width=width, depth=DEPTH, dropout=DROPOUT, start="zero")
     model = RangeModel(Features(settings, 0), 1)
     optimizer = torch.optim.Adam(model.encoder.parameters(), fused=True)
     features, gradient = torch.randn(ROWS, 4), torch.randn(ROWS, width)

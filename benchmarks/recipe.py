@@ -130,12 +130,14 @@ def main() -> None:
     if arguments.job:
         serve(json.loads(arguments.job))
         return
+    if arguments.records < BATCH:
+        parser.error(f"--records {arguments.records}: at least {BATCH}, a batch of the textbook")
     data, _ = load_data(arguments.species, arguments.records, arguments.seed, arguments.data)
     job = {key: getattr(arguments, key) for key in ("species", "records", "seed")}
     job["data"] = str(arguments.data) if arguments.data else None
-    saved = read_curve(arguments.curve)
-    length = arguments.textbook_steps if saved is None else PRICED
-    textbook = Run.start("textbook", length, job | {"recipe": None, "judge": saved is None})
+    at_hand = arguments.curve is not None and arguments.curve.exists()
+    length = PRICED if at_hand else arguments.textbook_steps
+    textbook = Run.start("textbook", length, job | {"recipe": None, "judge": not at_hand})
     runs = [textbook]
     for loss in arguments.loss:
         for epochs in arguments.epochs:
@@ -146,20 +148,14 @@ def main() -> None:
         run = min(runs, key=lambda run: run.share)
         run.take_turn()
         print(f"{run.name}: {run.share:.0%}, {run.checks[-1] if run.checks else ''}", flush=True)
-    if saved is not None:
+    if at_hand:
         price = statistics.median(textbook.times)
+        saved = [Check(**check) for check in json.loads(arguments.curve.read_text())]
         textbook.checks = [replace(check, seconds=check.steps * price) for check in saved]
     elif arguments.curve is not None:
         arguments.curve.write_text(json.dumps([asdict(check) for check in textbook.checks]))
-    lines = report(arguments, runs, priced=saved is not None)
+    lines = report(arguments, runs, priced=at_hand)
     print(write_results(Path(__file__), lines, name=f"recipe_{arguments.species}").read_text())
-
-
-def read_curve(path: Path | None) -> list[Check] | None:
-    """The textbook's curve of an earlier run, where there is one."""
-    if path is None or not path.exists():
-        return None
-    return [Check(**check) for check in json.loads(path.read_text())]
 
 
 def load_data(species: int, records: int, seed: int, folder: Path | None) -> tuple[TrainingData, Survey]:

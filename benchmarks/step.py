@@ -40,6 +40,7 @@ from presence_only.model.settings import EncoderSettings
 from presence_only.training.fit import take_steps
 from presence_only.training.loss_computation import make_loss_computation
 from presence_only.training.settings import TrainingSettings
+from presence_only.training.start import start_logits
 from results import write_results
 
 LOSSES = {
@@ -160,11 +161,13 @@ def make_steps(name: str, arguments: argparse.Namespace) -> Iterator[object]:
         sampled_species=arguments.sampled if name == "sampled" else None,
     )
     records_S = torch.from_numpy(data.records.records_per_species()).double()
+    counts = TrainingCounts(data.records.n_rows, records_S)
     variant = parse_variant(LOSSES[arguments.loss], "loss")
-    loss = variant.build(TrainingCounts(data.records.n_rows, records_S))
+    loss = variant.build(counts)
     torch.manual_seed(0)
     encoder = EncoderSettings(width=arguments.width, depth=arguments.depth)
-    model = RangeModel(Features(encoder, 0).fit(data), arguments.species)
+    start_S = start_logits(encoder.start, data, variant, counts, settings)
+    model = RangeModel(Features(encoder, 0).fit(data), arguments.species, start_S=start_S)
     computation = make_loss_computation(name, model, loss, settings, 0)
     return take_steps(model, data, loss, computation, settings, 0)
 

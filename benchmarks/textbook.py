@@ -29,7 +29,7 @@ class SingleRecords(Dataset):
 
     def __init__(self, data: TrainingData) -> None:
         self.features_N4 = encode(torch.from_numpy(data.records.sites_N2).float())
-        self.species_N = torch.from_numpy(data.records.species_P)
+        self.species_N = torch.tensor(data.records.species_P)
 
     def __len__(self) -> int:
         return len(self.species_N)
@@ -98,7 +98,7 @@ def textbook_an_full(logits: Tensor, species: Tensor, far_logits: Tensor) -> Ten
     """L_AN-full of Cole et al. (2023), with their constant inside the logarithms."""
     p, far_p = torch.sigmoid(logits), torch.sigmoid(far_logits)
     terms = -torch.log(1 - p + EPSILON)
-    rows = torch.arange(len(species))
+    rows = torch.arange(len(species), device=species.device)
     terms[rows, species] = -POS_LAMBDA * torch.log(p[rows, species] + EPSILON)
     return terms.mean() + (-torch.log(1 - far_p + EPSILON)).mean()
 

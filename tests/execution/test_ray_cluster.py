@@ -30,7 +30,7 @@ def free_port():
 def start_node(environment, *options):
     """Start a node; returns its processes."""
     before = raylets()
-    command = [RAY, "start", "--num-cpus=1", "--node-ip-address=127.0.0.1", "--disable-usage-stats", *options]
+    command = [RAY, "start", "--num-cpus=1", "--disable-usage-stats", *options]
     # Ray gives a node 30 seconds to start, which on a busy machine may be too few.
     for _ in range(3):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -67,9 +67,12 @@ def cluster(tmp_path_factory):
         pytest.skip("looks into /proc")
     environment = os.environ | {"PYTHONPATH": SOURCES}
     port = free_port()
-    started = start_node(environment, "--head", f"--port={port}", "--include-dashboard=false")
+    started = start_node(
+        environment, "--head", "--node-ip-address=127.0.0.1", f"--port={port}", "--include-dashboard=false"
+    )
     address = f"127.0.0.1:{port}"
-    second = start_node(environment, f"--address={address}")
+    # An address of its own, so that whoever connects to the first is not taken for the second's.
+    second = start_node(environment, f"--address={address}", "--node-ip-address=127.0.0.2")
 
     def kill():
         for pid in second:

@@ -45,10 +45,14 @@ VARIANTS = (
 every_loss = pytest.mark.parametrize("variant", VARIANTS, ids=describe)
 
 
+pytestmark = pytest.mark.usefixtures("way")
+
+
 @pytest.fixture(autouse=True)
 def _small_tiles(monkeypatch):
     """Chunks of 64 species: 203 are three and a rest."""
-    monkeypatch.setattr(chunks, "TILE", 1)
+    for tile in ("TILE", "GPU_TILE"):
+        monkeypatch.setattr(chunks, tile, 1)
 
 
 class Case:
@@ -273,6 +277,28 @@ def test_half_precision_is_computed_in_float32():
     for mine, theirs in zip(*(torch.autograd.grad(x, case.leaves) for x in (value, expected)), strict=True):
         assert mine.dtype == torch.bfloat16
         assert relative(mine, theirs) < 5e-3
+
+
+@every_loss
+@pytest.mark.parametrize("masked", [False, True])
+def test_rounded_products_are_those_of_autocast(variant, masked):
+    """The same factors are rounded as in layers under autocast; what is summed then, and where, is not the same."""
+    case = Case(variant, torch.float32, masked=masked)
+    exact = torch.autograd.grad(case.chunks(), case.leaves)
+    rounded = case.chunks(products=torch.bfloat16)
+    assert rounded.dtype == torch.float32
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        far, pairs = case.background_KD, (case.row_P, case.species_P)
+        far_KS = None if far is None else torch.nn.functional.linear(far, case.species_SD)
+        near_BS = torch.nn.functional.linear(case.location_BD, case.species_SD)
+    expected = case.loss(LossBatch(near_BS, *pairs, torch.Generator(), far_KS, case.mask_KS))
+    torch.testing.assert_close(rounded, expected, rtol=1e-6, atol=0)
+    mine = torch.autograd.grad(rounded, case.leaves)
+    for gradient, theirs, close in zip(mine, torch.autograd.grad(expected, case.leaves), exact, strict=True):
+        assert gradient.dtype == torch.float32
+        # A factor is known to one part in 2^8.
+        assert relative(gradient, theirs) < 0.01
+        assert 1e-6 < relative(gradient, close) < 0.02
 
 
 class Largest(TorchDispatchMode):

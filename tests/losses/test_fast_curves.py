@@ -9,7 +9,7 @@ import torch
 
 from presence_only.common.registry import resolve
 from presence_only.losses import fast_curves
-from presence_only.losses.fast_curves import ABSENT, Tile, absence_curve
+from presence_only.losses.fast_curves import ABSENT, Taken, Tile, absence_curve
 from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, MaximumEntropy, Smoothed
 from presence_only.losses.registry import PENALTIES
 
@@ -28,14 +28,16 @@ CURVES = {
     "asl_faint_clip": (Asymmetric(0.0, 2.0, 1e-9), partial(reference.asl, y=0, gamma_pos=0, gamma_neg=2, clip=1e-9)),
     "entropy": (MaximumEntropy(), lambda x: -reference.entropy(x)),
 }
+pytestmark = pytest.mark.usefixtures("way")
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
 
 def evaluate(penalty, logits_RC, mask_RC=None, taken_P=None, wants_slope=True):
-    x_RC = logits_RC.clone()
+    x_RC, taken = logits_RC.clone(), None
     if taken_P is not None:
-        x_RC.view(-1)[taken_P] = ABSENT
-    tile = Tile(x_RC, mask_RC, taken_P, torch.empty_like(x_RC), torch.empty_like(x_RC), wants_slope)
+        taken = Taken(taken_P)
+        taken.write(x_RC, ABSENT)
+    tile = Tile(x_RC, mask_RC, taken, torch.empty_like(x_RC), torch.empty_like(x_RC), wants_slope)
     return absence_curve(penalty)(tile)
 
 

@@ -9,5 +9,8 @@ def variant(request):
     return request.param
 
 
+pytestmark = pytest.mark.usefixtures("way")
+
+
 class TestEveryLoss(LossContract):
     """A loss that is registered is found by its name."""

@@ -20,6 +20,8 @@ from presence_only.losses.negatives import (
 )
 from presence_only.losses.penalties import CrossEntropy
 
+both_ways = pytest.mark.usefixtures("way")
+
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
@@ -62,14 +64,20 @@ def test_keys_are_held_in_blocks_of_rows(monkeypatch):
     assert all(len(row.unique()) == 60 and row.max() < 100 for row in rank_BM)
 
 
+def counted(absences):
+    """Rows, or sites, and species of those absences that count."""
+    return absences.row_P[absences.counted_P], absences.species_P[absences.counted_P]
+
+
+@both_ways
 @pytest.mark.parametrize("n_species", [6, 300])
 def test_no_observed_pair_is_ever_drawn(n_species):
     targets = torch.zeros(50, n_species)
     targets[torch.rand(50, n_species, generator=generator()) < 0.4] = 1
     positives = Positives.from_targets(targets)
-    row_P, species_P = draw_other_species(positives, generator(1))
+    row_P, species_P = counted(draw_other_species(positives, generator(1)))
     assert targets[row_P, species_P].eq(0).all()
-    row_P, species_P = draw_other_rows(positives, generator(1))
+    row_P, species_P = counted(draw_other_rows(positives, generator(1)))
     assert targets[row_P, species_P].eq(0).all()
     # the observed logits are so large that touching one would be seen
     logits = torch.where(targets == 1, 1e6, 0.0).double()
@@ -79,44 +87,63 @@ def test_no_observed_pair_is_ever_drawn(n_species):
         assert float(drawn) == pytest.approx(exact, rel=1e-12)
 
 
+@both_ways
 def test_other_species_are_uniform_over_the_unobserved_ones_of_the_row():
     targets = torch.tensor([[0, 1, 0, 1, 0]]).repeat(6000, 1)
-    _, species_P = draw_other_species(Positives.from_targets(targets), generator())
+    _, species_P = counted(draw_other_species(Positives.from_targets(targets), generator()))
     counts = torch.bincount(species_P, minlength=5)
     assert counts[[1, 3]].sum() == 0
     assert ((counts[[0, 2, 4]] - 4000).abs() < 5 * math.sqrt(12000 * 2 / 9)).all()
 
 
+@both_ways
 def test_other_rows_are_uniform_over_the_rows_without_the_species():
     targets = torch.tensor([[1, 0], [0, 1], [1, 1], [0, 0]])
     counts = Counter()
     source = generator()
     for _ in range(3000):
-        counts.update(
-            zip(*(part.tolist() for part in draw_other_rows(Positives.from_targets(targets), source)), strict=True)
-        )
+        drawn = counted(draw_other_rows(Positives.from_targets(targets), source))
+        counts.update(zip(*(part.tolist() for part in drawn), strict=True))
     assert set(counts) == {(1, 0), (3, 0), (0, 1), (3, 1)}
     assert all(abs(count - 3000) < 5 * math.sqrt(6000 / 4) for count in counts.values())
 
 
+@both_ways
 def test_a_species_seen_in_every_row_and_a_full_row_draw_nothing():
     positives = positives_of([[1, 1], [1, 0]])
-    row_P, species_P = draw_other_rows(positives, generator())
+    row_P, species_P = counted(draw_other_rows(positives, generator()))
     assert (row_P.tolist(), species_P.tolist()) == ([1], [1])
-    row_P, species_P = draw_other_species(positives, generator())
+    row_P, species_P = counted(draw_other_species(positives, generator()))
     assert (row_P.tolist(), species_P.tolist()) == ([1], [1])
 
 
+@both_ways
 def test_background_sites_are_uniform_over_those_that_count():
     mask_KS = torch.tensor([[True, False, False], [True, True, False], [True, True, False]])
     species_P = torch.tensor([0, 1, 2]).repeat(3000)
-    site_P, kept_P = draw_background_sites(species_P, torch.zeros(3, 3), mask_KS, generator())
+    site_P, kept_P = counted(draw_background_sites(species_P, torch.zeros(3, 3), mask_KS, generator()))
     assert mask_KS[site_P, kept_P].all()
     assert 2 not in kept_P
     for species, sites in ((0, [0, 1, 2]), (1, [1, 2])):
         counts = torch.bincount(site_P[kept_P == species], minlength=3)[sites]
         expected = 3000 / len(sites)
         assert ((counts - expected).abs() < 5 * math.sqrt(expected)).all()
+
+
+@both_ways
+def test_species_drawn_per_row_are_uniform_over_its_unobserved_ones():
+    """The mean estimate of a sum whose terms are told apart, and its variance without replacement."""
+    targets = torch.tensor([[0, 1, 0, 0, 0]]).repeat(4000, 1)
+    logits = torch.tensor([[-2.0, 50.0, -1.0, 0.0, 1.0]], dtype=torch.float64).repeat(4000, 1)
+    terms = torch.nn.functional.softplus(logits[0, [0, 2, 3, 4]])
+    drawn = sampled_sum(CrossEntropy(), logits, Positives.from_targets(targets), 3, generator()) / 4000
+    variance = 4**2 * terms.var(correction=0) / 3 * (4 - 3) / (4 - 1)
+    assert abs(drawn - terms.sum()) < 5 * (variance / 4000) ** 0.5
+    one, other = (
+        sampled_sum(CrossEntropy(), logits[:1], Positives.from_targets(targets[:1]), 3, generator(seed))
+        for seed in (0, 1)
+    )
+    assert one != other
 
 
 def test_observed_terms_are_overwritten_not_subtracted():

@@ -87,9 +87,11 @@ def score(folder, tmp_path, *, epochs=1, **changes):
     dataset.training.save(tmp_path / "training")
     dataset.save_survey(tmp_path / "survey")
     data, survey = TrainingData.load(tmp_path / "training"), Survey.load(tmp_path / "survey")
-    training = TrainingSettings(epochs=epochs, batch_size=64, background_batch_size=64, schedule="constant")
+    training = TrainingSettings(
+        epochs=epochs, batch_size=64, background_batch_size=64, beta2=0.999, schedule="constant"
+    )
     loss = parse_variant({"loss": "an_full", "pos_lambda": 4.0}, "variants.an_full")
-    encoder = EncoderSettings(coordinates="local", width=16, depth=1, dropout=0.0)
+    encoder = EncoderSettings(coordinates="local", width=16, depth=1, dropout=0.0, start="zero")
     model, _ = fit(data, loss, encoder, training, 0)
     save_model(model, tmp_path / "encoder.pt")
     model = load_model(tmp_path / "encoder.pt")

@@ -224,7 +224,7 @@ def test_dvc_reruns_what_an_edit_can_change_and_no_more(project, kinds, expected
     The stage `settings` writes every setting and the curves of penalties down, so that it follows losses and data sets.
     test_code_edits.py has the kinds that are not here.
     """
-    assert len(NOTHING) == 7
+    assert len(NOTHING) == 8
     for kind in kinds:
         make_edit(project.folder / "src/presence_only", kind)
     assert project.repro() == expected

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from support import tiny
 from support.search import SEARCH, InThisProcess
 
+from presence_only.common.errors import ExecutionError
 from presence_only.pipeline import mlflow_mirror, search
 from presence_only.pipeline.command import run_stage
 from presence_only.pipeline.mlflow_mirror import RunRecord, publish, published
@@ -207,6 +208,25 @@ def test_a_mistake_is_one_sentence_and_changes_nothing(change, arguments, senten
     assert sentence in said
     assert said.count("\n") == 1
     assert {path: path.read_bytes() for path in FILES.folder.iterdir()} == before
+
+
+def test_to_begin_anew_removes_nothing_before_it_can_run(folder, monkeypatch, capsys):
+    before = {path: path.read_bytes() for path in FILES.folder.iterdir()}
+
+    def refuse(*_):
+        raise ExecutionError("no cluster takes work")
+
+    monkeypatch.setattr(search, "asked_executor", lambda _: refuse)
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "--fresh")
+    assert "error: no cluster takes work" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in FILES.folder.iterdir()} == before
+    monkeypatch.setattr(search, "asked_executor", lambda _: InThisProcess)
+    call(monkeypatch, "--fresh", "--trials", "2")
+    assert "virtual/bce: 0 of 2 trials are done" in capsys.readouterr().out
+    assert len(rows(folder)) == 2
+    # They are the runs that MLflow has.
+    assert (len(runs("search")), len(runs("trial"))) == (1, 9)
 
 
 def test_a_study_without_a_group_search_says_so(folder, monkeypatch, capsys):

@@ -116,8 +116,10 @@ def test_importing_leaves_the_collector_as_it_was_and_freezes_what_is_there_once
     assert frozen == [False]
 
 
-def one_after_the_other(task, seeds, wording):
-    return {seed: task(seed, lambda done, total, number: None) for seed in seeds}
+def one_after_the_other(tasks, title):
+    for task in tasks:
+        task.output.mkdir(parents=True)
+    return {task.key: task.work(task.inputs, task.output, lambda done, total, number: None) for task in tasks}
 
 
 def further_study(folder, monkeypatch):

@@ -52,10 +52,11 @@ def test_a_source_archive_without_git_is_told_what_to_do(archive, arguments):
 
 def test_without_git_is_a_choice(archive):
     (archive / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
-    # Past the question, to DVC: there is no such pipeline here.
+    # Past the question, to the command that runs a study: there is none here.
+    (archive / "params.yaml").unlink()
     done = make(archive, "study")
     assert "is no git repository" not in done.stdout
-    assert "notebooks/dvc.yaml" in done.stderr
+    assert "no params.yaml in" in done.stderr
 
 
 def test_an_unknown_study_is_told_with_those_that_exist(archive):

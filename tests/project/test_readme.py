@@ -6,6 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from presence_only.statistics.significance import is_significant
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
@@ -18,24 +20,72 @@ def test_links_and_images_lead_somewhere():
         assert (ROOT / link).exists(), link
 
 
+def means(metric):
+    """Mean, low and high of every variant of the default study."""
+    table = pl.read_csv(ROOT / "results/comparison.csv").filter(pl.col("metric") == metric)
+    return {row["variant"]: [row["mean"], row["low"], row["high"]] for row in table.iter_rows(named=True)}
+
+
 def test_the_table_is_the_committed_comparison():
     """The README shows no number that the default study did not write."""
-    table = pl.read_csv(ROOT / "results/comparison.csv").filter(pl.col("metric") == "species_map")
-    shown = re.findall(r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) to ([\d.]+) \|", README, flags=re.MULTILINE)
-    assert len(shown) == len(table)
-    for variant, *numbers in shown:
-        row = table.row(by_predicate=pl.col("variant") == variant, named=True)
-        assert [float(x) for x in numbers] == pytest.approx([row["mean"], row["low"], row["high"]], abs=0.00051)
+    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) to ([\d.]+) \| (.*) \|$", README, flags=re.MULTILINE)
+    expected = means("species_map")
+    assert {variant for variant, *_ in rows} == set(expected)
+    further = ("auc_roc", "sample_map", "species_map_sparse", "species_map_dense", "effort_correlation")
+    for variant, *numbers, others in rows:
+        assert [float(x) for x in numbers] == pytest.approx(expected[variant], abs=0.00051)
+        told = [float(x) for x in others.split(" | ")]
+        assert told == pytest.approx([means(metric)[variant][0] for metric in further], abs=0.00051)
+    scores = [float(score) for _, score, *_ in rows]
+    assert scores == sorted(scores, reverse=True)
 
 
 def test_the_short_table_and_the_text_quote_the_committed_comparison():
     """A score with its interval stands beside the variant that has it."""
-    table = pl.read_csv(ROOT / "results/comparison.csv").filter(pl.col("metric") == "species_map")
     rows = re.findall(r"^\| [^|`]+ \| `(\w+)`.* ([\d.]+) \(([\d.]+) to ([\d.]+)\) \|$", README, flags=re.MULTILINE)
     assert len(rows) == len(re.findall(r"[\d.]+ \([\d.]+ to [\d.]+\)", README)) == 4
     for variant, *numbers in rows:
-        row = table.row(by_predicate=pl.col("variant") == variant, named=True)
-        assert [float(x) for x in numbers] == pytest.approx([row["mean"], row["low"], row["high"]], abs=0.00051)
+        assert [float(x) for x in numbers] == pytest.approx(means("species_map")[variant], abs=0.00051)
+
+
+def test_a_difference_in_the_text_is_that_of_the_committed_pairs():
+    """It stands before the names of its pair, and is judged as the rule judges it."""
+    number = r"([+-][\d.]+)"
+    told = re.findall(
+        rf"{number} \({number} to {number}\), (not significant|significant) \(`(\w+)` - `(\w+)`",
+        " ".join(README.split()),
+    )
+    assert len(told) == len(re.findall(r"\([+-][\d.]+\s+to", README)) == 2
+    tables = [ROOT / "results/pairs.csv", *sorted((ROOT / "experiments").glob("*/results/pairs.csv"))]
+    pairs = {
+        (row["first"], row["second"]): row
+        for path in reversed(tables)
+        for row in pl.read_csv(path).filter(pl.col("metric") == "species_map").iter_rows(named=True)
+    }
+    for *numbers, word, first, second in told:
+        sign = 1 if (first, second) in pairs else -1
+        row = pairs[(first, second)[::sign]]
+        own = [sign * row[key] for key in ("difference", *("low", "high")[::sign])]
+        assert [float(x) for x in numbers] == pytest.approx(own, abs=0.00051)
+        assert is_significant(row) is (word == "significant")
+
+
+def test_the_answer_holds_no_other_number():
+    """A bare number of three decimals belongs to a variant that its paragraph names, or to a page that it links."""
+    answer = README[README.index("## The answer so far") : README.index("## Install and run")]
+    table = pl.read_csv(ROOT / "results/comparison.csv")
+    found = 0
+    for part in re.split(r"\n\n|\n\* ", answer):
+        paragraph = " ".join(part.split())
+        own = table.filter(pl.col("variant").is_in(re.findall(r"`(\w+)`", paragraph)))["mean"].to_list()
+        # Numbers with an interval are those of the tests above, and values of settings stand in code.
+        prose = re.sub(r"[+-]?[\d.]+ \([^)]* to [^)]*\)|`[^`]*`", "", paragraph)
+        linked = [(ROOT / path).read_text() for path in re.findall(r"\]\(([\w/]+\.md)", paragraph)]
+        for text in re.findall(r"\d\.\d{3}\b", prose):
+            of_study = any(float(text) == pytest.approx(mean, abs=0.00051) for mean in own)
+            assert of_study or any(text in page for page in linked), (text, paragraph)
+            found += 1
+    assert found
 
 
 def test_commands_exist():

@@ -62,9 +62,12 @@ def test_a_new_journal_knows_nothing(tmp_path):
         assert (journal.identity, journal.trials()) == (None, {})
 
 
-def test_a_fresh_one_forgets(path):
-    with open_journal(path, "virtual/bce", fresh=True) as journal:
+def test_one_that_forgets_begins_anew(path):
+    with open_journal(path, "virtual/bce") as journal:
+        journal.forget()
         assert (journal.identity, journal.trials()) == (None, {})
+        journal.add(trials()[2], DIMENSIONS)
+    assert list(found(path)) == [2]
 
 
 @pytest.mark.parametrize("cut", [1, 40])

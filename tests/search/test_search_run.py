@@ -1,5 +1,6 @@
 """Whole searches: the same trials whatever runs them, whatever interrupts them, and never one twice."""
 
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -80,9 +81,9 @@ def test_more_trials_go_on_as_if_they_had_been_asked_for_from_the_start(whole, t
     executor = InThisProcess()
     assert timeless(run(tmp_path, executor)) == whole
     assert len(executor.ran) == 8
-    # Fewer are there already.
+    # Fewer are there already, and none is lost.
     idle = InThisProcess()
-    assert timeless(run(tmp_path, idle, SEARCH | {"trials": 5})) == whole[:5]
+    assert timeless(run(tmp_path, idle, SEARCH | {"trials": 5})) == whole
     assert not idle.ran
 
 
@@ -157,6 +158,16 @@ def test_a_search_does_not_go_on_with_another_variant_other_data_or_other_code(t
         for words, other in others.items():
             with pytest.raises(SettingsError, match=words):
                 check_unchanged(journal, other)
+
+
+def test_a_trial_travels_to_another_machine(tmp_path):
+    executor = InThisProcess(stops_after=0)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, executor)
+    for task in executor.submitted:
+        sent = pickle.loads(pickle.dumps(task.work))
+        assert sent.args == task.work.args
+        assert sent.func is task.work.func
 
 
 def test_an_error_of_a_trial_ends_the_search_with_its_sentence(tmp_path):

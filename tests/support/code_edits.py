@@ -66,8 +66,8 @@ EDITS = {
     "how a variant is read": ([("study/params.py", "load_variant")], TRAINING),
     "the words of progress, errors and arguments": (
         [
-            ("pipeline/progress.py", "of_training"),
-            ("pipeline/progress.py", "Display._follow"),
+            ("pipeline/progress.py", "words_of_training"),
+            ("pipeline/progress.py", "Display._update"),
             ("pipeline/workers.py", "run_side_by_side"),
             ("pipeline/command.py", "run_stage"),
             ("pipeline/command.py", "parse_arguments"),

@@ -14,7 +14,8 @@ from presence_only.losses.sinr import AnFullSettings
 from presence_only.model.settings import EncoderSettings
 from presence_only.training import fit as training
 from presence_only.training import loss_computation
-from presence_only.training.fit import GroupMask, RowBatches, fit
+from presence_only.training.batches import RowBatches
+from presence_only.training.fit import fit
 from presence_only.training.pair_scores import Probe
 from presence_only.training.settings import TrainingSettings
 from presence_only.training.variant import Variant
@@ -135,7 +136,8 @@ def test_steps_are_those_of_a_textbook_loop(name):
     weights = [parameter.detach().numpy() for parameter in model.parameters()]
     moments = [(np.zeros_like(weight), np.zeros_like(weight)) for weight in weights]
     losses = []
-    for step, (index_B, _, _) in enumerate(RowBatches(records, 16, stream(0, "batches"))):
+    for step, drawn in enumerate(RowBatches(50, records.row_P, records.species_P, 16, stream(0, "batches"))):
+        index_B = drawn.index_B
         logits_BS = model.species_head(model.encoder(x_NF[index_B]))
         loss = binary_cross_entropy_with_logits(logits_BS, labels_NS[index_B])
         slopes = [slope.numpy() for slope in torch.autograd.grad(loss, list(model.parameters()))]
@@ -145,27 +147,6 @@ def test_steps_are_those_of_a_textbook_loop(name):
     assert history.loss == pytest.approx([sum(losses) / 50], rel=1e-5)
     for weight, (key, expected) in zip(fitted.parameters(), model.named_parameters(), strict=True):
         np.testing.assert_allclose(weight.detach(), expected.detach(), rtol=1e-3, atol=1e-5, err_msg=key)
-
-
-@pytest.mark.parametrize("per_row", [1, 3])
-def test_batches_hold_every_row_once_with_its_own_positives(per_row):
-    records = tiny.dataset(rows=50, per_row=per_row).training.records
-    batches = RowBatches(records, 16, torch.Generator().manual_seed(0))
-    seen, pairs = [], set()
-    for index_B, row_P, species_P in batches:
-        assert (row_P.diff() >= 0).all()
-        seen += index_B.tolist()
-        pairs |= set(zip(index_B[row_P].tolist(), species_P.tolist(), strict=True))
-    assert sorted(seen) == list(range(50))
-    assert pairs == set(zip(records.row_P.tolist(), records.species_P.tolist(), strict=True))
-    assert batches.per_epoch == 4
-
-
-def test_rows_are_shuffled_anew_every_epoch():
-    batches = RowBatches(tiny.dataset(rows=50).training.records, 50, torch.Generator().manual_seed(0))
-    orders = [next(iter(batches))[0].tolist() for _ in range(3)]
-    assert len({tuple(order) for order in orders}) == 3
-    assert list(range(50)) not in orders
 
 
 def test_steps_count_as_asked_and_epochs_report():
@@ -276,7 +257,11 @@ def test_the_automatic_computation_is_the_one_that_pays():
     assert (chosen(earlier - 1, loss=full), chosen(earlier, loss=full)) == ("chunks", "sampled")
     # Decay and penalty move every row at every step.
     assert chosen(many, weight_decay=0.1) == chosen(many, species_l1=0.1) == "chunks"
-    assert chosen(many, gpu) == chosen(many, encoder=habitat) == chosen(many, loss=maxent) == "all_logits"
+    assert chosen(many, encoder=habitat) == chosen(many, loss=maxent) == "all_logits"
+    from_here = loss_computation.CHUNKS_PAY_FROM_ON_GPU
+    assert (chosen(from_here - 1, gpu), chosen(from_here, gpu)) == ("all_logits", "chunks")
+    # A GPU affords exact steps.
+    assert chosen(10 * many, gpu) == "chunks"
     assert chosen(many, loss_computation="all_logits") == "all_logits"
     assert chosen(2, gpu, loss_computation="chunks") == "chunks"
 
@@ -306,6 +291,7 @@ def test_the_memory_of_squared_gradients_is_that_of_encoder_and_species(how):
     ("changes", "message"),
     [
         ({"beta2": 1.0}, "training.beta2 = 1.0: must be less than 1"),
+        ({"precision": "fp8"}, "training.precision = 'fp8': must be one of 'float32', 'tf32' or 'bf16'"),
         ({"sampled_species": 5}, "loss_computation: sampled, as sampled_species is 5"),
         (
             {"loss_computation": "sampled", "sampled_species": 5, "weight_decay": 0.1},
@@ -324,15 +310,6 @@ def test_the_memory_of_squared_gradients_is_that_of_encoder_and_species(how):
 def test_settings_that_cannot_be(changes, message):
     with pytest.raises(SettingsError, match=message):
         TrainingSettings.parse({"epochs": 1} | changes, "training")
-
-
-def test_group_mask_keeps_a_site_to_its_observers():
-    mask = GroupMask.of(("bird", "plant", "", "fungus"), ("plant", "bird"))
-    expected = [[False, True], [True, False], [True, True], [False, False]]
-    assert mask.rows(torch.arange(4)).tolist() == expected
-    assert mask.rows(torch.tensor([2, 0])).tolist() == [expected[2], expected[0]]
-    assert GroupMask.of(None, ("plant",)) is None
-    assert GroupMask.of(("plant", "plant"), ("plant",)) is None
 
 
 def test_a_run_is_probed_after_every_epoch():
@@ -356,6 +333,24 @@ def test_a_run_is_probed_after_every_epoch():
         assert history.probes[name][-1] == pytest.approx(value, abs=1e-6)
 
 
+@pytest.mark.parametrize("how", ["all_logits", "chunks", "sampled"])
+def test_rounded_products_train_nearly_the_same_model_in_float32(how):
+    own = {"loss_computation": how} | ({"sampled_species": 5} if how == "sampled" else {})
+    (exact, before), (rounded, after) = (
+        train("an_full", data=tiny.dataset(rows=100), precision=precision, **own) for precision in ("float32", "bf16")
+    )
+    assert after.loss != before.loss
+    assert after.loss == pytest.approx(before.loss, rel=0.01)
+    for name, weight in exact.state_dict().items():
+        assert rounded.state_dict()[name].dtype == weight.dtype
+        torch.testing.assert_close(rounded.state_dict()[name], weight, rtol=0.1, atol=0.02)
+
+
+def test_tf32_on_a_cpu_is_one_sentence():
+    with pytest.raises(TrainingError, match=r"training\.precision = 'tf32': needs a GPU, and this run computes on the"):
+        train(precision="tf32")
+
+
 def test_a_penalty_on_the_species_head_empties_it():
     data = tiny.dataset(rows=100)
     settings = {"data": data, "epochs": 30, "encoder": EncoderSettings(kind="additive", expansion="hinge")}
@@ -371,16 +366,6 @@ def test_a_loss_that_explodes_is_one_sentence():
         TrainingError, match=r"the training loss is nan in epoch \d of \d+: lower training.learning_rate"
     ):
         train("bce", data=data, epochs=20, learning_rate=1e30)
-
-
-def test_cuda_is_refused_where_there_is_none(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(TrainingError, match="torch sees no GPU here"):
-        training.choose_device("cuda")
-    assert training.choose_device("auto").type == "cpu"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert training.choose_device("auto").type == "cuda"
-    assert training.choose_device("cpu").type == "cpu"
 
 
 def test_training_leaves_its_data_unmodified():

@@ -11,8 +11,9 @@ from presence_only.losses.base import TrainingCounts, parse_variant
 from presence_only.model.encoder import RangeModel
 from presence_only.model.features import Features
 from presence_only.model.settings import EncoderSettings
+from presence_only.training.batches import Batch, RowBatches, distinct_pairs
 from presence_only.training.fit import fit
-from presence_only.training.loss_computation import Batch, make_loss_computation
+from presence_only.training.loss_computation import make_loss_computation
 from presence_only.training.settings import TrainingSettings
 from presence_only.training.start import sites_per_species, start_logits
 
@@ -38,8 +39,11 @@ def blank_model(settings):
 
 
 def batch(x_BF, far_KF=None):
-    records = DATA.records
-    return Batch(x_BF, torch.from_numpy(records.row_P), torch.from_numpy(records.species_P), None, far_KF, None)
+    drawn = next(iter(RowBatches(60, *distinct_pairs(DATA.records), 60, torch.Generator())))
+    if far_KF is None:
+        return Batch(drawn, x_BF[drawn.index_B])
+    n_sites = len(far_KF)
+    return Batch(drawn, x_BF[drawn.index_B], None, torch.arange(n_sites), slice(0, n_sites), far_KF)
 
 
 def test_each_name_gives_its_logits():

@@ -34,8 +34,8 @@ def numpy_stream(seed: int, name: str, pinned: Mapping[str, int] | None = None) 
     return np.random.default_rng(stream_seed(seed, name) if number is None else [seed, number])
 
 
-def stream(seed: int, name: str) -> torch.Generator:
-    """A torch generator, on the CPU, for the stream ``name`` of run ``seed``."""
+def stream(seed: int, name: str, device: torch.device | None = None) -> torch.Generator:
+    """A torch generator for the stream ``name`` of run ``seed``, on a device, by default the CPU."""
     import torch
 
-    return torch.Generator().manual_seed(stream_seed(seed, name))
+    return torch.Generator(device or "cpu").manual_seed(stream_seed(seed, name))

@@ -258,7 +258,12 @@ class _Reporter:
         now = time.monotonic()
         if now - self._told >= TELL_EVERY:
             self._told = now
-            if ray.get(self._board.tell.remote(self._key, done, total, number)):
+            try:
+                cancelled = ray.get(self._board.tell.remote(self._key, done, total, number), timeout=ANSWER_WITHIN)
+            except ray.exceptions.RayError:
+                # The display stands still; the task does not.
+                cancelled = False
+            if cancelled:
                 raise Cancelled
 
 

@@ -23,7 +23,8 @@ def run_work(work: Work, inputs: Mapping[str, Path], output: Path | None, report
 
 def sendable(error: BaseException) -> BaseException:
     """The exception, or one that says the same, in a form that reaches another process."""
-    if isinstance(error, UserError):
+    # A missing file is told by whoever runs the command.
+    if isinstance(error, (UserError, FileNotFoundError)):
         try:
             if str(pickle.loads(pickle.dumps(error))) == str(error):
                 return error

@@ -20,7 +20,7 @@ from presence_only.losses.base import (
     empty_loss,
     open_batch,
 )
-from presence_only.losses.negatives import Positives, at_pairs, draw_other_rows, sampled_sum
+from presence_only.losses.negatives import Positives, draw_other_rows, sampled_sum
 from presence_only.losses.pair_weights import (
     DenseSettings,
     PairWeights,
@@ -85,8 +85,7 @@ class DrawnAbsences:
         absent = sampled_sum(weights.penalty, logits_BS, positives, self.neg_samples, generator)
         near = observed_sum(weights, logits_BS, positives) + weights.unobserved * absent
         if self.spatial == "batch":
-            absent_P = at_pairs(logits_BS, *draw_other_rows(positives, generator))
-            near = near + weights.far_penalty.negative(absent_P).sum()
+            near = near + draw_other_rows(positives, generator).penalty_of(weights.far_penalty, logits_BS)
         return with_background(weights, near, logits_BS, background_KS, mask_KS)
 
 

@@ -6,8 +6,8 @@ Shape legend: B rows of a batch, S species, K background sites, P positives (row
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 import torch
 from pydantic import field_validator
@@ -26,6 +26,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class BatchTotals:
+    """Sizes of a whole batch, which a part of it is divided by.
+
+    Args:
+        n_rows: Training rows.
+        n_sites: Background sites.
+        sites_per_species_S: Background sites that count for each species, int64; None: all count for every one.
+    """
+
+    n_rows: int
+    n_sites: int
+    sites_per_species_S: Tensor | None = None
+
+    @classmethod
+    def of(cls, n_rows: int, n_sites: int, mask_KS: Tensor | None) -> Self:
+        """The sizes of a batch, given which species a background site counts for."""
+        return cls(n_rows, n_sites, None if mask_KS is None else mask_KS.sum(dim=0))
+
+
+@dataclass(frozen=True)
 class LossBatch:
     """What a loss is given for one step.
 
@@ -40,6 +60,10 @@ class LossBatch:
         environment_BC: Predicted standardised covariates, where the encoder has an environment head.
         habitat_BS: Logits of the habitat head, where it has one.
         covariates_BC: The standardised covariates themselves, NaN where unknown.
+        distinct: Whether the positives are known to be in range, each given once, sorted by row and then by species,
+            as training gives them. Then nobody looks, which a GPU would be waited for.
+        totals: Sizes of the whole batch, if these rows and sites are a part of it and a dense loss is asked for its
+            share; None: they are all.
     """
 
     logits_BS: Tensor
@@ -51,6 +75,8 @@ class LossBatch:
     environment_BC: Tensor | None = None
     habitat_BS: Tensor | None = None
     covariates_BC: Tensor | None = None
+    distinct: bool = False
+    totals: BatchTotals | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +90,10 @@ class TrainingCounts:
 
     n_rows: int
     records_per_species_S: Tensor
+
+    def to(self, device: torch.device) -> Self:
+        """The same, where a loss that lies on another device needs them."""
+        return replace(self, records_per_species_S=self.records_per_species_S.to(device))
 
 
 class BatchLoss(Protocol):
@@ -147,6 +177,8 @@ def open_batch(batch: LossBatch, needs_background: bool) -> Positives:
         ValueError: If shapes or indices disagree, or background logits are missing or not asked for.
     """
     check_batch(batch, needs_background)
+    if batch.distinct:
+        return Positives(batch.row_P, batch.species_P, *batch.logits_BS.shape)
     return Positives.from_pairs(batch.row_P, batch.species_P, batch.logits_BS)
 
 
@@ -165,8 +197,9 @@ def check_batch(batch: LossBatch, needs_background: bool) -> None:
     """
     check_floating("logits_BS", batch.logits_BS, 2)
     n_rows, n_species = batch.logits_BS.shape
-    check_indices("row_P", batch.row_P, (batch.row_P.numel(),), n_rows)
-    check_indices("species_P", batch.species_P, (batch.row_P.numel(),), n_species)
+    if not batch.distinct:
+        check_indices("row_P", batch.row_P, (batch.row_P.numel(),), n_rows)
+        check_indices("species_P", batch.species_P, (batch.row_P.numel(),), n_species)
     check_background(batch.background_KS, batch.background_mask_KS, n_species)
     if (batch.background_KS is not None) != needs_background:
         given = "missing" if needs_background else "given"

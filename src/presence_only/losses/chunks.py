@@ -4,7 +4,8 @@ The loss is computed from the two embedding matrices and equals that from all lo
 
 What saves time: a chunk's logits stay in the cache while they become slopes, nothing of the size
 B x S is written or read, and a logit costs one exponential (``fast_curves.py``). Backward has nothing left
-to do but to scale the gradients that forward kept.
+to do but to scale the gradients that forward kept. On a GPU, chunks are larger, so that starting the few dozen
+kernels of one takes less time than they do, and what is saved is traffic to its memory.
 
 Shape legend: B rows of a batch, K background sites, S species, D embedding, P positives, R rows of a
 tile (B or K), C species of a chunk.
@@ -18,10 +19,12 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import linear
 
 from presence_only.losses.argument_checks import check_floating, check_shape
-from presence_only.losses.base import LossBatch, check_batch
-from presence_only.losses.fast_curves import ABSENT, Tile, absence_curve
+from presence_only.losses.base import BatchTotals, LossBatch, check_batch
+from presence_only.losses.fast_curves import ABSENT, Taken, Tile, absence_curve
+from presence_only.losses.host_reads import on_host
 from presence_only.losses.negatives import zero
 from presence_only.losses.numerics import widen
 from presence_only.losses.pair_weights import PairWeights, Weight
@@ -29,6 +32,9 @@ from presence_only.losses.penalties import Penalty
 
 # Logits at a time, 2.5 MiB in float32: three such tiles fit into a core's share of the last-level cache.
 TILE = 5 * 2**17
+# On a GPU, 64 MiB: by its data sheet, an H100 needs 0.4 ms for the products of such a tile at width 256, and about
+# 0.1 ms to start the kernels of a chunk. Not measured.
+GPU_TILE = 2**24
 # Fewer columns make matrix products slow.
 NARROWEST = 64
 
@@ -43,6 +49,9 @@ def loss_in_chunks(
     start_S: Tensor | None = None,
     background_KD: Tensor | None = None,
     background_mask_KS: Tensor | None = None,
+    totals: BatchTotals | None = None,
+    distinct: bool = False,
+    products: torch.dtype | None = None,
 ) -> Tensor:
     """A dense loss of the logits ``location_BD @ species_SD.T + start_S``, never held as a whole.
 
@@ -55,9 +64,13 @@ def loss_in_chunks(
         start_S: Fixed logits added to every site's; None: 0.
         background_KD: Embedding of background sites; given if and only if ``loss.needs_background``.
         background_mask_KS: Which species a background site counts for; None: every site for all.
+        totals: Sizes of the whole batch, if these rows and sites are a part of it; None: they are all.
+        distinct: Whether the positives are known to be in range and each given once, so that nobody has to look.
+        products: Dtype that factors of matrix products are rounded to, as autocast does; None: they are not.
 
     Returns:
-        Scalar loss in nats with gradients for the three matrices. Its gradient has no gradient.
+        Scalar loss in nats with gradients for the three matrices, or a part's share of it. Its gradient has no
+        gradient.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -74,14 +87,26 @@ def loss_in_chunks(
     nothing = location_BD.new_zeros(())
     far = None if background_KD is None else nothing.expand(len(background_KD), len(species_SD))
     near = nothing.expand(len(location_BD), len(species_SD))
-    batch = LossBatch(near, row_P, species_P, torch.default_generator, far, background_mask_KS)
+    batch = LossBatch(near, row_P, species_P, torch.default_generator, far, background_mask_KS, distinct=distinct)
     check_batch(batch, loss.needs_background)
-    if near.numel() == 0:
+    if totals is None:
+        n_sites = 0 if background_KD is None else len(background_KD)
+        totals = BatchTotals.of(len(location_BD), n_sites, background_mask_KS)
+    if totals.n_rows == 0 or len(species_SD) == 0:
         return zero(*(matrix for matrix in (location_BD, species_SD, background_KD) if matrix is not None))
-    n_sites = 0 if background_KD is None else len(background_KD)
-    per_pair = loss.per_pair(len(location_BD), len(species_SD), n_sites, background_mask_KS)
-    far_KD, mask_KS = background_KD, background_mask_KS
-    return walk_chunks(loss, per_pair, location_BD, species_SD, row_P, species_P, start_S, far_KD, mask_KS)
+    return walk_chunks(
+        loss,
+        loss.per_pair(totals, len(species_SD)),
+        location_BD,
+        species_SD,
+        row_P,
+        species_P,
+        start_S,
+        background_KD,
+        background_mask_KS,
+        distinct=distinct,
+        products=products,
+    )
 
 
 def walk_chunks(
@@ -94,13 +119,16 @@ def walk_chunks(
     start_S: Tensor | None = None,
     background_KD: Tensor | None = None,
     background_mask_KS: Tensor | None = None,
+    *,
+    distinct: bool = False,
+    products: torch.dtype | None = None,
 ) -> Tensor:
     """The loss from its penalties and the weights of recorded, unobserved and background pairs, on checked inputs."""
     positive, unobserved, background = per_pair
-    observed = _Observed.sort(row_P, species_P, len(location_BD), positive)
+    observed = _Observed.sort(row_P, species_P, len(location_BD), positive, distinct=distinct)
     near, far = (loss.penalty, unobserved), (loss.far_penalty, background)
     value: Tensor = _Walk.apply(  # type: ignore[no-untyped-call, unused-ignore]
-        location_BD, species_SD, background_KD, near, far, observed, start_S, background_mask_KS
+        location_BD, species_SD, background_KD, near, far, observed, start_S, background_mask_KS, products
     )
     return value
 
@@ -114,17 +142,30 @@ class _Observed:
     weight: Weight
 
     @classmethod
-    def sort(cls, row_P: Tensor, species_P: Tensor, n_rows: int, weight: Weight) -> Self:
-        key_P = torch.unique(species_P.long() * n_rows + row_P.long())
+    def sort(cls, row_P: Tensor, species_P: Tensor, n_rows: int, weight: Weight, *, distinct: bool) -> Self:
+        """The pairs in order; only where they may not be distinct is one sought that is given twice."""
+        n_rows = max(n_rows, 1)  # of a part of a batch without rows
+        key_P = species_P.long() * n_rows + row_P.long()
+        key_P = key_P.sort().values if distinct else torch.unique(key_P)
         return cls(key_P % n_rows, key_P // n_rows, weight)
 
-    def within(self, start: int, n_chunk: int, like: Tensor) -> tuple[Tensor, Weight]:
-        """Indices into the flat tile of the species from ``start`` on, and the weights there."""
+    def within(self, start: int, n_chunk: int, like: Tensor) -> tuple[Taken, Weight]:
+        """The pairs in the tile of the species from ``start`` on, and the weights there."""
+        if not on_host(self.species_P):
+            return self._among_all(start, n_chunk, like)
         ends = torch.tensor([start, start + n_chunk], device=self.species_P.device)
         low, high = torch.searchsorted(self.species_P, ends).tolist()
         species_P = self.species_P[low:high]
         weight = self.weight.to(like)[species_P] if isinstance(self.weight, Tensor) else self.weight
-        return self.row_P[low:high] * n_chunk + (species_P - start), weight
+        return Taken(self.row_P[low:high] * n_chunk + (species_P - start)), weight
+
+    def _among_all(self, start: int, n_chunk: int, like: Tensor) -> tuple[Taken, Weight]:
+        """All pairs, of which those outside of the tile weigh 0."""
+        inside_P = (self.species_P >= start) & (self.species_P < start + n_chunk)
+        index_P = torch.where(inside_P, self.row_P * n_chunk + (self.species_P - start), 0)
+        weight_P = inside_P.to(like.dtype)
+        weight_P = weight_P * (self.weight.to(like)[self.species_P] if isinstance(self.weight, Tensor) else self.weight)
+        return Taken(index_P, inside_P), weight_P
 
 
 class _Walk(torch.autograd.Function):
@@ -141,14 +182,15 @@ class _Walk(torch.autograd.Function):
         observed: _Observed,
         start_S: Tensor | None,
         mask_KS: Tensor | None,
+        products: torch.dtype | None,
     ) -> Tensor:
         wide_SD = widen(species_SD)
         start_S = None if start_S is None else start_S.to(wide_SD)
         gradient_SD = torch.zeros_like(wide_SD) if any(ctx.needs_input_grad) else None
-        near = _Block(*near_absent, widen(location_BD), wide_SD, start_S, gradient_SD)
+        near = _Block(*near_absent, widen(location_BD), wide_SD, start_S, gradient_SD, products)
         total, gradients = near.walk(observed=observed), [near.gradient_RD, gradient_SD, None]
         if background_KD is not None:
-            far = _Block(*far_absent, widen(background_KD), wide_SD, start_S, gradient_SD)
+            far = _Block(*far_absent, widen(background_KD), wide_SD, start_S, gradient_SD, products)
             total += far.walk(mask_KS=mask_KS)
             gradients[2] = far.gradient_RD
         ctx.dtypes = [None if x is None else x.dtype for x in (location_BD, species_SD, background_KD)]
@@ -160,7 +202,7 @@ class _Walk(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         kept = zip(ctx.saved_tensors, ctx.dtypes, ctx.needs_input_grad, strict=False)
         scaled = [(gradient * saved).to(dtype) if wanted else None for saved, dtype, wanted in kept]
-        return (*scaled, None, None, None, None, None)
+        return (*scaled, *[None] * 6)
 
 
 class _Block:
@@ -177,6 +219,7 @@ class _Block:
         species_SD: Tensor,
         start_S: Tensor | None,
         gradient_SD: Tensor | None,
+        products: torch.dtype | None,
     ) -> None:
         self.penalty = penalty
         self.curve = absence_curve(penalty)
@@ -191,11 +234,15 @@ class _Block:
         self.start_S = start_S
         self.gradient_SD = gradient_SD
         self.gradient_RD = None if gradient_SD is None else torch.zeros_like(input_RD)
+        self.products = products
+        self.factor_RD = input_RD if products is None else input_RD.to(products)
+        self.factor_SD = species_SD if products is None else species_SD.to(products)
 
     def walk(self, *, observed: _Observed | None = None, mask_KS: Tensor | None = None) -> Tensor:
         """The block's share of the loss, float64; its gradients are added up on the way."""
         n_rows, n_species = len(self.input_RD), len(self.species_SD)
-        width = min(max(NARROWEST, TILE // max(n_rows, 1)), n_species)
+        tile = TILE if on_host(self.input_RD) else GPU_TILE
+        width = min(max(NARROWEST, tile // max(n_rows, 1)), n_species)
         buffers = self.input_RD.new_empty(3, n_rows * width)
         total = self.input_RD.new_zeros((), dtype=torch.float64)
         for start in range(0, n_species if n_rows else 0, width):
@@ -209,18 +256,23 @@ class _Block:
         """The share of the species from ``start`` on, as many as the tile holds."""
         logits_RC, spare_RC, other_RC = views
         n_chunk = logits_RC.shape[1]
-        species_CD = self.species_SD[start : start + n_chunk]
-        if self.start_S is None:
-            torch.mm(self.input_RD, species_CD.t(), out=logits_RC)
+        species_CD = self.factor_SD[start : start + n_chunk]
+        start_C = None if self.start_S is None else self.start_S[start : start + n_chunk]
+        if self.products is not None:
+            logits_RC.copy_(linear(self.factor_RD, species_CD))
+            if start_C is not None:
+                logits_RC.add_(start_C)
+        elif start_C is not None:
+            torch.addmm(start_C, self.factor_RD, species_CD.t(), out=logits_RC)
         else:
-            torch.addmm(self.start_S[start : start + n_chunk], self.input_RD, species_CD.t(), out=logits_RC)
-        total, taken_P = logits_RC.new_zeros((), dtype=torch.float64), None
+            torch.mm(self.factor_RD, species_CD.t(), out=logits_RC)
+        total, taken = logits_RC.new_zeros((), dtype=torch.float64), None
         if observed is not None:
-            taken_P, weight_P = observed.within(start, n_chunk, logits_RC)
-            value_P, slope_P = _positive(self.penalty, logits_RC.view(-1)[taken_P])
+            taken, weight_P = observed.within(start, n_chunk, logits_RC)
+            value_P, slope_P = _positive(self.penalty, taken.read(logits_RC))
             total += (weight_P * value_P).sum(dtype=torch.float64)
-            logits_RC.view(-1)[taken_P] = ABSENT  # an observed pair is no negative
-        tile = Tile(logits_RC, mask_RC, taken_P, spare_RC, other_RC, self.gradient_SD is not None)
+            taken.write(logits_RC, ABSENT)  # an observed pair is no negative
+        tile = Tile(logits_RC, mask_RC, taken, spare_RC, other_RC, self.gradient_SD is not None)
         value_C, slope_RC = self.curve(tile)
         weight_C = None if self.weight_S is None else self.weight_S[start : start + n_chunk]
         total += self.scale * (value_C if weight_C is None else weight_C * value_C).sum(dtype=torch.float64)
@@ -228,10 +280,16 @@ class _Block:
             return total
         if weight_C is not None:
             slope_RC.mul_(weight_C)
-        if taken_P is not None:
-            slope_RC.view(-1)[taken_P] = weight_P * slope_P / self.scale
-        self.gradient_SD[start : start + n_chunk].addmm_(slope_RC.t(), self.input_RD, alpha=self.scale)
-        self.gradient_RD.addmm_(slope_RC, species_CD, alpha=self.scale)
+        if taken is not None:
+            taken.write(slope_RC, weight_P * slope_P / self.scale)
+        gradient_CD = self.gradient_SD[start : start + n_chunk]
+        if self.products is None:
+            gradient_CD.addmm_(slope_RC.t(), self.factor_RD, alpha=self.scale)
+            self.gradient_RD.addmm_(slope_RC, species_CD, alpha=self.scale)
+        else:
+            slope_RC = slope_RC.to(self.products)
+            gradient_CD.add_(slope_RC.t() @ self.factor_RD, alpha=self.scale)
+            self.gradient_RD.add_(slope_RC @ species_CD, alpha=self.scale)
         return total
 
 

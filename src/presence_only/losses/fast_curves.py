@@ -21,7 +21,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from presence_only.losses.numerics import power_of
+from presence_only.losses.host_reads import on_host
+from presence_only.losses.numerics import power_of, softplus
 
 # What observed pairs are overwritten with: a logit at which the curves below are 0, and their slopes too.
 ABSENT = -1e4
@@ -36,13 +37,41 @@ _COMPARED = (-200.0, -60.0, *(x / 4 for x in range(-120, 121)), 60.0, 200.0)
 
 
 @dataclass(frozen=True)
+class Taken:
+    """Observed pairs of a tile.
+
+    Args:
+        index_P: Indices into the flat tile, each once among those inside.
+        inside_P: Which of them lie in this tile; None: all. On a GPU, where their number would be waited for, the
+            pairs of all tiles are given, and those outside have some index within the tile.
+    """
+
+    index_P: Tensor
+    inside_P: Tensor | None = None
+
+    def read(self, tile_RC: Tensor) -> Tensor:
+        """What a tile holds at the pairs, shape (P,)."""
+        return tile_RC.view(-1)[self.index_P]
+
+    def write(self, tile_RC: Tensor, value: Tensor | float) -> None:
+        """Put a number, or one per pair, in place of what a tile holds there."""
+        flat = tile_RC.view(-1)
+        if self.inside_P is None:
+            flat[self.index_P] = value
+            return
+        # Pairs outside add 0, which changes nothing in whatever order it happens. x - x is exactly 0.
+        for change_P in (-self.read(tile_RC), value):
+            flat.index_add_(0, self.index_P, torch.where(self.inside_P, change_P, 0.0).to(flat.dtype))
+
+
+@dataclass(frozen=True)
 class Tile:
     """Logits of a chunk of species, and room to work in. All of it is overwritten.
 
     Args:
         logits_RC: Logits, float32 or float64, contiguous.
         mask_RC: Which pairs count; None: all.
-        taken_P: Observed pairs as indices into the flat tile; they hold ``ABSENT`` and cost nothing.
+        taken: Observed pairs; they hold ``ABSENT`` and cost nothing. None: there are none.
         spare_RC: A buffer of the tile's shape.
         other_RC: Another.
         wants_slope: Whether slopes are asked for.
@@ -50,7 +79,7 @@ class Tile:
 
     logits_RC: Tensor
     mask_RC: Tensor | None
-    taken_P: Tensor | None
+    taken: Taken | None
     spare_RC: Tensor
     other_RC: Tensor
     wants_slope: bool
@@ -112,6 +141,9 @@ def scaled(curve: Curve, factor: float) -> Curve:
 
 def cross_entropy_curve(tile: Tile) -> tuple[Tensor, Tensor | None]:
     """l, with slope p."""
+    if not on_host(tile.logits_RC):
+        p_RC, log_RC = _sigmoid_and_log(tile)
+        return log_RC.sum(dim=0), p_RC if tile.wants_slope else None
     top, e_RC, beyond_RC = _exponential(tile)
     slope_RC = None
     if tile.wants_slope:
@@ -123,12 +155,15 @@ def cross_entropy_curve(tile: Tile) -> tuple[Tensor, Tensor | None]:
 
 def _focused(tile: Tile, gamma: float) -> tuple[Tensor, Tensor | None]:
     """p^gamma l, with slope p^gamma [p + gamma (1 - p) l]."""
-    _, e_RC, beyond_RC = _exponential(tile)
-    p_RC = torch.add(e_RC, 1, out=tile.spare_RC)
-    torch.div(e_RC, p_RC, out=p_RC)
-    log_RC = e_RC.log1p_()
-    if beyond_RC is not None:
-        log_RC += beyond_RC
+    if on_host(tile.logits_RC):
+        _, e_RC, beyond_RC = _exponential(tile)
+        p_RC = torch.add(e_RC, 1, out=tile.spare_RC)
+        torch.div(e_RC, p_RC, out=p_RC)
+        log_RC = e_RC.log1p_()
+        if beyond_RC is not None:
+            log_RC += beyond_RC
+    else:
+        p_RC, log_RC = _sigmoid_and_log(tile)
     power_RC = power_of(p_RC, gamma)
     value_C = torch.mul(power_RC, log_RC, out=tile.other_RC).sum(dim=0)
     if not tile.wants_slope:
@@ -189,9 +224,22 @@ def _differentiated(tile: Tile, penalty: HasNegative) -> tuple[Tensor, Tensor | 
             continue
         if tile.mask_RC is not None:
             tensor_RC.masked_fill_(~tile.mask_RC, 0.0)
-        if tile.taken_P is not None:
-            tensor_RC.view(-1)[tile.taken_P] = 0.0
+        if tile.taken is not None:
+            tile.taken.write(tensor_RC, 0.0)
     return terms_RC.sum(dim=0), slope_RC
+
+
+def _sigmoid_and_log(tile: Tile) -> tuple[Tensor, Tensor]:
+    """P and l, 0 at masked pairs, without a look at the largest logit.
+
+    A GPU waits for memory, not for logarithms: fewer passes over the tile count for more than fewer logarithms.
+    """
+    p_RC = torch.sigmoid(tile.logits_RC, out=tile.spare_RC)
+    log_RC = softplus(tile.logits_RC)
+    if tile.mask_RC is not None:
+        p_RC *= tile.mask_RC
+        log_RC *= tile.mask_RC
+    return p_RC, log_RC
 
 
 def _exponential(tile: Tile) -> tuple[float, Tensor, Tensor | None]:

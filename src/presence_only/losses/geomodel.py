@@ -25,10 +25,11 @@ from presence_only.losses.argument_checks import (
     check_unit_interval,
 )
 from presence_only.losses.assume_negative import SPATIAL, DrawnAbsences, assume_negative
+from presence_only.losses.host_reads import on_host
 from presence_only.losses.negatives import Positives, zero
 from presence_only.losses.numerics import focal_of_probabilities, widen
 from presence_only.losses.parameters import from_parameters
-from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Penalty, all_hard, choose
+from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Penalty, all_hard, at_positives, choose
 from presence_only.losses.pointwise import negatives_per_positive
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -264,6 +265,16 @@ class AssumeNegativeLoss(nn.Module):
         check_presences("targets", targets[positives.row_P, positives.species_P])
         if logits.numel() == 0:
             return zero(logits) if background_logits is None else zero(logits, background_logits)
+        return self.on_pairs(logits, positives, generator, background_logits)
+
+    def on_pairs(
+        self,
+        logits: Tensor,
+        positives: Positives,
+        generator: torch.Generator | None,
+        background_logits: Tensor | None = None,
+    ) -> Tensor:
+        """The same on checked inputs with at least one row, given which pairs are present."""
         weights = assume_negative(
             self.penalty,
             self.pos_lambda,
@@ -302,9 +313,13 @@ def masked_mse(pred: Tensor, target: Tensor) -> Tensor:
     check_floating("pred", pred)
     check_same_shape("target", target, "pred", pred)
     known = ~target.isnan()
-    known_pred = widen(pred[known])
-    error = known_pred.clamp(-_PRED_LIMIT, _PRED_LIMIT) - target[known].to(known_pred.dtype)
-    return error.square().sum() / max(len(error), 1)
+    if on_host(pred):
+        known_pred, known_target = widen(pred[known]), target[known]
+    else:
+        known_pred, known_target = widen(torch.where(known, pred, 0)), torch.where(known, target, 0)
+    error = known_pred.clamp(-_PRED_LIMIT, _PRED_LIMIT) - known_target.to(known_pred.dtype)
+    n_known = max(len(error), 1) if on_host(pred) else known.sum().clamp(min=1)
+    return error.square().sum() / n_known
 
 
 class MultiTaskLoss(nn.Module):
@@ -423,6 +438,33 @@ class MultiTaskLoss(nn.Module):
         if self.habitat_weight > 0:
             _present(predictions, targets, "habitat_logits", "species", self.habitat_weight)
             parts["habitat"] = self._criterion("habitat_logits", predictions, targets, generator)
+        return self._with_total(parts)
+
+    def on_pairs(
+        self,
+        predictions: Mapping[str, Tensor],
+        positives: Positives,
+        env_features_BC: Tensor | None,
+        generator: torch.Generator | None,
+    ) -> dict[str, Tensor]:
+        """The same of a batch with at least one row, given which pairs are present instead of targets.
+
+        Raises:
+            ValueError: If a prediction is missing whose weight is not 0, or ``env_features_BC``.
+        """
+        targets = {"species": positives.row_P} | ({} if env_features_BC is None else {"env_features": env_features_BC})
+        parts: dict[str, Tensor] = {}
+        if _present(predictions, targets, "species_logits", "species", self.species_weight):
+            parts["species"] = self._of_pairs(predictions["species_logits"], positives, generator)
+        if _present(predictions, targets, "env_pred", "env_features", self.env_weight):
+            parts["env"] = masked_mse(predictions["env_pred"], targets["env_features"])
+        if self.habitat_weight > 0:
+            _present(predictions, targets, "habitat_logits", "species", self.habitat_weight)
+            parts["habitat"] = self._of_pairs(predictions["habitat_logits"], positives, generator)
+        return self._with_total(parts)
+
+    def _with_total(self, parts: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The parts and their weighted sum."""
         weights = {"species": self.species_weight, "env": self.env_weight, "habitat": self.habitat_weight}
         counted = [weights[name] * part for name, part in parts.items() if weights[name] > 0]
         # Without a part that counts the total is 0, still tied to what was predicted.
@@ -449,6 +491,13 @@ class MultiTaskLoss(nn.Module):
                 )
             return _weighted_cross_entropy(logits, species, self.pos_weight, self.reduction)
         return _over_all(self._penalties[self.species_loss], logits, species, self.reduction)
+
+    def _of_pairs(self, logits: Tensor, positives: Positives, generator: torch.Generator | None) -> Tensor:
+        """The chosen species loss of one head, on checked inputs."""
+        if self.species_loss == "an":
+            return self.assume_negative.on_pairs(logits, positives, generator)
+        penalty, pairs = self._penalties[self.species_loss], (positives.row_P, positives.species_P)
+        return _reduce(at_positives(penalty, logits, *pairs, self.pos_weight), self.reduction)
 
 
 def _present(

@@ -19,6 +19,7 @@ from presence_only.losses.argument_checks import (
     check_shape,
 )
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
+from presence_only.losses.host_reads import keep
 from presence_only.losses.negatives import Positives, at_pairs, zero
 from presence_only.losses.numerics import softplus, widen
 
@@ -90,12 +91,12 @@ def maxent(
     check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
     if logits_BS.numel() == 0:
         return zero(logits_BS, background_KS)
-    surprise_P, counted_P = record_surprise(
+    surprise_P, species_P, counted_P = record_surprise(
         logits_BS, positives, background_KS, background_mask_KS, include_presences=include_presences
     )
-    records_S = torch.bincount(positives.species_P[counted_P], minlength=len(weights_S))
+    records_S = torch.bincount(species_P[counted_P], minlength=len(weights_S))
     total_weight = weights_S[records_S > 0].sum()
-    weight_P = (weights_S / records_S.clamp(min=1))[positives.species_P[counted_P]]
+    weight_P = (weights_S / records_S.clamp(min=1))[species_P]
     return (weight_P * surprise_P).sum() / torch.where(total_weight > 0, total_weight, 1.0)
 
 
@@ -106,11 +107,12 @@ def record_surprise(
     mask_KS: Tensor | None,
     *,
     include_presences: bool,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Log sum over sites of exp(x'_ks) - x_is for every record (i, s) whose species has a site.
 
     Returns:
-        The values in nats, and which of the P records they belong to.
+        The values in nats, the species of each, and whether its species has a site. On the CPU, records of a species
+        without a site are left out; on a GPU, where their number would be waited for, their value is 0.
 
     Raises:
         ValueError: If there is no background site.
@@ -122,17 +124,19 @@ def record_surprise(
         x_KS = x_KS.masked_fill(~mask_KS, -torch.inf)
     top_S, leader_S = x_KS.detach().max(dim=0)
     usable_S = top_S != -torch.inf  # NaN is usable: it has to reach the result
-    counted_P = usable_S[positives.species_P]
-    species_P = positives.species_P[counted_P]
-    x_P = at_pairs(logits_BS, positives.row_P[counted_P], species_P)
+    counted_P, row_P, species_P = keep(usable_S[positives.species_P], positives.row_P, positives.species_P)
+    x_P = at_pairs(logits_BS, row_P, species_P)
+    top_S = torch.where(usable_S, top_S, 0.0)
     if include_presences:
-        return _among_both(x_P, species_P, x_KS, torch.where(usable_S, top_S, 0.0)), counted_P
+        surprise_P = _among_both(x_P, species_P, x_KS, top_S)
+        return torch.where(counted_P, surprise_P, 0.0), species_P, counted_P
     # Differences from the largest logit are exact where they matter, and log1p keeps the digits of
     # the rest of the sum; expm1 of the largest one adds nothing but its slope.
-    d_KS = x_KS - torch.where(usable_S, top_S, 0.0)
+    d_KS = x_KS - top_S
     d_top_S = torch.where(usable_S, d_KS.gather(0, leader_S[None])[0], 0.0)
     rest_S = torch.exp(d_KS).scatter(0, leader_S[None], 0.0).sum(dim=0) + torch.expm1(d_top_S)
-    return torch.log1p(rest_S)[species_P] - (x_P - top_S[species_P]), counted_P
+    surprise_P = torch.log1p(rest_S)[species_P] - (x_P - top_S[species_P])
+    return torch.where(counted_P, surprise_P, 0.0), species_P, counted_P
 
 
 def _among_both(x_P: Tensor, species_P: Tensor, x_KS: Tensor, top_background_S: Tensor) -> Tensor:
@@ -148,10 +152,8 @@ def _among_both(x_P: Tensor, species_P: Tensor, x_KS: Tensor, top_background_S: 
     e_P = torch.exp(d_P)
     # One record per species may hold the largest logit; the sum of the others must not be a difference.
     index_P = torch.arange(len(x_P), device=x_P.device)
-    at_top_P = d_P.detach() == 0
-    leader_S = index_P.new_full((n_species,), len(x_P)).scatter_reduce(
-        0, species_P[at_top_P], index_P[at_top_P], "amin"
-    )
+    at_top_P = torch.where(d_P.detach() == 0, index_P, len(x_P))
+    leader_S = index_P.new_full((n_species,), len(x_P)).scatter_reduce(0, species_P, at_top_P, "amin")
     leads_P = leader_S[species_P] == index_P
     led_S = others_S.index_add(0, species_P, torch.where(leads_P, 0.0, e_P))
     lead_S = torch.zeros_like(others_S).index_add(0, species_P, torch.where(leads_P, e_P, 0.0))
@@ -183,14 +185,14 @@ class MaxentLoss:
         assert batch.background_KS is not None  # open_batch saw to it
         if batch.logits_BS.numel() == 0:
             return empty_loss(batch)
-        surprise_P, counted_P = record_surprise(
+        surprise_P, species_P, _ = record_surprise(
             batch.logits_BS,
             positives,
             batch.background_KS,
             batch.background_mask_KS,
             include_presences=self.include_presences,
         )
-        weight_P = self.record_weight_S.to(surprise_P)[positives.species_P[counted_P]]
+        weight_P = self.record_weight_S.to(surprise_P)[species_P]
         return (weight_P * surprise_P).sum() / len(batch.logits_BS)
 
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
 from presence_only.losses.assume_negative import assume_negative
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.geomodel import MultiTaskLoss
-from presence_only.losses.numerics import widen
 from presence_only.losses.pair_weights import PairWeights
 from presence_only.losses.parameters import ParametersOfChoice, from_parameters, parameters_of, with_parameters
 from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Penalty
@@ -44,15 +42,9 @@ class MultiTaskBatchLoss:
         positives = open_batch(batch, self.needs_background)
         if batch.logits_BS.numel() == 0:
             return empty_loss(batch)
-        species_BS = torch.zeros_like(widen(batch.logits_BS))
-        species_BS[positives.row_P, positives.species_P] = 1.0
         heads = {"env_pred": batch.environment_BC, "habitat_logits": batch.habitat_BS}
         predictions = {"species_logits": batch.logits_BS} | {k: v for k, v in heads.items() if v is not None}
-        targets = {"species": species_BS}
-        if batch.covariates_BC is not None:
-            targets["env_features"] = batch.covariates_BC
-        total: Tensor = self.criterion(predictions, targets, generator=batch.generator)["total"]
-        return total
+        return self.criterion.on_pairs(predictions, positives, batch.covariates_BC, batch.generator)["total"]
 
 
 @with_parameters(Asymmetric, prefix="asl_")

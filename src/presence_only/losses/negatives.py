@@ -22,11 +22,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from presence_only.losses.host_reads import count_each, keep, on_host
 from presence_only.losses.numerics import widen
 from presence_only.losses.penalties import Penalty
 
 _KEYS_AT_ONCE = 2**22  # random keys held at a time: 32 MiB
-_LARGEST = 2**63 - 1
+LARGEST = 2**63 - 1  # above every random key
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Positives:
 
     def unobserved_per_row_B(self) -> Tensor:
         """Number of unobserved species n of every row, int64."""
-        return self.n_species - torch.bincount(self.row_P, minlength=self.n_rows)
+        return self.n_species - count_each(self.row_P, self.n_rows)
 
 
 def zero(*logits: Tensor) -> Tensor:
@@ -117,64 +118,100 @@ def sampled_sum(
         A scalar in nats.
     """
     n_B = positives.unobserved_per_row_B()
-    if neg_samples == 0 or n_B.numel() == 0 or neg_samples >= int(n_B.max()):
+    most = int(n_B.max()) if on_host(n_B) and n_B.numel() else positives.n_species
+    if neg_samples == 0 or n_B.numel() == 0 or neg_samples >= most:
         return unobserved_terms(penalty, logits_BS, positives).sum()
-    rank_BM = draw_distinct(n_B, neg_samples, generator)
-    drawn_BM = torch.arange(neg_samples, device=n_B.device) < n_B[:, None]
-    row_BM = torch.arange(positives.n_rows, device=n_B.device)[:, None].expand_as(rank_BM)
-    species_BM = _around(rank_BM, row_BM, positives.row_P, positives.species_P, positives.n_species)
+    if on_host(n_B):
+        rank_BM = draw_distinct(n_B, neg_samples, generator)
+        drawn_BM = torch.arange(neg_samples, device=n_B.device) < n_B[:, None]
+        row_BM = torch.arange(positives.n_rows, device=n_B.device)[:, None].expand_as(rank_BM)
+        species_BM = _around(rank_BM, row_BM, positives.row_P, positives.species_P, positives.n_species)
+    else:
+        species_BM, drawn_BM = _draw_unobserved(positives, neg_samples, generator)
     terms_BM = penalty.negative(logits_BS.gather(1, torch.where(drawn_BM, species_BM, 0)))
     scale_B = n_B.to(terms_BM.dtype) / n_B.clamp(1, neg_samples)
     return torch.where(drawn_BM, terms_BM * scale_B[:, None], 0.0).sum()
 
 
-def draw_other_species(positives: Positives, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """For every positive a species that was not recorded at its row, uniform (SLDS).
+@dataclass(frozen=True)
+class Absences:
+    """One assumed absence per positive.
 
-    Returns:
-        Row and species, for those positives whose row has an unobserved species.
+    Args:
+        row_P: Row, or background site.
+        species_P: Species.
+        counted_P: Whether there is one at all. On the CPU, positives without any are left out.
     """
+
+    row_P: Tensor
+    species_P: Tensor
+    counted_P: Tensor
+
+    def penalty_of(self, penalty: Penalty, logits_BS: Tensor) -> Tensor:
+        """Sum of the negative penalty over those that count."""
+        terms_P = penalty.negative(at_pairs(logits_BS, self.row_P, self.species_P))
+        return torch.where(self.counted_P, terms_P, 0.0).sum()
+
+
+def draw_other_species(positives: Positives, generator: torch.Generator | None) -> Absences:
+    """For every positive a species that was not recorded at its row, uniform (SLDS), unless all were."""
     n_P = positives.unobserved_per_row_B()[positives.row_P]
-    row_P = positives.row_P[n_P > 0]
-    rank_P = _uniform(n_P[n_P > 0], generator)
-    return row_P, _around(rank_P, row_P, positives.row_P, positives.species_P, positives.n_species)
+    counted_P, row_P, n_P = keep(n_P > 0, positives.row_P, n_P)
+    rank_P = _uniform(n_P, generator)
+    species_P = _around(rank_P, row_P, positives.row_P, positives.species_P, positives.n_species)
+    return Absences(row_P, species_P, counted_P)
 
 
-def draw_other_rows(positives: Positives, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """For every positive a row of the batch without its species, uniform (SSDL within the batch).
-
-    Returns:
-        Row and species, for those positives whose species is missing from some row.
-    """
+def draw_other_rows(positives: Positives, generator: torch.Generator | None) -> Absences:
+    """For every positive a row of the batch without its species, uniform (SSDL in the batch), unless all have it."""
     order_P = torch.argsort(positives.species_P, stable=True)  # by species, then by row
     species_P, row_P = positives.species_P[order_P], positives.row_P[order_P]
-    n_S = positives.n_rows - torch.bincount(species_P, minlength=positives.n_species)
-    asked_P = species_P[n_S[species_P] > 0]
-    rank_P = _uniform(n_S[asked_P], generator)
-    return _around(rank_P, asked_P, species_P, row_P, positives.n_rows), asked_P
+    n_S = positives.n_rows - count_each(species_P, positives.n_species)
+    counted_P, asked_P, n_P = keep(n_S[species_P] > 0, species_P, n_S[species_P])
+    rank_P = _uniform(n_P, generator)
+    return Absences(_around(rank_P, asked_P, species_P, row_P, positives.n_rows), asked_P, counted_P)
 
 
 def draw_background_sites(
     species_P: Tensor, background_KS: Tensor, mask_KS: Tensor | None, generator: torch.Generator | None
-) -> tuple[Tensor, Tensor]:
-    """For every positive a background site that counts for its species, uniform (SSDL).
-
-    Returns:
-        Site and species, for those positives whose species has a background site.
-    """
+) -> Absences:
+    """For every positive a background site that counts for its species, uniform (SSDL), unless none does."""
     n_sites = len(background_KS)
-    if mask_KS is not None:
-        species_P = species_P[mask_KS.any(dim=0)[species_P]]
-    elif n_sites == 0:
+    if n_sites == 0:
         species_P = species_P[:0]
+    if mask_KS is None or n_sites == 0:
+        site_P = _uniform(torch.full_like(species_P, n_sites), generator)
+        return Absences(site_P, species_P, torch.ones_like(species_P, dtype=torch.bool))
+    if not on_host(species_P):
+        return _draw_sites(species_P, mask_KS, generator)
+    species_P = species_P[mask_KS.any(dim=0)[species_P]]
     site_P = torch.zeros_like(species_P)
     todo = torch.arange(len(species_P), device=species_P.device)
     while len(todo):
         site_P[todo] = _uniform(torch.full_like(todo, n_sites), generator)
-        if mask_KS is None:
-            break
         todo = todo[~mask_KS[site_P[todo], species_P[todo]]]  # redrawn until its site counts
-    return site_P, species_P
+    return Absences(site_P, species_P, torch.ones_like(site_P, dtype=torch.bool))
+
+
+def _draw_sites(species_P: Tensor, mask_KS: Tensor, generator: torch.Generator | None) -> Absences:
+    """A site per positive by its rank among those that count for its species: memory of order K P."""
+    until_KP = mask_KS[:, species_P].cumsum(dim=0)
+    rank_P = _uniform(until_KP[-1], generator)
+    site_P = (until_KP <= rank_P).sum(dim=0).clamp(max=len(mask_KS) - 1)
+    return Absences(site_P, species_P, until_KP[-1] > 0)
+
+
+def _draw_unobserved(positives: Positives, n_drawn: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """For every row the unobserved species with the largest of random keys: memory of order B S.
+
+    Returns:
+        Species, shape (B, ``n_drawn``), and whether it is one: a row may have fewer.
+    """
+    key_BS = random_integers((positives.n_rows, positives.n_species), positives.row_P.device, generator)
+    minus_one = torch.full_like(positives.row_P, -1)
+    key_BS.index_put_((positives.row_P, positives.species_P), minus_one)
+    key_BM, species_BM = key_BS.topk(n_drawn, dim=1, sorted=False)
+    return species_BM, key_BM >= 0
 
 
 def draw_distinct(n_B: Tensor, m: int, generator: torch.Generator | None) -> Tensor:
@@ -193,7 +230,7 @@ def draw_distinct(n_B: Tensor, m: int, generator: torch.Generator | None) -> Ten
     if 4 * m > int(n_B[todo].min()):
         widest = int(n_B.max())
         for rows in torch.split(todo, max(1, _KEYS_AT_ONCE // widest)):
-            keys = _integers((len(rows), widest), n_B.device, generator)
+            keys = random_integers((len(rows), widest), n_B.device, generator)
             keys = torch.where(torch.arange(widest, device=n_B.device) < n_B[rows, None], keys, -1)
             rank_BM[rows] = keys.topk(m, dim=1, sorted=False).indices
         return rank_BM
@@ -231,18 +268,20 @@ def _around(rank_Q: Tensor, group_Q: Tensor, group_P: Tensor, member_P: Tensor, 
     free_below_P = member_P - (torch.arange(len(group_P), device=group_P.device) - start_P)
     wide = n_members + 1
     behind_Q = torch.searchsorted(group_P * wide + free_below_P, group_Q * wide + rank_Q, right=True)
-    return rank_Q + behind_Q - torch.searchsorted(group_P, group_Q.contiguous())
+    member_Q = rank_Q + behind_Q - torch.searchsorted(group_P, group_Q.contiguous())
+    # Of a group without a free member, which does not count, there is none.
+    return member_Q.clamp(max=n_members - 1)
 
 
 def _uniform(n_Q: Tensor, generator: torch.Generator | None) -> Tensor:
-    """An int64 uniform on 0..n-1 for every n.
+    """An int64 uniform on 0..n-1 for every n, and 0 for n = 0.
 
     The remainder of 63 random bits: its departure from uniform, n / 2^63, cannot be observed.
     """
-    return _integers(tuple(n_Q.shape), n_Q.device, generator) % n_Q
+    return random_integers(tuple(n_Q.shape), n_Q.device, generator) % n_Q.clamp(min=1)
 
 
-def _integers(shape: tuple[int, ...], device: torch.device, generator: torch.Generator | None) -> Tensor:
+def random_integers(shape: tuple[int, ...], device: torch.device, generator: torch.Generator | None) -> Tensor:
     """Uniform random int64 of 63 bits, drawn where the generator lives."""
     where = device if generator is None else generator.device
-    return torch.randint(_LARGEST, shape, generator=generator, device=where).to(device)
+    return torch.randint(LARGEST, shape, generator=generator, device=where).to(device)

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from presence_only.losses.host_reads import on_host
+
 # Exponents for which a power is a few products.
 WHOLE = frozenset(range(17))
 
@@ -184,7 +186,7 @@ class _Margined(torch.autograd.Function):
         cost_A = torch.log1p(odds)
         if gamma != 0:
             cost_A = power_of(p_m, gamma) * cost_A
-        return torch.zeros_like(x).masked_scatter_(active, cost_A)
+        return _place(x, active, cost_A)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, float, float], output: Tensor) -> None:
@@ -199,15 +201,27 @@ class _Margined(torch.autograd.Function):
         p_q, p_m, odds = _beyond(x_A, ctx.margin, bound)
         growth = odds if ctx.gamma == 0 else ctx.gamma * torch.log1p(odds) + odds
         slope_A = p_q * (power_of(p_m, ctx.gamma - 1) * growth)
-        return gradient * torch.zeros_like(x).masked_scatter(active, slope_A), None, None
+        return gradient * _place(x, active, slope_A), None, None
 
 
 def _above(x: Tensor, margin: float) -> tuple[Tensor, Tensor, tuple[float, float]]:
-    """Where p exceeds the margin, the logits there, and the margin's own logit."""
+    """Where p exceeds the margin, the logits there, and the margin's own logit.
+
+    On a GPU, where their number would be waited for, the logits have the shape of ``x``, and beside those above the
+    margin there is some number above it.
+    """
     high, low = _logit(margin, 24 if x.dtype == torch.float32 else 53)
     # Negated, so that NaN counts as above: it must reach the result.
     active = ~(x < high) if low < 0 else ~(x <= high)
-    return active, x.masked_select(active), (high, low)
+    x_A = x.masked_select(active) if on_host(x) else torch.where(active, x, high + 1)
+    return active, x_A, (high, low)
+
+
+def _place(x: Tensor, active: Tensor, values_A: Tensor) -> Tensor:
+    """What :func:`_above` took out of ``x``, in its place, with 0 elsewhere."""
+    if on_host(x):
+        return torch.zeros_like(x).masked_scatter_(active, values_A)
+    return torch.where(active, values_A, 0.0)
 
 
 def _beyond(x_A: Tensor, margin: float, bound: tuple[float, float]) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
+from presence_only.losses.base import (
+    BatchLoss,
+    BatchTotals,
+    LossBatch,
+    LossSettings,
+    TrainingCounts,
+    empty_loss,
+    open_batch,
+)
+from presence_only.losses.host_reads import on_host
 from presence_only.losses.negatives import Positives, at_pairs, unobserved_terms
 from presence_only.losses.penalties import Penalty
 
@@ -57,37 +66,41 @@ class PairWeights:
         return self.penalty if self.background_penalty is None else self.background_penalty
 
     def __call__(self, batch: LossBatch) -> Tensor:
-        """The loss of one batch from all its logits: a scalar in nats.
+        """The loss of one batch from all its logits, or a part's share of it: a scalar in nats.
 
         Raises:
             TypeError: If a part of the batch has the wrong type.
             ValueError: If parts disagree, or the background is missing or not asked for.
         """
         positives = open_batch(batch, self.needs_background)
-        if batch.logits_BS.numel() == 0:
+        n_rows = len(batch.logits_BS) if batch.totals is None else batch.totals.n_rows
+        if n_rows == 0 or batch.logits_BS.shape[1] == 0:
             return empty_loss(batch)
-        return loss_from_all_logits(self, batch.logits_BS, positives, batch.background_KS, batch.background_mask_KS)
+        return loss_from_all_logits(
+            self, batch.logits_BS, positives, batch.background_KS, batch.background_mask_KS, batch.totals
+        )
 
-    def divisors(
-        self, n_rows: int, n_species: int, n_sites: int, mask_KS: Tensor | None
-    ) -> tuple[float, float | Tensor]:
+    def divisors(self, totals: BatchTotals, n_species: int) -> tuple[float | Tensor, float | Tensor]:
         """What the sum over pairs of rows is divided by, and that over background pairs, per species if (S,)."""
+        sites_S, n_rows, n_sites = totals.sites_per_species_S, totals.n_rows, totals.n_sites
         if self.background_as_rows:
-            n_far = n_sites * n_species if mask_KS is None else int(mask_KS.sum())
+            n_far: int | Tensor = n_sites * n_species
+            if sites_S is not None:
+                n_far = int(sites_S.sum()) if on_host(sites_S) else sites_S.sum().double()
             together = n_rows * n_species + self.background * n_far
             return together, together
-        if mask_KS is None:
+        if sites_S is None:
             return n_rows * n_species, max(n_sites * n_species, 1)
-        return n_rows * n_species, n_species * mask_KS.sum(dim=0).clamp(min=1)
+        return n_rows * n_species, n_species * sites_S.clamp(min=1)
 
-    def per_pair(
-        self, n_rows: int, n_species: int, n_sites: int, mask_KS: Tensor | None
-    ) -> tuple[Weight, Weight, Weight]:
+    def per_pair(self, totals: BatchTotals, n_species: int) -> tuple[Weight, Weight, Weight]:
         """The weights of recorded, unobserved and background pairs over their divisors, for a batch of this size."""
-        near, far = self.divisors(n_rows, n_species, n_sites, mask_KS)
+        near, far = self.divisors(totals, n_species)
         share = 1 / near
         background = self.background / (far.double() if isinstance(far, Tensor) else far)
-        return share * self.positive, share * self.unobserved, background
+        weights = (share * self.positive, share * self.unobserved, background)
+        recorded, unobserved, background = (w.expand(n_species) if isinstance(w, Tensor) else w for w in weights)
+        return recorded, unobserved, background
 
 
 class DenseSettings(LossSettings):
@@ -118,10 +131,11 @@ def loss_from_all_logits(
     positives: Positives,
     background_KS: Tensor | None = None,
     mask_KS: Tensor | None = None,
+    totals: BatchTotals | None = None,
 ) -> Tensor:
     """A dense loss from logits of all pairs, on checked inputs: a scalar in nats with any number of derivatives."""
     near = observed_sum(weights, logits_BS, positives) + unobserved_sum(weights, logits_BS, positives)
-    return with_background(weights, near, logits_BS, background_KS, mask_KS)
+    return with_background(weights, near, logits_BS, background_KS, mask_KS, totals)
 
 
 def observed_sum(weights: PairWeights, logits_BS: Tensor, positives: Positives) -> Tensor:
@@ -141,7 +155,12 @@ def unobserved_sum(weights: PairWeights, logits_BS: Tensor, positives: Positives
 
 
 def with_background(
-    weights: PairWeights, near: Tensor, logits_BS: Tensor, background_KS: Tensor | None, mask_KS: Tensor | None
+    weights: PairWeights,
+    near: Tensor,
+    logits_BS: Tensor,
+    background_KS: Tensor | None,
+    mask_KS: Tensor | None,
+    totals: BatchTotals | None = None,
 ) -> Tensor:
     """The loss from its sum over the pairs of the rows: divided, and joined by that over background pairs.
 
@@ -151,10 +170,14 @@ def with_background(
         logits_BS: Logits at the rows, of which the shape counts.
         background_KS: Logits at background sites; None: there are none.
         mask_KS: Which species a background site counts for; None: all.
+        totals: Sizes of the whole batch, where these pairs are a part of it.
     """
     n_rows, n_species = logits_BS.shape
-    n_sites = 0 if background_KS is None else len(background_KS)
-    n_near, n_far = weights.divisors(n_rows, n_species, n_sites, mask_KS)
+    if totals is None:
+        totals = BatchTotals.of(n_rows, 0 if background_KS is None else len(background_KS), mask_KS)
+    n_near, n_far = weights.divisors(totals, n_species)
+    if isinstance(n_near, Tensor):
+        n_near = n_near.to(near.dtype)
     if background_KS is None:
         return near / n_near
     terms_KS = weights.far_penalty.negative(background_KS)

@@ -54,10 +54,14 @@ class Penalty(ABC):
         return None
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The penalty of each logit for targets anywhere in [0, 1], same shape, in nats: linear in the target."""
+        """The penalty of each logit for targets anywhere in [0, 1], same shape, in nats."""
         present = targets == 1
         if all_hard(targets, present):
             return choose(self, logits, present)
+        return self.mixed(logits, targets)
+
+    def mixed(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The same without asking first whether all targets are 0 or 1: linear in the target."""
         return targets * self.positive(logits) + (1 - targets) * self.negative(logits)
 
 
@@ -115,11 +119,8 @@ class Focal(Penalty):
             return None
         return scaled(focused_curve(self.gamma), 1.0 if self.alpha is None else 1 - self.alpha)
 
-    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def mixed(self, logits: Tensor, targets: Tensor) -> Tensor:
         """a_t (1 - p_t)^gamma BCE with p_t = y p + (1 - y) q and a_t mixed alike, for y in [0, 1]."""
-        present = targets == 1
-        if all_hard(targets, present):
-            return choose(self, logits, present)
         x = widen(logits)
         targets = targets.to(x.dtype)
         loss = soft_focal(x, targets, self.gamma)
@@ -211,16 +212,23 @@ class Smoothed(Penalty):
 
     def positive(self, logits: Tensor) -> Tensor:
         """The penalty for the target 1 - e."""
-        return self(logits, ones_like(logits))
+        return self.mixed(logits, ones_like(logits))
 
     def negative(self, logits: Tensor) -> Tensor:
         """The penalty for the target e."""
-        return self(logits, zeros_like(logits))
+        return self.mixed(logits, zeros_like(logits))
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The penalty for the clamped target."""
+        return self.penalty(logits, self._moved(logits, targets))
+
+    def mixed(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The same without asking first whether all clamped targets are 0 or 1."""
+        return self.penalty.mixed(logits, self._moved(logits, targets))
+
+    def _moved(self, logits: Tensor, targets: Tensor) -> Tensor:
         e = self.label_smoothing
-        return self.penalty(logits, targets.to(widen(logits).dtype).clamp(e, 1 - e))
+        return targets.to(widen(logits).dtype).clamp(e, 1 - e)
 
 
 def smoothed(penalty: Penalty, label_smoothing: float) -> Penalty:
@@ -246,6 +254,17 @@ def choose(penalty: Penalty, logits: Tensor, present: Tensor, pos_weight: Tensor
         present_P = pos_weight.masked_select(present) * present_P
     # Not in place: a penalty may have kept its result for its slope.
     return penalty.negative(x).masked_scatter(present, present_P)
+
+
+def at_positives(
+    penalty: Penalty, logits_BS: Tensor, row_P: Tensor, species_P: Tensor, pos_weight_S: Tensor | None = None
+) -> Tensor:
+    """What :func:`choose` gives where a species is present at some pairs, each given once: the same numbers."""
+    x_BS = widen(logits_BS)
+    present_P = penalty.positive(x_BS[row_P, species_P])
+    if pos_weight_S is not None:
+        present_P = pos_weight_S.to(x_BS)[species_P] * present_P
+    return penalty.negative(x_BS).index_put((row_P, species_P), present_P)
 
 
 def all_hard(targets: Tensor, present: Tensor) -> bool:

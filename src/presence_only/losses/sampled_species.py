@@ -6,6 +6,9 @@ accordingly; positives, and the negatives of the observed species, are exact. Gi
 gradients are unbiased. Time and traffic per step depend on M and the batch alone: the optimizer, too,
 touches only the rows that were taken (:class:`~presence_only.training.optimizers.RowAdam`).
 
+On a GPU the number of observed species would be waited for. There a step takes as many species as the batch has
+positives, and M: all that are observed, and others.
+
 Shape legend: B rows of a batch, K background sites, S species, D embedding, P positives, J species taken.
 """
 
@@ -17,8 +20,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from presence_only.losses.base import BatchTotals
 from presence_only.losses.chunks import walk_chunks
-from presence_only.losses.negatives import draw_distinct, zero
+from presence_only.losses.host_reads import on_host
+from presence_only.losses.negatives import LARGEST, draw_distinct, random_integers, zero
 from presence_only.losses.pair_weights import PairWeights, Weight
 
 
@@ -36,7 +41,12 @@ class SpeciesSample:
 
     @classmethod
     def draw(cls, species_P: Tensor, n_species: int, n_sampled: int, generator: torch.Generator) -> Self:
-        """The observed species and ``n_sampled`` of the others; all of them if there are no more."""
+        """The observed species and ``n_sampled`` of the others; all of them if there are no more.
+
+        On a GPU the others are more, by as many as ``species_P`` has repetitions.
+        """
+        if not on_host(species_P):
+            return cls._draw_so_many(species_P, n_species, n_sampled, generator)
         observed_U = torch.unique(species_P)
         n_others = n_species - len(observed_U)
         n_drawn = min(n_sampled, n_others)
@@ -48,6 +58,17 @@ class SpeciesSample:
         factor_J = torch.ones(len(species_J), dtype=torch.float64, device=species_P.device)
         factor_J[len(observed_U) :] = n_others / max(n_drawn, 1)
         return cls(species_J, factor_J[order_J])
+
+    @classmethod
+    def _draw_so_many(cls, species_P: Tensor, n_species: int, n_sampled: int, generator: torch.Generator) -> Self:
+        """The species with the largest of random keys, among which those of observed species come first."""
+        n_taken = min(len(species_P) + n_sampled, n_species)
+        key_S = random_integers((n_species,), species_P.device, generator).index_fill_(0, species_P, LARGEST)
+        species_J = key_S.topk(n_taken, sorted=False).indices.sort().values
+        observed_J = key_S[species_J] == LARGEST
+        n_observed = observed_J.sum()
+        share = (n_species - n_observed).double() / (n_taken - n_observed).clamp(min=1)
+        return cls(species_J, torch.where(observed_J, 1.0, share))
 
 
 def loss_from_sample(
@@ -62,6 +83,9 @@ def loss_from_sample(
     start_S: Tensor | None = None,
     background_KD: Tensor | None = None,
     background_mask_KS: Tensor | None = None,
+    totals: BatchTotals | None = None,
+    distinct: bool = False,
+    products: torch.dtype | None = None,
 ) -> Tensor:
     """Unbiased estimate of :func:`~presence_only.losses.chunks.loss_in_chunks` from the rows of some species.
 
@@ -76,14 +100,19 @@ def loss_from_sample(
         start_S: Fixed logits added to every site's; None: 0.
         background_KD: Embedding of background sites; given if and only if ``loss.needs_background``.
         background_mask_KS: Which species a background site counts for; None: every site for all.
+        totals: Sizes of the whole batch, if these rows and sites are a part of it; None: they are all.
+        distinct: Whether the positives are known to be given once each.
+        products: Dtype that factors of matrix products are rounded to; None: they are not.
 
     Returns:
-        Scalar in nats with gradients for the three matrices.
+        Scalar in nats with gradients for the three matrices, or a part's share of it.
     """
-    if len(location_BD) == 0:
+    if totals is None:
+        n_sites = 0 if background_KD is None else len(background_KD)
+        totals = BatchTotals.of(len(location_BD), n_sites, background_mask_KS)
+    if totals.n_rows == 0:
         return zero(*(matrix for matrix in (location_BD, species_JD, background_KD) if matrix is not None))
-    n_sites = 0 if background_KD is None else len(background_KD)
-    positive, unobserved, background = loss.per_pair(len(location_BD), n_species, n_sites, background_mask_KS)
+    positive, unobserved, background = loss.per_pair(totals, n_species)
 
     def taken(weight: Weight) -> Weight:
         return weight.to(sample.species_J.device)[sample.species_J] if isinstance(weight, Tensor) else weight
@@ -92,4 +121,16 @@ def loss_from_sample(
     start_J = None if start_S is None else start_S[sample.species_J]
     mask_KJ = None if background_mask_KS is None else background_mask_KS[:, sample.species_J]
     index_P = torch.searchsorted(sample.species_J, species_P)
-    return walk_chunks(loss, estimate, location_BD, species_JD, row_P, index_P, start_J, background_KD, mask_KJ)
+    return walk_chunks(
+        loss,
+        estimate,
+        location_BD,
+        species_JD,
+        row_P,
+        index_P,
+        start_J,
+        background_KD,
+        mask_KJ,
+        distinct=distinct,
+        products=products,
+    )

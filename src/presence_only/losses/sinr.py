@@ -28,7 +28,14 @@ from presence_only.losses.argument_checks import (
     check_same_shape,
 )
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, PenaltySettings, TrainingCounts, open_batch
-from presence_only.losses.negatives import Positives, at_pairs, draw_background_sites, draw_other_species, zero
+from presence_only.losses.negatives import (
+    Absences,
+    Positives,
+    at_pairs,
+    draw_background_sites,
+    draw_other_species,
+    zero,
+)
 from presence_only.losses.pair_weights import DenseSettings, PairWeights, loss_from_all_logits, one_absence_per_record
 from presence_only.losses.penalties import CrossEntropy, MaximumEntropy, Penalty
 
@@ -190,21 +197,33 @@ def _ssdl(penalty: Penalty, logits_BS: Tensor, species_B: Tensor, background_BS:
     positives = _records(logits_BS, species_B)
     check_floating("background_BS", background_BS, 2)
     check_same_shape("background_BS", background_BS, "logits_BS", logits_BS)
-    pairs = (positives.row_P, positives.species_P)
-    return _per_record(penalty, at_pairs(logits_BS, *pairs), at_pairs(background_BS, *pairs))
+    counted_P = torch.ones_like(positives.row_P, dtype=torch.bool)
+    absences = Absences(positives.row_P, positives.species_P, counted_P)
+    return _per_record(penalty, logits_BS, positives, background_BS, absences)
 
 
 def same_location(
     penalty: Penalty, logits_BS: Tensor, positives: Positives, generator: torch.Generator | None
 ) -> Tensor:
     """Mean over records of the positive penalty plus that of one unobserved species of the same row."""
+    return _per_record(penalty, logits_BS, positives, logits_BS, draw_other_species(positives, generator))
+
+
+def _per_record(
+    penalty: Penalty, logits_BS: Tensor, positives: Positives, absent_BS: Tensor, absences: Absences
+) -> Tensor:
+    """Sum of both penalties over the number of records; no record: a 0 that back-propagates.
+
+    Args:
+        penalty: How a pair is penalised.
+        logits_BS: Logits at the recorded sites.
+        positives: The records.
+        absent_BS: Logits at the sites of the absences.
+        absences: One per record.
+    """
     present_P = at_pairs(logits_BS, positives.row_P, positives.species_P)
-    return _per_record(penalty, present_P, at_pairs(logits_BS, *draw_other_species(positives, generator)))
-
-
-def _per_record(penalty: Penalty, present_P: Tensor, absent_P: Tensor) -> Tensor:
-    """Sum of both penalties over the number of records; no record: a 0 that back-propagates."""
-    return (penalty.positive(present_P).sum() + penalty.negative(absent_P).sum()) / max(len(present_P), 1)
+    absent = absences.penalty_of(penalty, absent_BS)
+    return (penalty.positive(present_P).sum() + absent) / max(len(present_P), 1)
 
 
 def _records(logits_BS: Tensor, species_B: Tensor) -> Positives:
@@ -244,11 +263,10 @@ class OtherLocationLoss:
         """The loss of one batch: a scalar in nats per record."""
         positives = open_batch(batch, self.needs_background)
         assert batch.background_KS is not None  # open_batch saw to it
-        present_P = at_pairs(batch.logits_BS, positives.row_P, positives.species_P)
-        pairs = draw_background_sites(
+        absences = draw_background_sites(
             positives.species_P, batch.background_KS, batch.background_mask_KS, batch.generator
         )
-        return _per_record(self.penalty, present_P, at_pairs(batch.background_KS, *pairs))
+        return _per_record(self.penalty, batch.logits_BS, positives, batch.background_KS, absences)
 
 
 def full(penalty: Penalty, pos_lambda: float) -> PairWeights:

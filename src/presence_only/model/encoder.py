@@ -5,6 +5,7 @@ Shape legend: B sites, F features, C covariates, D embedding, S species.
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from typing import Any, Self
@@ -25,6 +26,29 @@ GATE_START = 3.0
 FORMER_START = ("start", "zero")
 
 
+@dataclass(frozen=True)
+class PartOfBatch:
+    """Which rows of a batch a model is given, where several processes share the batch.
+
+    Args:
+        n_rows: Rows of the whole batch.
+        rows: Slices of them, in the order in which the model is given the rows.
+    """
+
+    n_rows: int
+    rows: tuple[slice, ...]
+
+    def take(self, all_AX: Tensor) -> Tensor:
+        """The part's rows of all."""
+        return torch.cat([all_AX[rows] for rows in self.rows])
+
+    def put(self, own_AX: Tensor, all_AX: Tensor) -> None:
+        """Write the part's rows to their places among all."""
+        sizes = [rows.stop - rows.start for rows in self.rows]
+        for rows, values in zip(self.rows, torch.split(own_AX, sizes), strict=True):
+            all_AX[rows] = values
+
+
 class ByteDropout(nn.Module):
     """Dropout whose mask takes one random byte a unit, at a seventh of the cost of ``nn.Dropout`` on a CPU.
 
@@ -35,6 +59,9 @@ class ByteDropout(nn.Module):
             are scaled up so that the expectation stays exactly the same.
     """
 
+    # Of a batch that is shared, the mask of all rows is drawn, by every process alike, and the part's rows taken.
+    part: PartOfBatch | None = None
+
     def __init__(self, share: float) -> None:
         super().__init__()
         self.silenced = min(round(share * 256), 255)
@@ -43,10 +70,14 @@ class ByteDropout(nn.Module):
         """``x`` with units silenced at random; ``x`` itself when not training."""
         if not self.training or self.silenced == 0:
             return x
-        words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        shape = x.shape if self.part is None else (self.part.n_rows, *x.shape[1:])
+        n_units = math.prod(shape)
+        words = torch.empty((n_units + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        drawn = words.view(torch.uint8)[:n_units].view(shape)
+        if self.part is not None:
+            drawn = self.part.take(drawn)
         # Compared as numbers of x's kind: a comparison of bytes takes ten times as long.
-        factor = words.view(torch.uint8)[: x.numel()].to(x.dtype).ge_(self.silenced).mul_(256 / (256 - self.silenced))
-        return x * factor.view(x.shape)
+        return x * drawn.to(x.dtype).ge_(self.silenced).mul_(256 / (256 - self.silenced))
 
 
 class ResidualBlock(nn.Module):
@@ -175,9 +206,25 @@ class RangeModel(SpeciesModel):
             x_BD = block(modulation(x_BD, week_BW))
         return x_BD
 
+    def embed_part(self, features_AF: Tensor, part: PartOfBatch | None) -> Tensor:
+        """Location embedding of a part of a batch, with the dropout that its rows have in the whole; None: of all."""
+        if part is None:
+            return self.embed(features_AF)
+        dropouts = [module for module in self.modules() if isinstance(module, ByteDropout)]
+        for dropout in dropouts:
+            dropout.part = part
+        try:
+            return self.embed(features_AF)
+        finally:
+            for dropout in dropouts:
+                dropout.part = None
+
     def forward(self, features_BF: Tensor) -> Outputs:
         """Everything the heads say about some sites."""
-        location_BD = self.embed(features_BF)
+        return self.outputs(self.embed(features_BF))
+
+    def outputs(self, location_BD: Tensor) -> Outputs:
+        """Everything the heads say about some sites, given their embeddings."""
         direct_BS = linear(location_BD, self.species_head.weight, self.start_S)
         if not self.settings.environment_head:
             return Outputs(direct_BS)

@@ -38,6 +38,8 @@ LEFT_OUT = {
     "presence_only.execution.task:Task": "hands over what a task is given, unchanged",
     "presence_only.pipeline.progress:words_of_evaluation": "words of the progress display",
     "presence_only.pipeline.progress:words_of_training": "words of the progress display",
+    "presence_only.pipeline.together:run_together": "tells tasks which processes train together, and returns what they "
+    "returned, which tests/pipeline/test_together.py checks",
     "presence_only.pipeline.workers:run_side_by_side": "runs every task and returns what the tasks returned, "
     "which tests/pipeline/test_workers.py checks; the task sets the number of threads",
     "presence_only.reporting.console:leaderboard": "prints",

@@ -47,21 +47,27 @@ def search_settings(arguments: argparse.Namespace) -> None:
     files = SearchFiles(arguments.dataset, arguments.variant)
     search = read_search(files, arguments.trials)
     start = asked_executor(arguments)
-    with open_journal(files.journal, search.name, fresh=arguments.fresh) as journal:
-        check_unchanged(journal, search)
-        trials = list(journal.trials().values())
+    with open_journal(files.journal, search.name) as journal:
+        if not arguments.fresh:
+            check_unchanged(journal, search)
+        with start() as executor:
+            # Only now, when nothing can be wrong any more.
+            if arguments.fresh:
+                journal.forget()
+                for path in (files.trials, files.best, files.figure):
+                    path.unlink(missing_ok=True)
+                check_unchanged(journal, search)
+            trials = list(journal.trials().values())
 
-        def keep(ended: Sequence[Trial]) -> None:
-            trials[:] = ended
-            write_tables(files, search, trials)
+            def keep(ended: Sequence[Trial]) -> None:
+                trials[:] = ended
+                write_tables(files, search, trials)
 
-        with start() as executor, SearchDisplay(search, trials) as display:
+            done = f"{len(trials)} of {max(len(trials), search.settings.trials)} trials are done"
             side_by_side = min(executor.slots, search.settings.parallel)
-            print(
-                f"{search.name}: {len(trials)} of {search.settings.trials} trials are done, {side_by_side} at a time",
-                flush=True,
-            )
-            trials = run_search(search, journal, executor, watcher=display, kept=keep)
+            print(f"{search.name}: {done}, {side_by_side} at a time", flush=True)
+            with SearchDisplay(search, trials) as display:
+                run_search(search, journal, executor, watcher=display, kept=keep)
     write_tables(files, search, trials)
     draw(files, search, trials)
     print(best_in_words(trials))

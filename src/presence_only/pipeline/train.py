@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 from presence_only.pipeline.command import importing, parse_arguments, run_stage
 
 
@@ -9,15 +12,21 @@ def main() -> None:
     """Read one cell of params.yaml; write its encoders, their histories, and aside the time they took."""
     arguments = parse_arguments(__doc__, "dataset", "variant")
     with importing():
+        from presence_only.pipeline.together import run_together
         from presence_only.pipeline.training_tasks import put_training, training_tasks
         from presence_only.pipeline.workers import run_side_by_side
         from presence_only.study.params import load_variant
         from presence_only.study.paths import CellFiles
+        from presence_only.training.data_parallel import launched_by_torchrun
 
     variant, seeds = load_variant(arguments.dataset, arguments.variant)
     cell = CellFiles(arguments.dataset, arguments.variant)
-    tasks = training_tasks(cell, variant, seeds, cell.runs)
-    put_training(cell, tasks, seeds, run_side_by_side(tasks, f"{cell.dataset} / {cell.variant}"))
+    run = run_together if launched_by_torchrun() else run_side_by_side
+    # Aside, so that a kill leaves nothing unfinished where the encoders belong.
+    with tempfile.TemporaryDirectory(prefix="presence_only-") as folder:
+        tasks = training_tasks(cell, variant, seeds, Path(folder))
+        if values := run(tasks, f"{cell.dataset} / {cell.variant}"):
+            put_training(cell, tasks, seeds, values)
 
 
 if __name__ == "__main__":

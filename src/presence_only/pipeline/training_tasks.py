@@ -60,10 +60,9 @@ def put_training(cell: CellFiles, tasks: Sequence[Task], seeds: Sequence[int], v
         seeds: The seeds.
         values: Of the tasks, by key.
     """
-    if tasks[0].output != cell.runs / seed_folder(seeds[0]):
-        with write_folder(cell.runs) as runs:
-            for task, seed in zip(tasks, seeds, strict=True):
-                shutil.copytree(task.folder, runs / seed_folder(seed))
+    with write_folder(cell.runs) as runs:
+        for task, seed in zip(tasks, seeds, strict=True):
+            shutil.copytree(task.folder, runs / seed_folder(seed))
     # The hash tells these seconds from those of other results that DVC may restore later.
     seconds = {str(seed): round(values[task.key], 3) for task, seed in zip(tasks, seeds, strict=True)}
     write_json(cell.timing, {"runs": content_hash(cell.runs), "seconds": seconds})

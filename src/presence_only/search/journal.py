@@ -37,17 +37,27 @@ class Journal:
     """
 
     def __init__(self, path: Path, name: str) -> None:
-        _drop_half_a_line(path)
+        self._path, self._name = path, name
+        self._open()
+
+    def _open(self) -> None:
+        """Read what there is."""
+        _drop_half_a_line(self._path)
         # A kill leaves the lock of Optuna, which would wait for half a minute.
-        path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
-        storage = JournalStorage(JournalFileBackend(str(path)))
+        self._path.with_name(f"{self._path.name}.lock").unlink(missing_ok=True)
+        storage = JournalStorage(JournalFileBackend(str(self._path)))
         # Asked to make a study if there is none, Optuna would write a line that it tried.
-        known = name in optuna.get_all_study_names(storage)
+        known = self._name in optuna.get_all_study_names(storage)
         self._study = (
-            optuna.load_study(study_name=name, storage=storage)
+            optuna.load_study(study_name=self._name, storage=storage)
             if known
-            else optuna.create_study(storage=storage, study_name=name, direction="maximize")
+            else optuna.create_study(storage=storage, study_name=self._name, direction="maximize")
         )
+
+    def forget(self) -> None:
+        """Remove everything, to begin anew."""
+        self._path.unlink()
+        self._open()
 
     @property
     def identity(self) -> dict[str, Any] | None:
@@ -71,13 +81,12 @@ class Journal:
 
 
 @contextmanager
-def open_journal(path: Path, name: str, *, fresh: bool = False) -> Iterator[Journal]:
+def open_journal(path: Path, name: str) -> Iterator[Journal]:
     """The journal at ``path``, for this process alone while the block runs.
 
     Args:
         path: The file; its folder is made.
         name: Of the search.
-        fresh: Begin anew: what the journal holds is lost.
 
     Raises:
         SettingsError: If another process has it.
@@ -89,8 +98,6 @@ def open_journal(path: Path, name: str, *, fresh: bool = False) -> Iterator[Jour
     except Timeout:
         raise SettingsError(f"another process runs the search {name}; wait until it has ended, or end it") from None
     try:
-        if fresh:
-            path.unlink(missing_ok=True)
         yield Journal(path, name)
     finally:
         lock.release()

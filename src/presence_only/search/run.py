@@ -146,7 +146,7 @@ def run_search(
         kept: Called with all trials, by their numbers, whenever one was kept.
 
     Returns:
-        All trials, by their numbers.
+        All trials of the journal, by their numbers; more than were asked for if it had more.
 
     Raises:
         UserError: The first that a trial raised; the other trials are ended with the executor.
@@ -178,7 +178,7 @@ def run_search(
                 kept(in_order())
 
         run_tasks(tasks.values(), executor, watcher=_Keeper(keep, watcher))
-    return in_order()[: settings.trials]
+    return in_order()
 
 
 def _task(search: Search, number: int, tried: Mapping[str, Any], limits: Mapping[int, float]) -> Task:

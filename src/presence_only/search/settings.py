@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from presence_only.common.settings import Settings
+from presence_only.common.settings import Settings, known_name
 from presence_only.search.criteria import CRITERIA
 from presence_only.study.settings import Name, Seed
 
@@ -90,7 +90,4 @@ class SearchSettings(Settings):
     @field_validator("criterion")
     @classmethod
     def _exists(cls, name: str) -> str:
-        if name not in CRITERIA:
-            *names, last = map(repr, CRITERIA)
-            raise ValueError(f"one of {', '.join(names)} or {last}")
-        return name
+        return known_name(name, CRITERIA)

@@ -1,12 +1,12 @@
 """Ways to compute a loss and its gradients: from all logits, in chunks of species, or from sampled species.
 
-Shape legend: B rows of a batch, K background sites, F features, C covariates, S species, P positives,
-D embedding, J sampled species.
+Shape legend: A rows and background sites, B rows of a batch, K background sites, S species, P positives, D embedding,
+J sampled species.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
@@ -14,17 +14,23 @@ from torch.nn import Parameter
 
 from presence_only.common.errors import TrainingError
 from presence_only.common.random_streams import stream
-from presence_only.losses.base import BatchLoss, LossBatch, LossSettings
+from presence_only.losses.base import BatchLoss, BatchTotals, LossBatch, LossSettings
 from presence_only.losses.chunks import loss_in_chunks
 from presence_only.losses.pair_weights import PairWeights
 from presence_only.losses.sampled_species import SpeciesSample, loss_from_sample
-from presence_only.model.encoder import RangeModel
+from presence_only.model.encoder import PartOfBatch, RangeModel
 from presence_only.model.settings import EncoderSettings
+from presence_only.training.batches import Batch
+from presence_only.training.data_parallel import ALONE, World
+from presence_only.training.devices import product_dtype, rounded_products
 from presence_only.training.optimizers import RowAdam
 from presence_only.training.settings import TrainingSettings
 
 # The number of species from which chunks are faster than all logits on a CPU (benchmarks/step.py).
 CHUNKS_PAY_FROM = 250
+# The same on a GPU, where nothing was measured. A step of bce from all logits writes or reads each of them 19 times,
+# one in chunks 8 times. Below, all logits fit into a large GPU's cache, and starting kernels takes longer than they do.
+CHUNKS_PAY_FROM_ON_GPU = 1_000
 # Species drawn a step unless the settings say how many (benchmarks/head_to_head.py).
 SAMPLED_SPECIES = 1024
 
@@ -45,10 +51,11 @@ def choose_loss_computation(
     asked = settings.loss_computation
     able = isinstance(loss, PairWeights) and not encoder.habitat_head
     if asked == "auto":
-        # Measured on CPUs only.
-        if not able or device.type != "cpu" or n_species < CHUNKS_PAY_FROM:
+        on_cpu = device.type == "cpu"
+        if not able or n_species < (CHUNKS_PAY_FROM if on_cpu else CHUNKS_PAY_FROM_ON_GPU):
             return "all_logits"
-        pays = n_species >= loss_settings.sampling_pays_from
+        # Measured on CPUs only; a GPU affords exact steps.
+        pays = on_cpu and n_species >= loss_settings.sampling_pays_from
         return "sampled" if pays and settings.leaves_rows_alone else "chunks"
     if asked != "all_logits" and not able:
         raise TrainingError(
@@ -59,56 +66,94 @@ def choose_loss_computation(
     return asked
 
 
-@dataclass(frozen=True)
-class Batch:
-    """One step's rows and background sites, before the model."""
-
-    x_BF: Tensor
-    row_P: Tensor
-    species_P: Tensor
-    covariates_BC: Tensor | None
-    background_KF: Tensor | None
-    mask_KS: Tensor | None
-
-    def inputs(self) -> Tensor:
-        """Rows and sites in one pass: the same layers, half the calls."""
-        return self.x_BF if self.background_KF is None else torch.cat([self.x_BF, self.background_KF])
-
-    def split(self, values_AX: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What the model made of the rows and of the background sites."""
-        if self.background_KF is None:
-            return values_AX, None
-        near_BX, far_KX = torch.split(values_AX, [len(self.x_BF), len(self.background_KF)])
-        return near_BX, far_KX
-
-
 class AllLogits:
-    """The loss from the logits of all pairs: the reference, and the only way for losses that draw."""
+    """The loss from the logits of all pairs: the reference, and the only way for losses that draw.
 
-    def __init__(self, model: RangeModel, loss: BatchLoss, generator: torch.Generator) -> None:
+    Args:
+        model: Encoder and heads.
+        loss: What is minimised.
+        generator: Source of the loss's draws.
+        precision: Of matrix products, a value of ``training.precision``.
+        world: The processes that share every batch. Their values add up to the loss of the batch.
+    """
+
+    def __init__(
+        self,
+        model: RangeModel,
+        loss: BatchLoss,
+        generator: torch.Generator,
+        *,
+        precision: str = "float32",
+        world: World = ALONE,
+    ) -> None:
         self.model, self.loss, self.generator = model, loss, generator
+        self.precision, self.world = precision, world
 
     def parameters(self) -> list[Parameter]:
         """What the optimizer updates."""
         return list(self.model.parameters())
 
+    def gradients(self) -> list[Tensor]:
+        """The gradients of all that is updated."""
+        return [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+
     def value(self, batch: Batch) -> Tensor:
-        """The loss of one batch."""
-        out = self.model(batch.inputs())
-        logits_BS, background_KS = batch.split(out.logits_BS)
-        return self.loss(
-            LossBatch(
-                logits_BS=logits_BS,
-                row_P=batch.row_P,
-                species_P=batch.species_P,
-                generator=self.generator,
-                background_KS=background_KS,
-                background_mask_KS=batch.mask_KS,
-                environment_BC=_rows(out.environment_BC, len(batch.x_BF)),
-                habitat_BS=_rows(out.habitat_BS, len(batch.x_BF)),
-                covariates_BC=batch.covariates_BC,
-            )
+        """The loss of one batch, or this process's share of it."""
+        if isinstance(self.loss, PairWeights):
+            return self.loss(self.of_own_rows(batch))
+        value = self.loss(self.of_all_rows(batch))
+        return value if self.world.alone else value / self.world.size
+
+    def of_own_rows(self, batch: Batch) -> LossBatch:
+        """What a dense loss is given: this process's rows and sites, and the totals of all."""
+        with self.products():
+            out = self.model.outputs(self.embed(batch))
+        logits_BS, background_KS = batch.split(out.logits_BS, len(batch.x_BF))
+        return LossBatch(
+            logits_BS,
+            *batch.own_positives(),
+            generator=self.generator,
+            background_KS=background_KS,
+            background_mask_KS=batch.mask_KS(batch.sites),
+            distinct=True,
+            totals=self.totals(batch),
         )
+
+    def of_all_rows(self, batch: Batch) -> LossBatch:
+        """What any other loss is given: the rows and sites of all processes."""
+        location_AD = self.world.gather(self.embed(batch), self.part(batch))
+        with self.products():
+            out = self.model.outputs(location_AD)
+        logits_BS, background_KS = batch.split(out.logits_BS, batch.n_rows)
+        return LossBatch(
+            logits_BS,
+            batch.drawn.row_P,
+            batch.drawn.species_P,
+            generator=self.generator,
+            background_KS=background_KS,
+            background_mask_KS=batch.mask_KS(),
+            environment_BC=_rows(out.environment_BC, batch.n_rows),
+            habitat_BS=_rows(out.habitat_BS, batch.n_rows),
+            covariates_BC=batch.covariates_BC,
+            distinct=True,
+        )
+
+    def embed(self, batch: Batch) -> Tensor:
+        """Embeddings of this process's rows, and then of its background sites."""
+        with self.products():
+            return self.model.embed_part(batch.inputs(), self.part(batch))
+
+    def products(self) -> AbstractContextManager[object]:
+        """Within the block, layers multiply in the precision asked for."""
+        return rounded_products(self.precision, self.model.species_head.weight.device)
+
+    def part(self, batch: Batch) -> PartOfBatch | None:
+        """Where this process's rows and sites stand in the batch; None: they are all of it."""
+        return None if self.world.alone else batch.part()
+
+    def totals(self, batch: Batch) -> BatchTotals | None:
+        """Sizes of the whole batch; None: this process has all of it."""
+        return None if self.world.alone else batch.totals()
 
     def step(self, learning_rate: float) -> None:
         """Nothing is left to update."""
@@ -118,28 +163,48 @@ class Chunks(AllLogits):
     """A dense loss without logits of all pairs."""
 
     def value(self, batch: Batch) -> Tensor:
-        """The loss of one batch."""
+        """The loss of one batch, or this process's share of it."""
         assert isinstance(self.loss, PairWeights)  # choose_loss_computation saw to it
-        location_BD, background_KD = batch.split(self.model.embed(batch.inputs()))
+        location_BD, background_KD = batch.split(self.embed(batch), len(batch.x_BF))
         return loss_in_chunks(
             self.loss,
             location_BD,
             self.model.species_head.weight,
-            batch.row_P,
-            batch.species_P,
+            *batch.own_positives(),
             start_S=self.model.start_S,
             background_KD=background_KD,
-            background_mask_KS=batch.mask_KS,
+            background_mask_KS=batch.mask_KS(batch.sites),
+            totals=self.totals(batch),
+            distinct=True,
+            products=product_dtype(self.precision),
         )
 
 
 class Sampled(AllLogits):
-    """An estimate of the loss from some rows of the species matrix, which alone are updated."""
+    """An estimate of the loss from some rows of the species matrix, which alone are updated.
+
+    Args:
+        model: Encoder and heads.
+        loss: What is minimised.
+        generator: Source of the draws.
+        n_sampled: Species drawn a step.
+        beta2: Decay of the optimizer's running mean of squared gradients.
+        precision: Of matrix products, a value of ``training.precision``.
+        world: The processes that share every batch; all draw the same species.
+    """
 
     def __init__(
-        self, model: RangeModel, loss: BatchLoss, n_sampled: int, beta2: float, generator: torch.Generator
+        self,
+        model: RangeModel,
+        loss: BatchLoss,
+        generator: torch.Generator,
+        *,
+        n_sampled: int,
+        beta2: float,
+        precision: str = "float32",
+        world: World = ALONE,
     ) -> None:
-        super().__init__(model, loss, generator)
+        super().__init__(model, loss, generator, precision=precision, world=world)
         self.n_sampled = n_sampled
         self.optimizer = RowAdam(model.species_head.weight, beta2)
 
@@ -147,24 +212,31 @@ class Sampled(AllLogits):
         """What the optimizer updates; the species matrix has its own."""
         return [p for p in self.model.parameters() if p is not self.model.species_head.weight]
 
+    def gradients(self) -> list[Tensor]:
+        """The gradients of all that is updated, those of the last batch's species at the end."""
+        assert self.species_JD.grad is not None
+        return [*super().gradients(), self.species_JD.grad]
+
     def value(self, batch: Batch) -> Tensor:
-        """The estimate for one batch."""
+        """The estimate for one batch, or this process's share of it."""
         assert isinstance(self.loss, PairWeights)  # choose_loss_computation saw to it
         n_species = self.model.n_species
-        self.sample = SpeciesSample.draw(batch.species_P, n_species, self.n_sampled, self.generator)
+        self.sample = SpeciesSample.draw(batch.drawn.species_P, n_species, self.n_sampled, self.generator)
         self.species_JD = self.optimizer.rows(self.sample.species_J)
-        location_BD, background_KD = batch.split(self.model.embed(batch.inputs()))
+        location_BD, background_KD = batch.split(self.embed(batch), len(batch.x_BF))
         return loss_from_sample(
             self.loss,
             self.sample,
             n_species,
             location_BD,
             self.species_JD,
-            batch.row_P,
-            batch.species_P,
+            *batch.own_positives(),
             start_S=self.model.start_S,
             background_KD=background_KD,
-            background_mask_KS=batch.mask_KS,
+            background_mask_KS=batch.mask_KS(batch.sites),
+            totals=self.totals(batch),
+            distinct=True,
+            products=product_dtype(self.precision),
         )
 
     def step(self, learning_rate: float) -> None:
@@ -174,13 +246,22 @@ class Sampled(AllLogits):
 
 
 def make_loss_computation(
-    name: str, model: RangeModel, loss: BatchLoss, settings: TrainingSettings, seed: int
+    name: str, model: RangeModel, loss: BatchLoss, settings: TrainingSettings, seed: int, world: World = ALONE
 ) -> AllLogits:
     """The computation called ``all_logits``, ``chunks`` or ``sampled``."""
+    device = model.species_head.weight.device
     if name == "sampled":
-        n_sampled = settings.sampled_species or SAMPLED_SPECIES
-        return Sampled(model, loss, n_sampled, settings.beta2, stream(seed, "sampled species"))
-    return {"all_logits": AllLogits, "chunks": Chunks}[name](model, loss, stream(seed, "negatives"))
+        return Sampled(
+            model,
+            loss,
+            stream(seed, "sampled species", device),
+            n_sampled=settings.sampled_species or SAMPLED_SPECIES,
+            beta2=settings.beta2,
+            precision=settings.precision,
+            world=world,
+        )
+    kind = {"all_logits": AllLogits, "chunks": Chunks}[name]
+    return kind(model, loss, stream(seed, "negatives", device), precision=settings.precision, world=world)
 
 
 def _rows(values_AX: Tensor | None, n_rows: int) -> Tensor | None:

@@ -52,4 +52,4 @@ class Probe:
         observed_P, unobserved_Q = p_BS[self.row_P, self.species_P], p_BS[unobserved_BS]
         measured = {"observed_score": observed_P.mean(), "unobserved_score": unobserved_Q.mean()}
         measured |= {f"unobserved_below_{margin:g}": (unobserved_Q <= margin).float().mean() for margin in MARGINS}
-        return {name: float(value) for name, value in measured.items()}
+        return dict(zip(measured, torch.stack(list(measured.values())).tolist(), strict=True))

@@ -28,6 +28,8 @@ class TrainingSettings(Settings):
             (SINR's: times ``decay`` after every epoch).
         decay: Factor of the exponential schedule.
         device: ``auto`` takes a GPU where there is one.
+        precision: Of matrix products: ``float32``; ``tf32``, which a GPU alone has, with 10 bits of the mantissa; or
+            ``bf16``, with 7. Weights, losses and all sums stay float32 or better.
         loss_computation: How loss and gradients are computed: from ``all_logits``; in ``chunks`` of species, the same
             within rounding; or ``sampled``, an unbiased estimate from the species of the batch and ``sampled_species``
             others. ``auto`` is the fastest to the same mAP, see docs/scaling.md.
@@ -46,6 +48,7 @@ class TrainingSettings(Settings):
     schedule: Literal["constant", "cosine", "exponential"] = "cosine"
     decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.98
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
     loss_computation: Literal["auto", "all_logits", "chunks", "sampled"] = "auto"
     sampled_species: Annotated[int, Field(ge=1)] | None = None
     species_l1: Annotated[float, Field(ge=0.0)] = 0.0
