@@ -1,17 +1,7 @@
-import h3
 import numpy as np
 import pytest
-from scipy import stats
-from sklearn.metrics import average_precision_score
 
-from presence_only.evaluation.breakdown import (
-    ap_by_effort,
-    effort_correlation,
-    mean_by_class,
-    quantile_classes,
-    range_extent,
-    records_nearby,
-)
+from presence_only.evaluation.breakdown import mean_by_class, quantile_classes, range_extent
 
 
 def test_quantile_classes():
@@ -51,67 +41,6 @@ def test_range_extent_of_a_ring():
     assert np.isnan(extent[2])
 
 
-def test_records_nearby_by_counting():
-    rng = np.random.default_rng(1)
-    rows, sites = rng.uniform(0, 6, (300, 2)), rng.uniform(0, 6, (20, 2))
-    row_P = np.sort(rng.integers(300, size=500))
-    found = records_nearby(sites, rows, row_P, resolution=3, rings=1)
-    cells = [h3.latlng_to_cell(y, x, 3) for x, y in rows[row_P]]
-    slow = [sum(h3.grid_distance(cell, h3.latlng_to_cell(y, x, 3)) <= 1 for cell in cells) for x, y in sites]
-    assert found.tolist() == slow
-    assert sum(slow) > 0
-    assert records_nearby(sites + 90, rows, row_P).sum() == 0
-
-
-def survey(seed=0):
-    rng = np.random.default_rng(seed)
-    scores = rng.normal(size=(120, 5))
-    truth = rng.choice([-1, 0, 1], size=scores.shape, p=[0.1, 0.6, 0.3]).astype(np.int8)
-    return scores, truth, rng.integers(0, 30, 120)
-
-
-def test_ap_by_effort_is_scikit_learns_on_each_class():
-    scores, truth, effort = survey()
-    truth[effort < 10, 0] = 0
-    classes = quantile_classes(effort, 3)
-    found = ap_by_effort(scores, truth, classes)
-    for q in range(3):
-        for s in range(5):
-            own = (classes.index_U == q) & (truth[:, s] >= 0)
-            if truth[own, s].any():
-                assert found[q, s] == pytest.approx(average_precision_score(truth[own, s], scores[own, s]))
-            else:
-                assert np.isnan(found[q, s])
-    assert np.isnan(found[0, 0])
-
-
-def test_effort_correlation_is_scipys():
-    scores, truth, effort = survey()
-    scores = scores + 0.05 * effort[:, None]
-    found = effort_correlation(scores, truth, effort)
-    expected = np.zeros(3)
-    for s in range(5):
-        on, off = truth[:, s] >= 0, truth[:, s] == 0
-        expected += [
-            stats.spearmanr(scores[on, s], effort[on]).statistic / 5,
-            stats.spearmanr(truth[on, s], effort[on]).statistic / 5,
-            stats.spearmanr(scores[off, s], effort[off]).statistic / 5,
-        ]
-    assert (found.score, found.truth, found.absent) == pytest.approx(tuple(expected))
-    assert found.n_species == 5
-    assert found.absent > 0.2
-
-
-def test_effort_that_does_not_vary_has_no_correlation():
-    scores, truth, _ = survey()
-    found = effort_correlation(scores, truth, np.ones(120))
-    assert np.isnan(found.score)
-    assert found.n_species == 0
-
-
-SITES, ROWS = np.zeros((3, 2)), np.arange(3)
-
-
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
@@ -121,12 +50,6 @@ SITES, ROWS = np.zeros((3, 2)), np.arange(3)
             lambda: mean_by_class({"a": np.zeros((2, 4))}, quantile_classes(np.arange(3))),
             r"a has values of shape \(2, 4\); \(seeds, 3\) expected",
         ),
-        (
-            lambda: effort_correlation(SITES, SITES.astype(np.int8), np.ones(4)),
-            r"effort has shape \(4,\); \(3,\) expected",
-        ),
-        (lambda: records_nearby(SITES, SITES, ROWS, resolution=16), "resolution = 16, rings = 1: must be 0..15"),
-        (lambda: records_nearby(SITES, SITES, ROWS, rings=-1), "resolution = 3, rings = -1: must be .* at least 0"),
     ],
 )
 def test_wrong_input_is_one_sentence(asked, message):

@@ -5,14 +5,15 @@ from scipy.special import expit
 from sklearn.metrics import average_precision_score, precision_recall_curve
 from support.matrices import Parts
 
-from presence_only.evaluation import curves
+from presence_only.evaluation import curves, passes
 from presence_only.evaluation.curves import (
+    LOGIT_EDGES,
+    bins_of,
     calibration,
     calibration_error,
     mean_precision_recall,
     pooled_calibration,
     precision_recall,
-    species_parts,
 )
 
 
@@ -105,14 +106,38 @@ def test_parts_make_the_same_and_inputs_stay(monkeypatch):
     scores, truth = survey(5)
     whole = precision_recall(scores, truth), calibration(scores, truth)
     before = scores.copy(), truth.copy()
-    monkeypatch.setattr(curves, "_PART", 160)
-    assert [part.stop - part.start for part, _, _ in species_parts(scores, truth)] == [2, 2, 2]
-    parts = Parts.of(scores), Parts.of(truth)
-    for found, expected in zip((precision_recall(*parts), calibration(*parts)), whole, strict=True):
+    monkeypatch.setattr(passes, "_PART", 160)
+    monkeypatch.setattr(passes, "_LEAST_SPECIES", 1)
+    parts = Parts.of(scores)
+    for found, expected in zip((precision_recall(parts, truth), calibration(parts, truth)), whole, strict=True):
         np.testing.assert_allclose(found.y, expected.y)
         np.testing.assert_array_equal(found.n, expected.n)
+    assert parts.asked == [160, 160, 160] * 2
     np.testing.assert_array_equal(scores, before[0])
     np.testing.assert_array_equal(truth, before[1])
+
+
+@pytest.mark.parametrize("at_once", [7, 2**16])
+def test_sums_are_those_of_all_pairs_of_a_part_to_the_last_bit(monkeypatch, at_once):
+    """Site by site, as `bincount` adds the pairs of a part that is handed over whole."""
+    monkeypatch.setattr(curves, "_IN_CACHE", at_once)
+    scores, truth = survey(6, sites=300, species=20)
+    edges = np.array([-1.0, 0.0, 0.5])
+    found = calibration(scores, truth, edges)
+    logits = scores[truth >= 0].astype(np.float64)
+    bins = np.searchsorted(edges, logits, side="right")
+    np.testing.assert_array_equal(found.x, np.bincount(bins, weights=expit(logits)) / np.bincount(bins))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("edges", [LOGIT_EDGES, np.array([-3.0, 1.0, 5.0]), np.array([0.1, 0.2, 0.3]), np.zeros(1)])
+def test_bins_are_those_of_a_bisection(dtype, edges):
+    rng = np.random.default_rng(7)
+    near = [np.nextafter(edges.astype(dtype), dtype(side)) for side in (-np.inf, np.inf)]
+    logits = np.concatenate([rng.normal(0, 9, 500), edges, *near, [np.inf, -np.inf, 0.0, -0.0, 1e30]]).astype(dtype)
+    out = np.empty(len(logits), dtype=np.int64)
+    assert bins_of(logits, edges, out) is out
+    np.testing.assert_array_equal(out, np.searchsorted(edges, logits.astype(np.float64), side="right"))
 
 
 SCORES, TRUTH = survey()

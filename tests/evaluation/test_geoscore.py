@@ -5,6 +5,7 @@ from sklearn.metrics import average_precision_score, f1_score
 from support.matrices import Parts
 
 from presence_only.evaluation import geoscore as module
+from presence_only.evaluation import passes
 from presence_only.evaluation.geoscore import WEIGHTS, geoscore
 
 
@@ -54,7 +55,8 @@ def test_parts_and_value_by_loops(monkeypatch):
     scores, truth, effort = survey()
     watchlist, holdout = np.arange(9) < 3, np.arange(60) % 2 == 0
     expected = slow(scores, truth, effort, watchlist, holdout)
-    monkeypatch.setattr(module, "_PART", 63)
+    monkeypatch.setattr(passes, "_PART", 63)
+    monkeypatch.setattr(passes, "_BLOCK", 20)
     for matrices in ((scores, truth), (Parts.of(scores), Parts.of(truth))):
         found = geoscore(*matrices, effort, watchlist_S=watchlist, holdout_M=holdout)
         assert dict(found.parts) == pytest.approx(expected)

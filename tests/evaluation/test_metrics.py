@@ -312,7 +312,7 @@ class TestParts:
         scores, truth = Parts((90, 150), made_scores), TruthParts((90, 150), made_truth)
         expected = evaluate(made_scores(*np.indices((90, 150))), truth.whole())
         for whole in (0, 2**24):
-            monkeypatch.setattr(metrics, "_WHOLE_SCORES", whole or 1)
+            monkeypatch.setattr(metrics, "WHOLE", whole or 1)
             found = evaluate(scores, truth)
             assert found.summary == expected.summary
             for table in ("per_species", "per_site"):
@@ -335,7 +335,7 @@ class TestParts:
     def test_memory_stays_far_below_the_matrix(self, monkeypatch):
         """5,000 sites x 2,000 species are 40 MB of scores and 10 MB of truth."""
         monkeypatch.setattr(ranking.os, "cpu_count", lambda: 2)
-        monkeypatch.setattr(metrics, "_WHOLE_SCORES", 1)
+        monkeypatch.setattr(metrics, "WHOLE", 1)
         shape = n_sites, n_species = 5_000, 2_000
         rng = np.random.default_rng(0)
         scores_M = rng.standard_normal((n_sites, 1), dtype=np.float32)

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
+from sklearn.metrics import average_precision_score
 
-from presence_only.evaluation.breakdown import ap_by_effort, effort_correlation, quantile_classes
+from presence_only.evaluation.breakdown import quantile_classes
 from presence_only.evaluation.geoscore import geoscore
 from presence_only.evaluation.observer_bias import observer_numbers
 
@@ -17,24 +19,25 @@ def test_numbers_are_those_of_their_functions():
     scores, truth, effort = survey()
     truth[quantile_classes(effort).index_U == 0, 0] = 0
     found = observer_numbers(scores, truth, effort)
-    composite, follows = geoscore(scores, truth, effort), effort_correlation(scores, truth, effort)
+    composite = geoscore(scores, truth, effort)
     assert found["geoscore"] == composite.value
     assert found["geoscore_list_ratio"] == composite.raw["list_ratio"]
     assert np.isnan(found["geoscore_watchlist_ap"])
-    assert (found["effort_correlation"], found["effort_correlation_absent"]) == (follows.score, follows.absent)
+    for name, values in (("effort_correlation", scores), ("effort_correlation_of_truth", truth)):
+        expected = np.mean([spearmanr(column, effort).statistic for column in values.T])
+        assert found[name] == pytest.approx(expected, abs=1e-12)
     # Species 0 lives nowhere in the quarter with the least effort, and is left out of both ends.
-    ap_QS = ap_by_effort(scores, truth, quantile_classes(effort))
-    assert found["species_map_sparse"] == pytest.approx(ap_QS[0, 1:].mean())
-    assert found["species_map_dense"] == pytest.approx(ap_QS[-1, 1:].mean())
+    for name, q in (("species_map_sparse", 0), ("species_map_dense", 3)):
+        own = quantile_classes(effort).index_U == q
+        expected = np.mean([average_precision_score(truth[own, s], scores[own, s]) for s in (1, 2, 3)])
+        assert found[name] == pytest.approx(expected, abs=1e-12)
     assert all(isinstance(value, float) for value in found.values())
 
 
 def test_a_bias_is_seen():
     scores, truth, effort = survey()
-    biased = observer_numbers(scores + 0.2 * effort[:, None], truth, effort)
-    assert (
-        biased["effort_correlation_absent"] > observer_numbers(scores, truth, effort)["effort_correlation_absent"] + 0.3
-    )
+    biased, fair = (observer_numbers(scores + bias * effort[:, None], truth, effort) for bias in (0.2, -0.02))
+    assert biased["effort_correlation"] > fair["effort_correlation"] + 0.3
     assert abs(biased["effort_correlation_of_truth"]) < 0.1
 
 

@@ -6,15 +6,31 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from polars.testing import assert_frame_equal
+from scipy.stats import spearmanr
+from sklearn.metrics import average_precision_score, precision_recall_curve
 from support import tiny
 
+from presence_only.common.atomic_files import read_json
 from presence_only.data.truth import SurveyTruth
-from presence_only.evaluation import metrics
+from presence_only.evaluation import metrics, passes, seed_scores, survey_logits, units
+from presence_only.evaluation.curves import RECALLS, calibration
+from presence_only.evaluation.dataset_facts import DatasetFacts
+from presence_only.evaluation.geoscore import geoscore
 from presence_only.evaluation.mapped_species import choose_by_prevalence
-from presence_only.evaluation.seed_scores import OBSERVER_NUMBERS, ensemble, evaluate_seed, score_further, summarise
+from presence_only.evaluation.observer_effort import records_nearby
+from presence_only.evaluation.seed_scores import (
+    OBSERVER_NUMBERS,
+    TABLES,
+    score_cell,
+    score_further,
+    score_model,
+    summarise,
+)
+from presence_only.evaluation.survey import FurtherSurvey
 from presence_only.model.files import load_model, save_model
 
-SEEDS = (0, 1)
+SEEDS = (7, 3)
 
 
 def test_metrics_are_means_over_seeds_and_keep_every_seed():
@@ -51,74 +67,162 @@ def test_further_numbers_are_named_after_their_evaluation():
 
 @pytest.fixture
 def cell(tmp_path):
-    """A data set in files, and an encoder per seed: those of evaluate_seed's arguments, and the data set."""
-    dataset = tiny.dataset(species=5)
+    """A data set in files and an encoder per seed, as the inputs of score_cell; the data set, and an empty folder."""
+    dataset = tiny.dataset(species=5, rows=4000)
     dataset.training.save(tmp_path / "training")
     dataset.save_survey(tmp_path / "survey")
     model = tiny.model(dataset)
     for seed in SEEDS:
         with torch.no_grad():
-            model.species_head.weight += 0.3
-        save_model(model, tmp_path / f"{seed}.pt")
-    return tmp_path / "training", tmp_path / "survey", lambda seed: tmp_path / f"{seed}.pt", dataset
+            model.species_head.weight += torch.randn(model.species_head.weight.shape)
+        save_model(model, tmp_path / f"seed_{seed}" / "encoder.pt")
+    (tmp_path / "output").mkdir()
+    inputs = {name: tmp_path / name for name in ("training", "survey")}
+    return inputs | {f"encoder_{seed}": tmp_path / f"seed_{seed}" for seed in SEEDS}, dataset, tmp_path / "output"
 
 
 def logits_of(cell, seed):
-    survey = cell[3].survey
-    return load_model(cell[2](seed)).predict(survey.sites_M2, survey.covariates_MC)
+    survey = cell[1].survey
+    return load_model(cell[0][f"encoder_{seed}"] / "encoder.pt").predict(survey.sites_M2, survey.covariates_MC)
 
 
-def evaluate(cell, seed):
+def evaluate(cell, seeds=SEEDS):
+    """The metrics and tables of a cell."""
     reported = []
-    result = evaluate_seed(*cell[:3], SEEDS[0], seed, lambda *arguments: reported.append(arguments))
-    assert reported == [(1, 1, result.numbers["species_map"])]
-    return result
+    score_cell(seeds, cell[0], cell[2], lambda *arguments: reported.append(arguments))
+    written = read_json(cell[2] / "metrics.json")
+    assert [done for *done, _ in reported] == [[i + 1, len(seeds)] for i in range(len(seeds))]
+    scores = [written[f"seed_{seed}"]["species_map"] for seed in seeds]
+    np.testing.assert_array_equal([score for *_, score in reported], np.array(scores, dtype=float))
+    assert {file.name for file in cell[2].iterdir()} == {f"{name}.parquet" for name in TABLES} | {"metrics.json"}
+    return written, {name: pl.read_parquet(cell[2] / f"{name}.parquet") for name in TABLES}
 
 
-def test_a_seed_has_metrics_observer_numbers_and_one_row_per_species_and_site(cell):
-    result, survey = evaluate(cell, 1), cell[3].survey
-    plain = metrics.evaluate(logits_of(cell, 1), survey.truth)
-    assert {name: result.numbers[name] for name in metrics.METRICS} == {
-        name: plain.summary[name] for name in metrics.METRICS
-    }
-    assert set(OBSERVER_NUMBERS) < set(result.numbers)
-    assert result.per_species["species"].to_list() == list(survey.species)
-    assert result.per_species["seed"].unique().to_list() == result.per_site["seed"].unique().to_list() == [1]
-    np.testing.assert_array_equal(result.per_species["ap"], plain.per_species["ap"])
-    np.testing.assert_array_equal(result.per_site["ap"], plain.per_site["ap"])
-    np.testing.assert_array_equal(result.per_species["n_records"], cell[3].training.records.records_per_species())
-    expected_S = (1 / (1 + np.exp(-logits_of(cell, 1).astype(float)))).mean(axis=0)
-    np.testing.assert_allclose(result.per_species["mean_score"], expected_S, atol=1e-6)
+def test_metrics_and_one_row_per_seed_and_species_and_site(cell):
+    written, tables = evaluate(cell)
+    survey = cell[1].survey
+    for seed in SEEDS:
+        logits_MS = logits_of(cell, seed)
+        plain = metrics.evaluate(logits_MS, survey.truth)
+        assert {name: written[f"seed_{seed}"][name] for name in metrics.METRICS} == {
+            name: plain.summary[name] for name in metrics.METRICS
+        }
+        per_species, per_site = (tables[name].filter(pl.col("seed") == seed) for name in ("per_species", "per_site"))
+        assert per_species["species"].to_list() == list(survey.species)
+        for name, values in plain.per_species.items():
+            np.testing.assert_array_equal(per_species[name], values)
+        np.testing.assert_array_equal(per_site["ap"], plain.per_site["ap"])
+        np.testing.assert_array_equal(per_species["n_records"], cell[1].training.records.records_per_species())
+        expected_S = (1 / (1 + np.exp(-logits_MS.astype(float)))).mean(axis=0)
+        np.testing.assert_allclose(per_species["mean_score"], expected_S, atol=1e-6)
+    for name in ("per_species", "per_site"):
+        assert tables[name]["seed"].unique(maintain_order=True).to_list() == list(SEEDS)
+    assert (written["n_species"], written["n_sites"]) == (5, 50)
+
+
+def test_observer_numbers_by_loops(cell):
+    written, _ = evaluate(cell)
+    dataset, records = cell[1], cell[1].training.records
+    effort_M = records_nearby(dataset.survey.sites_M2, records.sites_N2, records.row_P)
+    truth_MS = dataset.survey.truth.matrix()
+    low, high = np.quantile(effort_M, [0.25, 0.75], method="inverted_cdf")
+    assert low < high
+    for seed in SEEDS:
+        logits_MS, found = logits_of(cell, seed), written[f"seed_{seed}"]
+        assert set(OBSERVER_NUMBERS) < set(found)
+        for name, values_MS in (("effort_correlation", logits_MS), ("effort_correlation_of_truth", truth_MS)):
+            expected = np.mean([spearmanr(values_M, effort_M).statistic for values_M in values_MS.T])
+            assert found[name] == pytest.approx(expected, abs=1e-12)
+        assert found["geoscore"] == pytest.approx(geoscore(logits_MS, truth_MS, effort_M).value, abs=1e-12)
+        ends = {"species_map_sparse": effort_M <= low, "species_map_dense": effort_M > high}
+        both = [s for s in range(5) if all(truth_MS[own, s].any() for own in ends.values())]
+        assert both
+        for name, own in ends.items():
+            expected = np.mean([average_precision_score(truth_MS[own, s], logits_MS[own, s]) for s in both])
+            assert found[name] == pytest.approx(expected, abs=1e-12)
 
 
 def test_curves_and_maps_are_those_of_the_first_seed(cell):
-    first, second = (evaluate(cell, seed) for seed in SEEDS)
-    assert second.curves is second.maps is None
-    assert first.curves.columns == ["seed", "curve", "x", "y", "n"]
-    assert set(first.curves["curve"]) == {"precision_recall", "calibration"}
-    prevalence_S = (cell[3].survey.truth.matrix() == 1).mean(axis=0)
-    mapped = first.maps["species"].unique(maintain_order=True).to_list()
-    assert tuple(mapped) == choose_by_prevalence(prevalence_S)
-    scores_MS = 1 / (1 + np.exp(-logits_of(cell, 0).astype(float)))
+    _, tables = evaluate(cell)
+    survey, logits_MS = cell[1].survey, logits_of(cell, SEEDS[0])
+    curves, truth_MS = tables["curves"], survey.truth.matrix()
+    assert curves.columns == ["seed", "curve", "x", "y", "n"]
+    assert curves["seed"].unique().to_list() == [SEEDS[0]]
+    by_recall = curves.filter(pl.col("curve") == "precision_recall")
+    expected = []
+    for s in range(5):
+        precision, recall, _ = precision_recall_curve(truth_MS[:, s], logits_MS[:, s])
+        expected.append([precision[np.flatnonzero(recall >= r - 1e-12)[-1]] for r in RECALLS])
+    np.testing.assert_allclose(by_recall["y"], np.mean(expected, axis=0))
+    shares = curves.filter(pl.col("curve") == "calibration")
+    np.testing.assert_allclose(shares["y"], calibration(logits_MS, truth_MS).y)
+    mapped = tables["maps"]["species"].unique(maintain_order=True).to_list()
+    assert tuple(mapped) == choose_by_prevalence((truth_MS == 1).mean(axis=0))
+    scores_MS = 1 / (1 + np.exp(-logits_MS.astype(float)))
     for s in mapped:
-        score_M = first.maps.filter(pl.col("species") == s)["score"].to_numpy()
+        score_M = tables["maps"].filter(pl.col("species") == s)["score"].to_numpy()
         np.testing.assert_allclose(score_M, scores_MS[:, s], atol=1e-6)
 
 
 def test_a_survey_without_presences_has_no_species_to_map(cell):
-    dataset = cell[3]
+    dataset = cell[1]
     nobody = replace(dataset.survey, truth=SurveyTruth.of_matrix(np.zeros_like(dataset.survey.truth.matrix())))
-    replace(dataset, survey=nobody).save_survey(cell[1])
-    assert evaluate(cell, 0).maps.schema == {"species": pl.Int64, "score": pl.Float32}
+    replace(dataset, survey=nobody).save_survey(cell[0]["survey"])
+    assert evaluate(cell)[1]["maps"].schema == {"species": pl.Int64, "score": pl.Float32}
 
 
 def test_the_ensemble_is_the_mean_of_all_seeds_logits(cell):
     mean = np.mean([logits_of(cell, seed) for seed in SEEDS], axis=0)
-    expected = metrics.evaluate(mean, cell[3].survey.truth).summary
-    found = ensemble([cell[2](seed) for seed in SEEDS], cell[1])["ensemble"]
+    expected = metrics.evaluate(mean, cell[1].survey.truth).summary
+    found = evaluate(cell)[0]["ensemble"]
     assert found == pytest.approx({name: expected[name] for name in metrics.METRICS}, abs=1e-6)
 
 
-def test_one_seed_is_no_ensemble(tmp_path):
-    # Nothing is read for it: there are no such files.
-    assert ensemble([tmp_path / "encoder.pt"], tmp_path / "survey") == {}
+def test_one_seed_is_no_ensemble(cell):
+    written, tables = evaluate(cell, SEEDS[1:])
+    assert "ensemble" not in written
+    assert tables["curves"]["seed"].unique().to_list() == [SEEDS[1]]
+
+
+def test_species_that_were_surveyed_nowhere_are_undefined_and_change_no_other(cell):
+    dataset, model = cell[1], load_model(cell[0]["encoder_7"] / "encoder.pt")
+    truth_MS = dataset.survey.truth.matrix().copy()
+    truth_MS[:, [0, 3]] = -1
+    some = replace(dataset.survey, truth=SurveyTruth.of_matrix(truth_MS))
+    facts = DatasetFacts.of(dataset.training.records, some, {})
+    result = score_model(model, facts, 7, first=False)
+    expected = metrics.evaluate(logits_of(cell, 7), truth_MS)
+    assert {name: result.numbers[name] for name in expected.summary} == expected.summary
+    assert np.isnan(result.tables["per_species"]["ap"].to_numpy()).tolist() == [True, False, False, True, False]
+    assert not np.isnan(result.tables["per_species"]["mean_score"].to_numpy()).any()
+
+
+def test_a_large_survey_in_parts_gives_the_same(monkeypatch):
+    """Logits that are not held, and truth that is not kept: only a product of few columns is rounded otherwise."""
+    dataset = tiny.dataset(species=60, rows=900)
+    facts = DatasetFacts.of(dataset.training.records, dataset.survey, {"again": FurtherSurvey(dataset.survey)})
+    model = tiny.model(dataset)
+    whole = score_model(model, facts, 0, first=True)
+    for module in (units, survey_logits, passes):
+        monkeypatch.setattr(module, "WHOLE", 1)
+    monkeypatch.setattr(passes, "_PART", 50 * 20)
+    facts = DatasetFacts.of(dataset.training.records, dataset.survey, {"again": FurtherSurvey(dataset.survey)})
+    assert not facts.truth.keeps
+    parts = score_model(model, facts, 0, first=True)
+    assert parts.numbers == whole.numbers
+    assert list(parts.tables) == list(whole.tables)
+    for name, table in whole.tables.items():
+        # The sums of a calibration curve are made part by part.
+        assert_frame_equal(parts.tables[name], table, check_exact=name != "curves", rel_tol=1e-12)
+
+
+def test_a_grid_of_the_world_keeps_no_values_per_site(cell, monkeypatch):
+    whole, _ = evaluate(cell)
+    for module in (metrics, seed_scores):
+        monkeypatch.setattr(module, "SITES_LIMIT", 49)
+    limited, tables = evaluate(cell)
+    assert limited["sample_map"] is None
+    assert limited["ensemble"]["sample_map"] is None
+    assert np.isnan(tables["per_site"]["ap"].to_numpy()).all()
+    for name in ("species_map", "geoscore", "effort_correlation"):
+        assert limited[name] == whole[name]
