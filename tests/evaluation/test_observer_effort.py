@@ -10,13 +10,14 @@ from presence_only.evaluation.observer_effort import SurveyEffort, records_nearb
 from presence_only.evaluation.units import TruthUnits
 
 
-def test_records_nearby_by_counting():
+@pytest.mark.parametrize("rings", [0, 1, 2])
+def test_records_nearby_by_counting(rings):
     rng = np.random.default_rng(1)
     rows, sites = rng.uniform(0, 6, (300, 2)), rng.uniform(0, 6, (20, 2))
     row_P = np.sort(rng.integers(300, size=500))
-    found = records_nearby(sites, rows, row_P, resolution=3, rings=1)
+    found = records_nearby(sites, rows, row_P, resolution=3, rings=rings)
     cells = [h3.latlng_to_cell(y, x, 3) for x, y in rows[row_P]]
-    slow = [sum(h3.grid_distance(cell, h3.latlng_to_cell(y, x, 3)) <= 1 for cell in cells) for x, y in sites]
+    slow = [sum(h3.grid_distance(cell, h3.latlng_to_cell(y, x, 3)) <= rings for cell in cells) for x, y in sites]
     assert found.tolist() == slow
     assert sum(slow) > 0
     assert records_nearby(sites + 90, rows, row_P).sum() == 0

@@ -45,9 +45,12 @@ def test_all_ways_count_the_same(monkeypatch, dtype, holes, decimals, n_ranked):
             np.testing.assert_array_equal(ranks.precision()[own], expected)
 
 
-def test_means_of_units_are_numpys_to_the_last_bit():
+@pytest.mark.parametrize("many", [False, True], ids=["of different lengths", "many of a length"])
+def test_means_of_units_are_numpys_to_the_last_bit(many):
     rng = np.random.default_rng(0)
-    length_U = np.concatenate([rng.integers(1, 12, 3000), rng.integers(1, 400, 60), [5000, 1, 1, 2]])
+    length_U = np.concatenate([rng.integers(1, 400, 60), [5000, 1, 1, 2]])
+    if many:
+        length_U = np.concatenate([rng.integers(1, 12, 3000), length_U])
     values_P = rng.random(length_U.sum())
     start_U1 = np.cumsum([0, *length_U])
     expected = [float(values_P[a:b].sum()) / (b - a) for a, b in pairwise(start_U1)]

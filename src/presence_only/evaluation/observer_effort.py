@@ -7,6 +7,7 @@ E distinct efforts in ascending order (levels), Q classes of effort. Sites are l
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -49,11 +50,13 @@ def records_nearby(
     """
     if not 0 <= resolution <= 15 or rings < 0:
         raise ValueError(f"resolution = {resolution}, rings = {rings}: must be 0..15, and at least 0")
-    cell_N, n_N = np.unique(cells_of(sites_N2, resolution), return_inverse=True)
-    records = dict(zip(cell_N.tolist(), np.bincount(n_N[row_P], minlength=len(cell_N)).tolist(), strict=True))
-    cell_C, place_M = np.unique(cells_of(sites_M2, resolution), return_inverse=True)
-    effort_C = [sum(records.get(cell, 0) for cell in h3.grid_disk(cell, rings)) for cell in cell_C.tolist()]
-    return np.array(effort_C, dtype=np.int64)[place_M]
+    cell_C, c_N = np.unique(cells_of(sites_N2, resolution), return_inverse=True)
+    nearby: defaultdict[int, int] = defaultdict(int)
+    # From the cells of records, which are often fewer than those of sites, to the cells around them.
+    for cell, n_records in zip(cell_C.tolist(), np.bincount(c_N[row_P], minlength=len(cell_C)).tolist(), strict=True):
+        for neighbour in h3.grid_disk(cell, rings):
+            nearby[neighbour] += n_records
+    return np.array([nearby.get(cell, 0) for cell in cells_of(sites_M2, resolution).tolist()], dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)

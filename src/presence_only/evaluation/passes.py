@@ -27,8 +27,9 @@ Floats = NDArray[np.float64]
 _PART = 2**22
 # Of fewer species a model makes logits more slowly, and rounds them otherwise; not of so many sites, though.
 _LEAST_SPECIES, _MOST = 16, 2**26
-# Species of a block, and scores of a block: what is sorted stays in the cache.
-_SPECIES, _BLOCK = 64, 2**20
+# Species of a block, and scores of a block: what is sorted stays in the cache. Not of fewer sites, though, for a truth
+# that is held as lists is looked through for every block.
+_SPECIES, _BLOCK, _LEAST_SITES = 64, 2**20, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +126,7 @@ def read_sites(scores: Matrix, truth: TruthUnits, readers: Sequence[BlockReader]
     n_sites, n_species = truth.shape
     for part in slices(0, n_sites, max(1, _PART // max(1, n_species))):
         scores_mS = as_scores(scores.rows(part))
-        for own in slices(0, len(scores_mS), max(1, _BLOCK // max(1, n_species))):
+        for own in slices(0, len(scores_mS), max(_LEAST_SITES, _BLOCK // max(1, n_species))):
             sites = slice(part.start + own.start, part.start + own.stop)
             block = Block(scores_mS[own], truth.sites(sites), sites)
             if holds_nan(block.scores_UN):

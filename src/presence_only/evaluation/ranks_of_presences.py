@@ -40,6 +40,8 @@ _CHUNK = 64
 _FEW, _SAMPLE = 0.6, 128
 # Units of up to so many scores are ranked all at once, longer ones one after the other.
 _SHORT = 1024
+# Units of equal length are summed together where so many, on average, are of one length.
+_MANY = 4
 # Scores that a thread holds at a time: 256 MB of float32.
 _CHUNK_SCORES = 2**26
 
@@ -88,19 +90,18 @@ def _first_tie(start_U1: Ints, below_P: Ints) -> Ints:
 def mean_of_each(values_P: Floats, start_U1: Ints) -> Floats:
     """Mean of the values of every unit, one at least; unit u has those from ``start_U1[u]`` to ``start_U1[u + 1]``.
 
-    Units of equal length are summed together, each as it would be alone, to the last bit.
+    Units of equal length are summed together where there are many, each as it would be alone, to the last bit.
     """
     length_U = np.diff(start_U1)
-    sum_U = np.empty(len(length_U))
     by_length = np.argsort(length_U, kind="stable")
     edges = np.flatnonzero(np.diff(length_U[by_length], prepend=0, append=0)).tolist()
+    if _MANY * len(edges) > len(length_U):
+        return np.array([values_P[first:last].sum() / (last - first) for first, last in pairwise(start_U1.tolist())])
+    sum_U = np.empty(len(length_U))
     for first, last in pairwise(edges):
         units = by_length[first:last]
-        if last == first + 1:
-            sum_U[units] = values_P[slice(*start_U1[units[0] : units[0] + 2])].sum()
-        else:
-            place_UP = start_U1[units, None] + np.arange(length_U[units[0]])
-            sum_U[units] = values_P[place_UP].sum(axis=1)
+        place_UP = start_U1[units, None] + np.arange(length_U[units[0]])
+        sum_U[units] = values_P[place_UP].sum(axis=1)
     return sum_U / length_U
 
 
