@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from support.losses import describe
 
-from presence_only.losses.balance import balanced_logits, prevalence
+from presence_only.losses.balance import balanced_logits
 from presence_only.losses.base import LossBatch, TrainingCounts, parse_variant
 from presence_only.losses.registry import loss_names
 
@@ -14,7 +14,7 @@ from presence_only.losses.registry import loss_names
 RECORDS_S = torch.tensor([200, 100, 60, 30, 8, 2], dtype=torch.float64)
 COUNTS = TrainingCounts(400, RECORDS_S)
 N, S, K = 400, len(RECORDS_S), 160
-SHARE_S = prevalence(COUNTS)
+SHARE_S = COUNTS.prevalence()
 SITES_S = torch.full((S,), K / N, dtype=torch.float64)
 VARIANTS = (
     {"loss": "bce"},
@@ -88,7 +88,7 @@ def test_closed_forms():
 
 def test_extremes_stay_finite_and_sites_that_do_not_count_have_no_weight():
     counts = TrainingCounts(10, torch.tensor([0.0, 10.0]))
-    share_S = prevalence(counts)
+    share_S = counts.prevalence()
     assert share_S.tolist() == [0.05, 0.95]
     weights = parse_variant({"loss": "an_full", "pos_lambda": 1.0}, "v").expected_weights(counts)
     some, none = (balanced_logits(weights, share_S, torch.full((2,), n, dtype=torch.float64)) for n in (3.0, 0.0))
@@ -96,7 +96,7 @@ def test_extremes_stay_finite_and_sites_that_do_not_count_have_no_weight():
     torch.testing.assert_close(some, torch.log(share_S / (2 - share_S)), rtol=0, atol=1e-10)
     only_presences = parse_variant({"loss": "full_weighted", "lambda2": 1.0}, "v")
     always = TrainingCounts(10, torch.tensor([10.0]))
-    x_S = balanced_logits(only_presences.expected_weights(always), prevalence(always), torch.zeros(1).double())
+    x_S = balanced_logits(only_presences.expected_weights(always), always.prevalence(), torch.zeros(1).double())
     assert x_S.isfinite().all()
 
 

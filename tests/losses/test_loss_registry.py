@@ -62,9 +62,12 @@ def test_losses_and_penalties_are_printed_with_descriptions_and_parameters(capsy
     assert len(described) == len(LOSSES) + len(PENALTIES)
     for name in LOSSES:
         assert f" {name}: {inspect.getdoc(resolve(LOSSES[name])).splitlines()[0]} " in printed
-    for part in ("dense; background_weight 0.0; gamma_pos 0.0; gamma_neg 2.0; clip 0.05", "focal: Cross-entropy times"):
+    for part in (
+        "dense; label_smoothing 0.0; logit_adjustment 0.0; background_weight 0.0; gamma_pos 0.0; gamma_neg 2.0",
+        "focal: Cross-entropy times",
+    ):
         assert part in printed
-    assert "dense unless it draws; penalty bce; pos_lambda 4.0; neg_samples 1024" in printed
+    assert "dense unless it draws; label_smoothing 0.0; logit_adjustment 0.0; penalty bce; pos_lambda 4.0" in printed
     assert "softmax over sites. not dense; include_presences True" in printed
 
 

@@ -19,8 +19,8 @@ every_dense_loss = pytest.mark.parametrize("variant", DENSE, ids=describe)
 def loop_penalty(penalty, x, present):
     """One pair in Python floats."""
     match penalty:
-        case Smoothed(CrossEntropy(), e):
-            return (1 - e) * loop_bce(x, present) + e * loop_bce(x, not present)
+        case Smoothed(inner, e):
+            return (1 - e) * loop_penalty(inner, x, present) + e * loop_penalty(inner, x, not present)
         case Focal(alpha, gamma):
             return float(focal(x, int(present), alpha, gamma))
         case Asymmetric(gamma_pos, gamma_neg, clip):
@@ -37,13 +37,14 @@ def loop_loss(weights, batch):
     def weight(value, s):
         return float(value[s]) if isinstance(value, torch.Tensor) else value
 
+    shift = [0.0] * batch.logits_BS.shape[1] if weights.shift_S is None else weights.shift_S.tolist()
     recorded = set(zip(batch.row_P.tolist(), batch.species_P.tolist(), strict=True))
     near, far, n_far = 0.0, [], []
     for i, row in enumerate(batch.logits_BS.tolist()):
         for s, x in enumerate(row):
             present = (i, s) in recorded
             near += weight(weights.positive if present else weights.unobserved, s) * loop_penalty(
-                weights.penalty, x, present
+                weights.penalty, x + shift[s], present
             )
     n_near = batch.logits_BS.numel()
     if batch.background_KS is None:
@@ -51,12 +52,12 @@ def loop_loss(weights, batch):
     for s, column in enumerate(batch.background_KS.T.tolist()):
         sites = [x for k, x in enumerate(column) if batch.background_mask_KS is None or batch.background_mask_KS[k, s]]
         penalty = weights.background_penalty or weights.penalty
-        far.append(sum(loop_penalty(penalty, x, False) for x in sites))
+        far.append(sum(loop_penalty(penalty, x + shift[s], False) for x in sites))
         n_far.append(len(sites))
     if weights.background_as_rows:
         return (near + weights.background * sum(far)) / (n_near + weights.background * sum(n_far))
-    means = [total / n for total, n in zip(far, n_far, strict=True) if n]
-    return near / n_near + weights.background * sum(means) / len(far)
+    means = [weight(weights.background, s) * far[s] / n_far[s] for s in range(len(far)) if n_far[s]]
+    return near / n_near + sum(means) / len(far)
 
 
 @every_dense_loss

@@ -18,6 +18,10 @@ COUNTS = TrainingCounts(20, torch.tensor([1.0, 3.0, 8.0, 12.0, 5.0], dtype=torch
 VARIANTS = (
     *({"loss": name} for name in loss_names()),
     {"loss": "bce", "pos_weight": True, "background_weight": 0.5},
+    {"loss": "bce", "label_smoothing": 0.05},
+    {"loss": "bce", "logit_adjustment": 1.0, "label_smoothing": 0.1, "background_weight": 1.0},
+    {"loss": "focal", "label_smoothing": 0.2, "logit_adjustment": 0.5},
+    {"loss": "an_full", "label_smoothing": 0.1, "logit_adjustment": 0.3},
     {"loss": "focal", "alpha": None, "gamma": 0.5, "background_weight": 1.0},
     {"loss": "asl", "clip": 0.0, "background_weight": 2.0},
     {"loss": "assume_negative", "neg_samples": 2},
@@ -49,7 +53,7 @@ def build(variant, counts=COUNTS):
 
 
 def make_batch(loss, dtype=torch.float64, scale=3.0, n_rows=N_ROWS, masked=False):
-    """A batch with lists, single records and a row without any record."""
+    """A batch with lists, single records and a row without any record, past the middle of a training."""
     source = torch.Generator().manual_seed(0)
     logits = (torch.randn(n_rows, N_SPECIES, generator=source) * scale).to(dtype).requires_grad_()
     far = (torch.randn(N_SITES, N_SPECIES, generator=source) * scale).to(dtype).requires_grad_()
@@ -70,6 +74,9 @@ def make_batch(loss, dtype=torch.float64, scale=3.0, n_rows=N_ROWS, masked=False
         environment,
         habitat,
         covariates,
+        progress=0.6,
+        epoch=3,
+        index_B=torch.arange(10, 10 + n_rows),
     )
 
 
@@ -131,6 +138,9 @@ class LossContract:
             batch.environment_BC[rows],
             batch.habitat_BS[rows][:, species],
             batch.covariates_BC[rows],
+            progress=batch.progress,
+            epoch=batch.epoch,
+            index_B=batch.index_B[rows],
         )
         moved_loss = build(variant, TrainingCounts(COUNTS.n_rows, COUNTS.records_per_species_S[species]))
         before = batch.generator.get_state()

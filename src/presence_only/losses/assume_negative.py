@@ -22,27 +22,20 @@ from presence_only.losses.base import (
 )
 from presence_only.losses.negatives import Positives, draw_other_rows, sampled_sum
 from presence_only.losses.pair_weights import (
-    DenseSettings,
+    LabelledSettings,
     PairWeights,
     observed_sum,
     one_absence_per_record,
     with_background,
 )
-from presence_only.losses.penalties import Penalty, smoothed
+from presence_only.losses.penalties import Penalty
 
 SPATIAL = ("none", "batch")
 
 
-def assume_negative(
-    penalty: Penalty, pos_lambda: float, label_smoothing: float = 0.0, background_weight: float = 0.0
-) -> PairWeights:
-    """Positives weigh ``pos_lambda``; labels of the rows are smoothed, those of background sites are not."""
-    return PairWeights(
-        smoothed(penalty, label_smoothing),
-        positive=pos_lambda,
-        background=background_weight,
-        background_penalty=penalty,
-    )
+def assume_negative(penalty: Penalty, pos_lambda: float, background_weight: float = 0.0) -> PairWeights:
+    """Positives weigh ``pos_lambda``; label smoothing leaves the labels of background sites as they are."""
+    return PairWeights(penalty, positive=pos_lambda, background=background_weight, background_penalty=penalty)
 
 
 @dataclass(frozen=True)
@@ -82,6 +75,7 @@ class DrawnAbsences:
         """The same on checked inputs."""
         weights = self.weights
         assert not isinstance(weights.unobserved, Tensor)  # species are drawn alike
+        logits_BS = weights.shifted(logits_BS)
         absent = sampled_sum(weights.penalty, logits_BS, positives, self.neg_samples, generator)
         near = observed_sum(weights, logits_BS, positives) + weights.unobserved * absent
         if self.spatial == "batch":
@@ -89,13 +83,12 @@ class DrawnAbsences:
         return with_background(weights, near, logits_BS, background_KS, mask_KS)
 
 
-class AssumeNegativeSettings(PenaltySettings, DenseSettings):
+class AssumeNegativeSettings(PenaltySettings, LabelledSettings):
     """Assume-negative loss: positives weigh more; unobserved pairs are absent, all of them or some drawn per row.
 
     Args:
         pos_lambda: Weight of positives, > 0.
         neg_samples: Unobserved species drawn per row; 0: all.
-        label_smoothing: e in [0, 0.5): labels of the rows become e and 1 - e.
         spatial: ``batch`` adds one row without the species per positive.
         background_weight: Weight of the mean over background sites; 1 is L_AN-full, 0 does without.
     """
@@ -103,13 +96,12 @@ class AssumeNegativeSettings(PenaltySettings, DenseSettings):
     loss: Literal["assume_negative"]
     pos_lambda: float = Field(default=4.0, gt=0)
     neg_samples: int = Field(default=1024, ge=0)
-    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
     spatial: Literal["none", "batch"] = "none"
     background_weight: float = Field(default=0.0, ge=0)
 
-    def pair_weights(self, counts: TrainingCounts) -> PairWeights:
+    def hard_weights(self, counts: TrainingCounts) -> PairWeights:
         """Positives weigh ``pos_lambda``."""
-        return assume_negative(self.build_penalty(), self.pos_lambda, self.label_smoothing, self.background_weight)
+        return assume_negative(self.build_penalty(), self.pos_lambda, self.background_weight)
 
     def expected_weights(self, counts: TrainingCounts) -> PairWeights:
         """Drawn species stand for all; ``spatial: batch`` adds an absence per record, whose smoothing is left out."""

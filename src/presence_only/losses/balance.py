@@ -11,18 +11,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from presence_only.losses.base import TrainingCounts
 from presence_only.losses.pair_weights import PairWeights, Weight
 
-# Records that a species without any is given, and that one recorded in every row lacks: its log odds stay finite.
-LEAST = 0.5
 # Logits looked at, and halvings of their interval: to 1e-13.
 FARTHEST, HALVINGS = 25.0, 48
-
-
-def prevalence(counts: TrainingCounts) -> Tensor:
-    """The share of training rows that hold a species, float64 (S,), above 0 and below 1."""
-    return counts.records_per_species_S.double().clamp(LEAST, counts.n_rows - LEAST) / counts.n_rows
 
 
 def balanced_logits(weights: PairWeights, share_S: Tensor, sites_per_row_S: Tensor) -> Tensor:
@@ -56,4 +48,5 @@ def balanced_logits(weights: PairWeights, share_S: Tensor, sites_per_row_S: Tens
             (slope_S,) = torch.autograd.grad(value, x_S)
         x_S = x_S.detach()
         low_S, high_S = torch.where(slope_S < 0, x_S, low_S), torch.where(slope_S < 0, high_S, x_S)
-    return (low_S + high_S) / 2
+    balance_S = (low_S + high_S) / 2
+    return balance_S if weights.shift_S is None else balance_S - weights.shift_S.to(balance_S)

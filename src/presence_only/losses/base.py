@@ -24,6 +24,9 @@ from presence_only.losses.registry import LOSSES, PENALTIES, loss_names
 if TYPE_CHECKING:
     from presence_only.losses.pair_weights import PairWeights
 
+# Records that a species without any is given, and that one recorded in every row lacks: its log odds stay finite.
+LEAST = 0.5
+
 
 @dataclass(frozen=True)
 class BatchTotals:
@@ -64,6 +67,9 @@ class LossBatch:
             as training gives them. Then nobody looks, which a GPU would be waited for.
         totals: Sizes of the whole batch, if these rows and sites are a part of it and a dense loss is asked for its
             share; None: they are all.
+        progress: Share of the training's steps that were taken before this one, in [0, 1).
+        epoch: Epochs that were finished before this step.
+        index_B: Which training rows these are, int64, for a loss that remembers rows; None: nobody knows.
     """
 
     logits_BS: Tensor
@@ -77,6 +83,9 @@ class LossBatch:
     covariates_BC: Tensor | None = None
     distinct: bool = False
     totals: BatchTotals | None = None
+    progress: float = 0.0
+    epoch: int = 0
+    index_B: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,10 @@ class TrainingCounts:
 
     n_rows: int
     records_per_species_S: Tensor
+
+    def prevalence(self) -> Tensor:
+        """The share of training rows that hold a species, float64 (S,), above 0 and below 1."""
+        return self.records_per_species_S.double().clamp(LEAST, self.n_rows - LEAST) / self.n_rows
 
     def to(self, device: torch.device) -> Self:
         """The same, where a loss that lies on another device needs them."""
@@ -131,6 +144,13 @@ class LossSettings(Settings):
 
     def expected_weights(self, counts: TrainingCounts) -> PairWeights | None:
         """The dense loss that this one is on average over its draws, up to a factor; None: there is no such loss."""
+        return None
+
+    def balance(self, counts: TrainingCounts) -> Tensor | None:
+        """The logits, the same at all sites, at which the loss is least, float64 (S,).
+
+        None: those of :meth:`expected_weights`, or 0 where there are none.
+        """
         return None
 
     @abstractmethod

@@ -101,7 +101,7 @@ def loss_in_chunks(
         species_SD,
         row_P,
         species_P,
-        start_S,
+        loss.start(start_S),
         background_KD,
         background_mask_KS,
         distinct=distinct,
@@ -188,7 +188,9 @@ class _Walk(torch.autograd.Function):
         start_S = None if start_S is None else start_S.to(wide_SD)
         gradient_SD = torch.zeros_like(wide_SD) if any(ctx.needs_input_grad) else None
         near = _Block(*near_absent, widen(location_BD), wide_SD, start_S, gradient_SD, products)
-        total, gradients = near.walk(observed=observed), [near.gradient_RD, gradient_SD, None]
+        nothing_unobserved = not isinstance(near_absent[1], Tensor) and near_absent[1] == 0
+        total = near.observed_alone(observed) if nothing_unobserved else near.walk(observed=observed)
+        gradients = [near.gradient_RD, gradient_SD, None]
         if background_KD is not None:
             far = _Block(*far_absent, widen(background_KD), wide_SD, start_S, gradient_SD, products)
             total += far.walk(mask_KS=mask_KS)
@@ -251,6 +253,22 @@ class _Block:
             mask_RC = None if mask_KS is None else mask_KS[:, start : start + n_chunk]
             total += self._chunk(start, views, observed, mask_RC)
         return total
+
+    def observed_alone(self, observed: _Observed) -> Tensor:
+        """The share of the observed pairs of a loss in which the others weigh nothing: no other logit is computed."""
+        row_P, species_P = observed.row_P, observed.species_P
+        near_PD, species_PD = self.factor_RD[row_P], self.factor_SD[species_P]
+        x_P = (near_PD * species_PD).sum(dim=1, dtype=self.input_RD.dtype)
+        if self.start_S is not None:
+            x_P = x_P + self.start_S[species_P]
+        value_P, slope_P = _positive(self.penalty, x_P)
+        weight = observed.weight
+        weight_P = weight.to(x_P)[species_P] if isinstance(weight, Tensor) else weight
+        if self.gradient_SD is not None and self.gradient_RD is not None:
+            slope_P1 = (weight_P * slope_P)[:, None]
+            self.gradient_SD.index_add_(0, species_P, slope_P1 * near_PD)
+            self.gradient_RD.index_add_(0, row_P, slope_P1 * species_PD)
+        return (weight_P * value_P).sum(dtype=torch.float64)
 
     def _chunk(self, start: int, views: list[Tensor], observed: _Observed | None, mask_RC: Tensor | None) -> Tensor:
         """The share of the species from ``start`` on, as many as the tile holds."""

@@ -153,6 +153,25 @@ def cross_entropy_curve(tile: Tile) -> tuple[Tensor, Tensor | None]:
     return value_C if beyond_RC is None else value_C + beyond_RC.sum(dim=0), slope_RC
 
 
+def smoothed_cross_entropy_curve(tile: Tile, label_smoothing: float) -> tuple[Tensor, Tensor | None]:
+    """(1 - e) log(1 + exp(x)) + e log(1 + exp(-x)) = l - e x, with slope p - e."""
+    x_RC, mask_RC, taken = tile.logits_RC, tile.mask_RC, tile.taken
+    if taken is not None:
+        taken.write(x_RC, 0.0)
+    line_C = (x_RC if mask_RC is None else torch.mul(x_RC, mask_RC, out=tile.spare_RC)).sum(dim=0)
+    if taken is not None:
+        taken.write(x_RC, ABSENT)
+    value_C, slope_RC = cross_entropy_curve(tile)
+    if slope_RC is not None:
+        if mask_RC is None:
+            slope_RC.sub_(label_smoothing)
+        else:
+            slope_RC.sub_(mask_RC.to(slope_RC.dtype), alpha=label_smoothing)
+        if taken is not None:
+            taken.write(slope_RC, 0.0)
+    return value_C - label_smoothing * line_C, slope_RC
+
+
 def _focused(tile: Tile, gamma: float) -> tuple[Tensor, Tensor | None]:
     """p^gamma l, with slope p^gamma [p + gamma (1 - p) l]."""
     if on_host(tile.logits_RC):

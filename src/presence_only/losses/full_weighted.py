@@ -23,7 +23,7 @@ from presence_only.losses.argument_checks import (
 from presence_only.losses.base import PenaltySettings, TrainingCounts
 from presence_only.losses.negatives import Positives, zero
 from presence_only.losses.numerics import widen
-from presence_only.losses.pair_weights import DenseSettings, PairWeights, loss_from_all_logits
+from presence_only.losses.pair_weights import LabelledSettings, PairWeights, loss_from_all_logits
 from presence_only.losses.penalties import CrossEntropy, Penalty
 
 
@@ -110,7 +110,7 @@ def balanced(penalty: Penalty, counts: TrainingCounts, lambda1: float, lambda2: 
     return PairWeights(penalty, positive=lambda1 * presence_S, unobserved=lambda2 * absence_S, background=1 - lambda2)
 
 
-class FullWeightedSettings(PenaltySettings, DenseSettings):
+class FullWeightedSettings(PenaltySettings, LabelledSettings):
     """Full weighted loss: presences, absences at recorded sites and at background sites, balanced per species.
 
     Args:
@@ -122,6 +122,6 @@ class FullWeightedSettings(PenaltySettings, DenseSettings):
     lambda1: float = Field(default=1.0, gt=0)
     lambda2: float = Field(default=0.5, ge=0, le=1)
 
-    def pair_weights(self, counts: TrainingCounts) -> PairWeights:
+    def hard_weights(self, counts: TrainingCounts) -> PairWeights:
         """The weights of the training set."""
         return balanced(self.build_penalty(), counts, self.lambda1, self.lambda2)

@@ -28,6 +28,7 @@ from presence_only.losses.assume_negative import SPATIAL, DrawnAbsences, assume_
 from presence_only.losses.host_reads import on_host
 from presence_only.losses.negatives import Positives, zero
 from presence_only.losses.numerics import focal_of_probabilities, widen
+from presence_only.losses.pair_weights import with_smoothing
 from presence_only.losses.parameters import from_parameters
 from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Penalty, all_hard, at_positives, choose
 from presence_only.losses.pointwise import negatives_per_positive
@@ -275,12 +276,9 @@ class AssumeNegativeLoss(nn.Module):
         background_logits: Tensor | None = None,
     ) -> Tensor:
         """The same on checked inputs with at least one row, given which pairs are present."""
-        weights = assume_negative(
-            self.penalty,
-            self.pos_lambda,
-            self.label_smoothing,
-            background_weight=0.0 if background_logits is None else 1.0,
-        )
+        background_weight = 0.0 if background_logits is None else 1.0
+        weights = assume_negative(self.penalty, self.pos_lambda, background_weight)
+        weights = with_smoothing(weights, self.label_smoothing)
         loss = DrawnAbsences(weights, self.neg_samples, self.spatial)
         return loss.on_pairs(logits, positives, generator, background_logits)
 

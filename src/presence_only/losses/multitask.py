@@ -14,7 +14,7 @@ from torch import Tensor
 from presence_only.losses.assume_negative import assume_negative
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.geomodel import MultiTaskLoss
-from presence_only.losses.pair_weights import PairWeights
+from presence_only.losses.pair_weights import PairWeights, with_smoothing
 from presence_only.losses.parameters import ParametersOfChoice, from_parameters, parameters_of, with_parameters
 from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Penalty
 from presence_only.losses.pointwise import negatives_per_positive
@@ -93,7 +93,7 @@ class MultiTaskSettings(ParametersOfChoice, LossSettings):
     def expected_weights(self, counts: TrainingCounts) -> PairWeights:
         """Those of the species part."""
         if self.species_loss == "an":
-            return assume_negative(CrossEntropy(), self.pos_lambda, self.label_smoothing)
+            return with_smoothing(assume_negative(CrossEntropy(), self.pos_lambda), self.label_smoothing)
         penalties: dict[str, Penalty] = {
             "bce": CrossEntropy(),
             "focal": from_parameters(Focal, dict(self), prefix="focal_"),

@@ -9,9 +9,10 @@ Shape legend: B rows of a batch, S species, K background sites, P positives.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from presence_only.losses.base import (
@@ -24,8 +25,9 @@ from presence_only.losses.base import (
     open_batch,
 )
 from presence_only.losses.host_reads import on_host
-from presence_only.losses.negatives import Positives, at_pairs, unobserved_terms
-from presence_only.losses.penalties import Penalty
+from presence_only.losses.negatives import Positives, at_pairs, unobserved_terms, zero
+from presence_only.losses.numerics import widen
+from presence_only.losses.penalties import Penalty, smoothed
 
 Weight = float | Tensor
 
@@ -36,29 +38,31 @@ class PairWeights:
 
     (1 / BS) [sum over recorded pairs of positive * pos(x) + sum over the other pairs of unobserved * neg(x)]
     + background * mean over species of the mean over the species' background sites of neg(x'),
-    where pos and neg are the two curves of the penalty.
+    where pos and neg are the two curves of the penalty, and x is the logit, shifted if the loss says so.
 
     Args:
         penalty: How one pair is penalised.
         positive: Weight of recorded pairs.
         unobserved: Weight of the other pairs of the rows.
-        background: Weight of the background sites, >= 0; 0: the loss uses none.
+        background: Weight of the background sites, >= 0; 0: the loss uses none. One number if ``background_as_rows``.
         background_as_rows: Whether background sites are further rows without any species: their pairs join the mean
             over pairs, which is then over B S + background * (number of background pairs).
         background_penalty: Another penalty of the background pairs; None: the same.
+        shift_S: What is added to all logits of a species in training alone; None: nothing.
     """
 
     penalty: Penalty
     positive: Weight = 1.0
     unobserved: Weight = 1.0
-    background: float = 0.0
+    background: Weight = 0.0
     background_as_rows: bool = False
     background_penalty: Penalty | None = None
+    shift_S: Tensor | None = None
 
     @property
     def needs_background(self) -> bool:
         """Whether background sites are assumed empty."""
-        return self.background > 0
+        return isinstance(self.background, Tensor) or self.background > 0
 
     @property
     def far_penalty(self) -> Penalty:
@@ -80,10 +84,24 @@ class PairWeights:
             self, batch.logits_BS, positives, batch.background_KS, batch.background_mask_KS, batch.totals
         )
 
+    def shifted(self, logits_XS: Tensor) -> Tensor:
+        """The logits that are penalised, at rows or at background sites."""
+        if self.shift_S is None:
+            return logits_XS
+        x_XS = widen(logits_XS)
+        return x_XS + self.shift_S.to(x_XS)
+
+    def start(self, start_S: Tensor | None) -> Tensor | None:
+        """The fixed logits of a model, and the shift of training."""
+        if self.shift_S is None or start_S is None:
+            return self.shift_S if start_S is None else start_S
+        return start_S + self.shift_S.to(start_S)
+
     def divisors(self, totals: BatchTotals, n_species: int) -> tuple[float | Tensor, float | Tensor]:
         """What the sum over pairs of rows is divided by, and that over background pairs, per species if (S,)."""
         sites_S, n_rows, n_sites = totals.sites_per_species_S, totals.n_rows, totals.n_sites
         if self.background_as_rows:
+            assert not isinstance(self.background, Tensor)
             n_far: int | Tensor = n_sites * n_species
             if sites_S is not None:
                 n_far = int(sites_S.sum()) if on_host(sites_S) else sites_S.sum().double()
@@ -119,6 +137,36 @@ class DenseSettings(LossSettings):
         return self.pair_weights(counts)
 
 
+class LabelledSettings(DenseSettings):
+    """Settings of a dense loss whose pairs have the labels 1 and 0: recorded, or assumed absent.
+
+    Args:
+        label_smoothing: e in [0, 0.5): labels are 1 - e and e. A pair then costs the mean of its penalty's two curves
+            in these shares.
+        logit_adjustment: tau >= 0: training adds tau * log(pi_s / (1 - pi_s)) to a species' logits, pi_s being the
+            share of training rows that hold it; what the model predicts is without.
+    """
+
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    logit_adjustment: float = Field(default=0.0, ge=0)
+
+    @abstractmethod
+    def hard_weights(self, counts: TrainingCounts) -> PairWeights:
+        """The loss with labels 1 and 0 and unshifted logits, as the weights of its pairs."""
+
+    def pair_weights(self, counts: TrainingCounts) -> PairWeights:
+        """The loss with its labels smoothed and its logits shifted."""
+        weights = self.hard_weights(counts)
+        if self.logit_adjustment > 0:
+            weights = replace(weights, shift_S=self.logit_adjustment * torch.logit(counts.prevalence()))
+        return with_smoothing(weights, self.label_smoothing)
+
+
+def with_smoothing(weights: PairWeights, label_smoothing: float) -> PairWeights:
+    """A loss whose labels are 1 - e and e, those of its background too unless it has a penalty of its own."""
+    return replace(weights, penalty=smoothed(weights.penalty, label_smoothing))
+
+
 def one_absence_per_record(counts: TrainingCounts) -> Tensor:
     """Weights of unobserved pairs (S,) by which a species' absences together weigh as much as its records."""
     records_S = counts.records_per_species_S
@@ -134,6 +182,7 @@ def loss_from_all_logits(
     totals: BatchTotals | None = None,
 ) -> Tensor:
     """A dense loss from logits of all pairs, on checked inputs: a scalar in nats with any number of derivatives."""
+    logits_BS = weights.shifted(logits_BS)
     near = observed_sum(weights, logits_BS, positives) + unobserved_sum(weights, logits_BS, positives)
     return with_background(weights, near, logits_BS, background_KS, mask_KS, totals)
 
@@ -148,6 +197,8 @@ def observed_sum(weights: PairWeights, logits_BS: Tensor, positives: Positives) 
 
 def unobserved_sum(weights: PairWeights, logits_BS: Tensor, positives: Positives) -> Tensor:
     """Sum over the other pairs of the rows of ``unobserved`` * neg(x)."""
+    if not isinstance(weights.unobserved, Tensor) and weights.unobserved == 0:
+        return zero(logits_BS)
     terms_BS = unobserved_terms(weights.penalty, logits_BS, positives)
     if isinstance(weights.unobserved, Tensor):
         return (weights.unobserved.to(terms_BS) * terms_BS.sum(dim=0)).sum()
@@ -180,11 +231,14 @@ def with_background(
         n_near = n_near.to(near.dtype)
     if background_KS is None:
         return near / n_near
-    terms_KS = weights.far_penalty.negative(background_KS)
+    terms_KS = weights.far_penalty.negative(weights.shifted(background_KS))
     if mask_KS is not None:
         terms_KS = torch.where(mask_KS, terms_KS, 0.0)
     if weights.background_as_rows:
         return (near + weights.background * terms_KS.sum()) / n_near
+    if isinstance(weights.background, Tensor):
+        far = n_far.to(terms_KS.dtype) if isinstance(n_far, Tensor) else n_far
+        return near / n_near + (weights.background.to(terms_KS) * (terms_KS.sum(dim=0) / far)).sum()
     if isinstance(n_far, Tensor):
         return near / n_near + weights.background * (terms_KS.sum(dim=0) / n_far.to(terms_KS.dtype)).sum()
     return near / n_near + weights.background * (terms_KS.sum() / n_far)

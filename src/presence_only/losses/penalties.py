@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
 
-from torch import Tensor, ones_like, zeros_like
+from torch import Tensor
 
 from presence_only.losses.fast_curves import (
     Curve,
@@ -25,6 +25,7 @@ from presence_only.losses.fast_curves import (
     focused_curve,
     margined_curve,
     scaled,
+    smoothed_cross_entropy_curve,
 )
 from presence_only.losses.numerics import (
     WHOLE,
@@ -191,7 +192,7 @@ class MaximumEntropy(Penalty):
 
 @dataclass(frozen=True)
 class Smoothed(Penalty):
-    """Another penalty with its hard labels moved to [e, 1 - e].
+    """Another penalty with its hard labels moved to e and 1 - e: its two curves are mixed in these shares.
 
     Source: Szegedy et al. (2016), https://arxiv.org/abs/1512.00567
 
@@ -211,24 +212,26 @@ class Smoothed(Penalty):
         check_parameters(self)
 
     def positive(self, logits: Tensor) -> Tensor:
-        """The penalty for the target 1 - e."""
-        return self.mixed(logits, ones_like(logits))
+        """(1 - e) of the penalty if present, e of that if absent."""
+        e = self.label_smoothing
+        return (1 - e) * self.penalty.positive(logits) + e * self.penalty.negative(logits)
 
     def negative(self, logits: Tensor) -> Tensor:
-        """The penalty for the target e."""
-        return self.mixed(logits, zeros_like(logits))
-
-    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The penalty for the clamped target."""
-        return self.penalty(logits, self._moved(logits, targets))
+        """(1 - e) of the penalty if absent, e of that if present."""
+        e = self.label_smoothing
+        return (1 - e) * self.penalty.negative(logits) + e * self.penalty.positive(logits)
 
     def mixed(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The same without asking first whether all clamped targets are 0 or 1."""
-        return self.penalty.mixed(logits, self._moved(logits, targets))
-
-    def _moved(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The penalty's curves mixed by the target clamped to [e, 1 - e]."""
         e = self.label_smoothing
-        return targets.to(widen(logits).dtype).clamp(e, 1 - e)
+        share = targets.to(widen(logits).dtype).clamp(e, 1 - e)
+        return share * self.penalty.positive(logits) + (1 - share) * self.penalty.negative(logits)
+
+    def fast_negative(self) -> Curve | None:
+        """Cross-entropy with a smoothed label is cross-entropy and a straight line."""
+        if self.penalty != CrossEntropy():
+            return None
+        return partial(smoothed_cross_entropy_curve, label_smoothing=self.label_smoothing)
 
 
 def smoothed(penalty: Penalty, label_smoothing: float) -> Penalty:

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from presence_only.losses.argument_checks import check_number
 from presence_only.losses.base import TrainingCounts
-from presence_only.losses.pair_weights import DenseSettings, PairWeights
+from presence_only.losses.pair_weights import LabelledSettings, PairWeights
 from presence_only.losses.parameters import from_parameters, with_parameters
 from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Penalty
 
 
-class PointwiseSettings(DenseSettings):
+class PointwiseSettings(LabelledSettings):
     """Settings of the mean of a penalty over all pairs.
 
     Args:
@@ -31,7 +31,7 @@ class PointwiseSettings(DenseSettings):
         """The penalty after which the loss is named."""
         raise NotImplementedError
 
-    def pair_weights(self, counts: TrainingCounts) -> PairWeights:
+    def hard_weights(self, counts: TrainingCounts) -> PairWeights:
         """Every pair alike."""
         return PairWeights(self.build_penalty(), background=self.background_weight, background_as_rows=True)
 
@@ -53,9 +53,9 @@ class BceSettings(PointwiseSettings):
         """Cross-entropy."""
         return CrossEntropy()
 
-    def pair_weights(self, counts: TrainingCounts) -> PairWeights:
+    def hard_weights(self, counts: TrainingCounts) -> PairWeights:
         """Every pair alike, or positives by how rare their species is."""
-        weights = super().pair_weights(counts)
+        weights = super().hard_weights(counts)
         if not self.pos_weight:
             return weights
         rare_S = negatives_per_positive(counts.records_per_species_S, counts.n_rows, self.smoothing)

@@ -117,7 +117,11 @@ def loss_from_sample(
     def taken(weight: Weight) -> Weight:
         return weight.to(sample.species_J.device)[sample.species_J] if isinstance(weight, Tensor) else weight
 
-    estimate = (taken(positive), sample.factor_J * taken(unobserved), sample.factor_J * taken(background))
+    def scaled(weight: Weight) -> Weight:
+        return weight if not isinstance(weight, Tensor) and weight == 0 else sample.factor_J * taken(weight)
+
+    estimate = (taken(positive), scaled(unobserved), scaled(background))
+    start_S = loss.start(start_S)
     start_J = None if start_S is None else start_S[sample.species_J]
     mask_KJ = None if background_mask_KS is None else background_mask_KS[:, sample.species_J]
     index_P = torch.searchsorted(sample.species_J, species_P)

@@ -36,7 +36,12 @@ from presence_only.losses.negatives import (
     draw_other_species,
     zero,
 )
-from presence_only.losses.pair_weights import DenseSettings, PairWeights, loss_from_all_logits, one_absence_per_record
+from presence_only.losses.pair_weights import (
+    LabelledSettings,
+    PairWeights,
+    loss_from_all_logits,
+    one_absence_per_record,
+)
 from presence_only.losses.penalties import CrossEntropy, MaximumEntropy, Penalty
 
 SINR_LAMBDA = 2048.0
@@ -274,7 +279,7 @@ def full(penalty: Penalty, pos_lambda: float) -> PairWeights:
     return PairWeights(penalty, positive=pos_lambda, background=1.0)
 
 
-class AnFullSettings(PenaltySettings, DenseSettings):
+class AnFullSettings(PenaltySettings, LabelledSettings):
     """AN-full of SINR: every unrecorded species at a site, and all species at background sites, are absent.
 
     Args:
@@ -287,7 +292,7 @@ class AnFullSettings(PenaltySettings, DenseSettings):
     loss: Literal["an_full"]
     pos_lambda: float = Field(default=SINR_LAMBDA, gt=0)
 
-    def pair_weights(self, counts: TrainingCounts) -> PairWeights:
+    def hard_weights(self, counts: TrainingCounts) -> PairWeights:
         """Records weigh ``pos_lambda``."""
         return full(self.build_penalty(), self.pos_lambda)
 
@@ -300,7 +305,7 @@ class MaximumEntropySettings(LossSettings):
         return MaximumEntropy()
 
 
-class AnFullMeSettings(MaximumEntropySettings, DenseSettings):
+class AnFullMeSettings(MaximumEntropySettings, LabelledSettings):
     """AN-full in its maximum-entropy form: the same as ``an_full`` with ``penalty: entropy``.
 
     Args:
@@ -312,7 +317,7 @@ class AnFullMeSettings(MaximumEntropySettings, DenseSettings):
     loss: Literal["an_full_me"]
     pos_lambda: float = Field(default=SINR_LAMBDA, gt=0)
 
-    def pair_weights(self, counts: TrainingCounts) -> PairWeights:
+    def hard_weights(self, counts: TrainingCounts) -> PairWeights:
         """Records weigh ``pos_lambda``."""
         return full(self.build_penalty(), self.pos_lambda)
 

@@ -168,6 +168,8 @@ class Batch:
         sites: Which of them are this process's.
         background_KF: Features of these.
         mask: Which species a site counts for; None: every one.
+        progress: Share of the training's steps that were taken before this one, in [0, 1).
+        epoch: Epochs that were finished before this step.
     """
 
     drawn: RowBatch
@@ -177,6 +179,8 @@ class Batch:
     sites: slice = field(default_factory=lambda: slice(0, 0))
     background_KF: Tensor | None = None
     mask: GroupMask | None = None
+    progress: float = 0.0
+    epoch: int = 0
 
     @property
     def n_rows(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import torch
@@ -196,7 +196,7 @@ def take_steps(
     model.train()
     in_order = ((epoch, batch) for epoch in range(epochs) for batch in batches)
     for step, (epoch, batch) in enumerate(islice(in_order, last_step)):
-        value = computation.value(batch)
+        value = computation.value(replace(batch, progress=step / last_step, epoch=epoch))
         if settings.species_l1:
             species_SD = model.species_head.weight
             value = value + settings.species_l1 / world.size * species_SD.abs().sum() / len(species_SD)

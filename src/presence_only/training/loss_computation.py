@@ -136,6 +136,9 @@ class AllLogits:
             habitat_BS=_rows(out.habitat_BS, batch.n_rows),
             covariates_BC=batch.covariates_BC,
             distinct=True,
+            progress=batch.progress,
+            epoch=batch.epoch,
+            index_B=batch.drawn.index_B,
         )
 
     def embed(self, batch: Batch) -> Tensor:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from presence_only.data.training import TrainingData
-from presence_only.losses.balance import balanced_logits, prevalence
+from presence_only.losses.balance import balanced_logits
 from presence_only.losses.base import LossSettings, TrainingCounts
 from presence_only.training.settings import TrainingSettings
 
@@ -40,9 +40,12 @@ def start_logits(
     """
     if start == "zero":
         return None
-    share_S = prevalence(counts)
+    share_S = counts.prevalence()
     if start == "prevalence":
         return torch.logit(share_S)
+    balance_S = loss_settings.balance(counts)
+    if balance_S is not None:
+        return balance_S
     weights = loss_settings.expected_weights(counts)
     if weights is None:
         return torch.zeros_like(share_S)
