@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import ray
@@ -23,7 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 import presence_only
 from presence_only.common.atomic_files import content_hash, write_folder
 from presence_only.common.errors import ExecutionError, SettingsError
-from presence_only.execution.executor import refuse_options
+from presence_only.execution.executor import Executor, refuse_options
 from presence_only.execution.folders import pack, unpack
 from presence_only.execution.heap import keep_pages
 from presence_only.execution.processes import TELL_EVERY, worker_count
@@ -38,7 +37,7 @@ ASK_EVERY = 0.2
 KEEP_INPUTS = 7 * 24 * 3600
 
 
-class RayCluster:
+class RayCluster(Executor):
     """Tasks of one core each, as many at a time as the cluster has cores.
 
     Every input reaches a machine once, however many tasks read it there, and so does the code of this package: all
@@ -133,14 +132,6 @@ class RayCluster:
             ray.cancel(reference, force=True)
         self._running.clear()
         ray.shutdown()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _send(self, path: Path) -> tuple[str, str, list[Any]]:
         """An input's hash, the name of its file, if it is one, and its bytes in the cluster's memory."""

@@ -9,13 +9,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import submitit
 
 from presence_only.common.errors import ExecutionError, SettingsError
-from presence_only.execution.executor import refuse_options
+from presence_only.execution.executor import Executor, refuse_options
 from presence_only.execution.heap import keep_pages
 from presence_only.execution.task import Event, Failed, Finished, Lost, Progressed, Stopped, Task, Work
 from presence_only.execution.work import run_work, sendable
@@ -27,7 +26,7 @@ ASK_EVERY = 1.0
 FOLDER = Path(".cells/slurm")
 
 
-class Slurm:
+class Slurm(Executor):
     """Jobs of one core each. A job that the cluster ends is told as lost.
 
     Every task imports torch anew, a few seconds, and its progress is told only at its end.
@@ -48,7 +47,7 @@ class Slurm:
         folder: Path = FOLDER,
         cluster: str = "slurm",
     ) -> None:
-        self.slots = workers or JOBS
+        self._slots = workers or JOBS
         try:
             self._executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
         except RuntimeError as error:
@@ -69,9 +68,14 @@ class Slurm:
             raise SettingsError(f"--minutes {minutes}: must be a positive whole number")
         return lambda: cls(workers, options.get("partition"), int(minutes))
 
+    @property
+    def slots(self) -> int:
+        """How many jobs are in the queue at most."""
+        return self._slots
+
     def has_room(self, task: Task) -> bool:
         """Whether fewer jobs are in the queue than there may be."""
-        return len(self._running) < self.slots
+        return len(self._running) < self._slots
 
     def submit(self, task: Task) -> None:
         """Put a job into the queue."""
@@ -105,14 +109,6 @@ class Slurm:
         for job, _ in self._running.values():
             job.cancel()
         self._running.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _results(self, key: str, job: submitit.Job[list[Event]]) -> list[Event]:
         """What became of a job."""
