@@ -11,10 +11,6 @@ from presence_only.execution.executor import prepare_executor
 
 pytest.importorskip("submitit", reason="the extra slurm is not installed")
 slurm = pytest.importorskip("presence_only.execution.slurm")
-# The library does not wait for the local processes that it cancels.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:subprocess:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
 
 
 class TestSlurm(Contract):

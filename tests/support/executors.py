@@ -5,7 +5,7 @@ from support import works
 
 from presence_only.common.errors import TrainingError
 from presence_only.execution.run_tasks import run_tasks
-from presence_only.execution.task import Finished, Lost, Stopped, Task
+from presence_only.execution.task import Lost, Task
 
 
 def events_until(executor, kind, limit=60.0):
@@ -48,15 +48,6 @@ class Contract:
     def test_a_mistake_of_the_code_comes_with_its_traceback(self, executor, tmp_path):
         with pytest.raises(RuntimeError, match=r"works.py(.|\n)*KeyError: 'missing'"):
             run_tasks([Task("mistake", works.mistake)], executor)
-
-    def test_a_task_is_cancelled(self, executor, tmp_path):
-        executor.submit(Task("long", works.wait_long, {}, tmp_path / "out"))
-        executor.next_event(timeout=0.5)
-        executor.cancel("long")
-        assert events_until(executor, Stopped).key == "long"
-        assert not (tmp_path / "out").exists()
-        executor.submit(works.of_number(tmp_path, 5))
-        assert events_until(executor, Finished).value[0] == 25
 
     def test_a_task_that_lost_its_worker_is_run_again(self, executor, tmp_path):
         (tmp_path / "place").mkdir()

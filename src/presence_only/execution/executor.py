@@ -53,10 +53,6 @@ class Executor(ABC):
         """Begin a task; its events are told by :meth:`next_event`."""
 
     @abstractmethod
-    def cancel(self, key: str) -> None:
-        """Have a running task end at its next report; it is told as ``Stopped`` unless it finishes before."""
-
-    @abstractmethod
     def next_event(self, timeout: float | None = None) -> Event | None:
         """Wait for the next event.
 

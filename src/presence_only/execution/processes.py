@@ -10,7 +10,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -20,7 +19,7 @@ from typing import Any, Self
 from presence_only.common.errors import SettingsError
 from presence_only.execution.executor import Executor, refuse_options
 from presence_only.execution.heap import keep_pages
-from presence_only.execution.task import Cancelled, Event, Failed, Finished, Lost, Progressed, Stopped, Task
+from presence_only.execution.task import Event, Failed, Finished, Lost, Progressed, Task
 from presence_only.execution.work import run_work, sendable
 
 WORKERS_VARIABLE = "PRESENCE_ONLY_WORKERS"
@@ -91,13 +90,6 @@ class Processes(Executor):
             worker.connection.send((task.key, task.work, dict(task.inputs), task.output))
         except (BrokenPipeError, ConnectionResetError):
             self._bury(worker)
-
-    def cancel(self, key: str) -> None:
-        """Have a running task end at its next report."""
-        for worker in self._workers:
-            if worker.key == key:
-                with suppress(OSError):
-                    worker.connection.send(key)
 
     def next_event(self, timeout: float | None = None) -> Event | None:
         """Wait for the next event."""
@@ -217,9 +209,7 @@ def _serve(connection: Connection, other_end: Connection, visible_gpus: str | No
             message = connection.recv()
         except (EOFError, OSError):
             os._exit(0)
-        # A cancellation may come when its task is done.
-        if isinstance(message, tuple):
-            connection.send(_answer(connection, *message))
+        connection.send(_answer(connection, *message))
 
 
 def _answer(connection: Connection, key: str, work: Any, inputs: Mapping[str, Path], output: Path | None) -> Event:
@@ -228,9 +218,6 @@ def _answer(connection: Connection, key: str, work: Any, inputs: Mapping[str, Pa
 
     def report(done: int, total: int, number: float) -> None:
         nonlocal told
-        while connection.poll():
-            if connection.recv() == key:
-                raise Cancelled
         now = time.monotonic()
         if done == total or now - told >= TELL_EVERY:
             told = now
@@ -238,8 +225,6 @@ def _answer(connection: Connection, key: str, work: Any, inputs: Mapping[str, Pa
 
     try:
         return Finished(key, run_work(work, inputs, output, report))
-    except Cancelled:
-        return Stopped(key)
     except BaseException as error:
         return Failed(key, sendable(error))
 

@@ -26,7 +26,7 @@ from presence_only.execution.executor import Executor, refuse_options
 from presence_only.execution.folders import pack, unpack
 from presence_only.execution.heap import keep_pages
 from presence_only.execution.processes import TELL_EVERY, worker_count
-from presence_only.execution.task import Cancelled, Event, Failed, Finished, Lost, Progressed, Stopped, Task
+from presence_only.execution.task import Event, Failed, Finished, Lost, Progressed, Task
 from presence_only.execution.work import run_work, sendable
 
 # How long an address may take to answer, in seconds.
@@ -104,10 +104,6 @@ class RayCluster(Executor):
         gpus = 1 if task.needs_gpu and ray.cluster_resources().get("GPU", 0) else 0
         remote = _work.options(num_cpus=1, num_gpus=gpus)
         self._running[remote.remote(task.key, task.work, inputs, task.output is not None, [self._board])] = task
-
-    def cancel(self, key: str) -> None:
-        """Have a running task end at its next report."""
-        self._board.cancel.remote(key)
 
     def next_event(self, timeout: float | None = None) -> Event | None:
         """Wait for the next event."""
@@ -191,29 +187,19 @@ def _check_answers(address: str) -> None:
 
 @ray.remote
 class _Board:
-    """Where tasks write their progress, and learn that they are cancelled."""
+    """Where tasks write their progress."""
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[int, int, float]] = {}
-        self._cancelled: set[str] = set()
 
-    def tell(self, key: str, done: int, total: int, number: float) -> bool:
-        """Take note of a task's progress; returns whether it was cancelled."""
+    def tell(self, key: str, done: int, total: int, number: float) -> None:
+        """Take note of a task's progress."""
         self._told[key] = (done, total, number)
-        return key in self._cancelled
 
     def told(self) -> dict[str, tuple[int, int, float]]:
         """The newest progress of every task that reported since the last call."""
         told, self._told = self._told, {}
         return told
-
-    def begin(self, key: str) -> None:
-        """A task begins, perhaps again."""
-        self._cancelled.discard(key)
-
-    def cancel(self, key: str) -> None:
-        """Cancel a task."""
-        self._cancelled.add(key)
 
 
 # Lost tasks are run again by whoever submitted them, for a display that says so.
@@ -223,7 +209,6 @@ def _work(
 ) -> tuple[Event, bytes, tuple[int, int, float] | None]:
     """Run one task where Ray has put it; returns the event, the packed output, and the last progress."""
     keep_pages()
-    board[0].begin.remote(key)
     report = _Reporter(key, board[0])
     try:
         paths = {name: _fetched(*sent) for name, sent in inputs.items()}
@@ -231,8 +216,6 @@ def _work(
             output = Path(scratch, "output") if fills else None
             value = run_work(work, paths, output, report)
             return Finished(key, value), pack(output) if output is not None else b"", report.last
-    except Cancelled:
-        return Stopped(key), b"", None
     except Exception as error:
         return Failed(key, sendable(error)), b"", None
 
@@ -249,13 +232,8 @@ class _Reporter:
         now = time.monotonic()
         if now - self._told >= TELL_EVERY:
             self._told = now
-            try:
-                cancelled = ray.get(self._board.tell.remote(self._key, done, total, number), timeout=ANSWER_WITHIN)
-            except ray.exceptions.RayError:
-                # The display stands still; the task does not.
-                cancelled = False
-            if cancelled:
-                raise Cancelled
+            # Nobody waits for an answer: if the board is gone, the display stands still, and the task does not.
+            self._board.tell.remote(self._key, done, total, number)
 
 
 def _fetched(digest: str, name: str, reference: list[Any]) -> Path:

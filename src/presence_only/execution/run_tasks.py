@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from presence_only.common.errors import ExecutionError
 from presence_only.execution.executor import Executor
 from presence_only.execution.journal import Journal
-from presence_only.execution.task import Event, Failed, Finished, Lost, Stopped, Task
+from presence_only.execution.task import Event, Failed, Finished, Lost, Task
 
 # A task whose worker was lost so often is given up: most likely it is too large for the machine.
 MOST_LOSSES = 3
@@ -90,13 +90,12 @@ def run_tasks(
             del running[event.key]
         elif isinstance(event, Failed):
             raise event.error
-        elif isinstance(event, (Lost, Stopped)):
+        elif isinstance(event, Lost):
             losses[event.key] = losses.get(event.key, 0) + 1
             if losses[event.key] >= MOST_LOSSES:
-                reason = event.reason if isinstance(event, Lost) else "it was cancelled"
                 raise ExecutionError(
-                    f"{event_task.label}: given up after {MOST_LOSSES} attempts, as {reason}, most likely for memory; "
-                    f"run fewer tasks at a time{event_task.hint}"
+                    f"{event_task.label}: given up after {MOST_LOSSES} attempts, as {event.reason}, most likely for "
+                    f"memory; run fewer tasks at a time{event_task.hint}"
                 )
             waiting = {event.key: running.pop(event.key), **waiting}
     return values

@@ -16,7 +16,7 @@ import submitit
 from presence_only.common.errors import ExecutionError, SettingsError
 from presence_only.execution.executor import Executor, refuse_options
 from presence_only.execution.heap import keep_pages
-from presence_only.execution.task import Event, Failed, Finished, Lost, Progressed, Stopped, Task, Work
+from presence_only.execution.task import Event, Failed, Finished, Lost, Progressed, Task, Work
 from presence_only.execution.work import run_work, sendable
 
 # Jobs in the queue unless said otherwise.
@@ -56,7 +56,6 @@ class Slurm(Executor):
         if partition is not None:
             self._options["slurm_partition"] = partition
         self._running: dict[str, tuple[submitit.Job[list[Event]], Task]] = {}
-        self._cancelled: set[str] = set()
         self._events: deque[Event] = deque()
 
     @classmethod
@@ -84,18 +83,12 @@ class Slurm(Executor):
         self._executor.update_parameters(**self._options, gpus_per_node=int(task.needs_gpu))
         self._running[task.key] = (self._executor.submit(_work, task.key, task.work, inputs, output), task)
 
-    def cancel(self, key: str) -> None:
-        """Take a job out of the queue, or end it."""
-        if key in self._running:
-            self._cancelled.add(key)
-            self._running[key][0].cancel()
-
     def next_event(self, timeout: float | None = None) -> Event | None:
         """Wait for the next event."""
         until = None if timeout is None else time.monotonic() + timeout
         while not self._events:
             for key, (job, _) in list(self._running.items()):
-                if key in self._cancelled or job.done():
+                if job.done():
                     del self._running[key]
                     self._events.extend(self._results(key, job))
             if not self._events:
@@ -112,9 +105,6 @@ class Slurm(Executor):
 
     def _results(self, key: str, job: submitit.Job[list[Event]]) -> list[Event]:
         """What became of a job."""
-        if key in self._cancelled:
-            self._cancelled.remove(key)
-            return [Stopped(key)]
         try:
             events: list[Event] = job.result()
             return events
