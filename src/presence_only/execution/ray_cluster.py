@@ -146,7 +146,7 @@ class RayCluster(Executor):
         try:
             event, packed, last = ray.get(reference)
         except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
-            return [Failed(task.key, ExecutionError(f"{task.label}: Ray could not run it: {error}"))]
+            return [Failed(task.key, ExecutionError(f"Ray could not run it: {error}"))]
         except ray.exceptions.RayError as error:
             return [Lost(task.key, f"Ray lost it ({type(error).__name__})")]
         if isinstance(event, Finished) and task.output is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from presence_only.common.errors import ExecutionError
+from presence_only.common.errors import ExecutionError, UserError
 from presence_only.execution.executor import Executor
 from presence_only.execution.journal import Journal
 from presence_only.execution.task import Event, Failed, Finished, Lost, Task
@@ -49,7 +49,7 @@ def run_tasks(
         The value of every task by its key.
 
     Raises:
-        UserError: The first that a task raised; tasks that still run are ended with the executor.
+        UserError: The first that a task raised, after the task's label; what still runs is ended with the executor.
         ExecutionError: If a task lost its worker again and again.
     """
     waiting = {task.key: task for task in tasks}
@@ -89,7 +89,7 @@ def run_tasks(
             values[event.key] = event.value
             del running[event.key]
         elif isinstance(event, Failed):
-            raise event.error
+            raise _named(event.error, event_task)
         elif isinstance(event, Lost):
             losses[event.key] = losses.get(event.key, 0) + 1
             if losses[event.key] >= MOST_LOSSES:
@@ -99,3 +99,8 @@ def run_tasks(
                 )
             waiting = {event.key: running.pop(event.key), **waiting}
     return values
+
+
+def _named(error: BaseException, task: Task) -> BaseException:
+    """An error that a user can mend, with the label of its task; any other as it is."""
+    return type(error)(f"{task.label}: {error}") if task.label and isinstance(error, UserError) else error

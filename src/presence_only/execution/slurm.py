@@ -109,7 +109,7 @@ class Slurm(Executor):
             events: list[Event] = job.result()
             return events
         except submitit.core.utils.FailedJobError as error:
-            return [Failed(key, ExecutionError(f"{key}: the job {job.job_id} failed: {error}"))]
+            return [Failed(key, ExecutionError(f"the job {job.job_id} failed: {error}"))]
         except submitit.core.utils.UncompletedJobError:
             return [Lost(key, f"the job {job.job_id} ended without a result")]
 
