@@ -35,6 +35,7 @@ class Slurm(Executor):
         workers: How many jobs are in the queue at a time; None: 100.
         partition: The partition to use; None: the cluster's own choice.
         minutes: The longest that a task may take.
+        gpus: How many GPUs to ask for per job, for tasks that can use one; 0: none, so that they run on a core.
         folder: Where jobs write their logs; on the file system that all machines share.
         cluster: ``slurm``; ``local`` runs jobs as processes of this machine, to try it out.
     """
@@ -44,6 +45,7 @@ class Slurm(Executor):
         workers: int | None = None,
         partition: str | None = None,
         minutes: int = 240,
+        gpus: int = 0,
         folder: Path = FOLDER,
         cluster: str = "slurm",
     ) -> None:
@@ -55,17 +57,20 @@ class Slurm(Executor):
         self._options: dict[str, Any] = {"timeout_min": minutes, "cpus_per_task": 1, "name": "presence_only"}
         if partition is not None:
             self._options["slurm_partition"] = partition
+        self._gpus = gpus
         self._running: dict[str, tuple[submitit.Job[list[Event]], Task]] = {}
         self._events: deque[Event] = deque()
 
     @classmethod
     def prepare(cls, workers: int | None, options: dict[str, Any]) -> Callable[[], Self]:
-        """For ``--executor slurm``, with ``--partition`` and ``--minutes``."""
-        refuse_options("slurm", options, ("partition", "minutes"))
-        minutes = str(options.get("minutes", 240))
+        """For ``--executor slurm``, with ``--partition``, ``--minutes`` and ``--gpus``."""
+        refuse_options("slurm", options, ("partition", "minutes", "gpus"))
+        minutes, gpus = str(options.get("minutes", 240)), str(options.get("gpus", 0))
         if not minutes.isdecimal() or int(minutes) < 1:
             raise SettingsError(f"--minutes {minutes}: must be a positive whole number")
-        return lambda: cls(workers, options.get("partition"), int(minutes))
+        if not gpus.isdecimal():
+            raise SettingsError(f"--gpus {gpus}: must be a whole number, 0 or more")
+        return lambda: cls(workers, options.get("partition"), int(minutes), int(gpus))
 
     @property
     def slots(self) -> int:
@@ -80,7 +85,9 @@ class Slurm(Executor):
         """Put a job into the queue."""
         inputs = {name: path.absolute() for name, path in task.inputs.items()}
         output = None if task.output is None else task.output.absolute()
-        self._executor.update_parameters(**self._options, gpus_per_node=int(task.needs_gpu))
+        # A cluster without GPUs may refuse a job that says how many, even if it says none.
+        gpus = {"gpus_per_node": self._gpus if task.needs_gpu else 0} if self._gpus else {}
+        self._executor.update_parameters(**self._options, **gpus)
         self._running[task.key] = (self._executor.submit(_work, task.key, task.work, inputs, output), task)
 
     def next_event(self, timeout: float | None = None) -> Event | None:
