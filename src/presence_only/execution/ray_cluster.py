@@ -20,7 +20,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import presence_only
-from presence_only.common.atomic_files import content_hash, write_folder
+from presence_only.common.atomic_files import KnownHashes, write_folder
 from presence_only.common.errors import ExecutionError, SettingsError
 from presence_only.execution.executor import Executor, refuse_options
 from presence_only.execution.folders import pack, unpack
@@ -73,7 +73,7 @@ class RayCluster(Executor):
             num_cpus=0, scheduling_strategy=here
         ).remote()
         self._packed: dict[str, Any] = {}
-        self._hashes: dict[Path, tuple[int, str]] = {}
+        self._hashes = KnownHashes()
         self._running: dict[Any, Task] = {}
         self._events: deque[Event] = deque()
         self._asked_at = 0.0
@@ -131,11 +131,7 @@ class RayCluster(Executor):
 
     def _send(self, path: Path) -> tuple[str, str, list[Any]]:
         """An input's hash, the name of its file, if it is one, and its bytes in the cluster's memory."""
-        changed = path.stat().st_mtime_ns
-        known = self._hashes.get(path)
-        if known is None or known[0] != changed:
-            known = self._hashes[path] = (changed, content_hash(path))
-        digest = known[1]
+        digest = self._hashes.of(path)
         if digest not in self._packed:
             self._packed[digest] = ray.put(pack(path))
         return digest, "" if path.is_dir() else path.name, [self._packed[digest]]
