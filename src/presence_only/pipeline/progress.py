@@ -6,7 +6,6 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -208,7 +207,7 @@ class _Bars:
 
     def all_tasks(self, n_done: int, left: float | None) -> None:
         """How many tasks are done, and the seconds left."""
-        note = "" if left is None else f"about {timedelta(seconds=round(left))} left"
+        note = "" if left is None else f"about {in_words(left)} left"
         self.progress.update(self.all, completed=n_done, note=note)
         if time.monotonic() - self._drawn >= DRAW_EVERY:
             self._drawn = time.monotonic()
