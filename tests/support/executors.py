@@ -4,7 +4,7 @@ import pytest
 from support import works
 
 from presence_only.common.errors import TrainingError
-from presence_only.execution.run_tasks import run_tasks
+from presence_only.execution.run_tasks import Watcher, run_tasks
 from presence_only.execution.task import Lost, Task
 
 
@@ -57,7 +57,7 @@ class Contract:
         assert [type(event) for event in heard.events].count(Lost) == 1
 
 
-class Heard:
+class Heard(Watcher):
     """A watcher that remembers."""
 
     def __init__(self):
@@ -71,9 +71,6 @@ class Heard:
 
     def found(self, task):
         self.kept.append(task.key)
-
-    def waits(self):
-        pass
 
 
 class shared_die_once:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from presence_only.common.errors import ExecutionError, UserError
 from presence_only.execution.executor import Executor
@@ -14,28 +14,27 @@ from presence_only.execution.task import Event, Failed, Finished, Lost, Task
 MOST_LOSSES = 3
 
 
-class Watcher(Protocol):
-    """Is told what happens, to show it."""
+class Watcher:
+    """Is told what happens, to show it; this one shows nothing."""
 
     def starts(self, task: Task) -> None:
         """A task was handed to the executor."""
-        ...
 
     def hears(self, task: Task, event: Event) -> None:
         """Something happened to a task."""
-        ...
 
     def found(self, task: Task) -> None:
         """The outputs of a task were there from an earlier run."""
-        ...
 
     def waits(self) -> None:
         """Nothing happened for a second."""
-        ...
+
+
+NOBODY = Watcher()
 
 
 def run_tasks(
-    tasks: Iterable[Task], executor: Executor, *, watcher: Watcher | None = None, journal: Journal | None = None
+    tasks: Iterable[Task], executor: Executor, *, watcher: Watcher = NOBODY, journal: Journal | None = None
 ) -> dict[str, Any]:
     """Run tasks side by side, each after those that it waits for, in their order where there is a choice.
 
@@ -63,28 +62,24 @@ def run_tasks(
             del waiting[task.key]
             if journal is not None and (kept := journal.find(task)) is not None:
                 values[task.key] = kept.value
-                if watcher is not None:
-                    watcher.found(task)
+                watcher.found(task)
                 continue
             running[task.key] = task
             executor.submit(task)
-            if watcher is not None:
-                watcher.starts(task)
+            watcher.starts(task)
         if not running:
             # Whatever was found in the journal may have freed others.
             continue
         event = executor.next_event(timeout=1.0)
         if event is None:
-            if watcher is not None:
-                watcher.waits()
+            watcher.waits()
             continue
         event_task = running.get(event.key)
         if event_task is None:
             continue
         if isinstance(event, Finished) and journal is not None:
             journal.add(event_task, event.value)
-        if watcher is not None:
-            watcher.hears(event_task, event)
+        watcher.hears(event_task, event)
         if isinstance(event, Finished):
             values[event.key] = event.value
             del running[event.key]

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from presence_only.execution.run_tasks import Watcher
 from presence_only.execution.task import Event, Finished, Lost, Progressed, Task
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ class TimeLeft:
         return work / len(self._begun)
 
 
-class Display:
-    """Shows tasks while they run; a context manager, and a watcher of ``run_tasks``.
+class Display(Watcher):
+    """Shows tasks while they run; a context manager.
 
     Args:
         tasks: All tasks.
