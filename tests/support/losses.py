@@ -35,11 +35,24 @@ VARIANTS = (
     {"loss": "full_weighted", "penalty": "focal", "lambda2": 0.0},
     {"loss": "maxent", "include_presences": False, "weighting": "sqrt"},
     {"loss": "maxent", "weighting": "records"},
+    {"loss": "nnpu", "prior": 0.3},
+    {"loss": "nnpu", "unlabelled": "rows", "prior_factor": 4.0, "beta": 0.1, "gamma": 0.5},
+    {"loss": "nnpu", "unlabelled": "background"},
+    {"loss": "nnpu", "estimator": "upu"},
+    {"loss": "nnpu", "estimator": "upu", "unlabelled": "background", "prior": 0.05},
+    {"loss": "ranking", "n_pairs": 3, "sites": "background"},
+    {"loss": "ranking", "sites": "both"},
+    {"loss": "ranking", "pairs": "community", "n_pairs": 2},
+    {"loss": "ranking", "pairs": "both", "sites": "both", "n_pairs": 2},
+    {"loss": "ranking", "weights": "warp", "n_pairs": 4},
+    {"loss": "ranking", "pairs": "both", "sites": "background", "weights": "warp", "n_pairs": 3},
     {"loss": "multitask", "pos_weight": True, "habitat_weight": 0.3},
     {"loss": "multitask", "species_loss": "an", "neg_samples": 2, "habitat_weight": 0.3},
     {"loss": "multitask", "species_loss": "asl", "env_weight": 0.0},
     {"loss": "multitask", "species_loss": "focal", "focal_alpha": None},
 )
+# Of these, some steps do not follow the slope of the value, by the papers' own algorithms.
+TURNED = ({"loss": "nnpu", "unlabelled": "rows", "prior_factor": 4.0, "beta": 0.1, "gamma": 0.5},)
 
 
 def describe(variant):
@@ -199,7 +212,8 @@ class LossContract:
         def seeded(*predictions):
             return loss(replace(reseeded(batch), **dict(zip(used, predictions, strict=True))))
 
-        assert torch.autograd.gradcheck(seeded, tuple(used.values()), fast_mode=True)
+        if variant not in TURNED:
+            assert torch.autograd.gradcheck(seeded, tuple(used.values()), fast_mode=True)
         assert torch.autograd.gradgradcheck(seeded, tuple(used.values()), fast_mode=True)
 
     def test_nan_at_a_record_is_not_swallowed(self, variant):

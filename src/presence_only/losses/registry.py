@@ -20,6 +20,8 @@ LOSSES = {
     "full_weighted": "presence_only.losses.full_weighted:FullWeightedSettings",
     "maxent": "presence_only.losses.maxent:MaxentSettings",
     "multitask": "presence_only.losses.multitask:MultiTaskSettings",
+    "nnpu": "presence_only.losses.positive_unlabelled:PositiveUnlabelledSettings",
+    "ranking": "presence_only.losses.ranking:RankingSettings",
 }
 
 # Name of a penalty to its class.
