@@ -49,7 +49,7 @@ def _penalties() -> Figure:
         "Hill": Hill(),
         "cross-entropy, labels smoothed by 0.05": Smoothed(CrossEntropy(), 0.05),
     }
-    figure = Figure(figsize=(9, 6.4), layout="constrained")
+    figure = Figure(figsize=(8, 5.4), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True)
     for column, (label, half) in enumerate((("present", "positive"), ("assumed absent", "negative"))):
         curves = {name: getattr(penalty, half) for name, penalty in penalties.items()}
