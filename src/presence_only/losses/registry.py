@@ -16,10 +16,13 @@ LOSSES = {
     "asl": "presence_only.losses.pointwise:AslSettings",
     "assume_negative": "presence_only.losses.assume_negative:AssumeNegativeSettings",
     "bce": "presence_only.losses.pointwise:BceSettings",
+    "em": "presence_only.losses.em:EmSettings",
+    "epr": "presence_only.losses.epr:EprSettings",
     "focal": "presence_only.losses.pointwise:FocalSettings",
     "full_weighted": "presence_only.losses.full_weighted:FullWeightedSettings",
     "maxent": "presence_only.losses.maxent:MaxentSettings",
     "multitask": "presence_only.losses.multitask:MultiTaskSettings",
+    "splc": "presence_only.losses.splc:SplcSettings",
 }
 
 # Name of a penalty to its class.
@@ -28,6 +31,7 @@ PENALTIES = {
     "focal": "presence_only.losses.penalties:Focal",
     "asl": "presence_only.losses.penalties:Asymmetric",
     "entropy": "presence_only.losses.penalties:MaximumEntropy",
+    "focal_margin": "presence_only.losses.penalties:FocalMargin",
 }
 
 
