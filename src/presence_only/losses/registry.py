@@ -20,8 +20,10 @@ LOSSES = {
     "epr": "presence_only.losses.epr:EprSettings",
     "focal": "presence_only.losses.pointwise:FocalSettings",
     "full_weighted": "presence_only.losses.full_weighted:FullWeightedSettings",
+    "hill": "presence_only.losses.pointwise:HillSettings",
     "maxent": "presence_only.losses.maxent:MaxentSettings",
     "multitask": "presence_only.losses.multitask:MultiTaskSettings",
+    "poisson": "presence_only.losses.poisson:PoissonSettings",
     "splc": "presence_only.losses.splc:SplcSettings",
 }
 
@@ -30,6 +32,7 @@ PENALTIES = {
     "bce": "presence_only.losses.penalties:CrossEntropy",
     "focal": "presence_only.losses.penalties:Focal",
     "asl": "presence_only.losses.penalties:Asymmetric",
+    "hill": "presence_only.losses.penalties:Hill",
     "entropy": "presence_only.losses.penalties:MaximumEntropy",
     "focal_margin": "presence_only.losses.penalties:FocalMargin",
 }
