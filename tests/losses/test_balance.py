@@ -42,8 +42,8 @@ VARIANTS = (
     {"loss": "an_ssdl_me"},
     {"loss": "em", "alpha": 0.3},
     {"loss": "em", "alpha": 0.5, "background_weight": 2.0},
-    {"loss": "splc", "penalty": "bce"},
     {"loss": "splc"},
+    {"loss": "splc", "penalty": "focal_margin"},
 )
 
 

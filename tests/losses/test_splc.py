@@ -125,8 +125,8 @@ def test_by_hand(epoch, expected):
     assert run(loss, SMALL_BS, targets_BS, epoch) == pytest.approx(expected, abs=1e-6)
 
 
-def test_by_default_the_first_epoch_is_focal_margin_and_the_second_the_public_function():
-    loss = variant().build(COUNTS)
+def test_with_the_focal_margin_the_first_epoch_is_plain_and_the_second_the_public_function():
+    loss = variant(penalty="focal_margin").build(COUNTS)
     with mpmath.workdps(50):
         plain = [focal_margin(float(X_BS[i, s]), bool(TARGETS_BS[i, s]), 1.0, 2.0) for i in range(5) for s in range(4)]
     assert run(loss, X_BS, TARGETS_BS, 0) == pytest.approx(float(sum(plain)) / 20, rel=1e-12)
@@ -144,7 +144,7 @@ def test_with_start_0_it_is_dense_and_the_same_as_after_its_start():
 
 def test_background_sites_are_further_rows_and_corrected_like_them():
     far_KS = torch.tensor([[3.0, -1.0, 0.0, -4.0]], dtype=torch.float64)
-    loss = variant(background_weight=1.0).build(COUNTS)
+    loss = variant(penalty="focal_margin", background_weight=1.0).build(COUNTS)
     none = torch.zeros_like(far_KS, dtype=torch.long)
     joined = splc(torch.cat([X_BS, far_KS]), torch.cat([TARGETS_BS, none]))
     assert run(loss, X_BS, TARGETS_BS, 1, far_KS) == pytest.approx(float(joined), rel=1e-13)

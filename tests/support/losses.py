@@ -46,9 +46,10 @@ VARIANTS = (
     {"loss": "em", "pseudo_labels": "asymmetric", "warm_up": 0.0},
     {"loss": "em", "pseudo_labels": "asymmetric", "warm_up": 0.2, "background_weight": 0.5, "logit_adjustment": 1.0},
     {"loss": "epr", "expected_species": 2.5},
-    {"loss": "splc", "start": 0},
+    {"loss": "splc", "penalty": "focal_margin"},
+    {"loss": "splc", "start": 0, "penalty": "focal_margin"},
     {"loss": "splc", "start": 0, "penalty": "asl", "tau": 0.4, "background_weight": 1.0, "label_smoothing": 0.1},
-    {"loss": "splc", "penalty": "bce", "background_weight": 0.5, "logit_adjustment": 0.5},
+    {"loss": "splc", "background_weight": 0.5, "logit_adjustment": 0.5},
     {"loss": "an_full", "penalty": "focal_margin", "fm_gamma": 0.5},
 )
 

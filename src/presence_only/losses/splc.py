@@ -122,6 +122,8 @@ class SelfPaced:
 class SplcSettings(PenaltySettings, LabelledSettings):
     """Self-paced loss correction: an unobserved pair whose p exceeds a threshold counts as present.
 
+    With ``penalty: focal_margin``, which its authors find best, it is :func:`splc` from ``start`` on.
+
     Args:
         tau: The threshold, in (0, 1).
         start: Epochs before the first correction; with 0 every step is corrected, and the loss is dense.
@@ -129,7 +131,6 @@ class SplcSettings(PenaltySettings, LabelledSettings):
     """
 
     loss: Literal["splc"]
-    penalty: str = "focal_margin"
     tau: float = Field(default=0.6, gt=0, lt=1)
     start: int = Field(default=1, ge=0)
     background_weight: float = Field(default=0.0, ge=0)
