@@ -40,6 +40,10 @@ VARIANTS = (
     {"loss": "an_slds_me"},
     {"loss": "an_ssdl"},
     {"loss": "an_ssdl_me"},
+    {"loss": "em", "alpha": 0.3},
+    {"loss": "em", "alpha": 0.5, "background_weight": 2.0},
+    {"loss": "splc"},
+    {"loss": "splc", "penalty": "focal_margin"},
 )
 
 

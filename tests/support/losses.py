@@ -53,6 +53,15 @@ VARIANTS = (
     {"loss": "multitask", "species_loss": "an", "neg_samples": 2, "habitat_weight": 0.3},
     {"loss": "multitask", "species_loss": "asl", "env_weight": 0.0},
     {"loss": "multitask", "species_loss": "focal", "focal_alpha": None},
+    {"loss": "em", "alpha": 0.3, "background_weight": 1.0, "label_smoothing": 0.1, "logit_adjustment": 0.5},
+    {"loss": "em", "pseudo_labels": "asymmetric", "warm_up": 0.0},
+    {"loss": "em", "pseudo_labels": "asymmetric", "warm_up": 0.2, "background_weight": 0.5, "logit_adjustment": 1.0},
+    {"loss": "epr", "expected_species": 2.5},
+    {"loss": "splc", "penalty": "focal_margin"},
+    {"loss": "splc", "start": 0, "penalty": "focal_margin"},
+    {"loss": "splc", "start": 0, "penalty": "asl", "tau": 0.4, "background_weight": 1.0, "label_smoothing": 0.1},
+    {"loss": "splc", "background_weight": 0.5, "logit_adjustment": 0.5},
+    {"loss": "an_full", "penalty": "focal_margin", "fm_gamma": 0.5},
 )
 # Of these, some steps do not follow the slope of the value, by the papers' own algorithms.
 TURNED = ({"loss": "nnpu", "unlabelled": "rows", "prior_factor": 4.0, "beta": 0.1, "gamma": 0.5},)
