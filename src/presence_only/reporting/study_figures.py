@@ -6,11 +6,13 @@ from pathlib import Path
 
 import polars as pl
 
+from presence_only.data.added_presences import AddedPresences
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.evaluation.metrics import METRICS
+from presence_only.geography.earth import Earth
 from presence_only.reporting.figures.learning import training_figure
-from presence_only.reporting.figures.maps import records_figure
+from presence_only.reporting.figures.maps import added_figure, records_figure
 from presence_only.reporting.figures.metrics import comparison_figure
 from presence_only.reporting.figures.style import save_figure
 from presence_only.study.paths import DatasetFiles
@@ -31,6 +33,13 @@ def draw_study(study: StudyResults, main_figures: Path, more_figures: Path) -> N
     for dataset in study.datasets:
         files = DatasetFiles(dataset)
         records, sites_M2 = TrainingData.load(files.training).records, Survey.load(files.survey).sites_M2
+        added = AddedPresences.load(files.survey)
+        if added is not None:
+            records = added.left_out_of(records)
+            figure = added_figure(
+                records.sites_N2, added.per_row(records.n_rows), Earth.load().land_share_grid, dataset
+            )
+            save_figure(figure, more_figures / files.added_map.name)
         save_figure(records_figure(records, sites_M2, dataset), more_figures / files.map.name)
         rows = study.table.filter(pl.col("dataset") == dataset)
         for metric, meaning in _drawn(rows).items():

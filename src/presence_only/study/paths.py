@@ -50,6 +50,11 @@ class DatasetFiles:
         """A map of the records."""
         return MORE_FIGURES / f"records_{self.name}.png"
 
+    @property
+    def added_map(self) -> Path:
+        """A map of the presences that label propagation added, where the data set has some."""
+        return MORE_FIGURES / f"added_{self.name}.png"
+
 
 @dataclass(frozen=True)
 class CellFiles:

@@ -220,6 +220,11 @@ class StudyResults:
         path = self.folder / DatasetFiles(dataset).map
         return path.read_bytes() if path.exists() else None
 
+    def added_map(self, dataset: str) -> bytes | None:
+        """A map of the presences that label propagation added as PNG; None where there is none."""
+        path = self.folder / DatasetFiles(dataset).added_map
+        return path.read_bytes() if path.exists() else None
+
     # Variants by their settings.
 
     def settings(self, variant: str) -> dict[str, Any]:
