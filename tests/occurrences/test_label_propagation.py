@@ -12,7 +12,7 @@ from presence_only.datasets import parse_dataset
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 from presence_only.occurrences import label_propagation
 from presence_only.occurrences.assemble import AssemblySettings, RecordsSettings, assemble, assemble_training
-from presence_only.occurrences.held_out_area import EvaluationSettings
+from presence_only.occurrences.held_out_area import EvaluationSettings, within_box
 from presence_only.occurrences.label_propagation import (
     PropagationSettings,
     propagate_labels,
@@ -367,9 +367,10 @@ def test_checklists_receive_after_the_held_out_area_is_cut_off(background):
     assert dataset.filters == without.filters
     # Other records in the held-out area change nothing.
     records = table()
-    moved = records.table["longitude"].to_numpy() >= 12  # a cell belongs to where its centre lies
-    species = np.where(moved, 9, records.table["species"].to_physical().to_numpy())
     sites = records.table.select("longitude", "latitude").to_numpy()
+    # A cell lies where its centre does, so that those at the area's border are not moved.
+    moved = within_box(sites, (12.0, 42.0, 18.0, 58.0))
+    species = np.where(moved, 9, records.table["species"].to_physical().to_numpy())
     other = assemble(RecordTable.of(sites, species, tuple("abcdefghij"), ("all",) * 10), asked)
     assert_array_equal(other.added.row_A, added.row_A)
     assert_array_equal(other.added.species_A, added.species_A)
