@@ -14,7 +14,7 @@ from presence_only.geography.earth import Earth
 from presence_only.reporting.figures.maps import added_figure
 from presence_only.reporting.report.page import render_page
 from presence_only.reporting.study_figures import draw_maps
-from presence_only.study.paths import DatasetFiles
+from presence_only.study.paths import DatasetFiles, added_map
 
 SITES = np.array([[0.0, 50.0], [30.0, 40.0], [60.0, 50.0], [60.01, 50.0]])
 
@@ -50,7 +50,7 @@ def test_a_study_has_it_where_labels_were_propagated(propagated, tmp_path, monke
         TrainingData(added.joined_to(records), data.training.background).save(files.training)
         added.save(files.survey)
     draw_maps("virtual", tmp_path)
-    assert (tmp_path / files.added_map.name).exists() == propagated
+    assert (tmp_path / added_map("virtual").name).exists() == propagated
     assert (tmp_path / files.map.name).exists()
 
 

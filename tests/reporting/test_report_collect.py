@@ -8,7 +8,7 @@ from support.report_files import MAPPED, VARIANTS, write_report_files
 from presence_only.data.added_presences import AddedPresences
 from presence_only.data.training import TrainingData
 from presence_only.reporting.report.collect import dataset_content, page_content
-from presence_only.study.paths import DESCRIPTION, PAIRS, CellFiles, DatasetFiles
+from presence_only.study.paths import DESCRIPTION, PAIRS, CellFiles, DatasetFiles, added_map
 from presence_only.study.results import MissingResultsError, StudyResults
 
 
@@ -46,8 +46,8 @@ def test_what_was_added_is_no_record_and_has_its_map(study):
     added = AddedPresences(np.array([7]), np.array([missing]))
     TrainingData(added.joined_to(records), data.training.background).save(files.training)
     added.save(files.survey)
-    files.added_map.parent.mkdir(parents=True)
-    files.added_map.write_bytes(b"a map")
+    added_map("virtual").parent.mkdir(parents=True)
+    added_map("virtual").write_bytes(b"a map")
     found = dataset_content(StudyResults(), "virtual")
     np.testing.assert_array_equal(found.records_S, records.records_per_species())
     assert found.added_png == b"a map"

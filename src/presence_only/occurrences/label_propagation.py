@@ -88,7 +88,7 @@ def propagate_labels(records: PresenceRecords, settings: PropagationSettings) ->
         first in the order of the training rows gives.
     """
     n_species = records.n_species
-    key_P = np.unique(records.row_P.astype(np.int64) * n_species + records.species_P)
+    key_P = _distinct(records.row_P.astype(np.int64) * n_species + records.species_P)
     row_P, species_P = np.divmod(key_P, n_species)
     count_N = np.bincount(row_P, minlength=records.n_rows)
     first_N = np.cumsum(count_N) - count_N
@@ -116,8 +116,8 @@ def propagate_labels(records: PresenceRecords, settings: PropagationSettings) ->
             candidate_A = to_E[edge_A] * n_species + given_A
             # The row that gives has a record of the species, so one that is near enough needs no search.
             near_A = apart_E[edge_A] <= reach_S[given_A]
-            found_A = np.unique(candidate_A[near_A])
-            open_A = np.setdiff1d(candidate_A[~near_A], found_A)
+            found_A = _distinct(candidate_A[near_A])
+            open_A = _not_among(_distinct(candidate_A[~near_A]), found_A)
             row_A, kind_A = np.divmod(open_A, n_species)
             far_A = places.nearest(vectors_N3[row_A], kind_A, float(reach_S.max())) > reach_S[kind_A]
             added.append(_not_among(np.concatenate([found_A, open_A[~far_A]]), key_P))
@@ -341,8 +341,18 @@ def _chords(one_A3: Floats, other_A3: Floats) -> Float64s:
     return distance_A
 
 
+def _distinct(key_A: Int64s) -> Int64s:
+    """The distinct keys, ascending; several times as fast as numpy's unique, which hashes them."""
+    sorted_A = np.sort(key_A)
+    new_A = np.ones(len(sorted_A), dtype=bool)
+    new_A[1:] = sorted_A[1:] != sorted_A[:-1]
+    return sorted_A[new_A]
+
+
 def _not_among(key_A: Int64s, sorted_P: Int64s) -> Int64s:
     """The keys that a sorted list does not have."""
+    if not len(sorted_P):
+        return key_A
     place_A = np.minimum(np.searchsorted(sorted_P, key_A), len(sorted_P) - 1)
     new_A: Int64s = key_A[sorted_P[place_A] != key_A]
     return new_A

@@ -15,7 +15,7 @@ from presence_only.reporting.figures.learning import training_figure
 from presence_only.reporting.figures.maps import added_figure, records_figure
 from presence_only.reporting.figures.metrics import comparison_figure
 from presence_only.reporting.figures.style import save_figure
-from presence_only.study.paths import DatasetFiles
+from presence_only.study.paths import DatasetFiles, added_map
 from presence_only.study.results import METRIC, StudyResults
 
 
@@ -48,7 +48,7 @@ def draw_maps(dataset: str, folder: Path) -> None:
     if added is not None:
         records = added.left_out_of(records)
         figure = added_figure(records.sites_N2, added.per_row(records.n_rows), Earth.load().land_share_grid, dataset)
-        save_figure(figure, folder / files.added_map.name)
+        save_figure(figure, folder / added_map(dataset).name)
     save_figure(records_figure(records, sites_M2, dataset), folder / files.map.name)
 
 

@@ -31,6 +31,7 @@ from presence_only.study.paths import (
     SETTINGS,
     CellFiles,
     DatasetFiles,
+    added_map,
 )
 from presence_only.study.settings import PARAMS, StudySettings, load_study, read_yaml
 
@@ -220,9 +221,9 @@ class StudyResults:
         path = self.folder / DatasetFiles(dataset).map
         return path.read_bytes() if path.exists() else None
 
-    def added_map(self, dataset: str) -> bytes | None:
+    def map_of_added(self, dataset: str) -> bytes | None:
         """A map of the presences that label propagation added as PNG; None where there is none."""
-        path = self.folder / DatasetFiles(dataset).added_map
+        path = self.folder / added_map(dataset)
         return path.read_bytes() if path.exists() else None
 
     # Variants by their settings.

@@ -83,7 +83,7 @@ def dataset_content(study: StudyResults, name: str) -> DatasetContent:
         },
         maps=species_maps(records, survey, scores, prevalence_S, {v: values[0] for v, values in ap.items()}),
         records_png=study.records_map(name),
-        added_png=study.added_map(name),
+        added_png=study.map_of_added(name),
     )
 
 
