@@ -17,6 +17,7 @@ from presence_only.losses.geomodel import (
     masked_mse,
 )
 from presence_only.losses.maxent import maxent
+from presence_only.losses.poisson import poisson
 from presence_only.losses.sinr import an_full, an_full_me, an_slds, an_slds_me, an_ssdl, an_ssdl_me
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "full_weighted",
     "masked_mse",
     "maxent",
+    "poisson",
 ]
