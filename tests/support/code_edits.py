@@ -93,7 +93,7 @@ EDITS = {
     "the data set": ([("datasets/virtual.py", "build")], {"generate.virtual", "settings"}),
     "the grid of the Earth": (
         [("geography/earth_grid/earth_1deg.npz", None)],
-        {"generate.virtual", "settings", "report"},
+        {"generate.virtual", "settings", "figures", "report"},
     ),
 }
 
