@@ -16,10 +16,17 @@ LOSSES = {
     "asl": "presence_only.losses.pointwise:AslSettings",
     "assume_negative": "presence_only.losses.assume_negative:AssumeNegativeSettings",
     "bce": "presence_only.losses.pointwise:BceSettings",
+    "em": "presence_only.losses.em:EmSettings",
+    "epr": "presence_only.losses.epr:EprSettings",
     "focal": "presence_only.losses.pointwise:FocalSettings",
     "full_weighted": "presence_only.losses.full_weighted:FullWeightedSettings",
+    "hill": "presence_only.losses.pointwise:HillSettings",
     "maxent": "presence_only.losses.maxent:MaxentSettings",
     "multitask": "presence_only.losses.multitask:MultiTaskSettings",
+    "nnpu": "presence_only.losses.positive_unlabelled:PositiveUnlabelledSettings",
+    "poisson": "presence_only.losses.poisson:PoissonSettings",
+    "ranking": "presence_only.losses.ranking:RankingSettings",
+    "splc": "presence_only.losses.splc:SplcSettings",
 }
 
 # Name of a penalty to its class.
@@ -27,7 +34,9 @@ PENALTIES = {
     "bce": "presence_only.losses.penalties:CrossEntropy",
     "focal": "presence_only.losses.penalties:Focal",
     "asl": "presence_only.losses.penalties:Asymmetric",
+    "hill": "presence_only.losses.penalties:Hill",
     "entropy": "presence_only.losses.penalties:MaximumEntropy",
+    "focal_margin": "presence_only.losses.penalties:FocalMargin",
 }
 
 
