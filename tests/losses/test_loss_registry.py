@@ -69,6 +69,7 @@ def test_losses_and_penalties_are_printed_with_descriptions_and_parameters(capsy
         assert part in printed
     assert "dense unless it draws; label_smoothing 0.0; logit_adjustment 0.0; penalty bce; pos_lambda 4.0" in printed
     assert "softmax over sites. not dense; include_presences True" in printed
+    assert "recorded at a site. not dense, computed in every way" in printed
 
 
 def test_every_description_is_one_sentence_of_its_own():

@@ -7,10 +7,8 @@ import pytest
 import torch
 
 from presence_only.losses.base import LossBatch, TrainingCounts, parse_variant
-from presence_only.losses.chunks import loss_in_chunks
-from presence_only.losses.pair_weights import PairWeights
 from presence_only.losses.registry import loss_names
-from presence_only.losses.sampled_species import SpeciesSample, loss_from_sample
+from presence_only.losses.scalable import ScalableLoss
 
 N_ROWS, N_SPECIES, N_SITES, WIDTH = 6, 5, 7, 4
 COUNTS = TrainingCounts(20, torch.tensor([1.0, 3.0, 8.0, 12.0, 5.0], dtype=torch.float64))
@@ -234,9 +232,9 @@ class LossContract:
             loss(replace(batch, background_KS=wrong, background_mask_KS=None))
 
     @pytest.mark.parametrize("masked", [False, True])
-    def test_a_dense_loss_is_the_same_however_it_is_computed(self, variant, masked):
+    def test_it_is_the_same_however_it_is_computed(self, variant, masked):
         loss = build(variant)
-        if isinstance(loss, PairWeights):
+        if isinstance(loss, ScalableLoss):
             case = Embeddings(loss, masked)
             first, *others = (case.gradients(value) for value in case.values().values())
             for other in others:
@@ -244,7 +242,7 @@ class LossContract:
 
 
 class Embeddings:
-    """Matrices whose products are the logits of a batch, for the three ways to compute a dense loss."""
+    """Matrices whose products are the logits of a batch, for the three ways to compute a loss."""
 
     def __init__(self, loss, masked=False, dtype=torch.float64):
         source = torch.Generator().manual_seed(4)
@@ -260,12 +258,12 @@ class Embeddings:
         far = {"background_KD": self.background_KD, "background_mask_KS": self.mask_KS}
         far_KS = None if self.background_KD is None else self.background_KD @ self.species_SD.T
         logits_BS, generator = self.location_BD @ self.species_SD.T, torch.Generator()
-        sample = SpeciesSample.draw(self.species_P, N_SPECIES, N_SPECIES, generator)
+        sample = self.loss.draw_species(self.species_P, N_SPECIES, N_SPECIES, generator)
         rows_JD = self.species_SD[sample.species_J]
         return {
             "all_logits": self.loss(LossBatch(logits_BS, *pairs, generator, far_KS, self.mask_KS)),
-            "chunks": loss_in_chunks(self.loss, self.location_BD, self.species_SD, *pairs, **far),
-            "sampled": loss_from_sample(self.loss, sample, N_SPECIES, self.location_BD, rows_JD, *pairs, **far),
+            "chunks": self.loss.in_chunks(self.location_BD, self.species_SD, *pairs, **far),
+            "sampled": self.loss.from_sample(sample, N_SPECIES, self.location_BD, rows_JD, *pairs, **far),
         }
 
     def gradients(self, value):

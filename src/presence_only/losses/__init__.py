@@ -2,8 +2,9 @@
 
 Every loss is a choice of which pairs of site and species count as negative, and of how one pair is penalised
 (``penalties.py``). A dense loss states the weights of its pairs (``pair_weights.py``) and is then computed from all
-logits, in chunks of species (``chunks.py``) or from sampled species (``sampled_species.py``). ``registry.py`` names the
-losses of params.yaml; ``python -m presence_only.losses`` prints them.
+logits, in chunks of species (``chunks.py``) or from sampled species (``sampled_species.py``). So is any other loss that
+has the methods of ``scalable.py``. ``registry.py`` names the losses of params.yaml; ``python -m presence_only.losses``
+prints them.
 """
 
 from presence_only.losses.full_weighted import full_weighted
@@ -18,6 +19,7 @@ from presence_only.losses.geomodel import (
 )
 from presence_only.losses.maxent import maxent
 from presence_only.losses.sinr import an_full, an_full_me, an_slds, an_slds_me, an_ssdl, an_ssdl_me
+from presence_only.losses.species_softmax import species_softmax
 
 __all__ = [
     "AssumeNegativeLoss",
@@ -35,4 +37,5 @@ __all__ = [
     "full_weighted",
     "masked_mse",
     "maxent",
+    "species_softmax",
 ]

@@ -20,6 +20,7 @@ LOSSES = {
     "full_weighted": "presence_only.losses.full_weighted:FullWeightedSettings",
     "maxent": "presence_only.losses.maxent:MaxentSettings",
     "multitask": "presence_only.losses.multitask:MultiTaskSettings",
+    "softmax": "presence_only.losses.species_softmax:SoftmaxSettings",
 }
 
 # Name of a penalty to its class.
