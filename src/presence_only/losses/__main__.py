@@ -43,7 +43,7 @@ def _description(owner: type) -> str:
 
 
 def _kind(settings: type[LossSettings]) -> str:
-    """Whether the loss is dense: always, unless it draws, or never, and then whether it is computed in every way too."""
+    """Whether the loss is dense: always, unless it draws, or never; and then if it is computed in every way too."""
     if not issubclass(settings, DenseSettings):
         (name,) = get_args(settings.model_fields["loss"].annotation)
         built = settings(loss=name).build(TrainingCounts(2, torch.ones(2, dtype=torch.float64)))
