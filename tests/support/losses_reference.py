@@ -73,6 +73,19 @@ def entropy(x):
     return -(p_of(x) * log_p(x) + p_of(-x) * log_p(-x))
 
 
+def hill(x, y, height, margin, gamma):
+    x, height = mpf(x), mpf(height)
+    if y == 1:
+        return -(p_of(mpf(margin) - x) ** mpf(gamma)) * log_p(x - mpf(margin))
+    return (height - 1 + p_of(-x)) * p_of(x) ** 2
+
+
+def capped_exponential(x, cap):
+    """exp(x), and its tangent at the cap beyond it."""
+    x, cap = mpf(x), mpf(cap)
+    return mpmath.exp(x) if x <= cap else mpmath.exp(cap) * (1 + x - cap)
+
+
 def slope(function, x):
     """The derivative by central differences, with enough digits that 50 are left.
 

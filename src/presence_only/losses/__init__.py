@@ -18,6 +18,7 @@ from presence_only.losses.geomodel import (
     masked_mse,
 )
 from presence_only.losses.maxent import maxent
+from presence_only.losses.poisson import poisson
 from presence_only.losses.sinr import an_full, an_full_me, an_slds, an_slds_me, an_ssdl, an_ssdl_me
 from presence_only.losses.species_softmax import species_softmax
 
@@ -37,5 +38,6 @@ __all__ = [
     "full_weighted",
     "masked_mse",
     "maxent",
+    "poisson",
     "species_softmax",
 ]

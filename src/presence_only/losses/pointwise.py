@@ -1,4 +1,4 @@
-"""Losses that take every unobserved pair as absent: cross-entropy, focal, asymmetric.
+"""Losses that take every unobserved pair as absent: cross-entropy, focal, asymmetric, Hill.
 
 Shape legend: S species.
 """
@@ -15,7 +15,7 @@ from presence_only.losses.argument_checks import check_number
 from presence_only.losses.base import TrainingCounts
 from presence_only.losses.pair_weights import LabelledSettings, PairWeights
 from presence_only.losses.parameters import from_parameters, with_parameters
-from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Penalty
+from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Hill, Penalty
 
 
 class PointwiseSettings(LabelledSettings):
@@ -82,6 +82,17 @@ class AslSettings(PointwiseSettings):
     def build_penalty(self) -> Penalty:
         """Asymmetric, with its own parameters."""
         return from_parameters(Asymmetric, dict(self))
+
+
+@with_parameters(Hill)
+class HillSettings(PointwiseSettings):
+    """Hill loss over all pairs: an absence of which the model is sure that it is none costs no more."""
+
+    loss: Literal["hill"]
+
+    def build_penalty(self) -> Penalty:
+        """Hill, with its own parameters."""
+        return from_parameters(Hill, dict(self))
 
 
 def negatives_per_positive(positive_S: Tensor, n_rows: int, smoothing: float) -> Tensor:

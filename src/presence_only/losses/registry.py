@@ -18,8 +18,10 @@ LOSSES = {
     "bce": "presence_only.losses.pointwise:BceSettings",
     "focal": "presence_only.losses.pointwise:FocalSettings",
     "full_weighted": "presence_only.losses.full_weighted:FullWeightedSettings",
+    "hill": "presence_only.losses.pointwise:HillSettings",
     "maxent": "presence_only.losses.maxent:MaxentSettings",
     "multitask": "presence_only.losses.multitask:MultiTaskSettings",
+    "poisson": "presence_only.losses.poisson:PoissonSettings",
     "softmax": "presence_only.losses.species_softmax:SoftmaxSettings",
 }
 
@@ -28,6 +30,7 @@ PENALTIES = {
     "bce": "presence_only.losses.penalties:CrossEntropy",
     "focal": "presence_only.losses.penalties:Focal",
     "asl": "presence_only.losses.penalties:Asymmetric",
+    "hill": "presence_only.losses.penalties:Hill",
     "entropy": "presence_only.losses.penalties:MaximumEntropy",
 }
 
