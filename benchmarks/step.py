@@ -12,6 +12,7 @@ took.
 
     python benchmarks/step.py                               # an_full, all sizes
     python benchmarks/step.py --loss bce --species 5000     # or focal, or asl
+    python benchmarks/step.py --loss softmax --species 1000 10000
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ LOSSES = {
     "bce": {"loss": "bce"},
     "focal": {"loss": "focal"},
     "asl": {"loss": "asl"},
+    "softmax": {"loss": "softmax"},
 }
 IMPLEMENTATIONS = ("textbook", "textbook_kept", "all_logits", "chunks", "sampled", "gemm")
 
