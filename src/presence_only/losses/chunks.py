@@ -259,6 +259,7 @@ class _Block:
         self.start_S = start_S
         self.gradient_SD = gradient_SD
         self.gradient_RD = None if gradient_SD is None else torch.zeros_like(input_RD)
+        self.products = products
         self.factor_RD = input_RD if products is None else input_RD.to(products)
         self.factor_SD = species_SD if products is None else species_SD.to(products)
 
