@@ -69,7 +69,7 @@ def test_losses_and_penalties_are_printed_with_descriptions_and_parameters(capsy
         assert part in printed
     assert "dense unless it draws; label_smoothing 0.0; logit_adjustment 0.0; penalty bce; pos_lambda 4.0" in printed
     assert "softmax over sites. not dense; include_presences True" in printed
-    assert "recorded at a site. not dense, computed in every way" in printed
+    assert "recorded at a site. not dense, computed in every way; normalisation 0.0" in printed
 
 
 def test_every_description_is_one_sentence_of_its_own():
@@ -119,6 +119,7 @@ def test_every_description_is_one_sentence_of_its_own():
             r"pos_lambda = 4\.0: must be left out with species_loss 'asl'; .* species_loss 'an'",
         ),
         ({"loss": "multitask", "species_loss": "focal", "pos_weight": True}, r"variants\.x\.pos_weight = True"),
+        ({"loss": "softmax", "normalisation": -1}, r"variants\.x\.normalisation = -1"),
         (
             {"loss": "maxent", "weighting": "log"},
             r"variants\.x\.weighting = 'log': must be one of 'uniform', 'sqrt' or 'records'",

@@ -26,12 +26,12 @@ def _small_blocks(monkeypatch):
         monkeypatch.setattr(softmax_rows, tile, 1)
 
 
-def build(n_species=S):
+def build(n_species=S, normalisation=0.0):
     counts = TrainingCounts(500, torch.arange(n_species, dtype=torch.float64) + 1)
-    return parse_variant({"loss": "softmax"}, "v").build(counts)
+    return parse_variant({"loss": "softmax", "normalisation": normalisation}, "v").build(counts)
 
 
-def slow(x, targets):
+def slow(x, targets, normalisation=0.0):
     """The definition at 60 digits, and its slopes, by a double loop."""
     x = x.detach()
     with mpmath.workdps(60):
@@ -40,21 +40,26 @@ def slow(x, targets):
         for i in rows:
             powers = [mpmath.exp(mpmath.mpf(float(v))) for v in x[i]]
             whole, n = mpmath.fsum(powers), sum(map(int, targets[i]))
+            z, weight = mpmath.log(whole), mpmath.mpf(normalisation)
+            value += weight * z**2 / len(rows)
             for s, power in enumerate(powers):
                 if targets[i, s]:
                     value -= mpmath.log(power / whole) / n / len(rows)
-                slopes[i, s] = float((power / whole - mpmath.mpf(int(targets[i, s])) / n) / len(rows))
+                slope = power / whole * (1 + 2 * weight * z) - mpmath.mpf(int(targets[i, s])) / n
+                slopes[i, s] = float(slope / len(rows))
         return float(value), slopes
 
 
+@pytest.mark.parametrize("normalisation", [0.0, 0.1, 3.0])
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0, 3000.0])
-def test_value_and_slope_are_the_definition(scale):
+def test_value_and_slope_are_the_definition(scale, normalisation):
     x = (X_BS * scale).requires_grad_()
-    got = species_softmax(x, TARGETS_BS)
-    expected, slopes = slow(x, TARGETS_BS)
+    got = species_softmax(x, TARGETS_BS, normalisation=normalisation)
+    expected, slopes = slow(x, TARGETS_BS, normalisation)
     assert got.item() == pytest.approx(expected, rel=1e-13)
     (slope,) = torch.autograd.grad(got, x)
-    torch.testing.assert_close(slope, slopes, rtol=1e-11, atol=1e-15)
+    # Where normalisation pulls against the records, a slope may be a small difference.
+    torch.testing.assert_close(slope, slopes, rtol=1e-11, atol=1e-15 if normalisation == 0 else 1e-12 * scale)
 
 
 def test_by_hand():
@@ -131,12 +136,29 @@ def test_bad_input_is_one_sentence(logits, targets, kind, message):
         species_softmax(logits, targets)
 
 
+@pytest.mark.parametrize("wrong", [-0.1, math.nan, math.inf])
+def test_a_wrong_normalisation_is_one_sentence(wrong):
+    with pytest.raises(ValueError, match=f"normalisation = {wrong}: must be finite and >= 0"):
+        species_softmax(X_BS, TARGETS_BS, normalisation=wrong)
+
+
+def test_normalisation_makes_logits_logarithms_of_shares():
+    """Free logits by gradient descent, which end where exp(x) adds up to 1."""
+    targets_BS = torch.tensor([[1, 0], [1, 0], [0, 1], [0, 1]])
+    x_S = torch.tensor([7.0, 3.0], dtype=torch.float64, requires_grad=True)
+    for _ in range(400):
+        loss = species_softmax(x_S.expand(4, 2), targets_BS, normalisation=0.5)
+        (slope_S,) = torch.autograd.grad(loss, x_S)
+        x_S = (x_S - slope_S).detach().requires_grad_()
+    assert x_S.exp().tolist() == pytest.approx([0.5, 0.5], rel=1e-6)
+
+
 class Case:
     """Embeddings, single records and lists."""
 
-    def __init__(self, dtype=torch.float64, scale=1.0, rows=B, species=S):
+    def __init__(self, dtype=torch.float64, scale=1.0, rows=B, species=S, normalisation=0.0):
         source = torch.Generator().manual_seed(3)
-        self.loss = build(species)
+        self.loss = build(species, normalisation)
         self.location_BD, self.species_SD = (
             (size * torch.randn(n, D, generator=source, dtype=torch.float64) / D**0.25).to(dtype).requires_grad_()
             for n, size in ((rows, scale), (species, 1.0))
@@ -174,8 +196,9 @@ def assert_same(got, expected, leaves, tolerance):
 @pytest.mark.parametrize("scale", [0.1, 1.0, 12.0])
 @pytest.mark.parametrize("with_start", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), DTYPES)
-def test_chunks_equal_all_logits(scale, with_start, dtype, tolerance):
-    case = Case(dtype, scale)
+@pytest.mark.parametrize("normalisation", [0.0, 0.2])
+def test_chunks_equal_all_logits(scale, with_start, dtype, tolerance, normalisation):
+    case = Case(dtype, scale, normalisation=normalisation)
     start_S = torch.linspace(-6, 2, S).to(dtype) if with_start else None
     got = case.chunks(start_S=start_S)
     assert got.dtype == dtype

@@ -28,17 +28,20 @@ from presence_only.losses.numerics import widen
 FEWEST_ROWS = 128
 
 
-def row_losses(top_B: Tensor, others_B: Tensor, x_P: Tensor, row_P: Tensor) -> Tensor:
-    """log(sum over species of exp(x)) - mean of x over a row's positives, in nats (B,); 0 for a row without any.
+def row_losses(top_B: Tensor, others_B: Tensor, x_P: Tensor, row_P: Tensor, normalisation: float) -> Tensor:
+    """The loss of every row in nats (B,), 0 for a row without positives.
 
-    With c the largest logit of a row this is log(1 + sum over the other species of exp(x - c)) + mean of (c - x) over
-    the positives: a sum of terms that are >= 0, exact at any logit, also where one positive outweighs all else.
+    It is z - mean of x over the row's positives + normalisation * z^2, with z = log(sum over species of exp(x)). With c
+    the largest logit of the row, the first two terms are log(1 + sum over the other species of exp(x - c)) + mean of
+    (c - x) over the positives: a sum of terms that are >= 0, exact at any logit, also where one positive outweighs all
+    else.
 
     Args:
         top_B: Largest logit among a row's unobserved species, without a gradient; a very low number if there are none.
         others_B: Sum over these species of exp(x - top), 0 or >= 1.
         x_P: Logits of the positives.
         row_P: Their rows.
+        normalisation: Weight of z^2, >= 0.
     """
     n_rows = len(top_B)
     count_B = count_each(row_P, n_rows)
@@ -56,7 +59,10 @@ def row_losses(top_B: Tensor, others_B: Tensor, x_P: Tensor, row_P: Tensor) -> T
     # Where the largest logit is no positive's, its own 1 is in the sum.
     surprise_B = torch.log1p(rest_B - (~above_B).to(rest_B.dtype))
     mean_B = torch.zeros_like(top_B).index_add(0, row_P, d_P / count_B[row_P].to(d_P.dtype))
-    return torch.where(count_B > 0, surprise_B - mean_B, 0.0)
+    loss_B = surprise_B - mean_B
+    if normalisation:
+        loss_B = loss_B + normalisation * (largest_B + surprise_B).square()
+    return torch.where(count_B > 0, loss_B, 0.0)
 
 
 def lowest(dtype: torch.dtype) -> float:
@@ -64,14 +70,14 @@ def lowest(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).min / 2
 
 
-def rows_from_logits(logits_BS: Tensor, positives: Positives) -> Tensor:
+def rows_from_logits(logits_BS: Tensor, positives: Positives, normalisation: float) -> Tensor:
     """:func:`row_losses` from the logits of all pairs, with any number of derivatives."""
     x_BS = widen(logits_BS)
     x_P = x_BS[positives.row_P, positives.species_P]
     others_BS = x_BS.index_put((positives.row_P, positives.species_P), x_BS.new_full((), -torch.inf))
     top_B = others_BS.detach().amax(dim=1).clamp(min=lowest(x_BS.dtype))
     others_B = torch.exp(others_BS - top_B[:, None]).sum(dim=1)
-    return row_losses(top_B, others_B, x_P, positives.row_P)
+    return row_losses(top_B, others_B, x_P, positives.row_P, normalisation)
 
 
 def walk_rows(
@@ -79,6 +85,7 @@ def walk_rows(
     species_SD: Tensor,
     positives: Positives,
     weight_B: Tensor,
+    normalisation: float,
     start_S: Tensor | None = None,
     products: torch.dtype | None = None,
 ) -> Tensor:
@@ -89,6 +96,7 @@ def walk_rows(
         species_SD: The species head's matrix.
         positives: The observed pairs.
         weight_B: What each row weighs.
+        normalisation: Of :func:`row_losses`.
         start_S: Fixed logits added to every site's; None: 0.
         products: Dtype that factors of matrix products are rounded to; None: they are not.
 
@@ -96,7 +104,7 @@ def walk_rows(
         Scalar in nats with gradients for both matrices, which have no gradients themselves.
     """
     value: Tensor = _Walk.apply(  # type: ignore[no-untyped-call, unused-ignore]
-        location_BD, species_SD, positives, weight_B, start_S, products
+        location_BD, species_SD, positives, weight_B, normalisation, start_S, products
     )
     return value
 
@@ -111,6 +119,7 @@ class _Walk(torch.autograd.Function):
         species_SD: Tensor,
         positives: Positives,
         weight_B: Tensor,
+        normalisation: float,
         start_S: Tensor | None,
         products: torch.dtype | None,
     ) -> Tensor:
@@ -128,7 +137,7 @@ class _Walk(torch.autograd.Function):
             rows = slice(start, min(start + height, n_rows))
             logits_RS = buffer[: (rows.stop - start) * n_species].view(-1, n_species)
             write_logits(logits_RS, factor_BD[rows], factor_SD, start_S)
-            total += _to_slopes(logits_RS, *_within(positives, rows), weight_B[rows].to(near_BD.dtype), wanted)
+            total += _to_slopes(logits_RS, *_within(positives, rows), weight_B[rows], normalisation, wanted)
             if gradient_BD is not None and gradient_SD is not None:
                 add_products(gradient_SD, gradient_BD[rows], logits_RS, factor_BD[rows], factor_SD)
         ctx.dtypes = [x.dtype for x in (location_BD, species_SD)]
@@ -140,7 +149,7 @@ class _Walk(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         kept = zip(ctx.saved_tensors, ctx.dtypes, ctx.needs_input_grad, strict=False)
         scaled = [(gradient * saved).to(dtype) if wanted else None for saved, dtype, wanted in kept]
-        return (*scaled, *[None] * 4)
+        return (*scaled, *[None] * 5)
 
 
 def _within(positives: Positives, rows: slice) -> tuple[Taken, Tensor]:
@@ -159,7 +168,9 @@ def _within(positives: Positives, rows: slice) -> tuple[Taken, Tensor]:
     return Taken(index_P, inside_P), torch.where(inside_P, row_P - rows.start, rows.stop - rows.start)
 
 
-def _to_slopes(logits_RS: Tensor, taken: Taken, row_P: Tensor, weight_R: Tensor, wanted: bool) -> Tensor:
+def _to_slopes(
+    logits_RS: Tensor, taken: Taken, row_P: Tensor, weight_R: Tensor, normalisation: float, wanted: bool
+) -> Tensor:
     """The weighted sum of the losses of a block of rows, float64; slopes take the place of its logits, if wanted."""
     n_rows = len(logits_RS)
     x_P = taken.read(logits_RS)
@@ -172,7 +183,8 @@ def _to_slopes(logits_RS: Tensor, taken: Taken, row_P: Tensor, weight_R: Tensor,
         # The row behind the last is that of positives which lie elsewhere.
         more = 0 if taken.inside_P is None else 1
         top_Q, others_Q = (pad(x, (0, more), value=1.0) for x in (top_R, others_R))
-        value = (weight_R * row_losses(top_Q, others_Q, x_P, row_P)[:n_rows]).sum(dtype=torch.float64)
+        losses_R = row_losses(top_Q, others_Q, x_P, row_P, normalisation)[:n_rows]
+        value = (weight_R * losses_R).sum(dtype=torch.float64)
         if not wanted:
             return value.detach()
         slope_R, slope_P = torch.autograd.grad(value, leaves)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from presence_only.losses.argument_checks import check_floating, check_presences, check_same_shape
+from presence_only.losses.argument_checks import check_floating, check_number, check_presences, check_same_shape
 from presence_only.losses.base import (
     LEAST,
     BatchTotals,
@@ -31,38 +32,42 @@ from presence_only.losses.softmax_rows import rows_from_logits, walk_rows
 from presence_only.losses.species_race import draw_by_race, log_uniform_rates
 
 
-def species_softmax(logits_BS: Tensor, targets_BS: Tensor) -> Tensor:
+def species_softmax(logits_BS: Tensor, targets_BS: Tensor, *, normalisation: float = 0.0) -> Tensor:
     """How surely a row's species are picked out among all species.
 
-    Mean over the rows that hold a species of log(sum over species of exp(x_is)) - (1 / n_i) * sum_s y_is x_is, where
-    n_i is the number of species of row i: the cross-entropy of softmax(x_i) with the uniform distribution over the
-    species of the row. At least log n_i a row.
+    Mean over the rows that hold a species of z_i - (1 / n_i) * sum_s y_is x_is + normalisation * z_i^2, where z_i is
+    log(sum over species of exp(x_is)) and n_i the number of species of row i. Without the last term it is the
+    cross-entropy of softmax(x_i) with the uniform distribution over the species of the row, at least log n_i a row.
 
-    It is about shares of records: a number added to all logits of a row changes nothing, so a logit of one site can be
-    compared with another's only after log(sum of exp) was taken off both.
+    It is about shares of records: a number added to all logits of a row changes nothing, so the logits of two sites can
+    be compared only after z was taken off both. With ``normalisation`` > 0, z is drawn towards 0, and a logit towards
+    the logarithm of its species' share, which can be compared.
 
     Source: with one species a row the loss of classifiers, with species as classes in Botella et al. (2018),
     https://doi.org/10.1007/978-3-319-76445-0_10, in Deneu et al. (2021), https://doi.org/10.1371/journal.pcbi.1008856,
-    and in the baselines of GeoLifeCLEF, https://github.com/plantnet/malpolon
+    and in the baselines of GeoLifeCLEF, https://github.com/plantnet/malpolon. The last term: Devlin et al. (2014),
+    https://aclanthology.org/P14-1129
 
     Args:
         logits_BS: Logits.
         targets_BS: Exactly 0 or 1, the same shape; integers and bools are cast.
+        normalisation: Weight of z^2, >= 0.
 
     Returns:
         Scalar loss in nats. A batch without records gives a 0 that back-propagates.
 
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: If the shapes differ, or a target is neither 0 nor 1.
+        ValueError: If the shapes differ, a target is neither 0 nor 1, or the weight is negative, NaN or infinite.
     """
+    check_number("normalisation", normalisation, 0)
     check_floating("logits_BS", logits_BS, 2)
     check_same_shape("targets_BS", targets_BS, "logits_BS", logits_BS)
     positives = Positives.from_targets(targets_BS)
     check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
     if logits_BS.numel() == 0:
         return zero(logits_BS)
-    losses_B = rows_from_logits(logits_BS, positives)
+    losses_B = rows_from_logits(logits_BS, positives, normalisation)
     return (losses_B * row_weights(positives, None).to(losses_B)).sum()
 
 
@@ -94,9 +99,11 @@ class SpeciesSoftmax:
 
     Args:
         rate_S: Probability that a draw takes a species, float64.
+        normalisation: Weight of z^2.
     """
 
     rate_S: Tensor
+    normalisation: float = 0.0
     needs_background: bool = False
 
     def __call__(self, batch: LossBatch) -> Tensor:
@@ -104,7 +111,7 @@ class SpeciesSoftmax:
         positives = open_batch(batch, self.needs_background)
         if batch.logits_BS.numel() == 0:
             return empty_loss(batch)
-        losses_B = rows_from_logits(batch.logits_BS, positives)
+        losses_B = rows_from_logits(batch.logits_BS, positives, self.normalisation)
         return (losses_B * row_weights(positives, batch.totals).to(losses_B)).sum()
 
     def in_chunks(
@@ -133,7 +140,7 @@ class SpeciesSoftmax:
         if batch.logits_BS.numel() == 0:
             return zero(location_BD, species_SD)
         weight_B = row_weights(positives, totals).to(widen(location_BD[:0]).dtype)
-        return walk_rows(location_BD, species_SD, positives, weight_B, start_S, products)
+        return walk_rows(location_BD, species_SD, positives, weight_B, self.normalisation, start_S, products)
 
     def draw_species(
         self, species_P: Tensor, n_species: int, n_sampled: int, generator: torch.Generator
@@ -174,9 +181,15 @@ class SpeciesSoftmax:
 
 
 class SoftmaxSettings(LossSettings):
-    """Softmax over species: which of all species was recorded at a site."""
+    """Softmax over species: which of all species was recorded at a site.
+
+    Args:
+        normalisation: Weight of the squared logarithm of a row's sum over species of exp(x), which lets logits become
+            logarithms of shares. With 0, logits of different sites cannot be compared.
+    """
 
     loss: Literal["softmax"]
+    normalisation: float = Field(default=0.0, ge=0)
 
     def balance(self, counts: TrainingCounts) -> Tensor:
         """The logarithm of every species' share of the records.
@@ -190,4 +203,4 @@ class SoftmaxSettings(LossSettings):
 
     def build(self, counts: TrainingCounts) -> ScalableLoss:
         """The loss, with the order of the species by their number of records."""
-        return SpeciesSoftmax(log_uniform_rates(counts.records_per_species_S))
+        return SpeciesSoftmax(log_uniform_rates(counts.records_per_species_S), self.normalisation)
