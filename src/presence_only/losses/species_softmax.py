@@ -188,6 +188,8 @@ class SoftmaxSettings(LossSettings):
             logarithms of shares. With 0, logits of different sites cannot be compared.
     """
 
+    sampling_pays_from = 5000
+
     loss: Literal["softmax"]
     normalisation: float = Field(default=0.0, ge=0)
 
