@@ -19,6 +19,7 @@ from presence_only.evaluation.metrics import evaluate
 from presence_only.losses.base import parse_variant
 from presence_only.model.files import load_model, save_model
 from presence_only.model.settings import EncoderSettings
+from presence_only.occurrences.label_propagation import PropagationSettings
 from presence_only.reporting.console import funnel
 from presence_only.study.params import Params
 from presence_only.study.paths import CellFiles, DatasetFiles
@@ -180,7 +181,7 @@ def code_blocks(language):
 
 
 def test_the_settings_of_the_page_are_right():
-    study, everything, layers = code_blocks("yaml")
+    study, everything, propagation, layers = code_blocks("yaml")
     tree = YAML(typ="safe").load(study.replace("\ntraining:", everything + "\ntraining:", 1))
     params = Params.parse(tree)
     assert [params.dataset(f"fold_{i}").evaluation.fold for i in range(3)] == [0, 1, 2]
@@ -188,6 +189,11 @@ def test_the_settings_of_the_page_are_right():
     assert {params.datasets[f"fold_{i}"].evaluation.degrees for i in range(3)} == {5.0}
     assert params.datasets["everything"].evaluation.folds == 100
     parse_dataset(tree["datasets"]["fold_0"] | YAML(typ="safe").load(layers), "datasets.mine")
+    # What stands behind a # are the defaults.
+    asked = parse_dataset(tree["datasets"]["fold_0"] | YAML(typ="safe").load(propagation), "datasets.mine")
+    shown = re.sub(r"^    # ", "    ", re.sub(r"^    propagation: .*$", "", propagation, flags=re.M), flags=re.M)
+    assert asked.propagation == PropagationSettings()
+    assert YAML(typ="safe").load(shown)["propagation"] == PropagationSettings().model_dump()
 
 
 def test_the_funnel_of_the_page_is_what_its_settings_print(tmp_path, monkeypatch):

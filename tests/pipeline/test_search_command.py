@@ -239,6 +239,16 @@ def test_a_study_without_a_group_search_says_so(folder, monkeypatch, capsys):
     )
 
 
+def test_labels_that_were_propagated_are_nothing_to_search_by(folder, monkeypatch, capsys):
+    raw = YAML().load(Path("params.yaml"))
+    raw["datasets"]["other"] = {"kind": "virtual", "rows": "checklists", "propagation": {"k": 3}}
+    raw["datasets"]["virtual"] = {"like": "other"}
+    YAML().dump(raw, Path("params.yaml"))
+    with pytest.raises(SystemExit):
+        call(monkeypatch)
+    assert "datasets.virtual.propagation: must be null for a search, which judges by" in capsys.readouterr().err
+
+
 def test_without_data_it_says_what_makes_them(folder, monkeypatch, capsys):
     shutil.rmtree("data")
     with pytest.raises(SystemExit):

@@ -5,8 +5,10 @@ import polars as pl
 import pytest
 from support.report_files import MAPPED, VARIANTS, write_report_files
 
+from presence_only.data.added_presences import AddedPresences
+from presence_only.data.training import TrainingData
 from presence_only.reporting.report.collect import dataset_content, page_content
-from presence_only.study.paths import DESCRIPTION, PAIRS, CellFiles
+from presence_only.study.paths import DESCRIPTION, PAIRS, CellFiles, DatasetFiles, added_map
 from presence_only.study.results import MissingResultsError, StudyResults
 
 
@@ -23,6 +25,7 @@ def test_a_data_set_is_shown_by_its_own_files(study):
     assert found.losses["bce"] == pytest.approx([0.7, 0.55])
     assert found.probes == {}
     assert found.records_png is None
+    assert found.added_png is None
     np.testing.assert_array_equal(found.records_S, data.training.records.records_per_species())
     # Every record lies near a site of its own, so that as many are counted somewhere.
     assert found.effort_M.sum() > 0
@@ -34,6 +37,20 @@ def test_a_data_set_is_shown_by_its_own_files(study):
         for variant in VARIANTS:
             np.testing.assert_array_equal(own.scores[variant], scores[variant][:, s])
             assert own.ap[variant] == StudyResults().values("virtual", variant)[0, s]
+
+
+def test_what_was_added_is_no_record_and_has_its_map(study):
+    data, _ = study
+    records, files = data.training.records, DatasetFiles("virtual")
+    missing = next(s for s in range(5) if s not in records.species_P[records.row_P == 7])
+    added = AddedPresences(np.array([7]), np.array([missing]))
+    TrainingData(added.joined_to(records), data.training.background).save(files.training)
+    added.save(files.survey)
+    added_map("virtual").parent.mkdir(parents=True)
+    added_map("virtual").write_bytes(b"a map")
+    found = dataset_content(StudyResults(), "virtual")
+    np.testing.assert_array_equal(found.records_S, records.records_per_species())
+    assert found.added_png == b"a map"
 
 
 def test_curves_are_those_that_were_kept(study):

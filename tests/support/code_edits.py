@@ -54,7 +54,7 @@ EDITS = {
         [("reporting/figures/maps.py", ("training rows per hexagon", "rows per hexagon"))],
         {"figures"},
     ),
-    "a loss": ([("losses/pointwise.py", "BceSettings.pair_weights")], {"train.bce", "settings"}),
+    "a loss": ([("losses/pointwise.py", "BceSettings.hard_weights")], {"train.bce", "settings"}),
     "a helper of one loss": ([("losses/sinr.py", "full")], {"train.an_full", "settings"}),
     "a helper of both losses": ([("losses/base.py", "check_batch")], TRAINING | {"settings"}),
     "the training loop": ([("training/fit.py", "take_steps")], TRAINING),
@@ -93,7 +93,7 @@ EDITS = {
     "the data set": ([("datasets/virtual.py", "build")], {"generate.virtual", "settings"}),
     "the grid of the Earth": (
         [("geography/earth_grid/earth_1deg.npz", None)],
-        {"generate.virtual", "settings", "report"},
+        {"generate.virtual", "settings", "figures", "report"},
     ),
 }
 

@@ -15,6 +15,8 @@ from typing import ClassVar, Protocol
 from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
 from presence_only.common.settings import Settings
+from presence_only.data.added_presences import AddedPresences
+from presence_only.data.records import PresenceRecords
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 
@@ -47,6 +49,7 @@ class Dataset:
         facts: Further counts for the summary, such as how much of a published evaluation is covered.
         further: What else a model is scored by, by a name that its metrics begin with, such as ``iucn``.
             A further survey may hold any of the records' species in any order.
+        added: Which of the training rows' presences were added by label propagation; None where none was asked for.
     """
 
     training: TrainingData
@@ -55,6 +58,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     facts: Mapping[str, int | float] = field(default_factory=dict)
     further: Mapping[str, Further] = field(default_factory=dict)
+    added: AddedPresences | None = None
 
     def __post_init__(self) -> None:
         records = self.training.records
@@ -79,9 +83,17 @@ class Dataset:
             if task.covariate_names != records.covariate_names:
                 raise DataError(f"the further survey {name!r} must have the records' covariates, in the same order")
 
+    @property
+    def recorded(self) -> PresenceRecords:
+        """The training records without what label propagation added."""
+        records = self.training.records
+        return records if self.added is None else self.added.left_out_of(records)
+
     def save_survey(self, folder: Path) -> None:
-        """Write the survey and the further evaluations into ``folder``."""
+        """Write into ``folder`` what training never opens: survey, further evaluations, which presences were added."""
         self.survey.save(folder)
+        if self.added is not None:
+            self.added.save(folder)
         for name, task in self.further.items():
             task.save(folder / FURTHER / name / task.kind)
 

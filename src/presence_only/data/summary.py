@@ -11,8 +11,8 @@ from presence_only.data.dataset import Dataset
 
 
 def summarise(dataset: Dataset) -> dict[str, int | float]:
-    """Counts of a data set, and the spread of records and prevalence over species."""
-    records, survey = dataset.training.records, dataset.survey
+    """Counts of a data set, and the spread of records and prevalence over species; what was added is no record."""
+    records, survey = dataset.recorded, dataset.survey
     present_S, surveyed_S = survey.truth.presences_per_species(), survey.truth.surveyed_per_species()
     prevalence_S = present_S / np.maximum(surveyed_S, 1)
     per_species_S = records.records_per_species()

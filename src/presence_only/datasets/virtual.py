@@ -36,7 +36,7 @@ from typing import Literal, Self
 import h3
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from rich.progress import track
 from scipy import ndimage
 from scipy.spatial import cKDTree
@@ -46,6 +46,7 @@ from presence_only.common.arrays import Floats
 from presence_only.common.random_streams import numpy_stream
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.data.records import PresenceRecords
+from presence_only.data.sites import sites_of
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.data.truth import ABSENT, PRESENT, SurveyTruth
@@ -58,8 +59,14 @@ from presence_only.geography.earth import (
     cell_of,
 )
 from presence_only.geography.sphere import EARTH_RADIUS_KM, sites_of_vectors, unit_vectors
+from presence_only.occurrences.assemble import Assembled, check_propagation, propagated
 from presence_only.occurrences.background import BackgroundKind, make_background
+from presence_only.occurrences.label_propagation import PropagationSettings
+from presence_only.occurrences.propagation_truth import compare_with_truth
 from presence_only.occurrences.random_cap import at_most
+from presence_only.occurrences.records import RecordTable
+from presence_only.occurrences.records import places as species_places
+from presence_only.occurrences.training_rows import checklist_rows, rows_of
 
 Float32s = NDArray[np.float32]
 
@@ -117,6 +124,12 @@ class DatasetSettings(DatasetKind):
         survey_resolution: h3 resolution of the survey; 3 has about 11,000 land cells.
         groups: Number of taxon groups, over which species are dealt in turn.
         cap: At most so many records of a species are kept, drawn alike, as SINR does; 0 keeps all.
+        rows: ``records``: a training row is one record; ``checklists``: it is an h3 cell with all species recorded
+            there.
+        checklist_resolution: h3 resolution of a checklist's cell; 5 is cells of 16 km.
+        propagation: Whether checklists with few species receive those of similar ones nearby, and by which rules; see
+            :class:`~presence_only.occurrences.label_propagation.PropagationSettings`. None: they do not. The facts of
+            the data set then say what share of the added presences is true at the centre of the cell.
     """
 
     kind: Literal["virtual"]
@@ -130,6 +143,9 @@ class DatasetSettings(DatasetKind):
     survey_resolution: int = Field(default=3, ge=1, le=4)
     groups: int = Field(default=1, ge=1, le=1000)
     cap: int = Field(default=0, ge=0)
+    rows: Literal["records", "checklists"] = "records"
+    checklist_resolution: int = Field(default=5, ge=0, le=9)
+    propagation: PropagationSettings | None = None
 
     @field_validator("records")
     @classmethod
@@ -138,6 +154,11 @@ class DatasetSettings(DatasetKind):
         if records < species:
             raise ValueError(f"at least the number of species, {species}, as each needs a record")
         return records
+
+    @model_validator(mode="after")
+    def _propagation_needs_checklists(self) -> Self:
+        check_propagation(self.propagation, self.rows)
+        return self
 
     def build(self) -> Dataset:
         """Make the data set; see :func:`build`."""
@@ -301,22 +322,63 @@ def build(settings: DatasetSettings) -> Dataset:
         kept_N = at_most(species_N, settings.cap, _stream(settings, "cap"))
         sites_N2, species_N = sites_N2[kept_N], species_N[kept_N]
 
-    names = tuple(f"virtual_{i + 1:04d}" for i in range(settings.species))
-    records = PresenceRecords(
-        sites_N2=sites_N2,
-        covariates_NC=earth.sample(sites_N2),
-        row_P=np.arange(len(sites_N2)),
-        species_P=species_N,
-        species=names,
-        groups=tuple(f"group_{i % settings.groups + 1}" for i in range(settings.species)),
-        covariate_names=earth.names,
-    )
+    records, filters = training_rows(settings, earth, sites_N2, species_N)
     background = make_background(
         settings.background, settings.background_sites, _stream(settings, "background"), records=records, earth=earth
     )
     covariates_MC = earth.sample(survey_sites.sites_N2)
-    survey = Survey(survey_sites.sites_N2, covariates_MC, SurveyTruth.of_matrix(truth_MS), names, earth.names)
-    return Dataset(TrainingData(records, background), survey)
+    survey = Survey(survey_sites.sites_N2, covariates_MC, SurveyTruth.of_matrix(truth_MS), records.species, earth.names)
+    made = Assembled(TrainingData(records, background), filters, {})
+    if settings.propagation is not None:
+        made = propagated(made, settings.propagation)
+        made = _compared_with_world(made, records, settings.propagation, world, landscape)
+    return Dataset(made.training, survey, made.filters, made.notes, made.facts, added=made.added)
+
+
+def training_rows(
+    settings: DatasetSettings, earth: Earth, sites_N2: Floats, species_N: NDArray[np.int64]
+) -> tuple[PresenceRecords, tuple[tuple[str, int], ...]]:
+    """The records as training rows, with the funnel where they become checklists.
+
+    Args:
+        settings: What a row is.
+        earth: The shipped grid.
+        sites_N2: Site of every record.
+        species_N: Its species.
+    """
+    names = tuple(f"virtual_{i + 1:04d}" for i in range(settings.species))
+    groups = tuple(f"group_{i % settings.groups + 1}" for i in range(settings.species))
+    row_P: NDArray[np.int64] = np.arange(len(sites_N2))
+    filters: tuple[tuple[str, int], ...] = ()
+    if settings.rows == "checklists":
+        table = checklist_rows(
+            RecordTable.of(sites_N2, species_N, names, groups).table, resolution=settings.checklist_resolution
+        )
+        filters = (("recorded", len(sites_N2)), ("species once a cell (checklists)", len(table)))
+        first_P, row_P = rows_of(table)
+        sites_N2, species_N = sites_of(table.filter(first_P)), species_places(table["species"])
+    records = PresenceRecords(
+        sites_N2=sites_N2,
+        covariates_NC=earth.sample(sites_N2),
+        row_P=row_P,
+        species_P=species_N,
+        species=names,
+        groups=groups,
+        covariate_names=earth.names,
+    )
+    return records, filters
+
+
+def _compared_with_world(
+    made: Assembled, records: PresenceRecords, propagation: PropagationSettings, world: World, landscape: Landscape
+) -> Assembled:
+    """The data set with what share of the added presences is true; its training rows stay as they are."""
+    assert made.added is not None
+    sites = landscape.describe(records.sites_N2)
+    added, shares = compare_with_truth(
+        records, made.added, lambda species: world.log_suitability(sites, species) >= -EDGE, propagation.cap_km
+    )
+    return replace(made, facts=made.facts | shares, added=added)
 
 
 def survey_grid(earth: Earth, resolution: int) -> NDArray[np.float64]:

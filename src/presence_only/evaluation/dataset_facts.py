@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from presence_only.common.arrays import Ints
+from presence_only.data.added_presences import recorded_alone
 from presence_only.data.records import PresenceRecords
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
@@ -64,7 +65,8 @@ def load_facts(training: Path, survey: Path) -> DatasetFacts:
         return _last[1]
     # The old facts go first: both might not fit into memory.
     _last = None
-    records = TrainingData.load_records(training, covariates=False)
+    # What label propagation added tells nothing of observers.
+    records = recorded_alone(TrainingData.load_records(training, covariates=False), survey)
     facts = DatasetFacts.of(records, Survey.load(survey), load_further(survey))
     if _stamp(training, survey) == before:
         _last = before, facts

@@ -7,6 +7,8 @@ has the methods of ``scalable.py``. ``registry.py`` names the losses of params.y
 prints them.
 """
 
+from presence_only.losses.em import em
+from presence_only.losses.epr import epr
 from presence_only.losses.full_weighted import full_weighted
 from presence_only.losses.geomodel import (
     AssumeNegativeLoss,
@@ -19,8 +21,11 @@ from presence_only.losses.geomodel import (
 )
 from presence_only.losses.maxent import maxent
 from presence_only.losses.poisson import poisson
+from presence_only.losses.positive_unlabelled import nnpu
+from presence_only.losses.ranking import pairwise_ranking
 from presence_only.losses.sinr import an_full, an_full_me, an_slds, an_slds_me, an_ssdl, an_ssdl_me
 from presence_only.losses.species_softmax import species_softmax
+from presence_only.losses.splc import splc
 
 __all__ = [
     "AssumeNegativeLoss",
@@ -34,10 +39,15 @@ __all__ = [
     "an_ssdl_me",
     "asymmetric_loss",
     "compute_pos_weights",
+    "em",
+    "epr",
     "focal_loss",
     "full_weighted",
     "masked_mse",
     "maxent",
+    "nnpu",
+    "pairwise_ranking",
     "poisson",
     "species_softmax",
+    "splc",
 ]

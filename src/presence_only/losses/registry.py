@@ -16,13 +16,18 @@ LOSSES = {
     "asl": "presence_only.losses.pointwise:AslSettings",
     "assume_negative": "presence_only.losses.assume_negative:AssumeNegativeSettings",
     "bce": "presence_only.losses.pointwise:BceSettings",
+    "em": "presence_only.losses.em:EmSettings",
+    "epr": "presence_only.losses.epr:EprSettings",
     "focal": "presence_only.losses.pointwise:FocalSettings",
     "full_weighted": "presence_only.losses.full_weighted:FullWeightedSettings",
     "hill": "presence_only.losses.pointwise:HillSettings",
     "maxent": "presence_only.losses.maxent:MaxentSettings",
     "multitask": "presence_only.losses.multitask:MultiTaskSettings",
+    "nnpu": "presence_only.losses.positive_unlabelled:PositiveUnlabelledSettings",
     "poisson": "presence_only.losses.poisson:PoissonSettings",
+    "ranking": "presence_only.losses.ranking:RankingSettings",
     "softmax": "presence_only.losses.species_softmax:SoftmaxSettings",
+    "splc": "presence_only.losses.splc:SplcSettings",
 }
 
 # Name of a penalty to its class.
@@ -32,6 +37,7 @@ PENALTIES = {
     "asl": "presence_only.losses.penalties:Asymmetric",
     "hill": "presence_only.losses.penalties:Hill",
     "entropy": "presence_only.losses.penalties:MaximumEntropy",
+    "focal_margin": "presence_only.losses.penalties:FocalMargin",
 }
 
 

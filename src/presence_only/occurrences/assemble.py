@@ -6,6 +6,9 @@ any record (``uniform``, ``land``) may lie in the held-out area, as they do when
 made; so may those within the ``range`` of the training records. Those of a given table may not, for
 they may be places of held-out records.
 
+Label propagation, where it is asked for, comes last: it sees the training rows alone, and the background knows
+nothing of it.
+
 Shape legend: N training rows, P positives, K background sites, M survey sites, C covariates, S species.
 """
 
@@ -24,6 +27,7 @@ from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
 from presence_only.common.random_streams import numpy_stream
 from presence_only.common.settings import Settings
+from presence_only.data.added_presences import AddedPresences
 from presence_only.data.dataset import Dataset
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.sites import sites_of, weeks_of
@@ -37,6 +41,12 @@ from presence_only.occurrences.held_out_area import (
     held_out_area,
     held_out_survey,
     layers_defined,
+)
+from presence_only.occurrences.label_propagation import (
+    PropagationSettings,
+    propagate_labels,
+    propagation_facts,
+    propagation_note,
 )
 from presence_only.occurrences.records import RecordTable, categories, group_places, places
 from presence_only.occurrences.training_rows import checklist_rows, record_rows, rows_of
@@ -60,6 +70,8 @@ class AssemblySettings(Settings):
         rows: ``records``: a training row is one record; ``checklists``: it is an h3 cell, or with
             ``weeks`` a cell in a week, with all species recorded there.
         checklist_resolution: h3 resolution of a checklist's cell; 5 is cells of 16 km.
+        propagation: Whether checklists with few species receive those of similar ones nearby, and by which rules; see
+            :class:`~presence_only.occurrences.label_propagation.PropagationSettings`. None: they do not.
         weeks: Whether the encoder reads the week of the year, 1..48; needs dates.
         seed: Of the background, the folds and the survey's sites.
     """
@@ -71,6 +83,7 @@ class AssemblySettings(Settings):
     background_sites: Annotated[int, Field(ge=1, le=100_000_000)] = 50_000
     rows: Literal["records", "checklists"] = "records"
     checklist_resolution: Annotated[int, Field(ge=0, le=9)] = 5
+    propagation: PropagationSettings | None = None
     weeks: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
@@ -88,9 +101,29 @@ class AssemblySettings(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _propagation_needs_checklists_and_layers(self) -> Self:
+        check_propagation(self.propagation, self.rows)
+        if self.propagation is not None and self.environment is None:
+            raise ValueError("settings with an environment, as propagation compares rows by their covariates")
+        return self
+
     def covariate_source(self) -> Callable[[Floats], Floats]:
         """The function from sites (M, 2) to covariates (M, C), for maps."""
         return environment_at(self).sample
+
+
+def check_propagation(propagation: PropagationSettings | None, rows: str) -> None:
+    """Refuse to propagate between rows of one record each.
+
+    Raises:
+        ValueError: In the words of a rule of settings.
+    """
+    if propagation is not None and rows != "checklists":
+        raise ValueError(
+            f"settings with rows 'checklists', as propagation is given; rows is {rows!r}, and a row of one record "
+            "says little of what else is there"
+        )
 
 
 class RecordsSettings(AssemblySettings):
@@ -112,11 +145,15 @@ class Assembled:
     Args:
         filters: The funnel: each rule with the records that remained after it.
         facts: Further counts.
+        notes: Sentences that whoever reads the results must know.
+        added: Which presences label propagation added; None where it was not asked for.
     """
 
     training: TrainingData
     filters: tuple[tuple[str, int], ...]
     facts: dict[str, int | float]
+    notes: tuple[str, ...] = ()
+    added: AddedPresences | None = None
 
 
 def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
@@ -168,7 +205,7 @@ def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
             "was recorded in the held-out area, which would say where they are absent."
         )
     facts = made.facts | counts | {"held_out_records": len(held)}
-    return Dataset(made.training, survey, filters + made.filters, tuple(notes), facts)
+    return Dataset(made.training, survey, filters + made.filters, (*notes, *made.notes), facts, added=made.added)
 
 
 def assemble_training(records: RecordTable, settings: AssemblySettings) -> Assembled:
@@ -249,8 +286,21 @@ def _assemble(
         environment=environment,
     )
     background, left_out = _kept_background(background, settings, area)
-    training = TrainingData(training_records, background)
-    return Assembled(training, filters, facts | left_out)
+    made = Assembled(TrainingData(training_records, background), filters, facts | left_out)
+    return made if settings.propagation is None else propagated(made, settings.propagation)
+
+
+def propagated(made: Assembled, settings: PropagationSettings) -> Assembled:
+    """Training data whose rows have received species from each other, with what was counted."""
+    records = made.training.records
+    added = propagate_labels(records, settings)
+    return replace(
+        made,
+        training=replace(made.training, records=added.joined_to(records)),
+        facts=made.facts | propagation_facts(records, added, settings),
+        notes=(*made.notes, propagation_note(records, added)),
+        added=added,
+    )
 
 
 def _kept_background(

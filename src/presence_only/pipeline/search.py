@@ -91,10 +91,17 @@ def read_search(files: SearchFiles, trials: int | None) -> Search:
     from presence_only.search.run import Search
     from presence_only.search.settings import SearchSettings
     from presence_only.search.space import Searched, check_search
+    from presence_only.study.inheritance import inherit
     from presence_only.study.params import load_tree
     from presence_only.study.paths import DatasetFiles
 
     tree = load_tree(files.dataset, files.variant)
+    dataset = inherit(tree.datasets, "datasets").get(files.dataset)
+    if isinstance(dataset, dict) and dataset.get("propagation") is not None:
+        raise SettingsError(
+            f"datasets.{files.dataset}.propagation: must be null for a search, which judges by held-out records; "
+            "copies of them would train"
+        )
     settings = check_search(tree)
     if settings is None:
         raise SettingsError("params.yaml has no group 'search', which says what is tried; see docs/search.md")

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import polars as pl
 
+from presence_only.data.added_presences import AddedPresences
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.evaluation.metrics import METRICS
+from presence_only.geography.earth import Earth
 from presence_only.reporting.figures.learning import training_figure
-from presence_only.reporting.figures.maps import records_figure
+from presence_only.reporting.figures.maps import added_figure, records_figure
 from presence_only.reporting.figures.metrics import comparison_figure
 from presence_only.reporting.figures.style import save_figure
-from presence_only.study.paths import DatasetFiles
+from presence_only.study.paths import DatasetFiles, added_map
 from presence_only.study.results import METRIC, StudyResults
 
 
@@ -29,15 +31,25 @@ def draw_study(study: StudyResults, main_figures: Path, more_figures: Path) -> N
         MissingResultsError: If results of the study are not there.
     """
     for dataset in study.datasets:
-        files = DatasetFiles(dataset)
-        records, sites_M2 = TrainingData.load(files.training).records, Survey.load(files.survey).sites_M2
-        save_figure(records_figure(records, sites_M2, dataset), more_figures / files.map.name)
+        draw_maps(dataset, more_figures)
         rows = study.table.filter(pl.col("dataset") == dataset)
         for metric, meaning in _drawn(rows).items():
             folder = main_figures if metric == METRIC else more_figures
             save_figure(comparison_figure(rows, metric, meaning), folder / f"{metric}_{dataset}.png")
         curves = {variant: study.losses(dataset, variant) for variant in study.variants}
         save_figure(training_figure(curves, dataset), more_figures / f"training_loss_{dataset}.png")
+
+
+def draw_maps(dataset: str, folder: Path) -> None:
+    """Draw where the records of a data set lie and, where label propagation added presences, where those lie."""
+    files = DatasetFiles(dataset)
+    records, sites_M2 = TrainingData.load(files.training).records, Survey.load(files.survey).sites_M2
+    added = AddedPresences.load(files.survey)
+    if added is not None:
+        records = added.left_out_of(records)
+        figure = added_figure(records.sites_N2, added.per_row(records.n_rows), Earth.load().land_share_grid, dataset)
+        save_figure(figure, folder / added_map(dataset).name)
+    save_figure(records_figure(records, sites_M2, dataset), folder / files.map.name)
 
 
 def _drawn(rows: pl.DataFrame) -> dict[str, str]:

@@ -24,6 +24,11 @@ def seed_folder(seed: int) -> str:
     return f"seed_{seed}"
 
 
+def added_map(dataset: str) -> Path:
+    """A map of the presences that label propagation added to a data set, where it added some."""
+    return MORE_FIGURES / f"added_{dataset}.png"
+
+
 @dataclass(frozen=True)
 class DatasetFiles:
     """The files of one data set."""

@@ -31,6 +31,7 @@ from presence_only.study.paths import (
     SETTINGS,
     CellFiles,
     DatasetFiles,
+    added_map,
 )
 from presence_only.study.settings import PARAMS, StudySettings, load_study, read_yaml
 
@@ -218,6 +219,11 @@ class StudyResults:
     def records_map(self, dataset: str) -> bytes | None:
         """A map of a data set's records as PNG; None where it was not drawn."""
         path = self.folder / DatasetFiles(dataset).map
+        return path.read_bytes() if path.exists() else None
+
+    def map_of_added(self, dataset: str) -> bytes | None:
+        """A map of the presences that label propagation added as PNG; None where there is none."""
+        path = self.folder / added_map(dataset)
         return path.read_bytes() if path.exists() else None
 
     # Variants by their settings.

@@ -124,7 +124,7 @@ def build(settings: DatasetSettings) -> Dataset:
     covariates = settings.covariate_source()
 
     facts: dict[str, int | float] = dict(assembled.facts)
-    notes: list[str] = []
+    notes: list[str] = [*assembled.notes]
     surveys: dict[str, Survey] = {}
     for name, experts in maps.items():
         chosen = split_sites(experts, settings.split, settings.split_seed) if name == "snt" else experts
@@ -144,7 +144,7 @@ def build(settings: DatasetSettings) -> Dataset:
         facts["geo_prior_classes_covered"] = len(set(prior.classes) & set(species))
     if "geo_feature" in further:
         tasks["geo_feature"] = country_layers(folder, covariates)
-    return Dataset(training, surveys[settings.survey], assembled.filters, tuple(notes), facts, tasks)
+    return Dataset(training, surveys[settings.survey], assembled.filters, tuple(notes), facts, tasks, assembled.added)
 
 
 def auxiliary_taxa(candidates: Ints, chosen: Ints, n: int, generator: np.random.Generator) -> Ints:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from presence_only.common.arrays import Floats
+from presence_only.common.arrays import Floats, Ints
 from presence_only.data.records import PresenceRecords
 from presence_only.reporting.figures.style import ORANGE
 
@@ -26,6 +27,42 @@ def records_figure(records: PresenceRecords, survey_sites_M2: Floats, name: str)
     axes.set_title(
         f"{name}: {len(records.species_P):,} records of {records.n_species:,} species; "
         f"grey: {len(survey_sites_M2):,} survey sites",
+        fontsize=10,
+    )
+    return figure
+
+
+def added_figure(sites_N2: Floats, added_N: Ints, land_share: Floats, name: str) -> Figure:
+    """Where label propagation added presences to the training rows of the data set ``name``.
+
+    Args:
+        sites_N2: Sites of the training rows, longitude, latitude in degrees.
+        added_N: How many presences every row received.
+        land_share: Share of land of every cell of 1 degree, (180, 360) from the south-west, for coasts.
+        name: Of the data set.
+    """
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.subplots()
+    received_N = added_N > 0
+    axes.scatter(sites_N2[~received_N, 0], sites_N2[~received_N, 1], s=2, color="#bbbbbb", lw=0)
+    if received_N.any():
+        density = axes.hexbin(
+            sites_N2[received_N, 0],
+            sites_N2[received_N, 1],
+            C=added_N[received_N],
+            reduce_C_function=np.sum,
+            gridsize=120,
+            bins="log",
+            cmap="viridis",
+            linewidths=0,
+        )
+        figure.colorbar(density, ax=axes, label="presences added per hexagon (log scale)", shrink=0.8)
+    west, east, south, north = *axes.get_xlim(), *axes.get_ylim()
+    _draw_coasts(axes, land_share, "#555555")
+    axes.set(xlim=(west, east), ylim=(south, north), xlabel="longitude (degrees)", ylabel="latitude (degrees)")
+    axes.set_aspect(1.0 / max(np.cos(np.radians((south + north) / 2)), 0.2))
+    axes.set_title(
+        f"{name}: {added_N.sum():,} presences added to {received_N.sum():,} training rows; grey: the other rows",
         fontsize=10,
     )
     return figure
@@ -55,10 +92,15 @@ def range_figure(
     figure.colorbar(image, ax=axes, label="relative suitability (0 to 1, no probability)", shrink=0.8)
     label = f"{len(sites_P2):,} training record{'s' * (len(sites_P2) != 1)}"
     axes.plot(*sites_P2.T, "o", ms=3, mfc="none", mec=ORANGE, mew=0.8, label=label)
-    longitude, latitude = np.arange(360) - 179.5, np.arange(180) - 89.5
-    axes.contour(longitude, latitude, land_share, levels=[0.5], colors="white", linewidths=0.7)
+    _draw_coasts(axes, land_share, "white")
     axes.set(xlim=(west, east), ylim=(south, north), xlabel="longitude (degrees)", ylabel="latitude (degrees)")
     axes.set_aspect(1.0 / max(np.cos(np.radians((south + north) / 2)), 0.2))
     axes.set_title(title, fontsize=10)
     axes.legend(fontsize=8, loc="lower left")
     return figure
+
+
+def _draw_coasts(axes: Axes, land_share: Floats, colour: str) -> None:
+    """The coasts of the shipped grid of the Earth."""
+    longitude, latitude = np.arange(360) - 179.5, np.arange(180) - 89.5
+    axes.contour(longitude, latitude, land_share, levels=[0.5], colors=colour, linewidths=0.7)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from presence_only.data.added_presences import recorded_alone
 from presence_only.data.records import PresenceRecords
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
@@ -57,7 +58,8 @@ def dataset_content(study: StudyResults, name: str) -> DatasetContent:
         MissingResultsError: If a table of the study, or of a variant, is not there.
     """
     files, variants = DatasetFiles(name), study.variants
-    records, survey = TrainingData.load(files.training).records, Survey.load(files.survey)
+    records = recorded_alone(TrainingData.load(files.training).records, files.survey)
+    survey = Survey.load(files.survey)
     ap = {variant: study.values(name, variant) for variant in variants}
     site_ap = {variant: study.values(name, variant, "sample_map") for variant in variants}
     prevalence_S = study.prevalence(name, variants[0])
@@ -81,6 +83,7 @@ def dataset_content(study: StudyResults, name: str) -> DatasetContent:
         },
         maps=species_maps(records, survey, scores, prevalence_S, {v: values[0] for v, values in ap.items()}),
         records_png=study.records_map(name),
+        added_png=study.map_of_added(name),
     )
 
 

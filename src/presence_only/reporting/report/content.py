@@ -37,6 +37,7 @@ class DatasetContent:
         curves: Kind (``precision_recall`` or ``calibration``) to variant to the points x, y, n of every seed.
         maps: Species to map, all under the same variants.
         records_png: A map of the records.
+        added_png: A map of the presences that label propagation added.
     """
 
     name: str
@@ -53,6 +54,7 @@ class DatasetContent:
     curves: Mapping[str, Mapping[str, pl.DataFrame]] = field(default_factory=dict)
     maps: Sequence[SpeciesMap] = ()
     records_png: bytes | None = None
+    added_png: bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,7 @@ def _section(dataset: DatasetContent, study: PageContent, draw: Draw) -> dict[st
         "learning": learning_section(dataset, order, some, draw),
         "maps": maps_section(dataset, study.land_share, draw),
         "records_png": base64.b64encode(dataset.records_png).decode() if dataset.records_png else "",
+        "added_png": base64.b64encode(dataset.added_png).decode() if dataset.added_png else "",
         "numbers": numbers | dict(dataset.summary.get("facts", {})),
         "filters": dataset.summary.get("filters", []),
         "notes": dataset.summary.get("notes", []),
