@@ -16,6 +16,7 @@ from presence_only.losses.geomodel import (
     focal_loss,
     masked_mse,
 )
+from presence_only.losses.gr import gr
 from presence_only.losses.large_loss import large_loss
 from presence_only.losses.maxent import maxent
 from presence_only.losses.sinr import an_full, an_full_me, an_slds, an_slds_me, an_ssdl, an_ssdl_me
@@ -34,6 +35,7 @@ __all__ = [
     "compute_pos_weights",
     "focal_loss",
     "full_weighted",
+    "gr",
     "large_loss",
     "masked_mse",
     "maxent",

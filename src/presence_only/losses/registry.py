@@ -18,6 +18,7 @@ LOSSES = {
     "bce": "presence_only.losses.pointwise:BceSettings",
     "focal": "presence_only.losses.pointwise:FocalSettings",
     "full_weighted": "presence_only.losses.full_weighted:FullWeightedSettings",
+    "gr": "presence_only.losses.gr:GrSettings",
     "large_loss": "presence_only.losses.large_loss:LargeLossSettings",
     "maxent": "presence_only.losses.maxent:MaxentSettings",
     "multitask": "presence_only.losses.multitask:MultiTaskSettings",
