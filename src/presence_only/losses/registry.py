@@ -13,6 +13,7 @@ LOSSES = {
     "an_slds_me": "presence_only.losses.sinr:AnSldsMeSettings",
     "an_ssdl": "presence_only.losses.sinr:AnSsdlSettings",
     "an_ssdl_me": "presence_only.losses.sinr:AnSsdlMeSettings",
+    "apl": "presence_only.losses.pointwise:AplSettings",
     "asl": "presence_only.losses.pointwise:AslSettings",
     "assume_negative": "presence_only.losses.assume_negative:AssumeNegativeSettings",
     "bce": "presence_only.losses.pointwise:BceSettings",
@@ -22,6 +23,7 @@ LOSSES = {
     "large_loss": "presence_only.losses.large_loss:LargeLossSettings",
     "maxent": "presence_only.losses.maxent:MaxentSettings",
     "multitask": "presence_only.losses.multitask:MultiTaskSettings",
+    "ral": "presence_only.losses.pointwise:RalSettings",
 }
 
 # Name of a penalty to its class.
@@ -30,6 +32,8 @@ PENALTIES = {
     "focal": "presence_only.losses.penalties:Focal",
     "asl": "presence_only.losses.penalties:Asymmetric",
     "entropy": "presence_only.losses.penalties:MaximumEntropy",
+    "apl": "presence_only.losses.polynomial_penalties:AsymmetricPolynomial",
+    "ral": "presence_only.losses.polynomial_penalties:RobustAsymmetric",
 }
 
 
