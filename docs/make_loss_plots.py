@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from presence_only.losses import AssumeNegativeLoss
-from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, MaximumEntropy, Penalty
+from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Hill, MaximumEntropy, Penalty, Smoothed
 
 FOLDER = Path(__file__).parent / "figures"
 # Okabe and Ito's colours, told apart with any common colour blindness; line styles repeat the message.
@@ -46,8 +46,10 @@ def _penalties() -> Figure:
         "focal, alpha 0.5, gamma 2": Focal(0.5, 2.0),
         "asymmetric, gamma 0 / 2, clip 0.05": Asymmetric(),
         "maximum entropy": MaximumEntropy(),
+        "Hill": Hill(),
+        "cross-entropy, labels smoothed by 0.05": Smoothed(CrossEntropy(), 0.05),
     }
-    figure = Figure(figsize=(9, 6.4), layout="constrained")
+    figure = Figure(figsize=(8, 5.4), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True)
     for column, (label, half) in enumerate((("present", "positive"), ("assumed absent", "negative"))):
         curves = {name: getattr(penalty, half) for name, penalty in penalties.items()}

@@ -30,6 +30,14 @@ VARIANTS = (
     {"loss": "an_full"},
     {"loss": "an_full_me", "pos_lambda": 3.0},
     {"loss": "full_weighted"},
+    {"loss": "hill"},
+    {"loss": "apl"},
+    {"loss": "ral"},
+    {"loss": "poisson"},
+    {"loss": "poisson", "weighting": "sqrt"},
+    {"loss": "bce", "label_smoothing": 0.05},
+    {"loss": "bce", "logit_adjustment": 1.0},
+    {"loss": "focal", "label_smoothing": 0.05, "logit_adjustment": 0.5},
     {"loss": "an_slds"},
     {"loss": "an_slds_me"},
     {"loss": "an_ssdl"},
@@ -77,6 +85,10 @@ def test_closed_forms():
     torch.testing.assert_close(balance({"loss": "bce"}), torch.logit(p_S), rtol=0, atol=1e-10)
     expected_S = torch.log(2048 * p_S / (1 - p_S + 1))
     torch.testing.assert_close(balance({"loss": "an_full"}), expected_S, rtol=0, atol=1e-10)
+    assert balance({"loss": "bce", "logit_adjustment": 1.0}).abs().max() < 1e-10
+    assert balance({"loss": "poisson"}).abs().max() < 1e-10
+    smooth_S = torch.logit(0.9 * p_S + 0.05)
+    torch.testing.assert_close(balance({"loss": "bce", "label_smoothing": 0.05}), smooth_S, rtol=0, atol=1e-10)
     heavier_S = torch.logit(p_S) + torch.log((N - RECORDS_S + 1) / (RECORDS_S + 1))
     torch.testing.assert_close(balance({"loss": "bce", "pos_weight": True}), heavier_S, rtol=0, atol=1e-10)
     assert balance({"loss": "an_ssdl"}).abs().max() < 1e-10

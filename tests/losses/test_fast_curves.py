@@ -10,7 +10,8 @@ import torch
 from presence_only.common.registry import resolve
 from presence_only.losses import fast_curves
 from presence_only.losses.fast_curves import ABSENT, Taken, Tile, absence_curve
-from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, MaximumEntropy, Smoothed
+from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Hill, MaximumEntropy, Smoothed
+from presence_only.losses.poisson import Intensity
 from presence_only.losses.registry import PENALTIES
 
 CURVES = {
@@ -26,6 +27,9 @@ CURVES = {
     "asl_no_clip": (Asymmetric(0.0, 2.0, 0.0), partial(reference.asl, y=0, gamma_pos=0, gamma_neg=2, clip=0)),
     "asl_no_gamma": (Asymmetric(0.0, 0.0, 0.05), partial(reference.asl, y=0, gamma_pos=0, gamma_neg=0, clip=0.05)),
     "asl_faint_clip": (Asymmetric(0.0, 2.0, 1e-9), partial(reference.asl, y=0, gamma_pos=0, gamma_neg=2, clip=1e-9)),
+    "hill": (Hill(), partial(reference.hill, y=0, height=1.5, margin=1, gamma=2)),
+    "hill_4": (Hill(4.0), partial(reference.hill, y=0, height=4, margin=1, gamma=2)),
+    "poisson": (Intensity(15.0), partial(reference.capped_exponential, cap=15)),
     "entropy": (MaximumEntropy(), lambda x: -reference.entropy(x)),
 }
 pytestmark = pytest.mark.usefixtures("way")
@@ -105,8 +109,8 @@ def test_a_fast_curve_is_used_where_there_is_one(name):
 
 
 @pytest.mark.parametrize("name", PENALTIES)
-def test_every_penalty_of_params_yaml_has_a_fast_curve_that_agrees(name):
-    assert not differentiates(resolve(PENALTIES[name])())
+def test_every_penalty_of_params_yaml_but_one_has_a_fast_curve_that_agrees(name):
+    assert differentiates(resolve(PENALTIES[name])()) == (name == "ral")
 
 
 def steeper(logits):
@@ -142,15 +146,22 @@ def test_a_fast_curve_of_another_formula_is_not_used(wrong):
     torch.testing.assert_close(value_C, torch.nn.functional.softplus(x_RC).sum(dim=0), rtol=1e-12, atol=0)
 
 
-def test_a_penalty_without_a_fast_curve_is_evaluated_by_its_own():
-    penalty = Smoothed(CrossEntropy(), 0.1)
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_smoothed_cross_entropy_is_evaluated_fast_and_any_other_by_its_own(own, masked):
+    kind = type("Other", (CrossEntropy,), {}) if own else CrossEntropy
+    penalty = Smoothed(kind(), 0.1)
+    assert differentiates(penalty) is own
     x_RC = torch.linspace(-40, 40, 24, dtype=torch.float64).view(6, 4)
     taken_P = torch.tensor([0, 9])
-    value_C, slope_RC = evaluate(penalty, x_RC, taken_P=taken_P)
+    mask_RC = torch.arange(24).view(6, 4) % 3 > 0 if masked else None
+    value_C, slope_RC = evaluate(penalty, x_RC, mask_RC, taken_P)
     terms_RC = 0.1 * torch.nn.functional.softplus(-x_RC) + 0.9 * torch.nn.functional.softplus(x_RC)
     expected_RC = torch.sigmoid(x_RC) - 0.1
     for tensor_RC in (terms_RC, expected_RC):
         tensor_RC.view(-1)[taken_P] = 0
+        if masked:
+            tensor_RC[~mask_RC] = 0
     torch.testing.assert_close(value_C, terms_RC.sum(dim=0), rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(slope_RC, expected_RC, rtol=1e-9, atol=1e-9)
 

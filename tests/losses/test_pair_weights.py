@@ -6,11 +6,22 @@ from dataclasses import replace
 import pytest
 import torch
 from support.losses import COUNTS, N_ROWS, N_SPECIES, VARIANTS, Embeddings, build, describe, make_batch
-from support.losses_reference import asl, focal, loop_bce, loop_entropy
+from support.losses_reference import (
+    asl,
+    capped_exponential,
+    focal,
+    hill,
+    loop_bce,
+    loop_entropy,
+    polynomial,
+    robust_asymmetric,
+)
 
 from presence_only.losses.base import LossBatch, parse_variant
 from presence_only.losses.pair_weights import DenseSettings, PairWeights
-from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, MaximumEntropy, Smoothed
+from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Hill, MaximumEntropy, Smoothed
+from presence_only.losses.poisson import Intensity
+from presence_only.losses.polynomial_penalties import AsymmetricPolynomial, RobustAsymmetric
 
 DENSE = [variant for variant in VARIANTS if isinstance(build(variant), PairWeights)]
 every_dense_loss = pytest.mark.parametrize("variant", DENSE, ids=describe)
@@ -25,6 +36,14 @@ def loop_penalty(penalty, x, present):
             return float(focal(x, int(present), alpha, gamma))
         case Asymmetric(gamma_pos, gamma_neg, clip):
             return float(asl(x, int(present), gamma_pos, gamma_neg, clip))
+        case Hill(height, margin, gamma):
+            return float(hill(x, int(present), height, margin, gamma))
+        case AsymmetricPolynomial():
+            return float(polynomial(x, int(present), *vars(penalty).values()))
+        case RobustAsymmetric():
+            return float(robust_asymmetric(x, int(present), *vars(penalty).values()))
+        case Intensity(cap):
+            return -x if present else float(capped_exponential(x, cap))
         case MaximumEntropy():
             return loop_bce(x, 1) if present else -loop_entropy(x)
     assert penalty == CrossEntropy()
@@ -162,6 +181,7 @@ def test_background_is_needed_where_it_is_weighed():
         ({"loss": "assume_negative"}, False),
         ({"loss": "assume_negative", "background_weight": 1.0}, True),
         ({"loss": "full_weighted", "lambda2": 1.0}, False),
+        ({"loss": "poisson"}, True),
         ({"loss": "an_ssdl"}, True),
         ({"loss": "an_slds"}, False),
     ):

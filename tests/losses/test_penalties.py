@@ -1,6 +1,7 @@
 """Each penalty, value and slope, against 50 digits and against the properties that define it."""
 
 import math
+from functools import partial
 
 import pytest
 import support.losses_reference as reference
@@ -11,6 +12,7 @@ from presence_only.losses.penalties import (
     Asymmetric,
     CrossEntropy,
     Focal,
+    Hill,
     MaximumEntropy,
     Smoothed,
     smoothed,
@@ -25,7 +27,10 @@ PENALTIES = {
     "focal_0.5": Focal(None, 0.5),
     "asl": Asymmetric(1.0, 4.0, 0.05),
     "asl_no_margin": Asymmetric(0.0, 0.5, 0.0),
+    "hill": Hill(),
+    "hill_3": Hill(3.0, 0.5, 0.5),
     "entropy": MaximumEntropy(),
+    "smoothed_bce": Smoothed(CrossEntropy(), 0.05),
     "smoothed": Smoothed(Focal(0.25, 2.0), 0.1),
 }
 
@@ -56,6 +61,42 @@ def test_focal_is_exact(gamma, dtype):
             dtype,
         )
         assert mixed < TOLERANCE[dtype], where
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("height", "margin", "gamma"), [(1.5, 1.0, 2.0), (1.5, 0.0, 0.5), (4.0, 2.5, 3.0)])
+def test_hill_is_exact(height, margin, gamma, dtype):
+    penalty = Hill(height, margin, gamma)
+    for curve, target in ((penalty.positive, 1), (penalty.negative, 0)):
+        truth = partial(reference.hill, y=target, height=height, margin=margin, gamma=gamma)
+        error, where = worst_error(curve, truth, LOGITS, dtype)
+        assert error < TOLERANCE[dtype], where
+
+
+def test_hill_pushes_hardest_at_one_half_and_gives_up_on_the_surest():
+    """(1.5 - p) p^2 of the paper: the slope against p is 3 p - 3 p^2, against the logit p q times that."""
+    x = torch.linspace(-12, 12, 2401, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(Hill().negative(x).sum(), x)
+    p = torch.sigmoid(x.detach())
+    torch.testing.assert_close(slope, 3 * p**2 * (1 - p) ** 2, rtol=1e-6, atol=1e-12)
+    assert p[slope.argmax()].item() == pytest.approx(0.5, abs=1e-3)
+    assert (slope > 0).all()
+
+
+@pytest.mark.parametrize("penalty", [CrossEntropy(), Focal(0.25, 2.0), Asymmetric(0.0, 4.0, 0.2), Hill()])
+def test_smoothing_mixes_the_two_curves(penalty):
+    x = torch.linspace(-9, 9, 19, dtype=torch.float64)
+    soft = Smoothed(penalty, 0.05)
+    torch.testing.assert_close(soft.positive(x), 0.95 * penalty.positive(x) + 0.05 * penalty.negative(x))
+    torch.testing.assert_close(soft.negative(x), 0.95 * penalty.negative(x) + 0.05 * penalty.positive(x))
+
+
+def test_smoothed_cross_entropy_is_that_of_torch_with_soft_targets():
+    x = torch.linspace(-9, 9, 19, dtype=torch.float64)
+    for hard, soft in ((0.0, 0.05), (1.0, 0.95)):
+        expected = torch.nn.functional.binary_cross_entropy_with_logits(x, torch.full_like(x, soft), reduction="none")
+        got = Smoothed(CrossEntropy(), 0.05)(x, torch.full_like(x, hard))
+        torch.testing.assert_close(got, expected, rtol=1e-13, atol=0)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -98,7 +139,13 @@ def test_the_first_number_above_the_margin_already_costs():
 def test_value_and_slope_are_finite_everywhere(gamma, dtype):
     x = torch.cat([torch.linspace(-1e4, 1e4, 401), torch.linspace(-120, 120, 481)]).to(dtype).requires_grad_()
     for clip in (0.0, 0.01, 0.05, 0.3, 0.9):
-        for penalty in (Focal(0.25, gamma), Asymmetric(gamma, gamma, clip), MaximumEntropy(), CrossEntropy()):
+        for penalty in (
+            Focal(0.25, gamma),
+            Asymmetric(gamma, gamma, clip),
+            Hill(1.5, 10 * clip, gamma),
+            MaximumEntropy(),
+            CrossEntropy(),
+        ):
             for curve in (penalty.positive, penalty.negative):
                 values = curve(x)
                 (slopes,) = torch.autograd.grad(values.sum(), x)

@@ -1,11 +1,14 @@
 """Batch forms of cross-entropy, focal and asymmetric loss."""
 
+import math
+
 import pytest
 import support.losses_reference as reference
 import torch
 
 from presence_only.losses import asymmetric_loss, focal_loss
 from presence_only.losses.base import LossBatch, TrainingCounts, parse_variant
+from presence_only.losses.penalties import Asymmetric
 
 COUNTS = TrainingCounts(10, torch.tensor([1.0, 4, 9], dtype=torch.float64))
 
@@ -56,3 +59,26 @@ def test_the_batch_form_is_the_public_function(name, function):
     loss = parse_variant({"loss": name}, "v").build(TrainingCounts(4, torch.ones(7)))
     got = loss(LossBatch(logits, row_P, species_P, torch.Generator()))
     assert float(got) == pytest.approx(float(function(logits, targets)), rel=1e-13)
+
+
+def test_smoothed_labels_and_adjusted_logits_are_those_of_the_formulas():
+    source = torch.Generator().manual_seed(3)
+    x = torch.randn(8, 4, generator=source, dtype=torch.float64)
+    y = (torch.rand(8, 4, generator=source) < 0.4).double()
+    records_S = torch.tensor([1.0, 20.0, 0.0, 39.0], dtype=torch.float64)
+    settings = parse_variant({"loss": "bce", "logit_adjustment": 0.7, "label_smoothing": 0.1}, "v")
+    loss = settings.build(TrainingCounts(40, records_S))
+    row_P, species_P = y.nonzero(as_tuple=True)
+    got = loss(LossBatch(x, row_P, species_P, torch.Generator()))
+    # A species without records counts as half a record.
+    share_S = [1 / 40, 20 / 40, 0.5 / 40, 39 / 40]
+    shift = torch.tensor([0.7 * math.log(share / (1 - share)) for share in share_S], dtype=torch.float64)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(x + shift, 0.9 * y + 0.1 * (1 - y))
+    torch.testing.assert_close(got, expected, rtol=1e-13, atol=0)
+
+
+def test_the_options_that_are_off_change_nothing():
+    counts = TrainingCounts(10, torch.tensor([1.0, 4.0], dtype=torch.float64))
+    loss = parse_variant({"loss": "asl", "label_smoothing": 0.0, "logit_adjustment": 0.0}, "v").build(counts)
+    assert loss.shift_S is None
+    assert loss.penalty == Asymmetric()

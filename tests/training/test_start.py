@@ -114,3 +114,15 @@ def test_a_model_without_its_start_is_refused_and_one_too_many_is():
     features = Features(BLANK.model_copy(update={"start": "zero"}), 2).fit(DATA)
     with pytest.raises(ValueError, match="start_S is given: must be given unless"):
         RangeModel(features, 5, start_S=torch.zeros(5))
+
+
+@every_way
+def test_a_logit_adjustment_moves_the_level_of_a_species_and_not_what_is_learned(way):
+    """From the balance on, what is penalised is the same, and the model predicts it without the shift."""
+    settings = TrainingSettings(epochs=3, batch_size=16, loss_computation=way, device="cpu")
+    plain, adjusted = (fit(DATA, variant("bce", logit_adjustment=tau), NETWORK, settings, 0)[0] for tau in (0.0, 0.8))
+    x_BF = plain.features(DATA.records.sites_N2, DATA.records.covariates_NC)
+    with torch.no_grad():
+        lower_BS = plain.outputs(plain.embed(x_BF)).logits_BS - adjusted.outputs(adjusted.embed(x_BF)).logits_BS
+    shift_S = 0.8 * torch.log(RECORDS_S / (60 - RECORDS_S)).float()
+    torch.testing.assert_close(lower_BS, shift_S.expand_as(lower_BS), rtol=0, atol=1e-4)

@@ -19,6 +19,7 @@ from presence_only.losses.geomodel import (
 from presence_only.losses.gr import gr
 from presence_only.losses.large_loss import large_loss
 from presence_only.losses.maxent import maxent
+from presence_only.losses.poisson import poisson
 from presence_only.losses.sinr import an_full, an_full_me, an_slds, an_slds_me, an_ssdl, an_ssdl_me
 
 __all__ = [
@@ -39,4 +40,5 @@ __all__ = [
     "large_loss",
     "masked_mse",
     "maxent",
+    "poisson",
 ]

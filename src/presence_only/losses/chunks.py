@@ -257,8 +257,12 @@ class _Block:
     def observed_alone(self, observed: _Observed) -> Tensor:
         """The share of the observed pairs of a loss in which the others weigh nothing: no other logit is computed."""
         row_P, species_P = observed.row_P, observed.species_P
-        near_PD, species_PD = self.factor_RD[row_P], self.factor_SD[species_P]
-        x_P = (near_PD * species_PD).sum(dim=1, dtype=self.input_RD.dtype)
+        near_PD, species_PD = (
+            x[at].to(self.input_RD) for x, at in ((self.factor_RD, row_P), (self.factor_SD, species_P))
+        )
+        x_P = (near_PD * species_PD).sum(dim=1)
+        if self.products is not None:
+            x_P = x_P.to(self.products).to(x_P)  # as the product of matrices gives it
         if self.start_S is not None:
             x_P = x_P + self.start_S[species_P]
         value_P, slope_P = _positive(self.penalty, x_P)

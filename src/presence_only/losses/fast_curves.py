@@ -214,6 +214,30 @@ def margined_curve(tile: Tile, gamma: float, margin: float) -> tuple[Tensor, Ten
     return value_C, odds_RC.add_(log_RC, alpha=gamma).mul_(product_RC).mul_(lower_RC)
 
 
+def hill_curve(tile: Tile, height: float) -> tuple[Tensor, Tensor | None]:
+    """p^2 (height - 1 + q), with slope p^2 q (2 height - 3 + 3 q)."""
+    e_RC = tile.logits_RC.clamp_(max=_HIGHEST[tile.logits_RC.dtype]).exp_()
+    if tile.mask_RC is not None:
+        e_RC *= tile.mask_RC
+    q_RC = torch.add(e_RC, 1, out=tile.spare_RC).reciprocal_()
+    square_RC = e_RC.mul_(q_RC).square_()
+    value_C = torch.add(q_RC, height - 1, out=tile.other_RC).mul_(square_RC).sum(dim=0)
+    if not tile.wants_slope:
+        return value_C, None
+    rest_RC = torch.mul(q_RC, 3, out=tile.other_RC).add_(2 * height - 3)
+    return value_C, square_RC.mul_(q_RC).mul_(rest_RC)
+
+
+def capped_exponential_curve(tile: Tile, cap: float) -> tuple[Tensor, Tensor | None]:
+    """Exp(x) up to a cap, a straight line beyond it; the slope is exp(min(x, cap))."""
+    beyond_RC = torch.sub(tile.logits_RC, cap, out=tile.spare_RC).clamp_min_(0).add_(1)
+    slope_RC = tile.logits_RC.clamp_(max=cap).exp_()
+    if tile.mask_RC is not None:
+        slope_RC *= tile.mask_RC
+    value_C = beyond_RC.mul_(slope_RC).sum(dim=0)
+    return value_C, slope_RC if tile.wants_slope else None
+
+
 def entropy_curve(tile: Tile) -> tuple[Tensor, Tensor | None]:
     """-(log(1 + e) + |x| e / (1 + e)) with e = exp(-|x|), and slope x e / (1 + e)^2."""
     x_RC = tile.logits_RC

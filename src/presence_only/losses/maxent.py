@@ -16,12 +16,12 @@ from presence_only.losses.argument_checks import (
     check_floating,
     check_presences,
     check_same_shape,
-    check_shape,
 )
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.host_reads import keep
 from presence_only.losses.negatives import Positives, at_pairs, zero
 from presence_only.losses.numerics import softplus, widen
+from presence_only.losses.species_weights import Weighting, check_species_weights, weights_by_records
 
 
 def maxent(
@@ -82,11 +82,9 @@ def maxent(
     check_floating("background_KS", background_KS, 2)
     check_background(background_KS, background_mask_KS, logits_BS.shape[1])
     weights_S = torch.ones(logits_BS.shape[1], device=logits_BS.device, dtype=widen(logits_BS[:0]).dtype)
-    if species_weights_S is not None:
-        check_shape("species_weights_S", species_weights_S, tuple(weights_S.shape))
-        if not bool((species_weights_S.isfinite() & (species_weights_S >= 0)).all()):
-            raise ValueError("species_weights_S hold a negative or non-finite value: must be finite and >= 0")
-        weights_S = species_weights_S.to(weights_S)
+    given_S = check_species_weights(species_weights_S, logits_BS.shape[1])
+    if given_S is not None:
+        weights_S = given_S.to(weights_S)
     positives = Positives.from_targets(targets_BS)
     check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
     if logits_BS.numel() == 0:
@@ -208,12 +206,11 @@ class MaxentSettings(LossSettings):
 
     loss: Literal["maxent"]
     include_presences: bool = True
-    weighting: Literal["uniform", "sqrt", "records"] = "uniform"
+    weighting: Weighting = "uniform"
 
     def build(self, counts: TrainingCounts) -> BatchLoss:
         """The loss with the weights of the training set."""
         n_S = counts.records_per_species_S
-        weight_S = n_S ** {"uniform": 0.0, "sqrt": 0.5, "records": 1.0}[self.weighting]
-        weight_S = torch.where(n_S > 0, weight_S, 0.0)
+        weight_S = weights_by_records(n_S, self.weighting)
         record_weight_S = counts.n_rows * weight_S / n_S.clamp(min=1) / weight_S.sum()
         return MaxentLoss(record_weight_S, self.include_presences)

@@ -163,6 +163,37 @@ def _factor(z: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
     return p, power_of(p, gamma) if gamma in WHOLE else sigmoid_power(z, gamma)
 
 
+def hill(x: Tensor, height: float) -> Tensor:
+    """(height - p) p^2 with p = sigmoid(x), for a height >= 1.5: it rises with the logit and levels off.
+
+    Source: the Hill loss of Zhang et al. (2021), https://arxiv.org/abs/2112.07368
+    """
+    result: Tensor = _Hill.apply(x, height)  # type: ignore[no-untyped-call, unused-ignore]
+    return result
+
+
+class _Hill(torch.autograd.Function):
+    """p^2 (height - 1 + q); its slope is p^2 q (2 height - 3 + 3 q), in which nothing cancels."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, height: float) -> Tensor:
+        return sigmoid(x).square() * (height - 1 + sigmoid(-x))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0])
+        ctx.height = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        x: Tensor
+        (x,) = ctx.saved_tensors
+        q = sigmoid(-x)
+        return gradient * (sigmoid(x).square() * q * (2 * ctx.height - 3 + 3 * q)), None
+
+
 def margined_softplus(x: Tensor, gamma: float, margin: float) -> Tensor:
     """p_m^gamma * -log(1 - p_m) with p_m = max(p - margin, 0): nothing up to the margin."""
     if margin < torch.finfo(x.dtype).tiny:  # below the smallest p that the dtype can hold

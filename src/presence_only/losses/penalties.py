@@ -1,4 +1,4 @@
-"""Penalties of one pair of site and species: cross-entropy, focal, asymmetric, entropy.
+"""Penalties of one pair of site and species: cross-entropy, focal, asymmetric, Hill, entropy.
 
 A penalty is a pair of curves over the logit x: ``positive`` where the species is present, ``negative`` where it is
 absent. These two formulas are what every loss computes, in every way of computing it.
@@ -23,6 +23,7 @@ from presence_only.losses.fast_curves import (
     cross_entropy_curve,
     entropy_curve,
     focused_curve,
+    hill_curve,
     margined_curve,
     scaled,
     smoothed_cross_entropy_curve,
@@ -31,6 +32,7 @@ from presence_only.losses.numerics import (
     WHOLE,
     entropy,
     focused_softplus,
+    hill,
     margined_softplus,
     soft_focal,
     softplus,
@@ -168,6 +170,45 @@ class Asymmetric(Penalty):
         if self.gamma_neg in WHOLE and self.gamma_neg > 0 and self.clip > 1e-4:
             return partial(margined_curve, gamma=self.gamma_neg, margin=self.clip)
         return None
+
+
+@dataclass(frozen=True)
+class Hill(Penalty):
+    """Focal loss of the logit less a margin if present; if absent, (lambda - p) p^2, which gives up on confident ones.
+
+    With lambda = 1.5, its slope against an assumed absence is 3 p^2 q^2: highest at p = 1/2, and 0 at p = 1. So a
+    species that the model is sure of is taken for a presence that nobody reported.
+
+    Source: Zhang et al. (2021), https://arxiv.org/abs/2112.07368
+
+    Args:
+        hill_lambda: Height, finite and >= 1.5, from which on the penalty rises with p everywhere.
+        hill_margin: What is subtracted from the logits of positives, finite and >= 0.
+        hill_gamma: Focusing exponent of positives, finite and >= 0.
+
+    Raises:
+        TypeError: If one is not a number.
+        ValueError: If one is out of range.
+    """
+
+    hill_lambda: float = parameter(1.5, low=1.5)
+    hill_margin: float = parameter(1.0, low=0)
+    hill_gamma: float = parameter(2.0, low=0)
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+    def positive(self, logits: Tensor) -> Tensor:
+        """q_m^gamma * -log p_m with p_m = sigmoid(x - margin)."""
+        return focused_softplus(self.hill_margin - widen(logits), self.hill_gamma)
+
+    def negative(self, logits: Tensor) -> Tensor:
+        """(lambda - p) p^2."""
+        return hill(widen(logits), self.hill_lambda)
+
+    def fast_negative(self) -> Curve:
+        """One exponential a logit, and products."""
+        return partial(hill_curve, height=self.hill_lambda)
 
 
 @dataclass(frozen=True)

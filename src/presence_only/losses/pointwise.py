@@ -1,4 +1,4 @@
-"""Losses that take every unobserved pair as absent: cross-entropy, focal, asymmetric and its polynomial forms.
+"""Losses that take every unobserved pair as absent: cross-entropy, focal, asymmetric, Hill, polynomial forms.
 
 Shape legend: S species.
 """
@@ -15,7 +15,7 @@ from presence_only.losses.argument_checks import check_number
 from presence_only.losses.base import TrainingCounts
 from presence_only.losses.pair_weights import LabelledSettings, PairWeights
 from presence_only.losses.parameters import from_parameters, with_parameters
-from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Penalty
+from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Hill, Penalty
 from presence_only.losses.polynomial_penalties import AsymmetricPolynomial, RobustAsymmetric
 
 
@@ -83,6 +83,17 @@ class AslSettings(PointwiseSettings):
     def build_penalty(self) -> Penalty:
         """Asymmetric, with its own parameters."""
         return from_parameters(Asymmetric, dict(self))
+
+
+@with_parameters(Hill)
+class HillSettings(PointwiseSettings):
+    """Hill loss over all pairs: an absence of which the model is sure that it is none costs no more."""
+
+    loss: Literal["hill"]
+
+    def build_penalty(self) -> Penalty:
+        """Hill, with its own parameters."""
+        return from_parameters(Hill, dict(self))
 
 
 @with_parameters(AsymmetricPolynomial)

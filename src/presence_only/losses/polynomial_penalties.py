@@ -16,6 +16,7 @@ from torch import Tensor
 
 from presence_only.losses.fast_curves import Curve
 from presence_only.losses.numerics import (
+    hill,
     margined_sigmoid,
     margined_softplus,
     power_of,
@@ -123,7 +124,7 @@ class RobustAsymmetric(Penalty):
         """p_m^gamma_neg (-log(1 - p_m)) (lambda - p) p^2 (lambda - 1 + p_m)."""
         x = widen(logits)
         cost = margined_softplus(x, self.ral_gamma_neg, self.ral_clip)
-        return cost * _hill(x, self.ral_lambda) * (self.ral_lambda - 1 + margined_sigmoid(x, self.ral_clip))
+        return cost * hill(x, self.ral_lambda) * (self.ral_lambda - 1 + margined_sigmoid(x, self.ral_clip))
 
 
 def focused_polynomial(x: Tensor, gamma: float, eps: float, eps_pow: float) -> Tensor:
@@ -170,34 +171,6 @@ def _from_third(x: Tensor, q: Tensor) -> Tensor:
         series = series * square + 1 / (2 * k + 3)
     near = 2 * s * square * (1 / (1 + s).square() + series)
     return torch.where(x >= 0, near, softplus(-x) - q - 0.5 * q.square())
-
-
-def _hill(x: Tensor, lambda_: float) -> Tensor:
-    """(lambda - p) p^2, its slope p^2 q (2 lambda - 3 p) exact where p rounds to 1."""
-    result: Tensor = _Hill.apply(x, lambda_)  # type: ignore[no-untyped-call, unused-ignore]
-    return result
-
-
-class _Hill(torch.autograd.Function):
-    """lambda - p is q + (lambda - 1), and 2 lambda - 3 p is 3 q + (2 lambda - 3)."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Tensor, lambda_: float) -> Tensor:
-        return sigmoid(x).square() * (sigmoid(-x) + (lambda_ - 1))
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[0])
-        ctx.lambda_ = inputs[1]
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        x: Tensor
-        (x,) = ctx.saved_tensors
-        p, q = sigmoid(x), sigmoid(-x)
-        return gradient * (p.square() * q * (3 * q + (2 * ctx.lambda_ - 3))), None
 
 
 def margined_power(x: Tensor, exponent: float, margin: float) -> Tensor:

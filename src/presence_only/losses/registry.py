@@ -20,9 +20,11 @@ LOSSES = {
     "focal": "presence_only.losses.pointwise:FocalSettings",
     "full_weighted": "presence_only.losses.full_weighted:FullWeightedSettings",
     "gr": "presence_only.losses.gr:GrSettings",
+    "hill": "presence_only.losses.pointwise:HillSettings",
     "large_loss": "presence_only.losses.large_loss:LargeLossSettings",
     "maxent": "presence_only.losses.maxent:MaxentSettings",
     "multitask": "presence_only.losses.multitask:MultiTaskSettings",
+    "poisson": "presence_only.losses.poisson:PoissonSettings",
     "ral": "presence_only.losses.pointwise:RalSettings",
 }
 
@@ -31,6 +33,7 @@ PENALTIES = {
     "bce": "presence_only.losses.penalties:CrossEntropy",
     "focal": "presence_only.losses.penalties:Focal",
     "asl": "presence_only.losses.penalties:Asymmetric",
+    "hill": "presence_only.losses.penalties:Hill",
     "entropy": "presence_only.losses.penalties:MaximumEntropy",
     "apl": "presence_only.losses.polynomial_penalties:AsymmetricPolynomial",
     "ral": "presence_only.losses.polynomial_penalties:RobustAsymmetric",
