@@ -47,6 +47,8 @@ VARIANTS = (
     {"loss": "hill", "hill_lambda": 2.0, "hill_margin": 0.5, "label_smoothing": 0.1},
     {"loss": "an_full", "penalty": "hill", "logit_adjustment": 1.0},
     {"loss": "poisson", "weighting": "sqrt", "intensity_cap": 2.0},
+    {"loss": "sigmoid_f1", "beta": 4.0, "eta": 1.0},
+    {"loss": "two_way", "pos_temperature": 1.0, "neg_temperature": 2.0},
     {"loss": "multitask", "pos_weight": True, "habitat_weight": 0.3},
     {"loss": "multitask", "species_loss": "an", "neg_samples": 2, "habitat_weight": 0.3},
     {"loss": "multitask", "species_loss": "asl", "env_weight": 0.0},

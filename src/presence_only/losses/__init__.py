@@ -20,7 +20,9 @@ from presence_only.losses.gr import gr
 from presence_only.losses.large_loss import large_loss
 from presence_only.losses.maxent import maxent
 from presence_only.losses.poisson import poisson
+from presence_only.losses.sigmoid_f1 import sigmoid_f1
 from presence_only.losses.sinr import an_full, an_full_me, an_slds, an_slds_me, an_ssdl, an_ssdl_me
+from presence_only.losses.two_way import two_way
 
 __all__ = [
     "AssumeNegativeLoss",
@@ -41,4 +43,6 @@ __all__ = [
     "masked_mse",
     "maxent",
     "poisson",
+    "sigmoid_f1",
+    "two_way",
 ]

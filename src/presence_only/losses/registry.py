@@ -26,6 +26,8 @@ LOSSES = {
     "multitask": "presence_only.losses.multitask:MultiTaskSettings",
     "poisson": "presence_only.losses.poisson:PoissonSettings",
     "ral": "presence_only.losses.pointwise:RalSettings",
+    "sigmoid_f1": "presence_only.losses.sigmoid_f1:SigmoidF1Settings",
+    "two_way": "presence_only.losses.two_way:TwoWaySettings",
 }
 
 # Name of a penalty to its class.
