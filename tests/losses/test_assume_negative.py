@@ -50,6 +50,17 @@ def test_lambda_1_without_sampling_is_the_mean_cross_entropy(batch):
     assert float(AssumeNegativeLoss(1.0, 0)(logits, targets)) == pytest.approx(float(expected), rel=1e-13)
 
 
+def test_lambda_of_the_other_species_is_weak_assume_negatives(batch):
+    """WAN of Cole et al. (2021): absences weigh 1 / (S - 1). Its value is 1 / (S - 1) of this one."""
+    logits, targets = batch
+    terms = [
+        loop_bce(float(logits[i, s]), 1) if targets[i, s] else loop_bce(float(logits[i, s]), 0) / 11
+        for i, s in itertools.product(range(5), range(12))
+    ]
+    expected = math.fsum(terms) / 60
+    assert float(AssumeNegativeLoss(11.0, 0)(logits, targets)) / 11 == pytest.approx(expected, rel=1e-13)
+
+
 def test_constant_negatives_give_the_exact_value_at_every_draw():
     targets = torch.zeros(6, 50, dtype=torch.long)
     targets[torch.arange(6).repeat_interleave(3), torch.randperm(50, generator=generator())[:18]] = 1

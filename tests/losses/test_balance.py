@@ -42,6 +42,10 @@ VARIANTS = (
     {"loss": "an_slds_me"},
     {"loss": "an_ssdl"},
     {"loss": "an_ssdl_me"},
+    {"loss": "em", "alpha": 0.3},
+    {"loss": "em", "alpha": 0.5, "background_weight": 2.0},
+    {"loss": "splc"},
+    {"loss": "splc", "penalty": "focal_margin"},
 )
 
 
@@ -114,5 +118,6 @@ def test_extremes_stay_finite_and_sites_that_do_not_count_have_no_weight():
 
 @pytest.mark.parametrize("name", loss_names())
 def test_every_loss_has_a_balance_or_says_that_it_has_none(name):
-    weights = parse_variant({"loss": name}, "v").expected_weights(COUNTS)
-    assert (weights is None) == (name in ("maxent", "sigmoid_f1", "two_way"))
+    settings = parse_variant({"loss": name}, "v")
+    without = settings.expected_weights(COUNTS) is None and settings.balance(COUNTS) is None
+    assert without == (name in ("maxent", "sigmoid_f1", "two_way"))

@@ -131,6 +131,23 @@ def test_background_sites_are_uniform_over_those_that_count():
 
 
 @both_ways
+def test_every_absence_knows_its_record():
+    """The last row has every species, species 0 is in every row, and no site counts for species 3."""
+    targets = torch.tensor([[1, 0, 1, 0], [1, 1, 0, 0], [1, 1, 1, 1]])
+    mask_KS = torch.tensor([[True, True, True, False]]).repeat(5, 1)
+    positives = Positives.from_targets(targets)
+    by_species = draw_other_species(positives, generator())
+    by_row = draw_other_rows(positives, generator())
+    by_site = draw_background_sites(positives.species_P, torch.zeros(5, 4), mask_KS, generator())
+    plain = draw_background_sites(positives.species_P, torch.zeros(5, 4), None, generator())
+    assert torch.equal(positives.row_P[by_species.record_P], by_species.row_P)
+    for absences in (by_row, by_site, plain):
+        assert torch.equal(positives.species_P[absences.record_P], absences.species_P)
+    numbers = [sorted(a.record_P[a.counted_P].tolist()) for a in (by_species, by_row, by_site, plain)]
+    assert numbers == [[0, 1, 2, 3], [1, 3, 5, 6, 7], [0, 1, 2, 3, 4, 5, 6], list(range(8))]
+
+
+@both_ways
 def test_species_drawn_per_row_are_uniform_over_its_unobserved_ones():
     """The mean estimate of a sum whose terms are told apart, and its variance without replacement."""
     targets = torch.tensor([[0, 1, 0, 0, 0]]).repeat(4000, 1)

@@ -19,9 +19,18 @@ from support.losses_reference import (
 
 from presence_only.losses.base import LossBatch, parse_variant
 from presence_only.losses.pair_weights import DenseSettings, PairWeights
-from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Hill, MaximumEntropy, Smoothed
+from presence_only.losses.penalties import (
+    Asymmetric,
+    CrossEntropy,
+    Focal,
+    FocalMargin,
+    Hill,
+    MaximumEntropy,
+    Smoothed,
+)
 from presence_only.losses.poisson import Intensity
 from presence_only.losses.polynomial_penalties import AsymmetricPolynomial, RobustAsymmetric
+from presence_only.losses.splc import Corrected
 
 DENSE = [variant for variant in VARIANTS if isinstance(build(variant), PairWeights)]
 every_dense_loss = pytest.mark.parametrize("variant", DENSE, ids=describe)
@@ -36,6 +45,10 @@ def loop_penalty(penalty, x, present):
             return float(focal(x, int(present), alpha, gamma))
         case Asymmetric(gamma_pos, gamma_neg, clip):
             return float(asl(x, int(present), gamma_pos, gamma_neg, clip))
+        case FocalMargin(margin, gamma):
+            return float(focal(x - margin if present else x, int(present), None, gamma))
+        case Corrected(inner, tau):
+            return loop_penalty(inner, x, present or 1 / (1 + math.exp(-x)) > tau)
         case Hill(height, margin, gamma):
             return float(hill(x, int(present), height, margin, gamma))
         case AsymmetricPolynomial():

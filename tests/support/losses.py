@@ -44,6 +44,17 @@ VARIANTS = (
     {"loss": "ral", "ral_gamma_pos": 1.0, "ral_gamma_neg": 2.0, "label_smoothing": 0.1},
     {"loss": "maxent", "include_presences": False, "weighting": "sqrt"},
     {"loss": "maxent", "weighting": "records"},
+    {"loss": "nnpu", "prior": 0.3},
+    {"loss": "nnpu", "unlabelled": "rows", "prior_factor": 4.0, "beta": 0.1, "gamma": 0.5},
+    {"loss": "nnpu", "unlabelled": "background"},
+    {"loss": "nnpu", "estimator": "upu"},
+    {"loss": "nnpu", "estimator": "upu", "unlabelled": "background", "prior": 0.05},
+    {"loss": "ranking", "n_pairs": 3, "sites": "background"},
+    {"loss": "ranking", "sites": "both"},
+    {"loss": "ranking", "pairs": "community", "n_pairs": 2},
+    {"loss": "ranking", "pairs": "both", "sites": "both", "n_pairs": 2},
+    {"loss": "ranking", "weights": "warp", "n_pairs": 4},
+    {"loss": "ranking", "pairs": "both", "sites": "background", "weights": "warp", "n_pairs": 3},
     {"loss": "hill", "hill_lambda": 2.0, "hill_margin": 0.5, "label_smoothing": 0.1},
     {"loss": "an_full", "penalty": "hill", "logit_adjustment": 1.0},
     {"loss": "poisson", "weighting": "sqrt", "intensity_cap": 2.0},
@@ -53,7 +64,18 @@ VARIANTS = (
     {"loss": "multitask", "species_loss": "an", "neg_samples": 2, "habitat_weight": 0.3},
     {"loss": "multitask", "species_loss": "asl", "env_weight": 0.0},
     {"loss": "multitask", "species_loss": "focal", "focal_alpha": None},
+    {"loss": "em", "alpha": 0.3, "background_weight": 1.0, "label_smoothing": 0.1, "logit_adjustment": 0.5},
+    {"loss": "em", "pseudo_labels": "asymmetric", "warm_up": 0.0},
+    {"loss": "em", "pseudo_labels": "asymmetric", "warm_up": 0.2, "background_weight": 0.5, "logit_adjustment": 1.0},
+    {"loss": "epr", "expected_species": 2.5},
+    {"loss": "splc", "penalty": "focal_margin"},
+    {"loss": "splc", "start": 0, "penalty": "focal_margin"},
+    {"loss": "splc", "start": 0, "penalty": "asl", "tau": 0.4, "background_weight": 1.0, "label_smoothing": 0.1},
+    {"loss": "splc", "background_weight": 0.5, "logit_adjustment": 0.5},
+    {"loss": "an_full", "penalty": "focal_margin", "fm_gamma": 0.5},
 )
+# Of these, some steps do not follow the slope of the value, by the papers' own algorithms.
+TURNED = ({"loss": "nnpu", "unlabelled": "rows", "prior_factor": 4.0, "beta": 0.1, "gamma": 0.5},)
 
 
 def describe(variant):
@@ -215,7 +237,8 @@ class LossContract:
         def seeded(*predictions):
             return loss(replace(reseeded(batch), **dict(zip(used, predictions, strict=True))))
 
-        assert torch.autograd.gradcheck(seeded, tuple(used.values()), fast_mode=True)
+        if variant not in TURNED:
+            assert torch.autograd.gradcheck(seeded, tuple(used.values()), fast_mode=True)
         assert torch.autograd.gradgradcheck(seeded, tuple(used.values()), fast_mode=True)
 
     def test_nan_at_a_record_is_not_swallowed(self, variant):

@@ -15,7 +15,7 @@ from presence_only.training.variant import Variant
 
 # Under a loss that looks at differences between sites, a unit that is on at all sites has a bias without a gradient,
 # and Adam would take a whole step along what rounding leaves of it. A decay gives it one.
-HELD = {"maxent": {"weight_decay": 0.01}}
+HELD = {"maxent": {"weight_decay": 0.01}, "ranking": {"weight_decay": 0.01}}
 # With 2 or 3 processes one or two of them have no row of the last batch, and sites are not shared evenly either.
 CASES = [(variant, own | HELD.get(variant["loss"], {})) for variant, own in every_way()]
 CASES += [

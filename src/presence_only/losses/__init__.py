@@ -6,6 +6,8 @@ logits, in chunks of species (``chunks.py``) or from sampled species (``sampled_
 losses of params.yaml; ``python -m presence_only.losses`` prints them.
 """
 
+from presence_only.losses.em import em
+from presence_only.losses.epr import epr
 from presence_only.losses.full_weighted import full_weighted
 from presence_only.losses.geomodel import (
     AssumeNegativeLoss,
@@ -20,8 +22,11 @@ from presence_only.losses.gr import gr
 from presence_only.losses.large_loss import large_loss
 from presence_only.losses.maxent import maxent
 from presence_only.losses.poisson import poisson
+from presence_only.losses.positive_unlabelled import nnpu
+from presence_only.losses.ranking import pairwise_ranking
 from presence_only.losses.sigmoid_f1 import sigmoid_f1
 from presence_only.losses.sinr import an_full, an_full_me, an_slds, an_slds_me, an_ssdl, an_ssdl_me
+from presence_only.losses.splc import splc
 from presence_only.losses.two_way import two_way
 
 __all__ = [
@@ -36,13 +41,18 @@ __all__ = [
     "an_ssdl_me",
     "asymmetric_loss",
     "compute_pos_weights",
+    "em",
+    "epr",
     "focal_loss",
     "full_weighted",
     "gr",
     "large_loss",
     "masked_mse",
     "maxent",
+    "nnpu",
+    "pairwise_ranking",
     "poisson",
     "sigmoid_f1",
+    "splc",
     "two_way",
 ]

@@ -141,11 +141,13 @@ class Absences:
         row_P: Row, or background site.
         species_P: Species.
         counted_P: Whether there is one at all. On the CPU, positives without any are left out.
+        record_P: Which of the positives each one belongs to.
     """
 
     row_P: Tensor
     species_P: Tensor
     counted_P: Tensor
+    record_P: Tensor
 
     def penalty_of(self, penalty: Penalty, logits_BS: Tensor) -> Tensor:
         """Sum of the negative penalty over those that count."""
@@ -156,10 +158,10 @@ class Absences:
 def draw_other_species(positives: Positives, generator: torch.Generator | None) -> Absences:
     """For every positive a species that was not recorded at its row, uniform (SLDS), unless all were."""
     n_P = positives.unobserved_per_row_B()[positives.row_P]
-    counted_P, row_P, n_P = keep(n_P > 0, positives.row_P, n_P)
+    counted_P, row_P, n_P, record_P = keep(n_P > 0, positives.row_P, n_P, _each(positives.row_P))
     rank_P = _uniform(n_P, generator)
     species_P = _around(rank_P, row_P, positives.row_P, positives.species_P, positives.n_species)
-    return Absences(row_P, species_P, counted_P)
+    return Absences(row_P, species_P, counted_P, record_P)
 
 
 def draw_other_rows(positives: Positives, generator: torch.Generator | None) -> Absences:
@@ -167,9 +169,9 @@ def draw_other_rows(positives: Positives, generator: torch.Generator | None) -> 
     order_P = torch.argsort(positives.species_P, stable=True)  # by species, then by row
     species_P, row_P = positives.species_P[order_P], positives.row_P[order_P]
     n_S = positives.n_rows - count_each(species_P, positives.n_species)
-    counted_P, asked_P, n_P = keep(n_S[species_P] > 0, species_P, n_S[species_P])
+    counted_P, asked_P, n_P, record_P = keep(n_S[species_P] > 0, species_P, n_S[species_P], order_P)
     rank_P = _uniform(n_P, generator)
-    return Absences(_around(rank_P, asked_P, species_P, row_P, positives.n_rows), asked_P, counted_P)
+    return Absences(_around(rank_P, asked_P, species_P, row_P, positives.n_rows), asked_P, counted_P, record_P)
 
 
 def draw_background_sites(
@@ -181,16 +183,16 @@ def draw_background_sites(
         species_P = species_P[:0]
     if mask_KS is None or n_sites == 0:
         site_P = _uniform(torch.full_like(species_P, n_sites), generator)
-        return Absences(site_P, species_P, torch.ones_like(species_P, dtype=torch.bool))
+        return Absences(site_P, species_P, torch.ones_like(species_P, dtype=torch.bool), _each(species_P))
     if not on_host(species_P):
         return _draw_sites(species_P, mask_KS, generator)
-    species_P = species_P[mask_KS.any(dim=0)[species_P]]
+    _, species_P, record_P = keep(mask_KS.any(dim=0)[species_P], species_P, _each(species_P))
     site_P = torch.zeros_like(species_P)
     todo = torch.arange(len(species_P), device=species_P.device)
     while len(todo):
         site_P[todo] = _uniform(torch.full_like(todo, n_sites), generator)
         todo = todo[~mask_KS[site_P[todo], species_P[todo]]]  # redrawn until its site counts
-    return Absences(site_P, species_P, torch.ones_like(site_P, dtype=torch.bool))
+    return Absences(site_P, species_P, torch.ones_like(site_P, dtype=torch.bool), record_P)
 
 
 def _draw_sites(species_P: Tensor, mask_KS: Tensor, generator: torch.Generator | None) -> Absences:
@@ -198,7 +200,12 @@ def _draw_sites(species_P: Tensor, mask_KS: Tensor, generator: torch.Generator |
     until_KP = mask_KS[:, species_P].cumsum(dim=0)
     rank_P = _uniform(until_KP[-1], generator)
     site_P = (until_KP <= rank_P).sum(dim=0).clamp(max=len(mask_KS) - 1)
-    return Absences(site_P, species_P, until_KP[-1] > 0)
+    return Absences(site_P, species_P, until_KP[-1] > 0, _each(species_P))
+
+
+def _each(index_P: Tensor) -> Tensor:
+    """The number of every element, from 0."""
+    return torch.arange(len(index_P), device=index_P.device)
 
 
 def _draw_unobserved(positives: Positives, n_drawn: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Penalties of one pair of site and species: cross-entropy, focal, asymmetric, Hill, entropy.
+"""Penalties of one pair of site and species: cross-entropy, focal, with a margin, asymmetric, Hill, entropy.
 
 A penalty is a pair of curves over the logit x: ``positive`` where the species is present, ``negative`` where it is
 absent. These two formulas are what every loss computes, in every way of computing it.
@@ -170,6 +170,40 @@ class Asymmetric(Penalty):
         if self.gamma_neg in WHOLE and self.gamma_neg > 0 and self.clip > 1e-4:
             return partial(margined_curve, gamma=self.gamma_neg, margin=self.clip)
         return None
+
+
+@dataclass(frozen=True)
+class FocalMargin(Penalty):
+    """Focal loss in which a presence has to be surer by a margin: its logit is lowered before it is penalised.
+
+    Source: Zhang et al. (2021), https://arxiv.org/abs/2112.07368
+
+    Args:
+        fm_margin: What a present species' logit is lowered by, in nats, finite and >= 0; 0 is focal loss without alpha.
+        fm_gamma: Focusing exponent of both classes, finite and >= 0.
+
+    Raises:
+        TypeError: If one is not a number.
+        ValueError: If one is out of range.
+    """
+
+    fm_margin: float = parameter(1.0, low=0)
+    fm_gamma: float = parameter(2.0, low=0)
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+    def positive(self, logits: Tensor) -> Tensor:
+        """(1 - p_m)^gamma * -log p_m, p_m = sigmoid(x - margin)."""
+        return focused_softplus(self.fm_margin - widen(logits), self.fm_gamma)
+
+    def negative(self, logits: Tensor) -> Tensor:
+        """p^gamma * -log q."""
+        return focused_softplus(widen(logits), self.fm_gamma)
+
+    def fast_negative(self) -> Curve | None:
+        """Whole exponents are products."""
+        return focused_curve(self.fm_gamma) if self.fm_gamma in WHOLE else None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ LOSSES = {
     "asl": "presence_only.losses.pointwise:AslSettings",
     "assume_negative": "presence_only.losses.assume_negative:AssumeNegativeSettings",
     "bce": "presence_only.losses.pointwise:BceSettings",
+    "em": "presence_only.losses.em:EmSettings",
+    "epr": "presence_only.losses.epr:EprSettings",
     "focal": "presence_only.losses.pointwise:FocalSettings",
     "full_weighted": "presence_only.losses.full_weighted:FullWeightedSettings",
     "gr": "presence_only.losses.gr:GrSettings",
@@ -24,9 +26,12 @@ LOSSES = {
     "large_loss": "presence_only.losses.large_loss:LargeLossSettings",
     "maxent": "presence_only.losses.maxent:MaxentSettings",
     "multitask": "presence_only.losses.multitask:MultiTaskSettings",
+    "nnpu": "presence_only.losses.positive_unlabelled:PositiveUnlabelledSettings",
     "poisson": "presence_only.losses.poisson:PoissonSettings",
     "ral": "presence_only.losses.pointwise:RalSettings",
+    "ranking": "presence_only.losses.ranking:RankingSettings",
     "sigmoid_f1": "presence_only.losses.sigmoid_f1:SigmoidF1Settings",
+    "splc": "presence_only.losses.splc:SplcSettings",
     "two_way": "presence_only.losses.two_way:TwoWaySettings",
 }
 
@@ -37,6 +42,7 @@ PENALTIES = {
     "asl": "presence_only.losses.penalties:Asymmetric",
     "hill": "presence_only.losses.penalties:Hill",
     "entropy": "presence_only.losses.penalties:MaximumEntropy",
+    "focal_margin": "presence_only.losses.penalties:FocalMargin",
     "apl": "presence_only.losses.polynomial_penalties:AsymmetricPolynomial",
     "ral": "presence_only.losses.polynomial_penalties:RobustAsymmetric",
 }

@@ -203,7 +203,7 @@ def _ssdl(penalty: Penalty, logits_BS: Tensor, species_B: Tensor, background_BS:
     check_floating("background_BS", background_BS, 2)
     check_same_shape("background_BS", background_BS, "logits_BS", logits_BS)
     counted_P = torch.ones_like(positives.row_P, dtype=torch.bool)
-    absences = Absences(positives.row_P, positives.species_P, counted_P)
+    absences = Absences(positives.row_P, positives.species_P, counted_P, record_P=positives.row_P)
     return _per_record(penalty, logits_BS, positives, background_BS, absences)
 
 
