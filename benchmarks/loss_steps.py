@@ -57,7 +57,7 @@ def main() -> None:
     lines = [
         f"Batch {arguments.batch}, and as many background sites where a loss uses them; width {arguments.width}, depth "
         f"{arguments.depth}, {arguments.sampled} species drawn by sampled. One thread, CPU milliseconds a step, "
-        f"medians of {arguments.repeats} turns. `textbook bce` is the baseline; a ratio is that of the fastest way to it.",
+        f"medians of {arguments.repeats} turns. `textbook bce` is the baseline, and its ratio is to the fastest way.",
     ]
     for n_species in arguments.species:
         lines += ["", f"{n_species:,} species:", "", *table(measure(arguments, n_species))]
