@@ -12,16 +12,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from presence_only.losses.argument_checks import (
-    check_choice,
-    check_floating,
-    check_number,
-    check_presences,
-    check_same_shape,
-    check_shape,
-)
+from presence_only.losses.argument_checks import check_choice, check_number, check_shape
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
-from presence_only.losses.negatives import LARGEST, Positives, zero
+from presence_only.losses.negatives import LARGEST, open_targets, zero
 from presence_only.losses.numerics import softplus, widen
 from presence_only.losses.pair_weights import PairWeights
 from presence_only.losses.penalties import CrossEntropy
@@ -54,12 +47,9 @@ def large_loss(logits_BS: Tensor, targets_BS: Tensor, *, share: float, scheme: s
         TypeError: If an argument has the wrong type.
         ValueError: If shapes disagree, a target is neither 0 nor 1, ``share`` is out of range or ``scheme`` unknown.
     """
-    check_floating("logits_BS", logits_BS, 2)
-    check_same_shape("targets_BS", targets_BS, "logits_BS", logits_BS)
+    open_targets(logits_BS, targets_BS)
     share = check_number("share", share, 0.0, 1.0)
     check_choice("scheme", scheme, SCHEMES)
-    positives = Positives.from_targets(targets_BS)
-    check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
     if logits_BS.numel() == 0:
         return zero(logits_BS)
     present_BS = targets_BS != 0

@@ -14,9 +14,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from presence_only.losses.argument_checks import check_floating, check_number, check_presences, check_same_shape
+from presence_only.losses.argument_checks import check_number
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
-from presence_only.losses.negatives import Positives, zero
+from presence_only.losses.negatives import open_targets, zero
 from presence_only.losses.numerics import sigmoid, widen
 
 
@@ -43,12 +43,9 @@ def sigmoid_f1(logits_BS: Tensor, targets_BS: Tensor, *, beta: float = 1.0, eta:
         TypeError: If an argument has the wrong type.
         ValueError: If shapes disagree, a target is neither 0 nor 1, or a parameter is out of range.
     """
-    check_floating("logits_BS", logits_BS, 2)
-    check_same_shape("targets_BS", targets_BS, "logits_BS", logits_BS)
+    open_targets(logits_BS, targets_BS)
     check_number("beta", beta, 0.0, open_ends="low")
     check_number("eta", eta, -math.inf, open_ends="low")
-    positives = Positives.from_targets(targets_BS)
-    check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
     if logits_BS.numel() == 0:
         return zero(logits_BS)
     return mean_error(beta * (widen(logits_BS) + eta), targets_BS != 0)

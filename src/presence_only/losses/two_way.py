@@ -12,9 +12,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from presence_only.losses.argument_checks import check_floating, check_number, check_presences, check_same_shape
+from presence_only.losses.argument_checks import check_number
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
-from presence_only.losses.negatives import Positives, zero
+from presence_only.losses.negatives import open_targets, zero
 from presence_only.losses.numerics import softplus, widen
 
 
@@ -43,12 +43,9 @@ def two_way(
         TypeError: If an argument has the wrong type.
         ValueError: If shapes disagree, a target is neither 0 nor 1, or a temperature is out of range.
     """
-    check_floating("logits_BS", logits_BS, 2)
-    check_same_shape("targets_BS", targets_BS, "logits_BS", logits_BS)
+    open_targets(logits_BS, targets_BS)
     check_number("pos_temperature", pos_temperature, 0.0, open_ends="low")
     check_number("neg_temperature", neg_temperature, 0.0, open_ends="low")
-    positives = Positives.from_targets(targets_BS)
-    check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
     if logits_BS.numel() == 0:
         return zero(logits_BS)
     return both_ways(logits_BS, targets_BS != 0, pos_temperature, neg_temperature)
