@@ -30,8 +30,8 @@ from presence_only.data.training import TrainingData
 from presence_only.datasets.virtual import DatasetSettings, build
 from presence_only.evaluation.metrics import average_precision
 from presence_only.execution.heap import keep_pages
-from presence_only.losses.base import BatchLoss, TrainingCounts, parse_variant
-from presence_only.losses.chunks import loss_in_chunks
+from presence_only.losses.base import TrainingCounts, parse_variant
+from presence_only.losses.scalable import ScalableLoss
 from presence_only.model.encoder import RangeModel
 from presence_only.model.features import Features
 from presence_only.model.settings import EncoderSettings
@@ -47,7 +47,9 @@ HELD_OUT, JUDGED = 2000, 1000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--loss", choices=["an_full", "bce", "focal", "asl"], default="an_full", help="its defaults")
+    parser.add_argument(
+        "--loss", choices=["an_full", "bce", "focal", "asl", "softmax"], default="an_full", help="its defaults"
+    )
     parser.add_argument("--species", type=int, default=5000)
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--seconds", type=float, default=40.0, help="CPU seconds of a run")
@@ -199,7 +201,7 @@ def check(
     data: TrainingData,
     held_out: tuple[np.ndarray, np.ndarray],
     survey: Survey,
-    loss: BatchLoss,
+    loss: ScalableLoss,
     seconds: float,
     steps: int,
 ) -> Check:
@@ -220,7 +222,7 @@ def check(
     row_H = torch.arange(len(species_H))
     far_KD = far_KD if loss.needs_background else None
     weight_SD, start_S = model.species_head.weight, model.start_S
-    value = loss_in_chunks(loss, near_HD, weight_SD, row_H, species_H, start_S=start_S, background_KD=far_KD)
+    value = loss.in_chunks(near_HD, weight_SD, row_H, species_H, start_S=start_S, background_KD=far_KD)
     model.train()
     return Check(seconds, steps, float(np.nanmean(precision_S)), value.item())
 

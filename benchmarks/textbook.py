@@ -2,7 +2,7 @@
 
 Single records from a DataLoader, dropout as torch has it, ``torch.optim.Adam``, logits of all pairs; sigmoid and
 log(p + 1e-5) for ``an_full`` (Cole et al. 2023), focal and asymmetric loss on multi-hot targets (Lin et al. 2017,
-Ridnik et al. 2021).
+Ridnik et al. 2021), and ``torch.nn.functional.cross_entropy`` for ``softmax``.
 
 Shape legend: N records.
 """
@@ -82,6 +82,8 @@ def textbook_steps(model: nn.Module, data: TrainingData, loss_name: str, batch: 
                 far = encode(random_sites(len(features)))
                 logits, far_logits = model(torch.cat([features, far])).split(len(features))
                 loss = textbook_an_full(logits, species, far_logits)
+            elif loss_name == "softmax":
+                loss = functional.cross_entropy(model(features), species)
             else:
                 logits = model(features)
                 targets = torch.zeros_like(logits)

@@ -22,8 +22,8 @@ def test_compiling_a_public_loss_changes_nothing(loss):
     torch.testing.assert_close(compiled_slope, slope, rtol=1e-5, atol=1e-9)
 
 
-# One of every kind: dense, with margin, drawn, softmax over sites, several tasks.
-@pytest.mark.parametrize("name", ["an_full", "asl", "an_slds_me", "maxent", "multitask"])
+# One of every kind: dense, with margin, drawn, softmax over sites and over species, several tasks.
+@pytest.mark.parametrize("name", ["an_full", "asl", "an_slds_me", "maxent", "softmax", "multitask"])
 def test_compiling_a_loss_of_the_pipeline_changes_nothing(name):
     loss = build({"loss": name})
     batch = make_batch(loss, torch.float32)

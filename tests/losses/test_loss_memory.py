@@ -48,6 +48,7 @@ def variant(**raw):
         (variant(loss="focal"), 2.1),
         (variant(loss="asl"), 2.1),
         (variant(loss="assume_negative", penalty="entropy", neg_samples=0), 2.1),
+        (variant(loss="softmax"), 2.1),
         (variant(loss="multitask", pos_weight=True), 3.0),
         (variant(loss="multitask", species_loss="asl"), 3.0),
     ],

@@ -18,7 +18,7 @@ from presence_only import losses
 from presence_only.common.registry import resolve
 from presence_only.common.settings import SettingsError
 from presence_only.losses import __main__ as catalogue
-from presence_only.losses import penalties
+from presence_only.losses import penalties, polynomial_penalties
 from presence_only.losses.base import LossSettings, TrainingCounts, parse_variant
 from presence_only.losses.penalties import Asymmetric, Focal, MaximumEntropy, Penalty, Smoothed
 from presence_only.losses.registry import LOSSES, PENALTIES
@@ -38,7 +38,8 @@ def test_every_settings_class_has_its_line():
 
 
 def test_every_penalty_has_its_line():
-    kinds = {value for value in vars(penalties).values() if isinstance(value, type) and issubclass(value, Penalty)}
+    named = [*vars(penalties).values(), *vars(polynomial_penalties).values()]
+    kinds = {value for value in named if isinstance(value, type) and issubclass(value, Penalty)}
     assert {resolve(reference) for reference in PENALTIES.values()} == kinds - {Penalty, Smoothed}
 
 
@@ -69,6 +70,7 @@ def test_losses_and_penalties_are_printed_with_descriptions_and_parameters(capsy
         assert part in printed
     assert "dense unless it draws; label_smoothing 0.0; logit_adjustment 0.0; penalty bce; pos_lambda 4.0" in printed
     assert "softmax over sites. not dense; include_presences True" in printed
+    assert "recorded at a site. not dense, computed in every way; normalisation 0.0" in printed
 
 
 def test_every_description_is_one_sentence_of_its_own():
@@ -118,6 +120,7 @@ def test_every_description_is_one_sentence_of_its_own():
             r"pos_lambda = 4\.0: must be left out with species_loss 'asl'; .* species_loss 'an'",
         ),
         ({"loss": "multitask", "species_loss": "focal", "pos_weight": True}, r"variants\.x\.pos_weight = True"),
+        ({"loss": "softmax", "normalisation": -1}, r"variants\.x\.normalisation = -1"),
         (
             {"loss": "maxent", "weighting": "log"},
             r"variants\.x\.weighting = 'log': must be one of 'uniform', 'sqrt' or 'records'",

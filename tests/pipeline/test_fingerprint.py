@@ -460,7 +460,7 @@ VARIANTS = [
     {"loss": "bce", "encoder": {"input": "both", "coordinates": "local", "expansion": "rank"}},
     *(
         {"loss": name, "training": {"loss_computation": "sampled", "sampled_species": 3}}
-        for name in ("bce", "focal", "an_full")
+        for name in ("bce", "focal", "an_full", "softmax")
     ),
 ]
 

@@ -5,7 +5,7 @@ from support import tiny
 from support.losses import VARIANTS, describe
 
 from presence_only.losses.base import TrainingCounts, parse_variant
-from presence_only.losses.pair_weights import PairWeights
+from presence_only.losses.scalable import ScalableLoss
 from presence_only.model.settings import EncoderSettings
 from presence_only.training.settings import TrainingSettings
 
@@ -20,11 +20,11 @@ COMPUTATIONS = {"chunks": {}, "sampled": {"sampled_species": 3}}
 
 
 def every_way():
-    """Variants with settings of training: every loss from all logits, and dense ones in the other two ways."""
+    """Variants with settings of training: every loss from all logits, and where it can be in the other two ways."""
     for variant in VARIANTS:
         yield variant, {"loss_computation": "all_logits"}
         built = parse_variant(variant, "v").build(TrainingCounts(ROWS, torch.ones(SPECIES, dtype=torch.float64)))
-        if isinstance(built, PairWeights):
+        if isinstance(built, ScalableLoss):
             for how, own in COMPUTATIONS.items():
                 yield variant, {"loss_computation": how, **own}
     yield {"loss": "asl"}, {"loss_computation": "all_logits", "species_l1": 0.1, "weight_decay": 0.01}

@@ -20,6 +20,8 @@ HELD = {"maxent": {"weight_decay": 0.01}, "ranking": {"weight_decay": 0.01}}
 CASES = [(variant, own | HELD.get(variant["loss"], {})) for variant, own in every_way()]
 CASES += [
     ({"loss": "an_full"}, {"loss_computation": "chunks", "precision": "bf16"}),
+    ({"loss": "softmax"}, {"loss_computation": "chunks", "precision": "bf16"}),
+    ({"loss": "softmax"}, {"loss_computation": "sampled", "sampled_species": 3, "precision": "bf16"}),
     ({"loss": "maxent"}, HELD["maxent"] | {"precision": "bf16"}),
 ]
 

@@ -165,7 +165,7 @@ def test_steps_count_as_asked_and_epochs_report():
     assert [report[2] for report in reports] == history.loss
 
 
-DENSE = (
+SCALABLE = (
     {"loss": "bce", "pos_weight": True},
     {"loss": "focal", "background_weight": 1.0},
     {"loss": "asl"},
@@ -173,10 +173,11 @@ DENSE = (
     {"loss": "an_full_me"},
     {"loss": "full_weighted"},
     {"loss": "assume_negative", "neg_samples": 0},
+    {"loss": "softmax"},
 )
 
 
-@pytest.mark.parametrize("variant", DENSE, ids=lambda v: v["loss"])
+@pytest.mark.parametrize("variant", SCALABLE, ids=lambda v: v["loss"])
 def test_all_logits_and_chunks_train_the_same_model(variant):
     groups = ("bird", "plant", "bird", "plant", "plant")
     data = tiny.dataset(rows=100, per_row=2, groups=groups)
@@ -231,9 +232,9 @@ def test_training_on_sampled_species_learns_and_is_fixed_by_its_seed():
     [{"loss": "maxent"}, {"loss": "an_slds"}, {"loss": "assume_negative", "neg_samples": 2}],
     ids=lambda v: v["loss"],
 )
-def test_a_loss_that_is_not_dense_cannot_be_computed_so(how, variant):
+def test_a_loss_that_draws_or_compares_sites_cannot_be_computed_so(how, variant):
     wanted = settings(loss_computation=how, **({"sampled_species": 2} if how == "sampled" else {}))
-    message = f"training.loss_computation = '{how}' with loss '{variant['loss']}': needs a dense loss"
+    message = f"training.loss_computation = '{how}' with loss '{variant['loss']}': needs a loss that is a sum"
     with pytest.raises(TrainingError, match=message):
         fit(tiny.dataset().training, parse_variant(variant, "v"), ENCODER, wanted, 0)
 

@@ -7,7 +7,7 @@ import torch
 from support.trained import DATA, SPECIES, every_way, name_of, settings_of
 
 from presence_only.losses.base import TrainingCounts
-from presence_only.losses.pair_weights import PairWeights
+from presence_only.losses.scalable import ScalableLoss
 from presence_only.model.encoder import RangeModel
 from presence_only.model.features import Features
 from presence_only.training.batches import Batch, Batches, RowBatch
@@ -66,7 +66,7 @@ def test_loss_and_gradients_are_those_of_the_cpu(case):
     outcomes = {}
     for name in ("cpu", "cuda"):
         model, loss, computation, settings = make(case, torch.device(name), **own)
-        if not isinstance(loss, PairWeights) and loss.__class__.__name__ != "MaxentLoss":
+        if not isinstance(loss, ScalableLoss) and loss.__class__.__name__ != "MaxentLoss":
             pytest.skip("draws")
         model.eval()
         on_cpu = make(case, torch.device("cpu"), **own)[0]

@@ -6,11 +6,15 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from dataclasses import fields
+from typing import get_args
+
+import torch
 
 from presence_only.common.registry import resolve
-from presence_only.losses.base import PENALTY_OF, LossSettings, PenaltySettings
+from presence_only.losses.base import PENALTY_OF, LossSettings, PenaltySettings, TrainingCounts
 from presence_only.losses.pair_weights import DenseSettings
 from presence_only.losses.registry import LOSSES, PENALTIES
+from presence_only.losses.scalable import ScalableLoss
 
 
 def main() -> None:
@@ -21,7 +25,8 @@ def main() -> None:
 def lines() -> Iterator[str]:
     """What is printed, line by line."""
     yield "Losses (variants.*.loss in params.yaml), with parameters and defaults."
-    yield "A dense loss can be computed from all logits, in chunks or from sampled species (training.loss_computation)."
+    yield "A dense loss can be computed from all logits, in chunks or from sampled species (training.loss_computation);"
+    yield "another one only from all logits, unless its line says that it can be computed in every way."
     for name in sorted(LOSSES):
         settings: type[LossSettings] = resolve(LOSSES[name])
         yield from _entry(name, _description(settings), [_kind(settings), *_loss_parameters(settings)])
@@ -38,9 +43,11 @@ def _description(owner: type) -> str:
 
 
 def _kind(settings: type[LossSettings]) -> str:
-    """Whether the loss is dense: always, unless it draws, or never."""
+    """Whether the loss is dense: always, unless it draws, or never; and then if it is computed in every way too."""
     if not issubclass(settings, DenseSettings):
-        return "not dense"
+        (name,) = get_args(settings.model_fields["loss"].annotation)
+        built = settings(loss=name).build(TrainingCounts(2, torch.ones(2, dtype=torch.float64)))
+        return "not dense, computed in every way" if isinstance(built, ScalableLoss) else "not dense"
     return "dense" if settings.build is DenseSettings.build else "dense unless it draws"
 
 

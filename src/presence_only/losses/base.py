@@ -36,11 +36,13 @@ class BatchTotals:
         n_rows: Training rows.
         n_sites: Background sites.
         sites_per_species_S: Background sites that count for each species, int64; None: all count for every one.
+        n_recorded: Training rows that hold a species; None: all, as in training.
     """
 
     n_rows: int
     n_sites: int
     sites_per_species_S: Tensor | None = None
+    n_recorded: int | None = None
 
     @classmethod
     def of(cls, n_rows: int, n_sites: int, mask_KS: Tensor | None) -> Self:
@@ -65,8 +67,8 @@ class LossBatch:
         covariates_BC: The standardised covariates themselves, NaN where unknown.
         distinct: Whether the positives are known to be in range, each given once, sorted by row and then by species,
             as training gives them. Then nobody looks, which a GPU would be waited for.
-        totals: Sizes of the whole batch, if these rows and sites are a part of it and a dense loss is asked for its
-            share; None: they are all.
+        totals: Sizes of the whole batch, if these rows and sites are a part of it and a loss that is a sum over rows is
+            asked for its share; None: they are all.
         progress: Share of the training's steps that were taken before this one, in [0, 1).
         epoch: Epochs that were finished before this step.
         index_B: Which training rows these are, int64, for a loss that remembers rows; None: nobody knows.

@@ -14,7 +14,7 @@ tile (B or K), C species of a chunk.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
@@ -27,8 +27,10 @@ from presence_only.losses.fast_curves import ABSENT, Taken, Tile, absence_curve
 from presence_only.losses.host_reads import on_host
 from presence_only.losses.negatives import zero
 from presence_only.losses.numerics import widen
-from presence_only.losses.pair_weights import PairWeights, Weight
 from presence_only.losses.penalties import Penalty
+
+if TYPE_CHECKING:
+    from presence_only.losses.pair_weights import PairWeights, Weight
 
 # Logits at a time, 2.5 MiB in float32: three such tiles fit into a core's share of the last-level cache.
 TILE = 5 * 2**17
@@ -76,18 +78,9 @@ def loss_in_chunks(
         TypeError: If an argument has the wrong type.
         ValueError: If shapes or indices disagree, or the background is missing or not asked for.
     """
-    for name, matrix in (("location_BD", location_BD), ("species_SD", species_SD), ("background_KD", background_KD)):
-        if matrix is not None:
-            check_floating(name, matrix, 2)
-            check_shape(name, matrix, (len(matrix), species_SD.shape[1]))
-    if start_S is not None:
-        check_floating("start_S", start_S, 1)
-        check_shape("start_S", start_S, (len(species_SD),))
-    # The batch as the loss on all logits sees it: logits of the right shape, in no memory.
-    nothing = location_BD.new_zeros(())
-    far = None if background_KD is None else nothing.expand(len(background_KD), len(species_SD))
-    near = nothing.expand(len(location_BD), len(species_SD))
-    batch = LossBatch(near, row_P, species_P, torch.default_generator, far, background_mask_KS, distinct=distinct)
+    batch = batch_without_logits(
+        location_BD, species_SD, row_P, species_P, start_S, background_KD, background_mask_KS, distinct=distinct
+    )
     check_batch(batch, loss.needs_background)
     if totals is None:
         n_sites = 0 if background_KD is None else len(background_KD)
@@ -107,6 +100,36 @@ def loss_in_chunks(
         distinct=distinct,
         products=products,
     )
+
+
+def batch_without_logits(
+    location_BD: Tensor,
+    species_SD: Tensor,
+    row_P: Tensor,
+    species_P: Tensor,
+    start_S: Tensor | None = None,
+    background_KD: Tensor | None = None,
+    background_mask_KS: Tensor | None = None,
+    *,
+    distinct: bool = False,
+) -> LossBatch:
+    """The batch of such matrices as a loss from all logits sees it: logits of the right shape, in no memory.
+
+    Raises:
+        TypeError: If a matrix has the wrong type.
+        ValueError: If their shapes disagree.
+    """
+    for name, matrix in (("location_BD", location_BD), ("species_SD", species_SD), ("background_KD", background_KD)):
+        if matrix is not None:
+            check_floating(name, matrix, 2)
+            check_shape(name, matrix, (len(matrix), species_SD.shape[1]))
+    if start_S is not None:
+        check_floating("start_S", start_S, 1)
+        check_shape("start_S", start_S, (len(species_SD),))
+    nothing = location_BD.new_zeros(())
+    far = None if background_KD is None else nothing.expand(len(background_KD), len(species_SD))
+    near = nothing.expand(len(location_BD), len(species_SD))
+    return LossBatch(near, row_P, species_P, torch.default_generator, far, background_mask_KS, distinct=distinct)
 
 
 def walk_chunks(
@@ -280,14 +303,7 @@ class _Block:
         n_chunk = logits_RC.shape[1]
         species_CD = self.factor_SD[start : start + n_chunk]
         start_C = None if self.start_S is None else self.start_S[start : start + n_chunk]
-        if self.products is not None:
-            logits_RC.copy_(linear(self.factor_RD, species_CD))
-            if start_C is not None:
-                logits_RC.add_(start_C)
-        elif start_C is not None:
-            torch.addmm(start_C, self.factor_RD, species_CD.t(), out=logits_RC)
-        else:
-            torch.mm(self.factor_RD, species_CD.t(), out=logits_RC)
+        write_logits(logits_RC, self.factor_RD, species_CD, start_C)
         total, taken = logits_RC.new_zeros((), dtype=torch.float64), None
         if observed is not None:
             taken, weight_P = observed.within(start, n_chunk, logits_RC)
@@ -305,14 +321,45 @@ class _Block:
         if taken is not None:
             taken.write(slope_RC, weight_P * slope_P / self.scale)
         gradient_CD = self.gradient_SD[start : start + n_chunk]
-        if self.products is None:
-            gradient_CD.addmm_(slope_RC.t(), self.factor_RD, alpha=self.scale)
-            self.gradient_RD.addmm_(slope_RC, species_CD, alpha=self.scale)
-        else:
-            slope_RC = slope_RC.to(self.products)
-            gradient_CD.add_(slope_RC.t() @ self.factor_RD, alpha=self.scale)
-            self.gradient_RD.add_(slope_RC @ species_CD, alpha=self.scale)
+        add_products(gradient_CD, self.gradient_RD, slope_RC, self.factor_RD, species_CD, self.scale)
         return total
+
+
+def write_logits(logits_RC: Tensor, factor_RD: Tensor, factor_CD: Tensor, start_C: Tensor | None) -> None:
+    """Fill a tile with the logits of some rows and species.
+
+    Args:
+        logits_RC: The tile, float32 or float64.
+        factor_RD: Embeddings of the rows; of another dtype where factors of products are rounded, as autocast does.
+        factor_CD: The species' rows of their matrix, of the same dtype.
+        start_C: Fixed logits to be added; None: 0.
+    """
+    if factor_RD.dtype != logits_RC.dtype:
+        logits_RC.copy_(linear(factor_RD, factor_CD))
+        if start_C is not None:
+            logits_RC.add_(start_C)
+    elif start_C is not None:
+        torch.addmm(start_C, factor_RD, factor_CD.t(), out=logits_RC)
+    else:
+        torch.mm(factor_RD, factor_CD.t(), out=logits_RC)
+
+
+def add_products(
+    gradient_CD: Tensor,
+    gradient_RD: Tensor,
+    slope_RC: Tensor,
+    factor_RD: Tensor,
+    factor_CD: Tensor,
+    scale: float = 1.0,
+) -> None:
+    """Add the gradients of :func:`write_logits` for both factors, times a number, given the slope of every logit."""
+    if factor_RD.dtype == slope_RC.dtype:
+        gradient_CD.addmm_(slope_RC.t(), factor_RD, alpha=scale)
+        gradient_RD.addmm_(slope_RC, factor_CD, alpha=scale)
+        return
+    slope_RC = slope_RC.to(factor_RD.dtype)
+    gradient_CD.add_(slope_RC.t() @ factor_RD, alpha=scale)
+    gradient_RD.add_(slope_RC @ factor_CD, alpha=scale)
 
 
 def _positive(penalty: Penalty, x_P: Tensor) -> tuple[Tensor, Tensor]:

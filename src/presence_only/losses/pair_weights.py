@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -24,10 +25,12 @@ from presence_only.losses.base import (
     empty_loss,
     open_batch,
 )
+from presence_only.losses.chunks import loss_in_chunks
 from presence_only.losses.host_reads import on_host
 from presence_only.losses.negatives import Positives, at_pairs, unobserved_terms, zero
 from presence_only.losses.numerics import widen
 from presence_only.losses.penalties import Penalty, smoothed
+from presence_only.losses.sampled_species import SpeciesSample, loss_from_sample
 
 Weight = float | Tensor
 
@@ -83,6 +86,31 @@ class PairWeights:
         return loss_from_all_logits(
             self, batch.logits_BS, positives, batch.background_KS, batch.background_mask_KS, batch.totals
         )
+
+    def in_chunks(
+        self, location_BD: Tensor, species_SD: Tensor, row_P: Tensor, species_P: Tensor, **more: Any
+    ) -> Tensor:
+        """:func:`~presence_only.losses.chunks.loss_in_chunks`, whose further arguments it takes."""
+        return loss_in_chunks(self, location_BD, species_SD, row_P, species_P, **more)
+
+    def draw_species(
+        self, species_P: Tensor, n_species: int, n_sampled: int, generator: torch.Generator
+    ) -> SpeciesSample:
+        """The observed species, and others that are all alike likely."""
+        return SpeciesSample.draw(species_P, n_species, n_sampled, generator)
+
+    def from_sample(
+        self,
+        sample: SpeciesSample,
+        n_species: int,
+        location_BD: Tensor,
+        species_JD: Tensor,
+        row_P: Tensor,
+        species_P: Tensor,
+        **more: Any,
+    ) -> Tensor:
+        """:func:`~presence_only.losses.sampled_species.loss_from_sample`, whose further arguments it takes."""
+        return loss_from_sample(self, sample, n_species, location_BD, species_JD, row_P, species_P, **more)
 
     def shifted(self, logits_XS: Tensor) -> Tensor:
         """The logits that are penalised, at rows or at background sites."""

@@ -15,7 +15,7 @@ Shape legend: B rows of a batch, K background sites, S species, D embedding, P p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
@@ -24,7 +24,9 @@ from presence_only.losses.base import BatchTotals
 from presence_only.losses.chunks import walk_chunks
 from presence_only.losses.host_reads import on_host
 from presence_only.losses.negatives import LARGEST, draw_distinct, random_integers, zero
-from presence_only.losses.pair_weights import PairWeights, Weight
+
+if TYPE_CHECKING:
+    from presence_only.losses.pair_weights import PairWeights, Weight
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ All processes draw the same batch from the same streams. Each embeds its own row
 of the loss, and the gradients of all are added up, so that all take the same step. The shares add up to the loss of
 the whole batch: what is trained is what one process would train, within rounding.
 
-* A dense loss is a sum over pairs: a process adds the pairs of its own rows and sites, divided by the sizes of
-  the whole batch. Time and memory of the loss are divided too.
+* A loss that is a sum over pairs or over rows: a process adds those of its own rows and sites, divided by the sizes
+  of the whole batch. Time and memory of the loss are divided too.
 * Any other loss draws or compares within the batch. The embeddings of all are gathered, and every process computes the
   loss of the whole batch, of which it counts one part in as many as there are processes. Only the encoder is divided.
 

@@ -15,9 +15,7 @@ from torch.nn import Parameter
 from presence_only.common.errors import TrainingError
 from presence_only.common.random_streams import stream
 from presence_only.losses.base import BatchLoss, BatchTotals, LossBatch, LossSettings
-from presence_only.losses.chunks import loss_in_chunks
-from presence_only.losses.pair_weights import PairWeights
-from presence_only.losses.sampled_species import SpeciesSample, loss_from_sample
+from presence_only.losses.scalable import ScalableLoss
 from presence_only.model.encoder import PartOfBatch, RangeModel
 from presence_only.model.settings import EncoderSettings
 from presence_only.training.batches import Batch
@@ -49,7 +47,7 @@ def choose_loss_computation(
         TrainingError: If the loss cannot be computed as asked for.
     """
     asked = settings.loss_computation
-    able = isinstance(loss, PairWeights) and not encoder.habitat_head
+    able = isinstance(loss, ScalableLoss) and not encoder.habitat_head
     if asked == "auto":
         on_cpu = device.type == "cpu"
         if not able or n_species < (CHUNKS_PAY_FROM if on_cpu else CHUNKS_PAY_FROM_ON_GPU):
@@ -59,8 +57,8 @@ def choose_loss_computation(
         return "sampled" if pays and settings.leaves_rows_alone else "chunks"
     if asked != "all_logits" and not able:
         raise TrainingError(
-            f"training.loss_computation = {asked!r} with loss {loss_settings.loss!r}: needs a dense loss, which sums "
-            "over all pairs and draws none (python -m presence_only.losses marks them), and no habitat head; "
+            f"training.loss_computation = {asked!r} with loss {loss_settings.loss!r}: needs a loss that is a sum over "
+            "all pairs or rows and draws none (python -m presence_only.losses marks them), and no habitat head; "
             "use 'auto' or 'all_logits'"
         )
     return asked
@@ -99,13 +97,13 @@ class AllLogits:
 
     def value(self, batch: Batch) -> Tensor:
         """The loss of one batch, or this process's share of it."""
-        if isinstance(self.loss, PairWeights):
+        if isinstance(self.loss, ScalableLoss):
             return self.loss(self.of_own_rows(batch))
         value = self.loss(self.of_all_rows(batch))
         return value if self.world.alone else value / self.world.size
 
     def of_own_rows(self, batch: Batch) -> LossBatch:
-        """What a dense loss is given: this process's rows and sites, and the totals of all."""
+        """What a loss that is a sum over rows is given: this process's rows and sites, and the totals of all."""
         with self.products():
             out = self.model.outputs(self.embed(batch))
         logits_BS, background_KS = batch.split(out.logits_BS, len(batch.x_BF))
@@ -163,14 +161,13 @@ class AllLogits:
 
 
 class Chunks(AllLogits):
-    """A dense loss without logits of all pairs."""
+    """The loss without logits of all pairs."""
 
     def value(self, batch: Batch) -> Tensor:
         """The loss of one batch, or this process's share of it."""
-        assert isinstance(self.loss, PairWeights)  # choose_loss_computation saw to it
+        assert isinstance(self.loss, ScalableLoss)  # choose_loss_computation saw to it
         location_BD, background_KD = batch.split(self.embed(batch), len(batch.x_BF))
-        return loss_in_chunks(
-            self.loss,
+        return self.loss.in_chunks(
             location_BD,
             self.model.species_head.weight,
             *batch.own_positives(),
@@ -222,13 +219,12 @@ class Sampled(AllLogits):
 
     def value(self, batch: Batch) -> Tensor:
         """The estimate for one batch, or this process's share of it."""
-        assert isinstance(self.loss, PairWeights)  # choose_loss_computation saw to it
+        assert isinstance(self.loss, ScalableLoss)  # choose_loss_computation saw to it
         n_species = self.model.n_species
-        self.sample = SpeciesSample.draw(batch.drawn.species_P, n_species, self.n_sampled, self.generator)
+        self.sample = self.loss.draw_species(batch.drawn.species_P, n_species, self.n_sampled, self.generator)
         self.species_JD = self.optimizer.rows(self.sample.species_J)
         location_BD, background_KD = batch.split(self.embed(batch), len(batch.x_BF))
-        return loss_from_sample(
-            self.loss,
+        return self.loss.from_sample(
             self.sample,
             n_species,
             location_BD,
