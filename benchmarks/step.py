@@ -154,6 +154,20 @@ def make_steps(name: str, arguments: argparse.Namespace) -> Iterator[object]:
     if name.startswith("textbook"):
         model = textbook_model(arguments.species, arguments.width, arguments.depth)
         return textbook_steps(model, data, arguments.loss, arguments.batch)
+    return package_steps(LOSSES[arguments.loss], name, data, arguments)
+
+
+def package_steps(
+    raw: dict[str, object], name: str, data: TrainingData, arguments: argparse.Namespace
+) -> Iterator[object]:
+    """An iterator whose every element is one step of the package.
+
+    Args:
+        raw: The loss, as a variant of params.yaml.
+        name: How it is computed: ``all_logits``, ``chunks`` or ``sampled``.
+        data: What is trained on.
+        arguments: Sizes: ``batch``, ``width``, ``depth`` and ``sampled``.
+    """
     settings = TrainingSettings(
         steps=10**6,
         batch_size=arguments.batch,
@@ -164,12 +178,13 @@ def make_steps(name: str, arguments: argparse.Namespace) -> Iterator[object]:
     )
     records_S = torch.from_numpy(data.records.records_per_species()).double()
     counts = TrainingCounts(data.records.n_rows, records_S)
-    variant = parse_variant(LOSSES[arguments.loss], "loss")
+    variant = parse_variant(raw, "loss")
     loss = variant.build(counts)
     torch.manual_seed(0)
-    encoder = EncoderSettings(width=arguments.width, depth=arguments.depth)
+    heads = dict.fromkeys(variant.heads, True)
+    encoder = EncoderSettings(width=arguments.width, depth=arguments.depth, **heads)
     start_S = start_logits(encoder.start, data, variant, counts, settings)
-    model = RangeModel(Features(encoder, 0).fit(data), arguments.species, start_S=start_S)
+    model = RangeModel(Features(encoder, 0).fit(data), data.records.n_species, start_S=start_S)
     computation = make_loss_computation(name, model, loss, settings, 0)
     return take_steps(model, data, loss, computation, settings, 0)
 

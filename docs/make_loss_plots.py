@@ -17,7 +17,17 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from presence_only.losses import AssumeNegativeLoss
-from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Hill, MaximumEntropy, Penalty, Smoothed
+from presence_only.losses.penalties import (
+    Asymmetric,
+    CrossEntropy,
+    Focal,
+    FocalMargin,
+    Hill,
+    MaximumEntropy,
+    Penalty,
+    Smoothed,
+)
+from presence_only.losses.polynomial_penalties import AsymmetricPolynomial, RobustAsymmetric
 
 FOLDER = Path(__file__).parent / "figures"
 # Okabe and Ito's colours, told apart with any common colour blindness; line styles repeat the message.
@@ -32,7 +42,14 @@ def draw_all(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False}):
-        for name, draw in {"penalties": _penalties, "gamma": _gamma, "margin": _margin, "lambda": _lambda}.items():
+        drawn = {
+            "penalties": _penalties,
+            "further": _further,
+            "gamma": _gamma,
+            "margin": _margin,
+            "lambda": _lambda,
+        }
+        for name, draw in drawn.items():
             path = folder / f"loss_{name}.png"
             draw().savefig(path, dpi=90)
             paths.append(path)
@@ -57,6 +74,20 @@ def _penalties() -> Figure:
         axes[0, column].set_title(f"species {label}")
     axes[0, 0].legend(fontsize=8)
     return figure
+
+
+def _further() -> Figure:
+    """Penalties for labels that may be wrong."""
+    penalties: dict[str, Penalty] = {
+        "cross-entropy": CrossEntropy(),
+        "asymmetric": Asymmetric(),
+        "Hill": Hill(),
+        "focal with a margin": FocalMargin(),
+        "APL": AsymmetricPolynomial(),
+        "RAL": RobustAsymmetric(),
+    }
+    curves = {name: penalty.negative for name, penalty in penalties.items()}
+    return _side_by_side(curves, "an assumed absence under penalties with their default settings")
 
 
 def _gamma() -> Figure:

@@ -1,10 +1,19 @@
 """Files and folders that are written whole or not at all."""
 
 import json
+import os
 
 import pytest
 
-from presence_only.common.atomic_files import content_hash, read_json, write_folder, write_json, write_whole
+from presence_only.common.atomic_files import (
+    KnownHashes,
+    content_hash,
+    json_hash,
+    read_json,
+    write_folder,
+    write_json,
+    write_whole,
+)
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
@@ -49,3 +58,21 @@ def test_content_hash_sees_names_and_bytes(tmp_path):
     second = content_hash(tmp_path / "a")
     (tmp_path / "a" / "x").rename(tmp_path / "a" / "y")
     assert len({first, second, content_hash(tmp_path / "a")}) == 3
+
+
+def test_a_known_hash_is_taken_again_once_the_time_of_change_is_another(tmp_path):
+    path, hashes = tmp_path / "x", KnownHashes()
+    path.write_text("1")
+    os.utime(path, ns=(0, 0))
+    first = hashes.of(path)
+    assert first == content_hash(path)
+    path.write_text("2")
+    os.utime(path, ns=(0, 0))
+    assert hashes.of(path) == first
+    os.utime(path, ns=(0, 1))
+    assert hashes.of(path) == content_hash(path) != first
+
+
+def test_the_hash_of_json_is_that_of_its_text_with_sorted_keys():
+    # echo -n '{"a": 1, "b": [null, 0.5]}' | sha256sum
+    assert json_hash({"b": [None, 0.5], "a": 1}) == "a28db635d22482bd"

@@ -22,6 +22,11 @@ def test_an_executor_is_started_when_it_is_called_for():
         (("ray", 1, {"minutes": "5"}), "--minutes 5: the executor 'ray' has only --address"),
         (("ray", 1, {"address": "here"}), "--address here: must be host:port, as `ray start --head` says it, or auto"),
         (("slurm", 1, {"minutes": "soon"}), "--minutes soon: must be a positive whole number"),
+        (("slurm", 1, {"gpus": "-1"}), "--gpus -1: must be a whole number, 0 or more"),
+        (
+            ("slurm", 1, {"address": "a:1"}),
+            "--address a:1: the executor 'slurm' has only --partition, --minutes, --gpus",
+        ),
     ],
 )
 def test_a_wrong_wish_is_one_sentence(arguments, sentence):

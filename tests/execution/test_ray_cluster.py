@@ -52,6 +52,21 @@ def raylets():
     return found
 
 
+def children(parents):
+    """Processes that others have started."""
+    found = set()
+    for path in Path("/proc").iterdir():
+        if path.name.isdecimal():
+            try:
+                # Behind the name of the program, which may hold spaces: the state, and the parent.
+                parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if parent in parents:
+                found.add(int(path.name))
+    return found
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _no_tokens():
     """Ray would write a token into the home of whoever runs the tests."""
@@ -75,7 +90,8 @@ def cluster(tmp_path_factory):
     second = start_node(environment, f"--address={address}", "--node-ip-address=127.0.0.2")
 
     def kill():
-        for pid in second:
+        # As a machine ends: its workers could finish what they run without the process that manages the node.
+        for pid in second | children(second):
             os.kill(pid, signal.SIGKILL)
 
     yield address, kill

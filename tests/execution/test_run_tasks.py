@@ -51,6 +51,21 @@ def test_tasks_that_wait_do_not_hold_up_others(tmp_path):
     assert executor.ran == ["square 2", "square 6", "b"]
 
 
+def test_a_failure_names_its_task_and_a_mistake_of_the_code_does_not(tmp_path):
+    class Mistaken(Here):
+        def next_event(self, timeout=None):
+            return Failed(self.submitted.pop().key, RuntimeError("a traceback"))
+
+    task = Task("fails", works.fail, {}, tmp_path / "out", label="virtual / bce / seed 0")
+    with pytest.raises(TrainingError) as error:
+        run_tasks([task], Here())
+    assert str(error.value) == "virtual / bce / seed 0: the training loss is nan"
+    assert type(error.value) is TrainingError
+    with pytest.raises(RuntimeError) as error:
+        run_tasks([task], Mistaken())
+    assert str(error.value) == "a traceback"
+
+
 def test_a_journal_spares_what_is_done_after_a_failure(tmp_path):
     journal = Journal(tmp_path / "journal")
     tasks = [works.of_number(tmp_path, number) for number in (2, 3)]

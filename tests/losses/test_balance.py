@@ -31,6 +31,8 @@ VARIANTS = (
     {"loss": "an_full_me", "pos_lambda": 3.0},
     {"loss": "full_weighted"},
     {"loss": "hill"},
+    {"loss": "apl"},
+    {"loss": "ral"},
     {"loss": "poisson"},
     {"loss": "poisson", "weighting": "sqrt"},
     {"loss": "bce", "label_smoothing": 0.05},
@@ -118,4 +120,4 @@ def test_extremes_stay_finite_and_sites_that_do_not_count_have_no_weight():
 def test_every_loss_has_a_balance_or_says_that_it_has_none(name):
     settings = parse_variant({"loss": name}, "v")
     without = settings.expected_weights(COUNTS) is None and settings.balance(COUNTS) is None
-    assert without == (name == "maxent")
+    assert without == (name in ("maxent", "sigmoid_f1", "two_way"))

@@ -18,7 +18,7 @@ from presence_only import losses
 from presence_only.common.registry import resolve
 from presence_only.common.settings import SettingsError
 from presence_only.losses import __main__ as catalogue
-from presence_only.losses import penalties
+from presence_only.losses import penalties, polynomial_penalties
 from presence_only.losses.base import LossSettings, TrainingCounts, parse_variant
 from presence_only.losses.penalties import Asymmetric, Focal, MaximumEntropy, Penalty, Smoothed
 from presence_only.losses.registry import LOSSES, PENALTIES
@@ -38,7 +38,8 @@ def test_every_settings_class_has_its_line():
 
 
 def test_every_penalty_has_its_line():
-    kinds = {value for value in vars(penalties).values() if isinstance(value, type) and issubclass(value, Penalty)}
+    named = [*vars(penalties).values(), *vars(polynomial_penalties).values()]
+    kinds = {value for value in named if isinstance(value, type) and issubclass(value, Penalty)}
     assert {resolve(reference) for reference in PENALTIES.values()} == kinds - {Penalty, Smoothed}
 
 

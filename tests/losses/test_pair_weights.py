@@ -6,7 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 from support.losses import COUNTS, N_ROWS, N_SPECIES, VARIANTS, Embeddings, build, describe, make_batch
-from support.losses_reference import asl, capped_exponential, focal, hill, loop_bce, loop_entropy
+from support.losses_reference import (
+    asl,
+    capped_exponential,
+    focal,
+    hill,
+    loop_bce,
+    loop_entropy,
+    polynomial,
+    robust_asymmetric,
+)
 
 from presence_only.losses.base import LossBatch, parse_variant
 from presence_only.losses.pair_weights import DenseSettings, PairWeights
@@ -20,6 +29,7 @@ from presence_only.losses.penalties import (
     Smoothed,
 )
 from presence_only.losses.poisson import Intensity
+from presence_only.losses.polynomial_penalties import AsymmetricPolynomial, RobustAsymmetric
 from presence_only.losses.splc import Corrected
 
 DENSE = [variant for variant in VARIANTS if isinstance(build(variant), PairWeights)]
@@ -41,6 +51,10 @@ def loop_penalty(penalty, x, present):
             return loop_penalty(inner, x, present or 1 / (1 + math.exp(-x)) > tau)
         case Hill(height, margin, gamma):
             return float(hill(x, int(present), height, margin, gamma))
+        case AsymmetricPolynomial():
+            return float(polynomial(x, int(present), *vars(penalty).values()))
+        case RobustAsymmetric():
+            return float(robust_asymmetric(x, int(present), *vars(penalty).values()))
         case Intensity(cap):
             return -x if present else float(capped_exponential(x, cap))
         case MaximumEntropy():

@@ -61,7 +61,7 @@ def test_dvc_finds_nothing_to_do_after_it_and_alone_gives_the_same_bytes(fresh, 
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_is_killed_goes_on_where_it_was(fresh, how):
+def test_a_run_is_alone_in_its_folder_and_goes_on_where_it_was_killed(fresh, how):
     fresh.edit(training__epochs=40, study__seeds=[0, 1, 2])
     cells = fresh.folder / ".cells"
     with subprocess.Popen(
@@ -79,6 +79,16 @@ def test_a_run_that_is_killed_goes_on_where_it_was(fresh, how):
             line = process.stdout.readline()
             assert line, "the run ended before it could be killed"
             done += trained(line)
+        # It and its worker stand still, in the middle of a task.
+        os.killpg(process.pid, signal.SIGSTOP)
+        before = sorted(cells.rglob("*"))
+        second = fresh.try_run(*RUN)
+        assert second.returncode == 1
+        assert second.stderr == (
+            "error: another process runs the study in this folder; wait until it has ended, or end it\n"
+        )
+        assert sorted(cells.rglob("*")) == before
+        os.killpg(process.pid, signal.SIGCONT)
         os.killpg(process.pid, how)
         said = process.stdout.read()
         process.wait()
@@ -101,9 +111,9 @@ def test_a_variant_that_fails_is_named_and_the_others_are_kept(fresh):
     fresh.edit(variants__bce__training={"learning_rate": 1e30})
     done = fresh.try_run(*RUN, "--workers", "1")
     assert done.returncode == 1
-    assert "error: " in done.stderr
-    assert "Traceback" not in done.stderr + done.stdout
+    assert done.stderr.startswith("error: virtual / bce / seed 0: the training loss is ")
     assert "learning_rate, which is 1e+30" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
 
 
 @pytest.mark.parametrize(

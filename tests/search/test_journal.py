@@ -6,7 +6,7 @@ from dataclasses import replace
 import optuna
 import pytest
 
-from presence_only.common.settings import SettingsError
+from presence_only.common.errors import ExecutionError
 from presence_only.search.journal import open_journal
 from presence_only.search.objective import DIVERGED, FINISHED, PRUNED, Outcome
 from presence_only.search.space import Choices, Range
@@ -89,7 +89,7 @@ def test_the_lock_of_a_killed_process_does_not_hold_up(path):
 def test_two_processes_do_not_run_one_search(path):
     """A lock of the system's, which a second opening in one process meets as one in another does."""
     sentence = "another process runs the search virtual/bce; wait until it has ended, or end it"
-    with open_journal(path, "virtual/bce"), pytest.raises(SettingsError, match=sentence):
+    with open_journal(path, "virtual/bce"), pytest.raises(ExecutionError, match=sentence):
         found(path)
     assert list(found(path)) == [0, 1, 2]
 

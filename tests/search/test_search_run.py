@@ -8,6 +8,7 @@ from support.search import SEARCH, SPACE, InThisProcess, search_of
 
 from presence_only.common.errors import DataError
 from presence_only.common.settings import SettingsError
+from presence_only.execution.run_tasks import Watcher
 from presence_only.execution.task import Finished
 from presence_only.search.journal import open_journal
 from presence_only.search.objective import FINISHED, PRUNED
@@ -95,7 +96,7 @@ def test_a_trial_that_lost_its_worker_is_run_again(whole, tmp_path):
 def test_a_trial_is_kept_before_anybody_hears_of_it(tmp_path):
     kept, heard = [], []
 
-    class Watcher:
+    class Hears(Watcher):
         def starts(self, task):
             heard.append((task.label, "starts"))
 
@@ -104,11 +105,8 @@ def test_a_trial_is_kept_before_anybody_hears_of_it(tmp_path):
                 assert len(kept[-1]) == len(kept)
                 heard.append((task.label, "ends"))
 
-        def waits(self):
-            pass
-
     made = SEARCH | {"trials": 2}
-    run(tmp_path, InThisProcess(slots=1), made, watcher=Watcher(), kept=lambda trials: kept.append(list(trials)))
+    run(tmp_path, InThisProcess(slots=1), made, watcher=Hears(), kept=lambda trials: kept.append(list(trials)))
     for label in ("trial 0", "trial 1"):
         assert [what for name, what in heard if name == label] == ["starts", "ends"]
     assert [[trial.number for trial in trials] for trials in kept] == [[0], [0, 1]]

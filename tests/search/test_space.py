@@ -1,16 +1,21 @@
 """Spaces: what is wrong with one is told in a sentence before anything runs."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 from support import tiny
 from support.search import SEARCH, SPACE, searched, tree
 
 from presence_only.common.settings import SettingsError
+from presence_only.losses.registry import LOSSES
 from presence_only.search.settings import SearchSettings
 from presence_only.search.space import MOST_CORNERS, Choices, Range, Searched, _corners, check_search
+from presence_only.study.params import Tree
 from presence_only.training.variant import Variant
 
+ROOT = Path(__file__).parents[2]
 RATE = {"low": 0.001, "high": 0.1, "log": True}
 
 
@@ -217,3 +222,13 @@ def test_what_is_tried_names_every_choice_for_the_fingerprint_of_the_code():
     assert tried[0] == tiny.params()["variants"]["bce"]
     assert {"loss": "bce", "encoder": {"expansion": "hinge"}} in tried
     assert len(tried) == 5
+
+
+# It trains further heads of an encoder that a study asks for.
+@pytest.mark.parametrize("loss", sorted(set(LOSSES) - {"multitask"}))
+def test_the_default_study_has_a_space_for_every_loss(loss):
+    raw = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    whole = Tree.parse(raw | {"variants": {"tried": {"loss": loss}}}, "")
+    found = Searched.of(whole, SearchSettings.parse(whole.search, "search"), "tried")
+    assert found.space == loss
+    assert {"training.learning_rate", "training.beta2", "training.epochs"} <= set(found.dimensions)

@@ -4,8 +4,8 @@ import pytest
 from support import works
 
 from presence_only.common.errors import TrainingError
-from presence_only.execution.run_tasks import run_tasks
-from presence_only.execution.task import Finished, Lost, Stopped, Task
+from presence_only.execution.run_tasks import Watcher, run_tasks
+from presence_only.execution.task import Lost, Task
 
 
 def events_until(executor, kind, limit=60.0):
@@ -49,15 +49,6 @@ class Contract:
         with pytest.raises(RuntimeError, match=r"works.py(.|\n)*KeyError: 'missing'"):
             run_tasks([Task("mistake", works.mistake)], executor)
 
-    def test_a_task_is_cancelled(self, executor, tmp_path):
-        executor.submit(Task("long", works.wait_long, {}, tmp_path / "out"))
-        executor.next_event(timeout=0.5)
-        executor.cancel("long")
-        assert events_until(executor, Stopped).key == "long"
-        assert not (tmp_path / "out").exists()
-        executor.submit(works.of_number(tmp_path, 5))
-        assert events_until(executor, Finished).value[0] == 25
-
     def test_a_task_that_lost_its_worker_is_run_again(self, executor, tmp_path):
         (tmp_path / "place").mkdir()
         heard = Heard()
@@ -66,7 +57,7 @@ class Contract:
         assert [type(event) for event in heard.events].count(Lost) == 1
 
 
-class Heard:
+class Heard(Watcher):
     """A watcher that remembers."""
 
     def __init__(self):
@@ -80,9 +71,6 @@ class Heard:
 
     def found(self, task):
         self.kept.append(task.key)
-
-    def waits(self):
-        pass
 
 
 class shared_die_once:

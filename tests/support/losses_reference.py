@@ -80,6 +80,25 @@ def hill(x, y, height, margin, gamma):
     return (height - 1 + p_of(-x)) * p_of(x) ** 2
 
 
+def polynomial(x, y, gamma_pos, gamma_neg, clip, eps_pos, eps_pos_pow, eps_neg):
+    """Asymmetric polynomial loss; the terms of a presence cancel up to the third power of q."""
+    x, p_m = mpf(x), p_of(x) - mpf(clip)
+    if y == 0:
+        return asl(x, 0, 0, gamma_neg, clip) + (mpf(eps_neg) * p_m ** mpf(gamma_neg + 1) if p_m > 0 else 0)
+    with mpmath.extradps(3 * int(min(abs(x), 800))):
+        q = p_of(-x)
+        return q ** mpf(gamma_pos) * (-mpmath.log1p(-q) - mpf(eps_pos) * q - mpf(eps_pos_pow) * q**2 / 2)
+
+
+def robust_asymmetric(x, y, gamma_pos, gamma_neg, clip, height, eps_pos, eps_pos_pow):
+    """Robust asymmetric loss; 1 - p_m as the authors have it."""
+    x = mpf(x)
+    if y == 1:
+        return polynomial(x, 1, gamma_pos, gamma_neg, clip, eps_pos, eps_pos_pow, 0)
+    p = p_of(x)
+    return asl(x, 0, 0, gamma_neg, clip) * hill(x, 0, height, 0, 0) * (mpf(height) - min(1 - p + mpf(clip), 1))
+
+
 def capped_exponential(x, cap):
     """exp(x), and its tangent at the cap beyond it."""
     x, cap = mpf(x), mpf(cap)

@@ -57,7 +57,7 @@ def die_once(inputs, output, report):
 
 
 def wait_long(inputs, output, report):
-    """Until cancelled."""
+    """Report for a minute."""
     for step in range(3000):
         report(step, 3000, 0.5)
         time.sleep(0.02)

@@ -64,6 +64,25 @@ def content_hash(*paths: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+class KnownHashes:
+    """The :func:`content_hash` of files and folders, taken once as long as their time of change stays the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[int, str]] = {}
+
+    def of(self, path: Path) -> str:
+        """The hash of a file or a folder."""
+        changed = path.stat().st_mtime_ns
+        if path not in self._known or self._known[path][0] != changed:
+            self._known[path] = (changed, content_hash(path))
+        return self._known[path][1]
+
+
+def json_hash(content: Any) -> str:
+    """The first 16 hex digits of a SHA-256 over anything that JSON can hold; the order of keys does not count."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def _finite(value: Any) -> Any:
     """``value`` with every float NaN or infinity replaced by None, which JSON can hold."""
     if isinstance(value, dict):

@@ -1,10 +1,11 @@
-"""What runs tasks: the protocol of executors, and the table of their kinds."""
+"""What runs tasks: the base of executors, and the table of their kinds."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from presence_only.common.errors import SettingsError
 from presence_only.common.registry import resolve
@@ -18,26 +19,40 @@ EXECUTORS = {
 }
 
 
-class Executor(Protocol):
+class Executor(ABC):
     """Runs tasks side by side; a context manager that ends whatever still runs when the block is left."""
 
+    @classmethod
+    @abstractmethod
+    def prepare(cls, workers: int | None, options: dict[str, Any]) -> Callable[[], Self]:
+        """Check what is asked of it, without starting it.
+
+        Args:
+            workers: How many tasks run at a time; None: as many as there is room for.
+            options: Of this kind of executor, by their names on the command line.
+
+        Returns:
+            A function that starts it.
+
+        Raises:
+            SettingsError: If it has no such option, or an option breaks its rule.
+            ExecutionError: If nothing answers at an address.
+        """
+
     @property
+    @abstractmethod
     def slots(self) -> int:
         """How many tasks it runs at a time."""
-        ...
 
+    @abstractmethod
     def has_room(self, task: Task) -> bool:
         """Whether a task would begin at once."""
-        ...
 
+    @abstractmethod
     def submit(self, task: Task) -> None:
         """Begin a task; its events are told by :meth:`next_event`."""
-        ...
 
-    def cancel(self, key: str) -> None:
-        """Have a running task end at its next report; it is told as ``Stopped`` unless it finishes before."""
-        ...
-
+    @abstractmethod
     def next_event(self, timeout: float | None = None) -> Event | None:
         """Wait for the next event.
 
@@ -47,17 +62,18 @@ class Executor(Protocol):
         Returns:
             The event; None if there was none in time.
         """
-        ...
 
+    @abstractmethod
     def close(self) -> None:
         """End every task and every worker now."""
-        ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
 
 def prepare_executor(
@@ -82,7 +98,7 @@ def prepare_executor(
     if workers is not None and workers < 1:
         raise SettingsError(f"--workers {workers}: must be a positive whole number")
     try:
-        kind: type[Any] = resolve(EXECUTORS[name])
+        kind: type[Executor] = resolve(EXECUTORS[name])
     except ModuleNotFoundError as error:
         package = {"ray": "ray", "slurm": "submitit"}.get(name)
         if package is None or (error.name or "").partition(".")[0] != package:
@@ -90,8 +106,7 @@ def prepare_executor(
         raise SettingsError(
             f"--executor {name}: needs the extra {name!r}: pip install 'presence-only[{name}]'"
         ) from None
-    start: Callable[[], Executor] = kind.prepare(workers, dict(options or {}))
-    return start
+    return kind.prepare(workers, dict(options or {}))
 
 
 def refuse_options(name: str, options: Mapping[str, Any], known: tuple[str, ...] = ()) -> None:

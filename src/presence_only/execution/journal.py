@@ -6,14 +6,12 @@ again, and what was done for other settings is not taken for it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from presence_only.common.atomic_files import content_hash, read_json, write_json
+from presence_only.common.atomic_files import KnownHashes, content_hash, json_hash, read_json, write_json
 from presence_only.execution.task import Task
 
 
@@ -39,7 +37,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._hashes: dict[tuple[Path, int], str] = {}
+        self._hashes = KnownHashes()
         folder.mkdir(parents=True, exist_ok=True)
         # What a kill left of folders that were being written.
         for unfinished in list(folder.rglob(".*.tmp-*")):
@@ -74,13 +72,5 @@ class Journal:
         return task.output.with_name(f"{task.output.name}.json")
 
     def _fingerprint(self, task: Task) -> str:
-        inputs = {name: self._hash(path) for name, path in sorted(task.inputs.items())}
-        text = json.dumps([task.key, task.identity, inputs], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def _hash(self, path: Path) -> str:
-        """The hash of a file or folder, taken once as long as it is the same file or folder."""
-        place = (path, path.stat().st_mtime_ns)
-        if place not in self._hashes:
-            self._hashes[place] = content_hash(path)
-        return self._hashes[place]
+        inputs = {name: self._hashes.of(path) for name, path in task.inputs.items()}
+        return json_hash([task.key, task.identity, inputs])

@@ -10,18 +10,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from presence_only.common.errors import SettingsError
-from presence_only.execution.executor import refuse_options
+from presence_only.execution.executor import Executor, refuse_options
 from presence_only.execution.heap import keep_pages
-from presence_only.execution.task import Cancelled, Event, Failed, Finished, Lost, Progressed, Stopped, Task
+from presence_only.execution.task import Event, Failed, Finished, Lost, Progressed, Task
 from presence_only.execution.work import run_work, sendable
 
 WORKERS_VARIABLE = "PRESENCE_ONLY_WORKERS"
@@ -39,7 +37,7 @@ class _Worker:
     key: str | None = None
 
 
-class Processes:
+class Processes(Executor):
     """Workers of one thread each, one per core unless said otherwise.
 
     Where there are GPUs, each has a worker of its own, which alone sees it; tasks that need one are run there and
@@ -54,9 +52,9 @@ class Processes:
         # fork starts in milliseconds where importing torch again takes seconds; whoever makes workers has used no
         # thread pool, such as polars', by then. Elsewhere (macOS, Windows) fork is not safe.
         self._context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-        self.slots = workers or worker_count()
+        self._slots = workers or worker_count()
         # A worker for every GPU even if fewer workers were asked for would use more than was asked for.
-        self._free_gpus = list(range(min(gpus, self.slots)))
+        self._free_gpus = list(range(min(gpus, self._slots)))
         self.gpus = len(self._free_gpus)
         self._workers: list[_Worker] = []
         self._events: deque[Event] = deque()
@@ -70,6 +68,11 @@ class Processes:
         refuse_options("processes", options)
         count = workers or worker_count()
         return lambda: cls(count, gpu_count())
+
+    @property
+    def slots(self) -> int:
+        """How many workers there are at most."""
+        return self._slots
 
     def has_room(self, task: Task) -> bool:
         """Whether a worker is free, or can be started."""
@@ -87,13 +90,6 @@ class Processes:
             worker.connection.send((task.key, task.work, dict(task.inputs), task.output))
         except (BrokenPipeError, ConnectionResetError):
             self._bury(worker)
-
-    def cancel(self, key: str) -> None:
-        """Have a running task end at its next report."""
-        for worker in self._workers:
-            if worker.key == key:
-                with suppress(OSError):
-                    worker.connection.send(key)
 
     def next_event(self, timeout: float | None = None) -> Event | None:
         """Wait for the next event."""
@@ -117,14 +113,6 @@ class Processes:
             worker.connection.close()
         self._workers.clear()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _wants_gpu(self, task: Task) -> bool:
         return task.needs_gpu and self.gpus > 0
 
@@ -140,7 +128,7 @@ class Processes:
             return bool(self._free_gpus)
         # One more than there are GPUs, so that what needs none goes on where every slot has a GPU.
         without = sum(worker.gpu is None for worker in self._workers)
-        return without < max(1, self.slots - self.gpus)
+        return without < max(1, self._slots - self.gpus)
 
     def _start(self, with_gpu: bool) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -221,9 +209,7 @@ def _serve(connection: Connection, other_end: Connection, visible_gpus: str | No
             message = connection.recv()
         except (EOFError, OSError):
             os._exit(0)
-        # A cancellation may come when its task is done.
-        if isinstance(message, tuple):
-            connection.send(_answer(connection, *message))
+        connection.send(_answer(connection, *message))
 
 
 def _answer(connection: Connection, key: str, work: Any, inputs: Mapping[str, Path], output: Path | None) -> Event:
@@ -232,9 +218,6 @@ def _answer(connection: Connection, key: str, work: Any, inputs: Mapping[str, Pa
 
     def report(done: int, total: int, number: float) -> None:
         nonlocal told
-        while connection.poll():
-            if connection.recv() == key:
-                raise Cancelled
         now = time.monotonic()
         if done == total or now - told >= TELL_EVERY:
             told = now
@@ -242,8 +225,6 @@ def _answer(connection: Connection, key: str, work: Any, inputs: Mapping[str, Pa
 
     try:
         return Finished(key, run_work(work, inputs, output, report))
-    except Cancelled:
-        return Stopped(key)
     except BaseException as error:
         return Failed(key, sendable(error))
 

@@ -14,20 +14,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import presence_only
-from presence_only.common.atomic_files import content_hash, write_folder
+from presence_only.common.atomic_files import KnownHashes, write_folder
 from presence_only.common.errors import ExecutionError, SettingsError
-from presence_only.execution.executor import refuse_options
+from presence_only.execution.executor import Executor, refuse_options
 from presence_only.execution.folders import pack, unpack
 from presence_only.execution.heap import keep_pages
 from presence_only.execution.processes import TELL_EVERY, worker_count
-from presence_only.execution.task import Cancelled, Event, Failed, Finished, Lost, Progressed, Stopped, Task
+from presence_only.execution.task import Event, Failed, Finished, Lost, Progressed, Task
 from presence_only.execution.work import run_work, sendable
 
 # How long an address may take to answer, in seconds.
@@ -38,7 +37,7 @@ ASK_EVERY = 0.2
 KEEP_INPUTS = 7 * 24 * 3600
 
 
-class RayCluster:
+class RayCluster(Executor):
     """Tasks of one core each, as many at a time as the cluster has cores.
 
     Every input reaches a machine once, however many tasks read it there, and so does the code of this package: all
@@ -74,7 +73,7 @@ class RayCluster:
             num_cpus=0, scheduling_strategy=here
         ).remote()
         self._packed: dict[str, Any] = {}
-        self._hashes: dict[Path, tuple[int, str]] = {}
+        self._hashes = KnownHashes()
         self._running: dict[Any, Task] = {}
         self._events: deque[Event] = deque()
         self._asked_at = 0.0
@@ -106,10 +105,6 @@ class RayCluster:
         remote = _work.options(num_cpus=1, num_gpus=gpus)
         self._running[remote.remote(task.key, task.work, inputs, task.output is not None, [self._board])] = task
 
-    def cancel(self, key: str) -> None:
-        """Have a running task end at its next report."""
-        self._board.cancel.remote(key)
-
     def next_event(self, timeout: float | None = None) -> Event | None:
         """Wait for the next event."""
         until = None if timeout is None else time.monotonic() + timeout
@@ -134,21 +129,9 @@ class RayCluster:
         self._running.clear()
         ray.shutdown()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _send(self, path: Path) -> tuple[str, str, list[Any]]:
         """An input's hash, the name of its file, if it is one, and its bytes in the cluster's memory."""
-        changed = path.stat().st_mtime_ns
-        known = self._hashes.get(path)
-        if known is None or known[0] != changed:
-            known = self._hashes[path] = (changed, content_hash(path))
-        digest = known[1]
+        digest = self._hashes.of(path)
         if digest not in self._packed:
             self._packed[digest] = ray.put(pack(path))
         return digest, "" if path.is_dir() else path.name, [self._packed[digest]]
@@ -159,7 +142,7 @@ class RayCluster:
         try:
             event, packed, last = ray.get(reference)
         except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
-            return [Failed(task.key, ExecutionError(f"{task.label}: Ray could not run it: {error}"))]
+            return [Failed(task.key, ExecutionError(f"Ray could not run it: {error}"))]
         except ray.exceptions.RayError as error:
             return [Lost(task.key, f"Ray lost it ({type(error).__name__})")]
         if isinstance(event, Finished) and task.output is not None:
@@ -200,29 +183,19 @@ def _check_answers(address: str) -> None:
 
 @ray.remote
 class _Board:
-    """Where tasks write their progress, and learn that they are cancelled."""
+    """Where tasks write their progress."""
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[int, int, float]] = {}
-        self._cancelled: set[str] = set()
 
-    def tell(self, key: str, done: int, total: int, number: float) -> bool:
-        """Take note of a task's progress; returns whether it was cancelled."""
+    def tell(self, key: str, done: int, total: int, number: float) -> None:
+        """Take note of a task's progress."""
         self._told[key] = (done, total, number)
-        return key in self._cancelled
 
     def told(self) -> dict[str, tuple[int, int, float]]:
         """The newest progress of every task that reported since the last call."""
         told, self._told = self._told, {}
         return told
-
-    def begin(self, key: str) -> None:
-        """A task begins, perhaps again."""
-        self._cancelled.discard(key)
-
-    def cancel(self, key: str) -> None:
-        """Cancel a task."""
-        self._cancelled.add(key)
 
 
 # Lost tasks are run again by whoever submitted them, for a display that says so.
@@ -232,7 +205,6 @@ def _work(
 ) -> tuple[Event, bytes, tuple[int, int, float] | None]:
     """Run one task where Ray has put it; returns the event, the packed output, and the last progress."""
     keep_pages()
-    board[0].begin.remote(key)
     report = _Reporter(key, board[0])
     try:
         paths = {name: _fetched(*sent) for name, sent in inputs.items()}
@@ -240,8 +212,6 @@ def _work(
             output = Path(scratch, "output") if fills else None
             value = run_work(work, paths, output, report)
             return Finished(key, value), pack(output) if output is not None else b"", report.last
-    except Cancelled:
-        return Stopped(key), b"", None
     except Exception as error:
         return Failed(key, sendable(error)), b"", None
 
@@ -258,13 +228,8 @@ class _Reporter:
         now = time.monotonic()
         if now - self._told >= TELL_EVERY:
             self._told = now
-            try:
-                cancelled = ray.get(self._board.tell.remote(self._key, done, total, number), timeout=ANSWER_WITHIN)
-            except ray.exceptions.RayError:
-                # The display stands still; the task does not.
-                cancelled = False
-            if cancelled:
-                raise Cancelled
+            # Nobody waits for an answer: if the board is gone, the display stands still, and the task does not.
+            self._board.tell.remote(self._key, done, total, number)
 
 
 def _fetched(digest: str, name: str, reference: list[Any]) -> Path:

@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
-from presence_only.common.errors import ExecutionError
+from presence_only.common.errors import ExecutionError, UserError
 from presence_only.execution.executor import Executor
 from presence_only.execution.journal import Journal
-from presence_only.execution.task import Event, Failed, Finished, Lost, Stopped, Task
+from presence_only.execution.task import Event, Failed, Finished, Lost, Task
 
 # A task whose worker was lost so often is given up: most likely it is too large for the machine.
 MOST_LOSSES = 3
 
 
-class Watcher(Protocol):
-    """Is told what happens, to show it."""
+class Watcher:
+    """Is told what happens, to show it; this one shows nothing."""
 
     def starts(self, task: Task) -> None:
         """A task was handed to the executor."""
-        ...
 
     def hears(self, task: Task, event: Event) -> None:
         """Something happened to a task."""
-        ...
 
     def found(self, task: Task) -> None:
         """The outputs of a task were there from an earlier run."""
-        ...
 
     def waits(self) -> None:
         """Nothing happened for a second."""
-        ...
+
+
+NOBODY = Watcher()
 
 
 def run_tasks(
-    tasks: Iterable[Task], executor: Executor, *, watcher: Watcher | None = None, journal: Journal | None = None
+    tasks: Iterable[Task], executor: Executor, *, watcher: Watcher = NOBODY, journal: Journal | None = None
 ) -> dict[str, Any]:
     """Run tasks side by side, each after those that it waits for, in their order where there is a choice.
 
@@ -49,7 +48,7 @@ def run_tasks(
         The value of every task by its key.
 
     Raises:
-        UserError: The first that a task raised; tasks that still run are ended with the executor.
+        UserError: The first that a task raised, after the task's label; what still runs is ended with the executor.
         ExecutionError: If a task lost its worker again and again.
     """
     waiting = {task.key: task for task in tasks}
@@ -63,40 +62,40 @@ def run_tasks(
             del waiting[task.key]
             if journal is not None and (kept := journal.find(task)) is not None:
                 values[task.key] = kept.value
-                if watcher is not None:
-                    watcher.found(task)
+                watcher.found(task)
                 continue
             running[task.key] = task
             executor.submit(task)
-            if watcher is not None:
-                watcher.starts(task)
+            watcher.starts(task)
         if not running:
             # Whatever was found in the journal may have freed others.
             continue
         event = executor.next_event(timeout=1.0)
         if event is None:
-            if watcher is not None:
-                watcher.waits()
+            watcher.waits()
             continue
         event_task = running.get(event.key)
         if event_task is None:
             continue
         if isinstance(event, Finished) and journal is not None:
             journal.add(event_task, event.value)
-        if watcher is not None:
-            watcher.hears(event_task, event)
+        watcher.hears(event_task, event)
         if isinstance(event, Finished):
             values[event.key] = event.value
             del running[event.key]
         elif isinstance(event, Failed):
-            raise event.error
-        elif isinstance(event, (Lost, Stopped)):
+            raise _named(event.error, event_task)
+        elif isinstance(event, Lost):
             losses[event.key] = losses.get(event.key, 0) + 1
             if losses[event.key] >= MOST_LOSSES:
-                reason = event.reason if isinstance(event, Lost) else "it was cancelled"
                 raise ExecutionError(
-                    f"{event_task.label}: given up after {MOST_LOSSES} attempts, as {reason}, most likely for memory; "
-                    f"run fewer tasks at a time{event_task.hint}"
+                    f"{event_task.label}: given up after {MOST_LOSSES} attempts, as {event.reason}, most likely for "
+                    f"memory; run fewer tasks at a time{event_task.hint}"
                 )
             waiting = {event.key: running.pop(event.key), **waiting}
     return values
+
+
+def _named(error: BaseException, task: Task) -> BaseException:
+    """An error that a user can mend, with the label of its task; any other as it is."""
+    return type(error)(f"{task.label}: {error}") if task.label and isinstance(error, UserError) else error

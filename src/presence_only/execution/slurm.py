@@ -9,15 +9,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import submitit
 
 from presence_only.common.errors import ExecutionError, SettingsError
-from presence_only.execution.executor import refuse_options
+from presence_only.execution.executor import Executor, refuse_options
 from presence_only.execution.heap import keep_pages
-from presence_only.execution.task import Event, Failed, Finished, Lost, Progressed, Stopped, Task, Work
+from presence_only.execution.task import Event, Failed, Finished, Lost, Progressed, Task, Work
 from presence_only.execution.work import run_work, sendable
 
 # Jobs in the queue unless said otherwise.
@@ -27,7 +26,7 @@ ASK_EVERY = 1.0
 FOLDER = Path(".cells/slurm")
 
 
-class Slurm:
+class Slurm(Executor):
     """Jobs of one core each. A job that the cluster ends is told as lost.
 
     Every task imports torch anew, a few seconds, and its progress is told only at its end.
@@ -36,6 +35,7 @@ class Slurm:
         workers: How many jobs are in the queue at a time; None: 100.
         partition: The partition to use; None: the cluster's own choice.
         minutes: The longest that a task may take.
+        gpus: How many GPUs to ask for per job, for tasks that can use one; 0: none, so that they run on a core.
         folder: Where jobs write their logs; on the file system that all machines share.
         cluster: ``slurm``; ``local`` runs jobs as processes of this machine, to try it out.
     """
@@ -45,10 +45,11 @@ class Slurm:
         workers: int | None = None,
         partition: str | None = None,
         minutes: int = 240,
+        gpus: int = 0,
         folder: Path = FOLDER,
         cluster: str = "slurm",
     ) -> None:
-        self.slots = workers or JOBS
+        self._slots = workers or JOBS
         try:
             self._executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
         except RuntimeError as error:
@@ -56,42 +57,45 @@ class Slurm:
         self._options: dict[str, Any] = {"timeout_min": minutes, "cpus_per_task": 1, "name": "presence_only"}
         if partition is not None:
             self._options["slurm_partition"] = partition
+        self._gpus = gpus
         self._running: dict[str, tuple[submitit.Job[list[Event]], Task]] = {}
-        self._cancelled: set[str] = set()
         self._events: deque[Event] = deque()
 
     @classmethod
     def prepare(cls, workers: int | None, options: dict[str, Any]) -> Callable[[], Self]:
-        """For ``--executor slurm``, with ``--partition`` and ``--minutes``."""
-        refuse_options("slurm", options, ("partition", "minutes"))
-        minutes = str(options.get("minutes", 240))
+        """For ``--executor slurm``, with ``--partition``, ``--minutes`` and ``--gpus``."""
+        refuse_options("slurm", options, ("partition", "minutes", "gpus"))
+        minutes, gpus = str(options.get("minutes", 240)), str(options.get("gpus", 0))
         if not minutes.isdecimal() or int(minutes) < 1:
             raise SettingsError(f"--minutes {minutes}: must be a positive whole number")
-        return lambda: cls(workers, options.get("partition"), int(minutes))
+        if not gpus.isdecimal():
+            raise SettingsError(f"--gpus {gpus}: must be a whole number, 0 or more")
+        return lambda: cls(workers, options.get("partition"), int(minutes), int(gpus))
+
+    @property
+    def slots(self) -> int:
+        """How many jobs are in the queue at most."""
+        return self._slots
 
     def has_room(self, task: Task) -> bool:
         """Whether fewer jobs are in the queue than there may be."""
-        return len(self._running) < self.slots
+        return len(self._running) < self._slots
 
     def submit(self, task: Task) -> None:
         """Put a job into the queue."""
         inputs = {name: path.absolute() for name, path in task.inputs.items()}
         output = None if task.output is None else task.output.absolute()
-        self._executor.update_parameters(**self._options, gpus_per_node=int(task.needs_gpu))
+        # A cluster without GPUs may refuse a job that says how many, even if it says none.
+        gpus = {"gpus_per_node": self._gpus if task.needs_gpu else 0} if self._gpus else {}
+        self._executor.update_parameters(**self._options, **gpus)
         self._running[task.key] = (self._executor.submit(_work, task.key, task.work, inputs, output), task)
-
-    def cancel(self, key: str) -> None:
-        """Take a job out of the queue, or end it."""
-        if key in self._running:
-            self._cancelled.add(key)
-            self._running[key][0].cancel()
 
     def next_event(self, timeout: float | None = None) -> Event | None:
         """Wait for the next event."""
         until = None if timeout is None else time.monotonic() + timeout
         while not self._events:
             for key, (job, _) in list(self._running.items()):
-                if key in self._cancelled or job.done():
+                if job.done():
                     del self._running[key]
                     self._events.extend(self._results(key, job))
             if not self._events:
@@ -106,24 +110,13 @@ class Slurm:
             job.cancel()
         self._running.clear()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _results(self, key: str, job: submitit.Job[list[Event]]) -> list[Event]:
         """What became of a job."""
-        if key in self._cancelled:
-            self._cancelled.remove(key)
-            return [Stopped(key)]
         try:
             events: list[Event] = job.result()
             return events
         except submitit.core.utils.FailedJobError as error:
-            return [Failed(key, ExecutionError(f"{key}: the job {job.job_id} failed: {error}"))]
+            return [Failed(key, ExecutionError(f"the job {job.job_id} failed: {error}"))]
         except submitit.core.utils.UncompletedJobError:
             return [Lost(key, f"the job {job.job_id} ended without a result")]
 

@@ -56,10 +56,6 @@ class Task:
         return self.output
 
 
-class Cancelled(Exception):  # noqa: N818 - it is no error
-    """Raised by a task's report after the task was cancelled."""
-
-
 @dataclass(frozen=True)
 class Progressed:
     """A task reported its progress."""
@@ -87,13 +83,6 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Stopped:
-    """A task ended because it was cancelled."""
-
-    key: str
-
-
-@dataclass(frozen=True)
 class Lost:
     """The process or the machine that ran a task is gone; the task can be run again."""
 
@@ -101,4 +90,4 @@ class Lost:
     reason: str
 
 
-Event = Progressed | Finished | Failed | Stopped | Lost
+Event = Progressed | Finished | Failed | Lost

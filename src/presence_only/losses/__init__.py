@@ -19,13 +19,17 @@ from presence_only.losses.geomodel import (
     focal_loss,
     masked_mse,
 )
+from presence_only.losses.gr import gr
+from presence_only.losses.large_loss import large_loss
 from presence_only.losses.maxent import maxent
 from presence_only.losses.poisson import poisson
 from presence_only.losses.positive_unlabelled import nnpu
 from presence_only.losses.ranking import pairwise_ranking
+from presence_only.losses.sigmoid_f1 import sigmoid_f1
 from presence_only.losses.sinr import an_full, an_full_me, an_slds, an_slds_me, an_ssdl, an_ssdl_me
 from presence_only.losses.species_softmax import species_softmax
 from presence_only.losses.splc import splc
+from presence_only.losses.two_way import two_way
 
 __all__ = [
     "AssumeNegativeLoss",
@@ -43,11 +47,15 @@ __all__ = [
     "epr",
     "focal_loss",
     "full_weighted",
+    "gr",
+    "large_loss",
     "masked_mse",
     "maxent",
     "nnpu",
     "pairwise_ranking",
     "poisson",
+    "sigmoid_f1",
     "species_softmax",
     "splc",
+    "two_way",
 ]

@@ -12,15 +12,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from presence_only.losses.argument_checks import (
-    check_floating,
-    check_number,
-    check_presences,
-    check_same_shape,
-)
+from presence_only.losses.argument_checks import check_floating, check_number, check_same_shape
 from presence_only.losses.base import BatchLoss, LossBatch, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.host_reads import count_each
-from presence_only.losses.negatives import Positives, zero
+from presence_only.losses.negatives import Positives, open_targets, zero
 from presence_only.losses.numerics import sigmoid, softplus, widen
 from presence_only.losses.pair_weights import (
     LabelledSettings,
@@ -67,12 +62,9 @@ def em(
         ValueError: If shapes disagree, a target is neither 0 nor 1, a pseudo-label lies outside [0, 1], or a weight
             is out of range.
     """
-    check_floating("logits_BS", logits_BS, 2)
-    check_same_shape("targets_BS", targets_BS, "logits_BS", logits_BS)
+    positives = open_targets(logits_BS, targets_BS)
     alpha = check_number("alpha", alpha, 0.0, open_ends="low")
     beta = check_number("beta", beta, 0.0)
-    positives = Positives.from_targets(targets_BS)
-    check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
     weights = PairWeights(MaximumEntropy(), unobserved=alpha)
     if pseudo_labels_BS is None:
         return zero(logits_BS) if logits_BS.numel() == 0 else loss_from_all_logits(weights, logits_BS, positives)

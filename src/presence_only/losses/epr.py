@@ -12,10 +12,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from presence_only.losses.argument_checks import check_floating, check_number, check_presences, check_same_shape
+from presence_only.losses.argument_checks import check_number
 from presence_only.losses.balance import FARTHEST, HALVINGS
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
-from presence_only.losses.negatives import Positives, at_pairs, zero
+from presence_only.losses.negatives import Positives, at_pairs, open_targets, zero
 from presence_only.losses.numerics import sigmoid, softplus, widen
 
 
@@ -39,11 +39,8 @@ def epr(logits_BS: Tensor, targets_BS: Tensor, *, expected_species: float) -> Te
         TypeError: If an argument has the wrong type.
         ValueError: If shapes disagree, a target is neither 0 nor 1, or k is out of range.
     """
-    check_floating("logits_BS", logits_BS, 2)
-    check_same_shape("targets_BS", targets_BS, "logits_BS", logits_BS)
+    positives = open_targets(logits_BS, targets_BS)
     expected_species = check_number("expected_species", expected_species, 0.0, open_ends="low")
-    positives = Positives.from_targets(targets_BS)
-    check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
     if logits_BS.numel() == 0:
         return zero(logits_BS)
     check_number("expected_species", expected_species, 0.0, logits_BS.shape[1], open_ends="low")

@@ -11,17 +11,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from presence_only.losses.argument_checks import (
-    check_background,
-    check_count,
-    check_floating,
-    check_number,
-    check_presences,
-    check_same_shape,
-    check_shape,
-)
+from presence_only.losses.argument_checks import check_background, check_count, check_number, check_shape
 from presence_only.losses.base import PenaltySettings, TrainingCounts
-from presence_only.losses.negatives import Positives, zero
+from presence_only.losses.negatives import open_targets, zero
 from presence_only.losses.numerics import widen
 from presence_only.losses.pair_weights import LabelledSettings, PairWeights, loss_from_all_logits
 from presence_only.losses.penalties import CrossEntropy, Penalty
@@ -66,8 +58,7 @@ def full_weighted(
         ValueError: If shapes disagree, a target is neither 0 nor 1, a weight is out of range, the
             background is missing, or a species present in the batch has no record.
     """
-    check_floating("logits_BS", logits_BS, 2)
-    check_same_shape("targets_BS", targets_BS, "logits_BS", logits_BS)
+    positives = open_targets(logits_BS, targets_BS)
     check_number("lambda1", lambda1, 0.0, open_ends="low")
     check_number("lambda2", lambda2, 0.0, 1.0)
     if (records_S is None) != (n_sites is None):
@@ -76,8 +67,6 @@ def full_weighted(
     check_background(background_KS, background_mask_KS, logits_BS.shape[1])
     if lambda2 < 1 and (background_KS is None or len(background_KS) == 0):
         raise ValueError(f"background_KS has no rows: lambda2 = {lambda2!r} < 1 needs at least one")
-    positives = Positives.from_targets(targets_BS)
-    check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
     if logits_BS.numel() == 0:
         return zero(*(logits for logits in (logits_BS, background_KS) if logits is not None))
     if records_S is None or n_sites is None:

@@ -11,15 +11,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from presence_only.losses.argument_checks import (
-    check_background,
-    check_floating,
-    check_presences,
-    check_same_shape,
-)
+from presence_only.losses.argument_checks import check_background, check_floating
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.host_reads import keep
-from presence_only.losses.negatives import Positives, at_pairs, zero
+from presence_only.losses.negatives import Positives, at_pairs, open_targets, zero
 from presence_only.losses.numerics import softplus, widen
 from presence_only.losses.species_weights import Weighting, check_species_weights, weights_by_records
 
@@ -77,16 +72,13 @@ def maxent(
         ValueError: If shapes disagree, there is no background site, a target is neither 0 nor 1, or a
             weight is negative, NaN or infinite.
     """
-    check_floating("logits_BS", logits_BS, 2)
-    check_same_shape("targets_BS", targets_BS, "logits_BS", logits_BS)
+    positives = open_targets(logits_BS, targets_BS)
     check_floating("background_KS", background_KS, 2)
     check_background(background_KS, background_mask_KS, logits_BS.shape[1])
     weights_S = torch.ones(logits_BS.shape[1], device=logits_BS.device, dtype=widen(logits_BS[:0]).dtype)
     given_S = check_species_weights(species_weights_S, logits_BS.shape[1])
     if given_S is not None:
         weights_S = given_S.to(weights_S)
-    positives = Positives.from_targets(targets_BS)
-    check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
     if logits_BS.numel() == 0:
         return zero(logits_BS, background_KS)
     surprise_P, species_P, counted_P = record_surprise(

@@ -22,6 +22,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from presence_only.losses.argument_checks import check_floating, check_presences, check_same_shape
 from presence_only.losses.host_reads import count_each, keep, on_host
 from presence_only.losses.numerics import widen
 from presence_only.losses.penalties import Penalty
@@ -70,6 +71,20 @@ class Positives:
     def unobserved_per_row_B(self) -> Tensor:
         """Number of unobserved species n of every row, int64."""
         return self.n_species - count_each(self.row_P, self.n_rows)
+
+
+def open_targets(logits_BS: Tensor, targets_BS: Tensor) -> Positives:
+    """Check the arguments that all losses of logits and targets share, and return the observed pairs.
+
+    Raises:
+        TypeError: If one is no tensor, or the logits are no floating-point one.
+        ValueError: If the shapes differ, or a target is neither 0 nor 1.
+    """
+    check_floating("logits_BS", logits_BS, 2)
+    check_same_shape("targets_BS", targets_BS, "logits_BS", logits_BS)
+    positives = Positives.from_targets(targets_BS)
+    check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
+    return positives
 
 
 def zero(*logits: Tensor) -> Tensor:

@@ -235,6 +235,35 @@ class _Margined(torch.autograd.Function):
         return gradient * _place(x, active, slope_A), None, None
 
 
+def margined_sigmoid(x: Tensor, margin: float) -> Tensor:
+    """p_m = max(p - margin, 0) with all its digits just above the margin."""
+    if margin < torch.finfo(x.dtype).tiny:
+        return sigmoid(x)
+    result: Tensor = _MarginedSigmoid.apply(x, margin)  # type: ignore[no-untyped-call, unused-ignore]
+    return result
+
+
+class _MarginedSigmoid(torch.autograd.Function):
+    """max(p - margin, 0), slope p q above the margin."""
+
+    @staticmethod
+    def forward(x: Tensor, margin: float) -> Tensor:
+        active, x_A, bound = _above(x, margin)
+        return _place(x, active, _beyond(x_A, margin, bound)[1])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0])
+        ctx.margin = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        x: Tensor
+        (x,) = ctx.saved_tensors
+        active, x_A, bound = _above(x, ctx.margin)
+        return gradient * _place(x, active, _beyond(x_A, ctx.margin, bound)[0]), None
+
+
 def _above(x: Tensor, margin: float) -> tuple[Tensor, Tensor, tuple[float, float]]:
     """Where p exceeds the margin, the logits there, and the margin's own logit.
 

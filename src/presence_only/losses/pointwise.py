@@ -1,4 +1,4 @@
-"""Losses that take every unobserved pair as absent: cross-entropy, focal, asymmetric, Hill.
+"""Losses that take every unobserved pair as absent: cross-entropy, focal, asymmetric, Hill, polynomial forms.
 
 Shape legend: S species.
 """
@@ -16,6 +16,7 @@ from presence_only.losses.base import TrainingCounts
 from presence_only.losses.pair_weights import LabelledSettings, PairWeights
 from presence_only.losses.parameters import from_parameters, with_parameters
 from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Hill, Penalty
+from presence_only.losses.polynomial_penalties import AsymmetricPolynomial, RobustAsymmetric
 
 
 class PointwiseSettings(LabelledSettings):
@@ -93,6 +94,28 @@ class HillSettings(PointwiseSettings):
     def build_penalty(self) -> Penalty:
         """Hill, with its own parameters."""
         return from_parameters(Hill, dict(self))
+
+
+@with_parameters(AsymmetricPolynomial)
+class AplSettings(PointwiseSettings):
+    """Asymmetric polynomial loss over all pairs: asymmetric loss with changed Taylor coefficients."""
+
+    loss: Literal["apl"]
+
+    def build_penalty(self) -> Penalty:
+        """Asymmetric polynomial, with its own parameters."""
+        return from_parameters(AsymmetricPolynomial, dict(self))
+
+
+@with_parameters(RobustAsymmetric)
+class RalSettings(PointwiseSettings):
+    """Robust asymmetric loss over all pairs: asymmetric polynomial loss with absences weighed by the Hill loss."""
+
+    loss: Literal["ral"]
+
+    def build_penalty(self) -> Penalty:
+        """Robust asymmetric, with its own parameters."""
+        return from_parameters(RobustAsymmetric, dict(self))
 
 
 def negatives_per_positive(positive_S: Tensor, n_rows: int, smoothing: float) -> Tensor:

@@ -12,15 +12,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from presence_only.losses.argument_checks import (
-    check_background,
-    check_floating,
-    check_presences,
-    check_same_shape,
-)
+from presence_only.losses.argument_checks import check_background, check_floating
 from presence_only.losses.base import TrainingCounts
 from presence_only.losses.fast_curves import Curve, capped_exponential_curve
-from presence_only.losses.negatives import Positives, zero
+from presence_only.losses.negatives import open_targets, zero
 from presence_only.losses.numerics import widen
 from presence_only.losses.pair_weights import DenseSettings, PairWeights, loss_from_all_logits
 from presence_only.losses.parameters import check_parameters, from_parameters, parameter, with_parameters
@@ -74,8 +69,7 @@ def poisson(
         ValueError: If shapes disagree, there is no background site, a target is neither 0 nor 1, a weight is negative,
             NaN or infinite, or the cap is out of range.
     """
-    check_floating("logits_BS", logits_BS, 2)
-    check_same_shape("targets_BS", targets_BS, "logits_BS", logits_BS)
+    positives = open_targets(logits_BS, targets_BS)
     check_floating("background_KS", background_KS, 2)
     check_background(background_KS, background_mask_KS, logits_BS.shape[1])
     penalty = Intensity(intensity_cap)
@@ -83,8 +77,6 @@ def poisson(
     weight_S = check_species_weights(species_weights_S, n_species)
     if weight_S is None:
         weight_S = torch.ones(n_species, device=logits_BS.device)
-    positives = Positives.from_targets(targets_BS)
-    check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
     if logits_BS.numel() == 0:
         return zero(logits_BS, background_KS)
     if len(background_KS) == 0:

@@ -17,15 +17,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from presence_only.losses.argument_checks import (
-    check_background,
-    check_choice,
-    check_floating,
-    check_number,
-    check_presences,
-    check_same_shape,
-    check_shape,
-)
+from presence_only.losses.argument_checks import check_background, check_choice, check_number, check_shape
 from presence_only.losses.base import (
     LEAST,
     BatchLoss,
@@ -36,7 +28,7 @@ from presence_only.losses.base import (
     open_batch,
 )
 from presence_only.losses.host_reads import count_each
-from presence_only.losses.negatives import Positives, at_pairs, zero
+from presence_only.losses.negatives import Positives, at_pairs, open_targets, zero
 from presence_only.losses.numerics import softplus, widen
 from presence_only.losses.parameters import ParametersOfChoice
 
@@ -106,8 +98,7 @@ def nnpu(
         TypeError: If an argument has the wrong type.
         ValueError: If shapes disagree, a number is out of range, a target is neither 0 nor 1, or nothing is unlabelled.
     """
-    check_floating("logits_BS", logits_BS, 2)
-    check_same_shape("targets_BS", targets_BS, "logits_BS", logits_BS)
+    positives = open_targets(logits_BS, targets_BS)
     n_rows, n_species = logits_BS.shape
     check_background(background_KS, background_mask_KS, n_species)
     check_choice("estimator", estimator, ESTIMATORS)
@@ -118,8 +109,6 @@ def nnpu(
     if (records_S is None) != (n_sites is None):
         raise ValueError(f"n_sites = {n_sites}: records_S and n_sites must be given together")
     prior_S = _prior_per_species(prior, n_species).to(logits_BS.device)
-    positives = Positives.from_targets(targets_BS)
-    check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
     if logits_BS.numel() == 0:
         return zero(*(logits for logits in (logits_BS, background_KS) if logits is not None))
     expected_S = count_each(positives.species_P, n_species).double()

@@ -17,14 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from presence_only.losses.argument_checks import (
-    check_background,
-    check_choice,
-    check_count,
-    check_floating,
-    check_presences,
-    check_same_shape,
-)
+from presence_only.losses.argument_checks import check_background, check_choice, check_count
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.host_reads import count_each
 from presence_only.losses.negatives import (
@@ -34,6 +27,7 @@ from presence_only.losses.negatives import (
     draw_background_sites,
     draw_other_rows,
     draw_other_species,
+    open_targets,
     zero,
 )
 from presence_only.losses.numerics import softplus
@@ -95,8 +89,7 @@ def pairwise_ranking(
         ValueError: If shapes disagree, a target is neither 0 nor 1, a name is unknown, ``n_pairs`` is 0, or the
             background is missing or not asked for.
     """
-    check_floating("logits_BS", logits_BS, 2)
-    check_same_shape("targets_BS", targets_BS, "logits_BS", logits_BS)
+    positives = open_targets(logits_BS, targets_BS)
     check_background(background_KS, background_mask_KS, logits_BS.shape[1])
     for name, value, known in (("pairs", pairs, PAIRS), ("sites", sites, SITES), ("weights", weights, WEIGHTS)):
         check_choice(name, value, known)
@@ -109,8 +102,6 @@ def pairwise_ranking(
             f"background_KS is {'missing' if loss.needs_background else 'given'}: {rule} with pairs = {pairs!r} and "
             f"sites = {sites!r}"
         )
-    positives = Positives.from_targets(targets_BS)
-    check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
     if logits_BS.numel() == 0:
         return zero(*(logits for logits in (logits_BS, background_KS) if logits is not None))
     return loss.on_pairs(logits_BS, positives, background_KS, background_mask_KS, generator)

@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from presence_only.losses.argument_checks import check_floating, check_number, check_presences, check_same_shape
+from presence_only.losses.argument_checks import check_number
 from presence_only.losses.base import (
     LEAST,
     BatchTotals,
@@ -24,7 +24,7 @@ from presence_only.losses.base import (
 )
 from presence_only.losses.chunks import batch_without_logits
 from presence_only.losses.host_reads import count_each
-from presence_only.losses.negatives import Positives, zero
+from presence_only.losses.negatives import Positives, open_targets, zero
 from presence_only.losses.numerics import widen
 from presence_only.losses.sampled_species import SpeciesSample
 from presence_only.losses.scalable import ScalableLoss
@@ -61,10 +61,7 @@ def species_softmax(logits_BS: Tensor, targets_BS: Tensor, *, normalisation: flo
         ValueError: If the shapes differ, a target is neither 0 nor 1, or the weight is negative, NaN or infinite.
     """
     check_number("normalisation", normalisation, 0)
-    check_floating("logits_BS", logits_BS, 2)
-    check_same_shape("targets_BS", targets_BS, "logits_BS", logits_BS)
-    positives = Positives.from_targets(targets_BS)
-    check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
+    positives = open_targets(logits_BS, targets_BS)
     if logits_BS.numel() == 0:
         return zero(logits_BS)
     losses_B = rows_from_logits(logits_BS, positives, normalisation)

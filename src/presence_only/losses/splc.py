@@ -13,9 +13,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from presence_only.losses.argument_checks import check_floating, check_number, check_presences, check_same_shape
+from presence_only.losses.argument_checks import check_number
 from presence_only.losses.base import BatchLoss, LossBatch, PenaltySettings, TrainingCounts
-from presence_only.losses.negatives import Positives, zero
+from presence_only.losses.negatives import open_targets, zero
 from presence_only.losses.numerics import widen
 from presence_only.losses.pair_weights import LabelledSettings, PairWeights, loss_from_all_logits
 from presence_only.losses.parameters import check_parameters, parameter
@@ -84,12 +84,9 @@ def splc(
         TypeError: If an argument has the wrong type.
         ValueError: If shapes disagree, a target is neither 0 nor 1, or a parameter is out of range.
     """
-    check_floating("logits_BS", logits_BS, 2)
-    check_same_shape("targets_BS", targets_BS, "logits_BS", logits_BS)
+    positives = open_targets(logits_BS, targets_BS)
     margin, gamma = check_number("margin", margin, 0.0), check_number("gamma", gamma, 0.0)
     penalty = Corrected(FocalMargin(margin, gamma), tau)
-    positives = Positives.from_targets(targets_BS)
-    check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
     if logits_BS.numel() == 0:
         return zero(logits_BS)
     return loss_from_all_logits(PairWeights(penalty), logits_BS, positives)

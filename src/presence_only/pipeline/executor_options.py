@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from presence_only.execution.executor import Executor
 
-OPTIONS = ("address", "partition", "minutes")
+OPTIONS = ("address", "partition", "minutes", "gpus")
 
 
 def add_executor_options(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +21,7 @@ def add_executor_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--address", help="of a Ray cluster, host:port; default: Ray on this machine alone")
     parser.add_argument("--partition", help="of a Slurm cluster")
     parser.add_argument("--minutes", help="the longest that a task may take on a Slurm cluster")
+    parser.add_argument("--gpus", help="GPUs to ask for per job that can use one, on a Slurm cluster; default: 0")
 
 
 def asked_executor(arguments: argparse.Namespace) -> Callable[[], Executor]:

@@ -5,15 +5,13 @@ Settings come from results/settings.yaml as plain values: their classes need tor
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from presence_only.common.atomic_files import content_hash, read_json
+from presence_only.common.atomic_files import content_hash, json_hash, read_json
 from presence_only.pipeline.mlflow_mirror import RunRecord
 from presence_only.study.paths import (
     CODE,
@@ -105,7 +103,7 @@ def variant_record(settings: Settings, cell: CellFiles, seeds: list[RunRecord], 
         cell=f"{cell.dataset}/{cell.variant}",
         kind="variant",
         name=f"{cell.dataset} / {cell.variant}" if several else cell.variant,
-        fingerprint=_fingerprint([trained_with, means, [seed.fingerprint for seed in seeds]]),
+        fingerprint=json_hash([trained_with, means, [seed.fingerprint for seed in seeds]]),
         params=trained_with,
         metrics=means | ({"training_seconds": sum(seconds.values()) / len(seconds)} if seconds else {}),
         curves={LOSS: [_mean(losses) for losses in zip(*(seed.curves[LOSS] for seed in seeds), strict=True)]},
@@ -132,7 +130,7 @@ def seed_records(settings: Settings, cell: CellFiles, tags: dict[str, str]) -> l
                 cell=f"{cell.dataset}/{cell.variant}/{seed}",
                 kind="seed",
                 name=f"{cell.dataset}/{cell.variant}/{seed}",
-                fingerprint=_fingerprint(identity),
+                fingerprint=json_hash(identity),
                 params=run,
                 metrics={name: value for name, value in values.items() if value is not None}
                 | ({"training_seconds": seconds[str(seed)]} if seconds else {}),
@@ -160,7 +158,7 @@ def study_record(settings: Settings, records: Sequence[RunRecord], tags: dict[st
         kind="study",
         name="report",
         # The word tells it from a run of the older layout with the same files, which had all seeds below it.
-        fingerprint=_fingerprint(["report", whole, content_hash(*artifacts)]),
+        fingerprint=json_hash(["report", whole, content_hash(*artifacts)]),
         params={name: fitting(items) for name, items in lists.items()},
         tags=tags,
         artifacts=artifacts,
@@ -225,8 +223,3 @@ def _products() -> list[Path]:
 def _mean(values: Sequence[float]) -> float:
     """The mean; NaN where one value is."""
     return math.fsum(values) / len(values)
-
-
-def _fingerprint(identity: Any) -> str:
-    """The first 16 hex digits of a SHA-256 over anything that JSON can hold."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

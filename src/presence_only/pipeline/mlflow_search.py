@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Sequence
 from typing import Any
 
+from presence_only.common.atomic_files import json_hash
 from presence_only.pipeline.mlflow_mirror import RunRecord
 from presence_only.search.run import Search
 from presence_only.search.trials import Trial, best_of
@@ -29,7 +28,7 @@ def search_record(files: SearchFiles, search: Search, trials: Sequence[Trial]) -
         cell=search.name,
         kind="search",
         name=f"search {search.name}",
-        fingerprint=_fingerprint(identity),
+        fingerprint=json_hash(identity),
         params={"dataset": search.dataset, "variant": search.searched.name} | _flat(identity["search"], "search"),
         metrics={"trials": len(trials), "cpu_seconds": sum(trial.outcome.cpu_seconds for trial in trials)}
         | ({f"best_{name}": value for name, value in best.outcome.criteria.items()} if best else {}),
@@ -43,7 +42,7 @@ def search_record(files: SearchFiles, search: Search, trials: Sequence[Trial]) -
 
 def trial_records(search: Search, trials: Sequence[Trial]) -> list[RunRecord]:
     """A run per trial: its settings, the values of all criteria, and its scores at the looks."""
-    identity, now = _fingerprint(search.identity()), time.time()
+    identity, now = json_hash(search.identity()), time.time()
     records = []
     for trial in trials:
         outcome = trial.outcome
@@ -56,7 +55,7 @@ def trial_records(search: Search, trials: Sequence[Trial]) -> list[RunRecord]:
                 kind="trial",
                 name=f"{search.name}/{trial.number}",
                 # Without its CPU time: the same trial again is the same run.
-                fingerprint=_fingerprint([identity, trial.settings, outcome.state, criteria]),
+                fingerprint=json_hash([identity, trial.settings, outcome.state, criteria]),
                 params={"trial": str(trial.number)} | {name: str(v) for name, v in trial.settings.items()},
                 metrics=criteria | value | {"cpu_seconds": outcome.cpu_seconds, "share": outcome.share},
                 curves={"look": [outcome.looks.get(look, math.nan) for look in range(1, last + 1)]},
@@ -73,8 +72,3 @@ def _flat(values: Any, name: str) -> dict[str, str]:
     if not isinstance(values, dict):
         return {name: str(values)}
     return {key: words for part, inner in values.items() for key, words in _flat(inner, f"{name}.{part}").items()}
-
-
-def _fingerprint(identity: Any) -> str:
-    """The first 16 hex digits of a SHA-256 over anything that JSON can hold."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

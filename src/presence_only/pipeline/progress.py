@@ -6,10 +6,10 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from presence_only.execution.run_tasks import Watcher
 from presence_only.execution.task import Event, Finished, Lost, Progressed, Task
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ class TimeLeft:
         return work / len(self._begun)
 
 
-class Display:
-    """Shows tasks while they run; a context manager, and a watcher of ``run_tasks``.
+class Display(Watcher):
+    """Shows tasks while they run; a context manager.
 
     Args:
         tasks: All tasks.
@@ -208,7 +208,7 @@ class _Bars:
 
     def all_tasks(self, n_done: int, left: float | None) -> None:
         """How many tasks are done, and the seconds left."""
-        note = "" if left is None else f"about {timedelta(seconds=round(left))} left"
+        note = "" if left is None else f"about {in_words(left)} left"
         self.progress.update(self.all, completed=n_done, note=note)
         if time.monotonic() - self._drawn >= DRAW_EVERY:
             self._drawn = time.monotonic()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Outputs of finished tasks that DVC has not recorded yet.
 CELLS = Path(".cells")
+# Locked while a command uses that folder; beside it, as the folder is removed at the end.
+IN_USE = Path(".cells.in_use")
 
 
 def main() -> None:
@@ -34,18 +36,20 @@ def main() -> None:
     parser.add_argument("--cells-only", action="store_true", help="train and evaluate, and stop before the comparison")
     arguments = parser.parse_args()
     with importing():
+        from presence_only.execution.lock import alone
         from presence_only.pipeline.stale_cells import find_stale_cells, run_dvc
         from presence_only.study.settings import load_study
 
     study = load_study()
     # What is wrong with it is told before anything runs.
     start = asked_executor(arguments)
-    run_dvc("repro", "--quiet", "code", "generate")
-    stale = find_stale_cells(study)
-    if stale.evaluate:
-        make_cells(study.seeds, stale, start)
-    if not arguments.cells_only:
-        run_dvc("repro", *arguments.targets)
+    with alone(IN_USE, "runs the study in this folder"):
+        run_dvc("repro", "--quiet", "code", "generate")
+        stale = find_stale_cells(study)
+        if stale.evaluate:
+            make_cells(study.seeds, stale, start)
+        if not arguments.cells_only:
+            run_dvc("repro", *arguments.targets)
 
 
 def make_cells(seeds: tuple[int, ...], stale: StaleCells, start: Callable[[], Executor]) -> None:

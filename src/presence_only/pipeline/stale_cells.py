@@ -53,7 +53,7 @@ def find_stale_cells(study: StudySettings) -> StaleCells:
     Raises:
         ExecutionError: If DVC cannot tell.
     """
-    command = [sys.executable, "-m", "presence_only.pipeline.stale_cells", "--restore"]
+    command = [sys.executable, "-m", "presence_only.pipeline.stale_cells"]
     asked = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if asked.returncode:
         raise ExecutionError("DVC cannot tell what is out of date; its message stands above")
@@ -90,10 +90,8 @@ def run_dvc(*arguments: str) -> None:
 
 
 def main() -> None:
-    """Print, as one line of JSON, the names of the stages `train` and `evaluate` that are out of date."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--restore", action="store_true", help="restore what DVC's cache has")
-    arguments = parser.parse_args()
+    """Restore cells from DVC's cache; print, as one line of JSON, the stages of cells that are out of date then."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -106,7 +104,7 @@ def main() -> None:
         stale = _stale()
         for stage in STAGES:
             restorable = _restorable(name for name in sorted(stale) if name.startswith(f"{stage}@"))
-            if arguments.restore and restorable:
+            if restorable:
                 print(f"{stage}: {len(restorable)} cells are restored from DVC's cache", flush=True)
                 with Repo() as repo:
                     repo.reproduce(targets=restorable, single_item=True)

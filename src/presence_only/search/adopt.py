@@ -15,9 +15,7 @@ from presence_only.common.atomic_files import write_whole
 from presence_only.common.errors import SettingsError
 from presence_only.search.space import nested
 from presence_only.study.params import Params
-from presence_only.study.settings import PARAMS, read_yaml
-
-NAME = re.compile(r"[a-z][a-z0-9_]*")
+from presence_only.study.settings import NAME, PARAMS, read_yaml
 
 
 def adopt(variant: str, name: str, settings: Mapping[str, Any], path: Path = PARAMS) -> str:
@@ -39,7 +37,7 @@ def adopt(variant: str, name: str, settings: Mapping[str, Any], path: Path = PAR
         SettingsError: If the name is taken or is none, or the new variant breaks a rule.
     """
     raw = read_yaml(path)
-    if not NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise SettingsError(f"--adopt {name}: must be lower-case letters, digits and underscores")
     if name in raw["variants"]:
         raise SettingsError(f"--adopt {name}: params.yaml has a variant of this name; choose another")

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
-from presence_only.common.errors import SettingsError
+from presence_only.execution.lock import alone
 from presence_only.search.objective import Outcome
 from presence_only.search.sampling import distributions_of, frozen
 from presence_only.search.space import Dimensions
@@ -89,18 +88,10 @@ def open_journal(path: Path, name: str) -> Iterator[Journal]:
         name: Of the search.
 
     Raises:
-        SettingsError: If another process has it.
+        ExecutionError: If another process has it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_suffix(".in_use"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise SettingsError(f"another process runs the search {name}; wait until it has ended, or end it") from None
-    try:
+    with alone(path.with_suffix(".in_use"), f"runs the search {name}"):
         yield Journal(path, name)
-    finally:
-        lock.release()
 
 
 def _trial(found: FrozenTrial) -> Trial:

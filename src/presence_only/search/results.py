@@ -6,15 +6,13 @@ Written after each trial, by the standard library: polars would start threads, a
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from presence_only.common.atomic_files import write_whole
+from presence_only.common.atomic_files import json_hash, write_whole
 from presence_only.common.errors import SettingsError
 from presence_only.search.criteria import CRITERIA
 from presence_only.search.trials import Trial, best_of
@@ -100,7 +98,7 @@ def read_best(path: Path, variant: Variant) -> dict[str, Any]:
 
 def variant_digest(variant: Variant) -> str:
     """16 hex digits that stand for all settings of a variant."""
-    return hashlib.sha256(json.dumps(variant.resolved(), sort_keys=True).encode()).hexdigest()[:16]
+    return json_hash(variant.resolved())
 
 
 def _short(value: float | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from presence_only.common.atomic_files import content_hash
 from presence_only.common.errors import SettingsError
 from presence_only.execution.executor import Executor
-from presence_only.execution.run_tasks import Watcher, run_tasks
+from presence_only.execution.run_tasks import NOBODY, Watcher, run_tasks
 from presence_only.execution.task import Event, Finished, Task
 from presence_only.search.journal import Journal
 from presence_only.search.objective import DIVERGED, Outcome, Plan, run_trial
@@ -101,31 +101,25 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any], where: str = 
     return None
 
 
-class _Keeper:
+class _Keeper(Watcher):
     """Keeps every trial that ends before anybody else hears of it."""
 
-    def __init__(self, keep: Callable[[Task, Outcome], None], watcher: Watcher | None) -> None:
+    def __init__(self, keep: Callable[[Task, Outcome], None], watcher: Watcher) -> None:
         self._keep, self._watcher = keep, watcher
 
     def starts(self, task: Task) -> None:
         """A trial began."""
-        if self._watcher is not None:
-            self._watcher.starts(task)
+        self._watcher.starts(task)
 
     def hears(self, task: Task, event: Event) -> None:
         """Something happened to a trial."""
         if isinstance(event, Finished):
             self._keep(task, event.value)
-        if self._watcher is not None:
-            self._watcher.hears(task, event)
-
-    def found(self, task: Task) -> None:
-        """Never, as no trial that was done is asked for again."""
+        self._watcher.hears(task, event)
 
     def waits(self) -> None:
         """Nothing happened for a second."""
-        if self._watcher is not None:
-            self._watcher.waits()
+        self._watcher.waits()
 
 
 def run_search(
@@ -133,7 +127,7 @@ def run_search(
     journal: Journal,
     executor: Executor,
     *,
-    watcher: Watcher | None = None,
+    watcher: Watcher = NOBODY,
     kept: Callable[[Sequence[Trial]], None] | None = None,
 ) -> list[Trial]:
     """Run every trial that the journal does not have.

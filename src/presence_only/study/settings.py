@@ -16,7 +16,8 @@ from presence_only.common.settings import Settings, SettingsError
 
 PARAMS = Path("params.yaml")
 # DVC builds stage names and file paths from these names; a dot or a dash would break them.
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+NAME = r"^[a-z][a-z0-9_]*$"
+Name = Annotated[str, Field(pattern=NAME)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
