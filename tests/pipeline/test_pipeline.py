@@ -214,7 +214,7 @@ NOTHING = [kind for kind, (_, entries) in EDITS.items() if not entries]
             ["a metric"],
             {"evaluate@virtual-bce", "evaluate@virtual-an_full", "compare", "figures", "report"},
         ),
-        (["the grid of the Earth"], {"generate@virtual", "settings", "report"}),
+        (["the grid of the Earth"], {"generate@virtual", "settings", "figures", "report"}),
     ],
     ids=["nothing", "figure", "loss", "metric", "earth"],
 )
