@@ -23,9 +23,9 @@ from presence_only.losses.host_reads import count_each, on_host
 from presence_only.losses.negatives import Positives
 from presence_only.losses.numerics import widen
 
-# Fewer rows make matrix products slow. Where this many rows have more logits than a tile, their memory is that of the
-# gradient of a species matrix of this width.
-FEWEST_ROWS = 128
+# Fewer rows make matrix products slow: with 128, the loss at 10,000 species takes 9 % longer. Where this many rows have
+# more logits than a tile, their memory is that of the gradient of a species matrix of this width.
+FEWEST_ROWS = 256
 
 
 def row_losses(top_B: Tensor, others_B: Tensor, x_P: Tensor, row_P: Tensor, normalisation: float) -> Tensor:
