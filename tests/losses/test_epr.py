@@ -1,6 +1,7 @@
 """epr against mpmath, and its balanced logits against closed forms and its own slopes."""
 
 import math
+from importlib import import_module
 
 import mpmath
 import pytest
@@ -9,6 +10,7 @@ import torch
 from scipy.optimize import minimize
 
 from presence_only.losses import epr
+from presence_only.losses.balance import FARTHEST
 from presence_only.losses.base import LossBatch, TrainingCounts, parse_variant
 
 SOURCE = torch.Generator().manual_seed(0)
@@ -100,6 +102,13 @@ def test_where_no_species_is_certain_the_balance_has_a_closed_form(k):
     torch.testing.assert_close(balance_S, torch.logit(c * share_S), rtol=1e-10, atol=1e-10)
 
 
+@pytest.fixture
+def uncapped(monkeypatch):
+    """The balance itself, of which a start has at most 4."""
+    monkeypatch.setattr(import_module("presence_only.losses.epr"), "HIGHEST_START", FARTHEST)
+
+
+@pytest.mark.usefixtures("uncapped")
 @pytest.mark.parametrize("k", [0.3, 1.0, 2.0, 4.0, 6.0])
 def test_at_the_balance_no_species_has_a_slope(k):
     balance_S = settings(expected_species=k).balance(COUNTS)
@@ -110,6 +119,7 @@ def test_at_the_balance_no_species_has_a_slope(k):
     assert slope_S.abs().max() < 1e-11
 
 
+@pytest.mark.usefixtures("uncapped")
 @pytest.mark.parametrize("k", [0.3, 2.0])
 def test_a_search_finds_no_lower_value(k):
     def value(x):
@@ -146,10 +156,6 @@ def test_bad_input_is_refused_in_one_sentence():
         (lambda: epr(x, x[:1], expected_species=1.0), "targets_BS has shape (1, 3)"),
         (lambda: epr(x, x + 0.5, expected_species=1.0), "targets_BS hold 0.5: must be exactly 0 or 1"),
         (lambda: epr(x.long(), x, expected_species=1.0), "logits_BS has dtype torch.int64"),
-        (
-            lambda: settings(expected_species=7.0).build(COUNTS),
-            "expected_species = 7: must not exceed the number of species, 6",
-        ),
         (lambda: settings(expected_species=0.0), "v.expected_species = 0.0: must be greater than 0"),
     ):
         with pytest.raises((TypeError, ValueError)) as caught:
@@ -163,3 +169,16 @@ def test_an_empty_batch_gives_a_0_that_back_propagates():
     value = epr(logits, torch.zeros(0, 3), expected_species=1.0)
     assert value == 0
     assert torch.autograd.grad(value, logits)[0].shape == (0, 3)
+
+
+def test_more_species_than_there_are_count_as_all_of_them():
+    """A search tries the same numbers on any data set."""
+    assert settings(expected_species=7.0).build(COUNTS).expected == 6
+    assert settings(expected_species=5.5).build(COUNTS).expected == 5.5
+
+
+def test_a_species_in_most_rows_does_not_start_where_nothing_moves_it():
+    counts = TrainingCounts(10, torch.tensor([9.0, 1.0, 1.0], dtype=torch.float64))
+    start_S = settings().balance(counts)
+    assert start_S.max() == 4
+    assert (start_S[1:] < 0).all()

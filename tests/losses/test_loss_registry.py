@@ -68,7 +68,7 @@ def test_losses_and_penalties_are_printed_with_descriptions_and_parameters(capsy
         "focal: Cross-entropy times",
     ):
         assert part in printed
-    assert "dense unless it draws; label_smoothing 0.0; logit_adjustment 0.0; penalty bce; pos_lambda 4.0" in printed
+    assert "dense with some settings; label_smoothing 0.0; logit_adjustment 0.0; penalty bce; pos_lambda 4.0" in printed
     assert "softmax over sites. not dense; include_presences True" in printed
     assert "recorded at a site. not dense, computed in every way; normalisation 0.0" in printed
 

@@ -102,7 +102,7 @@ def test_one_bad_site_has_a_bounded_slope():
         ({"background_KS": FAR_KS[:0]}, r"background_KS has shape \(0, 4\): must have at least one row"),
         ({"species_weights_S": torch.tensor([1.0, -1.0, 0.0, 1.0])}, "species_weights_S hold a negative"),
         ({"species_weights_S": torch.ones(3)}, r"species_weights_S has shape \(3,\): must be \(4,\)"),
-        ({"intensity_cap": -1.0}, r"intensity_cap = -1.0: must be in \[0, 80\]"),
+        ({"intensity_cap": -1.0}, r"intensity_cap = -1.0: must be in \[0, 30\]"),
     ],
 )
 def test_wrong_arguments_are_refused(change, message):
@@ -118,3 +118,13 @@ def test_without_records_or_rows_it_is_a_0_that_back_propagates():
     assert value == 0
     assert all(gradient.eq(0).all() for gradient in gradients)
     assert poisson(X_BS[:0], TARGETS_BS[:0], FAR_KS) == 0
+
+
+def test_the_largest_cap_overflows_nothing_in_float32():
+    far_KS = torch.tensor([[1e4]], requires_grad=True)
+    for recorded in (0.0, 1.0):
+        value = poisson(torch.zeros(1, 1), torch.full((1, 1), recorded), far_KS, intensity_cap=30.0)
+        (slope,) = torch.autograd.grad(value, far_KS)
+        assert value.isfinite()
+        assert slope.isfinite()
+        assert (value == 0) == (recorded == 0)

@@ -381,3 +381,8 @@ def test_the_balance_is_the_logarithm_of_the_shares_of_records():
     never = settings.balance(TrainingCounts(100, torch.tensor([100.0, 0.0])))
     assert never.isfinite().all()
     assert settings.expected_weights(TrainingCounts(100, records_S)) is None
+
+
+def test_nan_in_a_row_without_a_species_is_not_swallowed():
+    logits_BS = torch.tensor([[1.0, 2.0], [math.nan, 0.0]])
+    assert species_softmax(logits_BS, torch.tensor([[1, 0], [0, 0]])).isnan()

@@ -183,3 +183,12 @@ def test_an_empty_batch_gives_a_0_that_back_propagates():
     value = splc(logits, torch.zeros(0, 3))
     assert value == 0
     assert torch.autograd.grad(value, logits)[0].shape == (0, 3)
+
+
+def test_smoothed_labels_stay_smoothed_above_the_threshold():
+    """A recorded pair, and an unobserved one with p > tau, cost (1 - e) pos + e neg of the penalty."""
+    x = torch.tensor([[3.0, 3.0]], dtype=torch.float64)
+    settings = parse_variant({"loss": "splc", "start": 0, "label_smoothing": 0.2}, "v")
+    loss = settings.build(TrainingCounts(4, torch.tensor([2.0, 1.0], dtype=torch.float64)))
+    got = loss(LossBatch(x, torch.tensor([0]), torch.tensor([0]), torch.Generator()))
+    assert got.item() == pytest.approx(0.8 * math.log1p(math.exp(-3)) + 0.2 * math.log1p(math.exp(3)), rel=1e-12)

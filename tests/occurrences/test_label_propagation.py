@@ -17,6 +17,7 @@ from presence_only.occurrences.label_propagation import (
     PropagationSettings,
     propagate_labels,
     propagation_facts,
+    propagation_note,
     range_radius_km,
     standardised,
 )
@@ -317,6 +318,7 @@ def test_facts_count_what_was_added():
     facts = propagation_facts(records, propagate_labels(records, settings), settings)
     assert facts == {
         "propagation_rows_below_min_species": 2,
+        "propagation_rows_that_can_give": records.n_rows - 2,
         "propagation_rows_that_received": 2,
         "propagation_presences_added": 9,
         "propagation_species_that_gained": 5,
@@ -324,6 +326,16 @@ def test_facts_count_what_was_added():
         "propagation_added_per_species_median": 2.0,
         "propagation_added_per_species_max": 2,
     }
+
+
+def test_the_note_says_why_nothing_was_added():
+    records = made()
+    strict, near = wide(min_species=99), wide(radius_km=1e-6)
+    longest = np.bincount(records.row_P).max()
+    for settings, why in ((strict, f"the longest training row has {longest}; lower"), (near, "all of its limits")):
+        added = propagate_labels(records, settings)
+        assert len(added) == 0
+        assert why in propagation_note(records, added, settings)
 
 
 # Training data.

@@ -232,3 +232,12 @@ def test_the_default_study_has_a_space_for_every_loss(loss):
     found = Searched.of(whole, SearchSettings.parse(whole.search, "search"), "tried")
     assert found.space == loss
     assert {"training.learning_rate", "training.beta2", "training.epochs"} <= set(found.dimensions)
+
+
+@pytest.mark.parametrize("own", [{"prior": 0.1}, {"priors": [0.1, 0.2]}, {"prior_factor": 3.0}, {}])
+def test_a_setting_that_says_the_same_in_another_way_gives_way_to_the_one_that_is_tried(own):
+    raw = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    whole = Tree.parse(raw | {"variants": {"tried": {"loss": "nnpu"} | own}}, "")
+    found = Searched.of(whole, SearchSettings.parse(whole.search, "search"), "tried")
+    loss = found.with_settings({"prior_factor": 4.0}).loss
+    assert (loss.prior_factor, loss.prior, loss.priors) == (4.0, None, None)

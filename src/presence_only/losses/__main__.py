@@ -43,12 +43,12 @@ def _description(owner: type) -> str:
 
 
 def _kind(settings: type[LossSettings]) -> str:
-    """Whether the loss is dense: always, unless it draws, or never; and then if it is computed in every way too."""
+    """Whether the loss is dense: always, with some settings, or never; and then if it is computed in every way too."""
     if not issubclass(settings, DenseSettings):
         (name,) = get_args(settings.model_fields["loss"].annotation)
         built = settings(loss=name).build(TrainingCounts(2, torch.ones(2, dtype=torch.float64)))
         return "not dense, computed in every way" if isinstance(built, ScalableLoss) else "not dense"
-    return "dense" if settings.build is DenseSettings.build else "dense unless it draws"
+    return "dense" if settings.build is DenseSettings.build else "dense with some settings"
 
 
 def _loss_parameters(settings: type[LossSettings]) -> list[str]:

@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from presence_only.common.settings import SettingsError
 from presence_only.losses.argument_checks import check_floating, check_number, check_same_shape
 from presence_only.losses.base import BatchLoss, LossBatch, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.host_reads import count_each
@@ -216,14 +217,14 @@ class EmSettings(ParametersOfChoice, LabelledSettings):
         """A dense loss without pseudo-labels.
 
         Raises:
-            ValueError: If there are too many pairs of row and species to remember.
+            SettingsError: If there are too many pairs of row and species to remember.
         """
         weights = self.pair_weights(counts)
         if self.pseudo_labels == "none":
             return weights
         n_species = len(counts.records_per_species_S)
         if counts.n_rows * n_species > MOST_PAIRS:
-            raise ValueError(
+            raise SettingsError(
                 f"pseudo_labels = 'asymmetric' with {counts.n_rows} training rows and {n_species} species: "
                 f"must have at most {MOST_PAIRS} pairs to remember"
             )

@@ -18,6 +18,9 @@ from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, Traini
 from presence_only.losses.negatives import Positives, at_pairs, open_targets, zero
 from presence_only.losses.numerics import sigmoid, softplus, widen
 
+# Where a species starts whose expected p is 1: farther up it would have next to no slope to leave by.
+HIGHEST_START = 4.0
+
 
 def epr(logits_BS: Tensor, targets_BS: Tensor, *, expected_species: float) -> Tensor:
     """Raise what was recorded, and hold the number of species per site to a known one.
@@ -81,30 +84,23 @@ class EprSettings(LossSettings):
     """Expected positive regularisation: presences, and a given number of species per row in place of absences.
 
     Args:
-        expected_species: k, the expected number of species at a training row, recorded or not, > 0 and at most the
-            number of species; null: the mean number of records per row, which is the least that it can be.
+        expected_species: k, the expected number of species at a training row, recorded or not, > 0; more than there
+            are species counts as all of them. Null: the mean number of records per row, which is the least that it can
+            be.
     """
 
     loss: Literal["epr"]
     expected_species: float | None = Field(default=None, gt=0)
 
     def expected(self, counts: TrainingCounts) -> Tensor:
-        """k, a scalar, float64.
-
-        Raises:
-            ValueError: If it exceeds the number of species.
-        """
+        """k, a scalar, float64."""
         records_S = counts.records_per_species_S.double()
         if self.expected_species is None:
             return records_S.sum() / counts.n_rows
-        if self.expected_species > len(records_S):
-            raise ValueError(
-                f"expected_species = {self.expected_species:g}: must not exceed the number of species, {len(records_S)}"
-            )
-        return torch.full((), self.expected_species, dtype=torch.float64, device=records_S.device)
+        return torch.full((), min(self.expected_species, len(records_S)), dtype=torch.float64, device=records_S.device)
 
     def balance(self, counts: TrainingCounts) -> Tensor:
-        """Logits of p_s = min(c pi_s, 1), within -25..25, where sum_s p_s - k = S / (2 c).
+        """Logits of p_s = min(c pi_s, 1), where sum_s p_s - k = S / (2 c), at most ``HIGHEST_START``.
 
         The slope of a species' logit is q_s [2 (sum p - k) p_s / S - pi_s] / S: it is 0 where p_s is proportional to
         the species' share pi_s of rows, and negative up to p_s = 1 where that product exceeds 1. The factor c is found
@@ -120,7 +116,7 @@ class EprSettings(LossSettings):
             low, high = torch.where(short, middle, low), torch.where(short, high, middle)
         p_S = ((low + high) / 2).exp() * share_S
         least, most = torch.sigmoid(torch.tensor([-FARTHEST, FARTHEST], dtype=torch.float64)).tolist()
-        return torch.logit(p_S.clamp(least, most))
+        return torch.logit(p_S.clamp(least, most)).clamp(max=HIGHEST_START)
 
     def build(self, counts: TrainingCounts) -> BatchLoss:
         """The loss with the number of species of the settings, or of the training set."""

@@ -190,8 +190,8 @@ class LargeLossSettings(LossSettings):
 
     Args:
         scheme: ``reject`` (LL-R), ``temporary`` (LL-Ct) or ``permanent`` (LL-Cp): what happens to the chosen pairs.
-        delta_rel: Share of a batch's pairs by which the chosen ones grow per epoch, in [0, 1]. Of ``permanent``, the
-            share that is chosen in every epoch but the first, and stays.
+        delta_rel: Share of a batch's pairs by which the chosen ones grow per epoch, in [0, 1]; the authors' 0.2 is
+            in percent, 0.002 here. Of ``permanent``, the share that is chosen in every epoch but the first, and stays.
     """
 
     loss: Literal["large_loss"]

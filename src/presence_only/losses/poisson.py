@@ -59,7 +59,7 @@ def poisson(
         background_mask_KS: Which species a background site counts for, bool; None: all. A species that no site counts
             for has no term.
         species_weights_S: Weights of the mean over species, >= 0; None: all alike.
-        intensity_cap: Logit from which on exp is continued by its tangent, finite and >= 0.
+        intensity_cap: Logit from which on exp is continued by its tangent, in [0, 30].
 
     Returns:
         Scalar loss in nats. A batch without records gives a 0 that back-propagates.
@@ -93,14 +93,14 @@ class Intensity(Penalty):
     """-x where a species was recorded; exp(x), up to a cap, at a site of the integral.
 
     Args:
-        intensity_cap: Logit from which on exp is continued by its tangent, finite and >= 0.
+        intensity_cap: Logit from which on exp is continued by its tangent, in [0, 30].
 
     Raises:
         TypeError: If it is not a number.
         ValueError: If it is out of range.
     """
 
-    intensity_cap: float = parameter(CAP, low=0, high=80)
+    intensity_cap: float = parameter(CAP, low=0, high=30)
 
     def __post_init__(self) -> None:
         check_parameters(self)

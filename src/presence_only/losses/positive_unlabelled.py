@@ -10,13 +10,15 @@ cost of calling everything absent, less that of the sites where the species occu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from presence_only.common.settings import SettingsError
 from presence_only.losses.argument_checks import check_background, check_choice, check_number, check_shape
 from presence_only.losses.base import (
     LEAST,
@@ -221,6 +223,12 @@ class PositiveUnlabelledSettings(ParametersOfChoice, LossSettings):
     """
 
     choice, owner_of = "estimator", {"beta": "nnpu", "gamma": "nnpu"}
+    # Three ways to say the same: a search that sets one of them gives up the others.
+    rivals: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "prior_factor": ("prior", "priors"),
+        "prior": ("prior_factor", "priors"),
+        "priors": ("prior_factor", "prior"),
+    }
 
     loss: Literal["nnpu"]
     estimator: Literal["nnpu", "upu"] = "nnpu"
@@ -251,14 +259,14 @@ class PositiveUnlabelledSettings(ParametersOfChoice, LossSettings):
         """The prior of every species, float64 (S,), above 0 and below 1.
 
         Raises:
-            ValueError: If ``priors`` has another length.
+            SettingsError: If ``priors`` has another length.
         """
         if self.prior_factor is not None:
             least = LEAST / counts.n_rows
             return (self._weight_S(counts) * counts.records_per_species_S.double() / counts.n_rows).clamp(min=least)
         n_species = len(counts.records_per_species_S)
         if self.priors is not None and len(self.priors) != n_species:
-            raise ValueError(f"priors has length {len(self.priors)}: must be the number of species, {n_species}")
+            raise SettingsError(f"priors has length {len(self.priors)}: must be the number of species, {n_species}")
         values = [self.prior] * n_species if self.priors is None else list(self.priors)
         return torch.tensor(values, dtype=torch.float64, device=counts.records_per_species_S.device)
 
@@ -277,7 +285,7 @@ class PositiveUnlabelledSettings(ParametersOfChoice, LossSettings):
         """The loss with the priors and the counts of the training set.
 
         Raises:
-            ValueError: If ``priors`` has not one number per species.
+            SettingsError: If ``priors`` has not one number per species.
         """
         return PositiveUnlabelledLoss(
             self._weight_S(counts),

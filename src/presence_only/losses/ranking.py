@@ -17,6 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from presence_only.common.settings import SettingsError
 from presence_only.losses.argument_checks import check_background, check_choice, check_count
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.host_reads import count_each
@@ -259,11 +260,11 @@ class RankingSettings(LossSettings):
         """The loss.
 
         Raises:
-            ValueError: If a row has no other species to compare with, for there is only one.
+            SettingsError: If a row has no other species to compare with, for there is only one.
         """
         n_species = len(counts.records_per_species_S)
         if self.pairs != "spatial" and n_species < 2:
-            raise ValueError(
+            raise SettingsError(
                 f"loss 'ranking' with {n_species} species: pairs = {self.pairs!r} needs at least 2 species"
             )
         return RankingLoss(self.pairs, self.sites, self.n_pairs, self.weights == "warp")

@@ -62,7 +62,7 @@ def row_losses(top_B: Tensor, others_B: Tensor, x_P: Tensor, row_P: Tensor, norm
     loss_B = surprise_B - mean_B
     if normalisation:
         loss_B = loss_B + normalisation * (largest_B + surprise_B).square()
-    return torch.where(count_B > 0, loss_B, 0.0)
+    return loss_B * (count_B > 0)  # a product: NaN has to reach the result
 
 
 def lowest(dtype: torch.dtype) -> float:

@@ -133,12 +133,16 @@ class SplcSettings(PenaltySettings, LabelledSettings):
     background_weight: float = Field(default=0.0, ge=0)
 
     def build_penalty(self) -> Penalty:
-        """The penalty with its absences corrected."""
-        return Corrected(super().build_penalty(), self.tau)
+        """The penalty with its absences corrected; smoothed first, so that they cost what recorded pairs do."""
+        return Corrected(smoothed(super().build_penalty(), self.label_smoothing), self.tau)
 
     def hard_weights(self, counts: TrainingCounts) -> PairWeights:
         """Every pair alike."""
         return PairWeights(self.build_penalty(), background=self.background_weight, background_as_rows=True)
+
+    def pair_weights(self, counts: TrainingCounts) -> PairWeights:
+        """The corrected loss; its penalty is smoothed already."""
+        return replace(super().pair_weights(counts), penalty=self.build_penalty())
 
     def uncorrected(self, counts: TrainingCounts) -> PairWeights:
         """The loss of the first epochs."""

@@ -298,7 +298,7 @@ def propagated(made: Assembled, settings: PropagationSettings) -> Assembled:
         made,
         training=replace(made.training, records=added.joined_to(records)),
         facts=made.facts | propagation_facts(records, added, settings),
-        notes=(*made.notes, propagation_note(records, added)),
+        notes=(*made.notes, propagation_note(records, added, settings)),
         added=added,
     )
 

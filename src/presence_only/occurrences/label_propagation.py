@@ -139,6 +139,7 @@ def propagation_facts(
     gained_S = added.per_species(records.n_species)
     return {
         "propagation_rows_below_min_species": int((recorded_N < settings.min_species).sum()),
+        "propagation_rows_that_can_give": int((recorded_N >= settings.min_species).sum()),
         "propagation_rows_that_received": int((added.per_row(records.n_rows) > 0).sum()),
         "propagation_presences_added": len(added),
         "propagation_species_that_gained": int((gained_S > 0).sum()),
@@ -148,9 +149,18 @@ def propagation_facts(
     }
 
 
-def propagation_note(records: PresenceRecords, added: AddedPresences) -> str:
+def propagation_note(records: PresenceRecords, added: AddedPresences, settings: PropagationSettings) -> str:
     """The sentences that a reader of the results must know."""
     n_received = int((added.per_row(records.n_rows) > 0).sum())
+    if len(added) == 0:
+        most = int(np.bincount(records.row_P, minlength=records.n_rows).max())
+        if most < settings.min_species:
+            return (
+                f"Label propagation added nothing: only rows with at least {settings.min_species} species give, and "
+                f"the longest training row has {most}; lower propagation.min_species, or take larger cells by a "
+                "smaller checklist_resolution."
+            )
+        return "Label propagation added nothing: no row lies within all of its limits of a row that can give."
     return (
         f"Label propagation added {len(added):,} presences to {n_received:,} of {records.n_rows:,} training rows, "
         f"beside {len(records.row_P):,} that were recorded. They are copied from rows of similar environment nearby, "

@@ -17,7 +17,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from presence_only.common.arrays import Ints
 from presence_only.common.similar_names import suggestions
+from presence_only.data.added_presences import recorded_alone
 from presence_only.data.records import PresenceRecords
 from presence_only.data.training import TrainingData
 from presence_only.model.files import load_model
@@ -35,13 +37,15 @@ class Run:
     Args:
         name: ``dataset / variant``, with the seed where only one was asked for.
         models: One a seed.
-        records: What they were trained on.
+        records: What they were trained on, with what label propagation added.
+        recorded_S: Training rows in which each species was recorded, without what was added, int, shape (S,).
         sample: Gives covariates anywhere, for models that read any.
     """
 
     name: str
     models: tuple[SpeciesModel, ...]
     records: PresenceRecords
+    recorded_S: Ints
     sample: Sample | None
 
 
@@ -60,7 +64,9 @@ def load_run(path: Path) -> Run:
         raise MapError(f"--run {path}: holds no encoder; give a folder runs/<dataset>/<variant>, made by `dvc repro`")
     study, name = cell.parents[2], CellFiles(cell.parent.name, cell.name)
     models = tuple(load_model(file) for file in files)
-    records = TrainingData.load(study / DatasetFiles(name.dataset).training).records
+    files_of = DatasetFiles(name.dataset)
+    records = TrainingData.load(study / files_of.training).records
+    recorded_S = recorded_alone(records, study / files_of.survey).records_per_species()
     sample = None
     if models[0].reads_covariates:
         # Not at the top: most runs read coordinates alone.
@@ -68,7 +74,7 @@ def load_run(path: Path) -> Run:
 
         sample = load_dataset(name.dataset, study / "params.yaml").covariate_source()
     seed = f" / {folder.name.replace('_', ' ')}" if cell != folder else ""
-    return Run(f"{name.dataset} / {name.variant}{seed}", models, records, sample)
+    return Run(f"{name.dataset} / {name.variant}{seed}", models, records, recorded_S, sample)
 
 
 def list_species(run: Run, site: tuple[float, float], top: int, week: int | None) -> None:
@@ -86,7 +92,7 @@ def list_species(run: Run, site: tuple[float, float], top: int, week: int | None
     table.add_column("species")
     table.add_column("suitability (0 to 1)", justify="right")
     table.add_column("training records", justify="right")
-    counts_S = run.records.records_per_species()
+    counts_S = run.recorded_S
     for rank, species in enumerate(np.argsort(-score_S, kind="stable")[:top], 1):
         table.add_row(str(rank), run.records.species[species], f"{score_S[species]:.4f}", f"{counts_S[species]:,}")
     Console().print(table)

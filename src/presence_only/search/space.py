@@ -163,13 +163,22 @@ class Searched:
         Raises:
             SettingsError: If one of them, or all together, break a rule.
         """
-        written = merged(self.written, nested(settings))
+        written = self._changed(settings)
         return Variant.parse(written, f"search.spaces.{self.space}", self.encoder, self.training)
 
     def tried(self) -> list[dict[str, Any]]:
         """The variant as params.yaml has it, and as it would be with each end and each choice of one setting."""
         changes = [{name: end} for name, dimension in self.dimensions.items() for end in dimension.ends]
-        return [merged(self.written, nested(change)) for change in [{}, *changes]]
+        return [self._changed(change) for change in [{}, *changes]]
+
+    def _changed(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """What params.yaml says of the variant, with other values; what says the same in another way is given up."""
+        written = merged(self.written, nested(settings))
+        rivals: Mapping[str, tuple[str, ...]] = getattr(self.variant.loss, "rivals", {})
+        for name in settings:
+            for rival in rivals.get(name, ()):
+                written.pop(rival, None)
+        return written
 
     @property
     def present(self) -> dict[str, Any] | None:
