@@ -59,8 +59,8 @@ def main() -> None:
         f"Batch {arguments.batch}, and as many background sites where a loss uses them; width {arguments.width}, depth "
         f"{arguments.depth}, {arguments.sampled} species drawn by sampled. One thread, CPU milliseconds a step, "
         f"medians of {arguments.repeats} turns. `textbook bce` is the baseline, and its ratio is to the fastest way. "
-        "A loss that refuses so many pairs is left out. Losses that change as training goes on (`em` with pseudo-labels, "
-        "`gr`, `large_loss`, `splc`) are at their beginning.",
+        "A loss that refuses so many pairs is left out. Losses that change as training goes on (`em` with "
+        "pseudo-labels, `gr`, `large_loss`, `splc`) are at their beginning.",
     ]
     for n_species in arguments.species:
         lines += ["", f"{n_species:,} species:", "", *table(measure(arguments, n_species))]
