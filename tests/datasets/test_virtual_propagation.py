@@ -133,4 +133,4 @@ def test_where_nothing_is_added_no_share_is_given():
     assert len(dataset.added) == len(dataset.added.true_A) == 0
     assert dataset.facts["propagation_presences_added"] == 0
     assert not [name for name in dataset.facts if name.endswith("true_share")]
-    assert "Label propagation added 0 presences to 0 of" in dataset.notes[0]
+    assert "Label propagation added nothing: only rows with at least 1000 species give" in dataset.notes[0]
