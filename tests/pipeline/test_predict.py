@@ -13,6 +13,7 @@ from support import tiny
 
 from presence_only.common.errors import DataError
 from presence_only.common.similar_names import suggestions
+from presence_only.data.added_presences import AddedPresences
 from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.geography.earth import Earth
 from presence_only.model.files import save_model
@@ -314,3 +315,25 @@ def test_a_range_map_counts_its_records(n, said):
     sites = np.zeros((n, 2))
     figure = range_figure(np.zeros((4, 4)), (-10, 10, -10, 10), sites, Earth.load().land_share_grid, "species 1")
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [said]
+
+
+def test_added_presences_are_no_training_records(study, monkeypatch, capsys):
+    """Label propagation keeps what it added beside the survey."""
+    folder, data = study
+    records = data.records
+    added = AddedPresences(records.row_P[:4], records.species_P[:4])
+    place = folder / DatasetFiles("virtual").survey
+    place.mkdir(parents=True, exist_ok=True)
+    cell = folder / "runs/virtual/an_full"
+    before_S = predictions.load_run(cell).recorded_S
+    added.save(place)
+    try:
+        after_S = predictions.load_run(cell).recorded_S
+        run(monkeypatch, "--run", cell, "--at", 8.5, 47.4, "--top", records.n_species)
+    finally:
+        (place / "added_presences.parquet").unlink()
+    np.testing.assert_array_equal(before_S, records.records_per_species())
+    np.testing.assert_array_equal(before_S - after_S, np.bincount(records.species_P[:4], minlength=records.n_species))
+    printed = capsys.readouterr().out
+    for name, count in zip(records.species, after_S, strict=True):
+        assert re.search(rf"{name} .* {count:,} ", printed), name
