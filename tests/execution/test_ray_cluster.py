@@ -1,6 +1,7 @@
 """Tasks on a Ray cluster of two machines, which here are two nodes of this one; one of them is killed."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -52,6 +53,19 @@ def raylets():
     return found
 
 
+def of_cluster(port):
+    """All processes that name a cluster's port on their command line: its store, monitors and agents too."""
+    found = set()
+    for path in Path("/proc").iterdir():
+        if path.name.isdecimal():
+            try:
+                if re.search(rf"[:=]{port}\b", (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()):
+                    found.add(int(path.name))
+            except OSError:
+                continue
+    return found
+
+
 def children(parents):
     """Processes that others have started."""
     found = set()
@@ -95,7 +109,7 @@ def cluster(tmp_path_factory):
             os.kill(pid, signal.SIGKILL)
 
     yield address, kill
-    for pid in started | second:
+    for pid in started | second | of_cluster(port):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
