@@ -16,6 +16,7 @@ from presence_only.common.errors import DivergenceError
 from presence_only.common.one_thread import use_one_thread
 from presence_only.common.random_streams import stream_seed
 from presence_only.data.training import TrainingData
+from presence_only.model.files import save_model
 from presence_only.model.interface import SpeciesModel
 from presence_only.search.blocks import Split, split
 from presence_only.search.criteria import CRITERIA
@@ -26,6 +27,8 @@ from presence_only.training.variant import Variant
 
 # How a trial ended: after all epochs; early, as its score was low; or without a score, as training diverged.
 FINISHED, PRUNED, DIVERGED = "finished", "pruned", "diverged"
+# The file of a trial's model, where it is kept.
+MODEL = "encoder.pt"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Plan:
         seed: Fixes every draw of the training, the same for all trials of a search.
         checks: Looks at each fold, the last of which is its end.
         bars: Look, counted from 1 over all folds, to the score below which the trial gives up.
+        keep: Whether the model of a finished trial is written into the output folder; of several folds that of the
+            last one.
     """
 
     variant: Variant
@@ -47,6 +52,7 @@ class Plan:
     seed: int
     checks: int
     bars: Mapping[int, float]
+    keep: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ def run_trial(plan: Plan, inputs: Mapping[str, Path], output: Path, report: Repo
     Args:
         plan: What to do.
         inputs: ``training``: folder of the records and background sites.
-        output: Unused, as a trial leaves no files.
+        output: Folder for the model, if the plan is to keep it; otherwise a trial leaves no files.
         report: Called after every epoch with epochs done, epochs in all, and the latest score, NaN before the first.
 
     Raises:
@@ -94,7 +100,7 @@ def run_trial(plan: Plan, inputs: Mapping[str, Path], output: Path, report: Repo
     looks: dict[int, float] = {}
     state, folds, share = FINISHED, list[Mapping[str, float]](), 0.0
     for fold in range(plan.held_out.used):
-        state, criteria, trained = _run_fold(plan, fold, split(data, plan.held_out, fold), looks, report)
+        state, criteria, trained = _run_fold(plan, fold, split(data, plan.held_out, fold), looks, output, report)
         share += trained / plan.held_out.used
         folds.append(criteria)
         if state != FINISHED:
@@ -104,7 +110,7 @@ def run_trial(plan: Plan, inputs: Mapping[str, Path], output: Path, report: Repo
 
 
 def _run_fold(
-    plan: Plan, fold: int, parts: Split, looks: dict[int, float], report: Report
+    plan: Plan, fold: int, parts: Split, looks: dict[int, float], output: Path, report: Report
 ) -> tuple[str, Mapping[str, float], float]:
     """Fit without one fold; returns how it ended, every criterion's value, and the share of the epochs trained.
 
@@ -141,6 +147,8 @@ def _run_fold(
         return PRUNED, low.criteria, share
     except DivergenceError:
         return DIVERGED, {}, share
+    if plan.keep:
+        save_model(model, output / MODEL)
     end = first_look + plan.checks
     looks[end] = score
     low_end = not last_fold and score < plan.bars.get(end, -math.inf)

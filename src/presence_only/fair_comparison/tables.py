@@ -1,0 +1,51 @@
+"""Tables of a fair comparison: one row per trial of every search, and one row per scored run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from presence_only.common.atomic_files import read_json, write_whole
+from presence_only.fair_comparison.design import Design, Run
+from presence_only.fair_comparison.scoring import NUMBERS
+from presence_only.fair_comparison.tasks import run_folder, truth_folder
+from presence_only.fair_comparison.tuning import TRIALS as TRIALS_FILE
+from presence_only.search.criteria import CRITERIA
+
+TRIALS, SCORES = Path("results/trials.csv"), Path("results/scores.csv")
+# Digits after the point; a score's last digit is far below its interval.
+DIGITS = 5
+
+
+def trials_table(design: Design) -> pl.DataFrame:
+    """Every trial: scenario, variant, loss, trial, state, CPU seconds, criteria, truth, and its settings as JSON."""
+    rows = []
+    for scenario in design.searched_scenarios:
+        for variant in design.tree.study.variants:
+            for trial in read_json(truth_folder(scenario, variant) / TRIALS_FILE):
+                criteria, truth = trial["criteria"], trial.get("truth", {})
+                row: dict[str, Any] = {"scenario": scenario, "variant": variant}
+                row |= {key: trial[key] for key in ("trial", "state", "cpu_seconds")}
+                row |= {name: criteria.get(name) for name in CRITERIA}
+                row |= {f"truth_{name}": truth.get(name) for name in ("species_map", "sample_map", "auc_roc")}
+                row |= trial["settings"]
+                rows.append(row)
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def scores_table(runs: Sequence[Run]) -> pl.DataFrame:
+    """Every run: scenario, world seed, variant, settings, and all of its numbers."""
+    rows = []
+    for run in runs:
+        where = {"scenario": run.world.scenario, "world": run.world.seed, "variant": run.variant}
+        rows.append(where | {"settings": run.settings} | read_json(run_folder(run) / NUMBERS))
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def write_table(table: pl.DataFrame, path: Path) -> None:
+    """Write a table as CSV, whole or not at all."""
+    with write_whole(path) as temporary:
+        table.write_csv(temporary, float_precision=DIGITS)
