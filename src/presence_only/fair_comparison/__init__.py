@@ -1,1 +1,1 @@
-"""Fair comparison of losses over many worlds: each loss tuned with the same budget, then scored in worlds it never saw."""
+"""Fair comparison of losses: each tuned with the same budget, then scored in worlds that no search saw."""

@@ -47,13 +47,13 @@ class FairSettings(Settings):
     tuning_seed: Seed
     world_seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
     training_seed: Seed = 0
-    tuned_in: dict[Name, Name] = {}
+    tuned_in: dict[Name, Name] = Field(default={})
     default_in: Annotated[tuple[Name, ...], Field(strict=False)] = ()
     lengths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] = ()
     lengths_in: Name | None = None
     lengths_worlds: Annotated[int, Field(ge=1)] = 1
-    variants_in: dict[Name, Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]] = {}
-    unseen: dict[str, Any] = {}
+    variants_in: dict[Name, Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]] = Field(default={})
+    unseen: dict[str, Any] = Field(default={})
 
     @field_validator("world_seeds")
     @classmethod
@@ -165,8 +165,8 @@ class Design:
                 )
         if fair.tuning_seed in fair.world_seeds:
             raise SettingsError(
-                f"fair.tuning_seed = {fair.tuning_seed}: must not be among fair.world_seeds, whose worlds score what it "
-                "tuned"
+                f"fair.tuning_seed = {fair.tuning_seed}: must not be among fair.world_seeds, whose worlds score what "
+                "it tuned"
             )
         for scenario in study.datasets:
             self.world(scenario, fair.world_seeds[0])

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from presence_only.common.atomic_files import read_json, write_json
+from presence_only.common.errors import DivergenceError
 from presence_only.common.one_thread import use_one_thread
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
@@ -55,13 +58,13 @@ def score_trials(held_out: HeldOutSettings, inputs: Mapping[str, Path], output: 
     training = TrainingData.load(inputs["world"] / "training")
     names = split(training, held_out, 0).fit.records.species
     survey = Survey.load(inputs["world"] / "survey")
-    known = set(names)
-    kept = [s for s, name in enumerate(survey.species) if name in known]
+    kept = np.flatnonzero(np.isin(survey.species, names))
     survey = Survey(
         survey.sites_M2,
         survey.covariates_MC,
+        # The fit's species keep the survey's order.
         survey.truth.of_species(kept),
-        tuple(survey.species[s] for s in kept),
+        names,
         survey.covariate_names,
         survey.week_M,
     )
@@ -82,13 +85,19 @@ def score_run(variant: Variant, seed: int, inputs: Mapping[str, Path], output: P
         variant: Loss, encoder and training.
         seed: Fixes every draw of the training.
         inputs: ``world``: folder of the world.
-        output: Gets ``numbers.json``, with the CPU seconds and the steps of the training, and ``per_species.parquet``.
+        output: Gets ``numbers.json``, with the CPU seconds and the steps of the training, and ``per_species.parquet``;
+            ``numbers.json`` alone, with ``diverged`` in it, if the training diverged.
         report: Called after every epoch.
     """
     use_one_thread()
     data = TrainingData.load(inputs["world"] / "training")
     began = time.process_time()
-    model, histories = fit_variant(data, variant, seed, report)
+    try:
+        model, histories = fit_variant(data, variant, seed, report)
+    except DivergenceError:
+        # One run that fails is a result, and no reason to lose all others.
+        write_json(output / NUMBERS, {"diverged": 1.0})
+        return
     cpu_seconds = time.process_time() - began
     # Only now: nothing that is fitted may depend on it.
     facts = load_facts(inputs["world"] / "training", inputs["world"] / "survey")
