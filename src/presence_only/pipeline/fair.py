@@ -6,9 +6,13 @@ What is run is the group `fair` of params.yaml. A comparison that was interrupte
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from presence_only.pipeline.command import importing, run_stage
 from presence_only.pipeline.executor_options import add_executor_options, asked_executor
+
+if TYPE_CHECKING:
+    from presence_only.fair_comparison.design import Run
 
 
 def main() -> None:
@@ -29,19 +33,20 @@ def main() -> None:
     design = Design.load()
     start = asked_executor(arguments)
     with alone(WORK.with_name(f".{WORK.name}.in_use"), "compares losses in this folder"):
-        journal = Journal(WORK)
-        searches = search_tasks(design)
+        journal, searches = Journal(WORK), search_tasks(design)
+        runs: list[Run] = []
         with start() as executor:
             with Display(searches, "searches") as display:
                 run_tasks(searches, executor, watcher=display, journal=journal)
-            write_table(trials_table(design), TRIALS)
-            if arguments.searches_only:
-                return
-            runs, tasks = run_tasks_of(design, read_best(design))
-            with Display(tasks, "runs") as display:
-                run_tasks(tasks, executor, watcher=display, journal=journal)
-        write_table(scores_table(runs), SCORES)
-    print(f"{TRIALS} and {SCORES} are written", flush=True)
+            if not arguments.searches_only:
+                runs, tasks = run_tasks_of(design, read_best(design))
+                with Display(tasks, "runs") as display:
+                    run_tasks(tasks, executor, watcher=display, journal=journal)
+        # After the last worker was forked, as polars starts threads.
+        write_table(trials_table(design), TRIALS)
+        if runs:
+            write_table(scores_table(runs), SCORES)
+    print(f"results are in {TRIALS.parent}", flush=True)
 
 
 if __name__ == "__main__":
