@@ -46,11 +46,11 @@ study: setup
 
 # A study of experiments/, by name: make experiment NAME=nceas
 experiment: setup
-	@test -f experiments/$(NAME)/params.yaml || { echo "error: NAME=$(NAME) is no folder of experiments/; there are:" $$(cd experiments && echo */); exit 1; }
+	@test -f experiments/$(NAME)/dvc.yaml || { echo "error: NAME=$(NAME) is no folder of experiments/; there are:" $$(cd experiments && echo */); exit 1; }
 	@$(NO_SCM) || $(REPOSITORY)
-	@cd experiments/$(NAME) && python -m presence_only.pipeline.run $(RUN)
+	@cd experiments/$(NAME) && if test -f params.yaml; then python -m presence_only.pipeline.run $(RUN); fi
 	@dvc repro -R experiments/$(NAME)
-	@cd experiments/$(NAME) && python -m presence_only.pipeline.show
+	@cd experiments/$(NAME) && if test -f params.yaml; then python -m presence_only.pipeline.show; fi
 
 # A file a process, up to one a core; the longest file first (tests/conftest.py)
 test: setup-dev

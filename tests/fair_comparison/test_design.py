@@ -31,7 +31,7 @@ RAW = {
 
 def load(folder, **fair):
     raw = RAW | {"fair": RAW["fair"] | fair}
-    path = folder / "params.yaml"
+    path = folder / "design.yaml"
     YAML().dump(raw, path)
     return Design.load(path)
 
@@ -85,7 +85,7 @@ def test_a_mistake_is_one_sentence(tmp_path, fair, sentence):
 
 
 def test_a_study_without_the_group_says_so(tmp_path):
-    path = tmp_path / "params.yaml"
+    path = tmp_path / "design.yaml"
     YAML().dump({key: value for key, value in RAW.items() if key != "fair"}, path)
     with pytest.raises(SettingsError, match="no group 'fair'"):
         Design.load(path)

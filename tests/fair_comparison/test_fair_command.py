@@ -54,7 +54,7 @@ def run(folder, *arguments):
 
 def write(folder, **changes):
     folder.mkdir(exist_ok=True)
-    YAML().dump(RAW | changes, folder / "params.yaml")
+    YAML().dump(RAW | changes, folder / "design.yaml")
 
 
 @pytest.fixture(scope="module")

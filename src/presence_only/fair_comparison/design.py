@@ -1,8 +1,8 @@
 """Design of a fair comparison: which worlds tune, which worlds score, and what is trained in each.
 
-A *scenario* is an entry of ``datasets`` in params.yaml, such as few records per species. Its worlds differ in nothing
-but their seed. The settings of every variant are searched for in one world of a scenario, by held-out presence records
-alone, and scored in other worlds, by their truth.
+design.yaml has the groups of a study's params.yaml, and the group ``fair``. A *scenario* is an entry of ``datasets``,
+such as few records per species. Its worlds differ in nothing but their seed. The settings of every variant are searched
+for in one world of a scenario, by held-out presence records alone, and scored in other worlds, by their truth.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from presence_only.search.settings import SearchSettings
 from presence_only.search.space import Searched, check_search
 from presence_only.study.dataset_settings import inherited_dataset
 from presence_only.study.params import Tree
-from presence_only.study.settings import PARAMS, Name, Seed, read_yaml
+from presence_only.study.settings import Name, Seed, read_yaml
 
-# Which settings a run has: those that the search chose, those of params.yaml, or the latter with another length.
+DESIGN = Path("design.yaml")
+# Which settings a run has: those that the search chose, those of the file, or the latter with another length.
 TUNED, DEFAULT = "tuned", "default"
 
 
 class FairSettings(Settings):
-    """The group ``fair`` of params.yaml.
+    """The group ``fair`` of design.yaml.
 
     Args:
         tuning_seed: World seed of the world in which settings are searched for.
@@ -35,8 +36,8 @@ class FairSettings(Settings):
         training_seed: Of every run that is scored.
         tuned_in: Scenario to the scenario whose search it takes its settings from; one that is left out is searched
             itself.
-        default_in: Scenarios in which the settings of params.yaml are scored beside the tuned ones.
-        lengths: Optimizer steps of further runs with the settings of params.yaml, for curves of quality against cost.
+        default_in: Scenarios in which the settings of the file are scored beside the tuned ones.
+        lengths: Optimizer steps of further runs with the settings of the file, for curves of quality against cost.
         lengths_in: Scenario of these runs; None: there are none.
         lengths_worlds: In how many worlds they are made.
         variants_in: Scenario to the variants that are scored there; one that is left out scores all.
@@ -111,8 +112,8 @@ class Design:
     """What a fair comparison runs.
 
     Args:
-        tree: params.yaml.
-        fair: Its group ``fair``.
+        tree: The file but for the group ``fair``.
+        fair: That group.
         search: Its group ``search``.
     """
 
@@ -121,16 +122,17 @@ class Design:
     search: SearchSettings
 
     @classmethod
-    def load(cls, path: Path = PARAMS) -> Self:
-        """Read and check params.yaml, with every world and every space.
+    def load(cls, path: Path = DESIGN) -> Self:
+        """Read and check the file, with every world and every space.
 
         Raises:
             SettingsError: If the file is missing, is not YAML, or a setting is wrong.
         """
-        tree = Tree.parse(read_yaml(path), "")
-        if tree.fair is None:
+        raw = read_yaml(path)
+        if not isinstance(raw, dict) or "fair" not in raw:
             raise SettingsError(f"{path.name} has no group 'fair', which says what a fair comparison runs")
-        fair = FairSettings.parse(tree.fair, "fair")
+        tree = Tree.parse({key: value for key, value in raw.items() if key != "fair"}, "")
+        fair = FairSettings.parse(raw["fair"], "fair")
         search = check_search(tree)
         if search is None:
             raise SettingsError(f"{path.name} has no group 'search', which says what is tried")

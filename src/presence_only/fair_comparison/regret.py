@@ -20,8 +20,8 @@ from presence_only.statistics.paired import times_drawn
 Floats = NDArray[np.float64]
 
 TRUTH = "truth_species_map"
-# Ways to choose that look at no criterion: a trial at random, and the first trial, which has the settings of
-# params.yaml where they lie in the space.
+# Ways to choose that look at no criterion: a trial at random, and the first trial, which has the variant's own
+# settings where they lie in the space.
 AT_RANDOM, FIRST = "at_random", "first_trial"
 WITHIN, OVER = "within a loss", "over all losses"
 _RESAMPLES = 2000

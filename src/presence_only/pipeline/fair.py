@@ -1,6 +1,6 @@
 """Compare losses fairly: tune each with the same budget, then score it in worlds that no search saw.
 
-What is run is the group `fair` of params.yaml. A comparison that was interrupted goes on with the same command.
+What is run is the file design.yaml. A comparison that was interrupted goes on with the same command.
 """
 
 from __future__ import annotations

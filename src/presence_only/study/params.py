@@ -32,7 +32,6 @@ class Tree(Settings):
         training: Of every variant that does not replace them.
         variants: Name to settings.
         search: How settings are searched for; no stage of the study depends on it.
-        fair: What a fair comparison over many worlds runs; no stage of the study depends on it.
     """
 
     study: StudySettings
@@ -41,7 +40,6 @@ class Tree(Settings):
     training: TrainingSettings = TrainingSettings()
     variants: dict[Name, dict[str, Any]]
     search: dict[str, Any] | None = None
-    fair: dict[str, Any] | None = None
 
     def variant(self, name: str) -> Variant:
         """One variant, with what it takes over from others and from the study's encoder and training."""
