@@ -39,6 +39,13 @@ from presence_only.data.sites import sites_of
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.data.truth import SurveyTruth
+from presence_only.datasets.virtual.held_out import (
+    HELD_OUT_CELLS,
+    HeldOut,
+    HeldOutCells,
+    hold_out,
+    without_held_out,
+)
 from presence_only.datasets.virtual.landscape import Landscape, Sites, survey_grid
 from presence_only.datasets.virtual.layers import SOUTHERN_LIMIT
 from presence_only.datasets.virtual.niches import EDGE, NicheKind
@@ -82,7 +89,13 @@ class DatasetSettings(DatasetKind):
         cap: At most so many records of a species are kept, drawn alike, as SINR does; 0 keeps all.
         rows: ``records``: a training row is one record; ``checklists``: it is an h3 cell with all species recorded
             there.
-        checklist_resolution: h3 resolution of a checklist's cell; 5 is cells of 16 km.
+        checklist_resolution: h3 resolution of a checklist's cell, and of a site of the survey ``held_out_cells``; 5 is
+            cells of 16 km.
+        held_out_cells: Share of the Earth's h3 cells whose records and background sites are kept out of training. The
+            records become a further survey, ``held_out_cells``; see :mod:`~presence_only.datasets.virtual.held_out`.
+            0: training has all records. The share of the records that are held out may differ from that of the cells.
+        held_out_resolution: h3 resolution of the held-out cells, at most ``checklist_resolution``; 3 is cells of 60 km
+            (edge length).
         propagation: Whether checklists with few species receive those of similar ones nearby, and by which rules; see
             :class:`~presence_only.occurrences.label_propagation.PropagationSettings`. None: they do not. The facts of
             the data set then say what share of the added presences is true at the centre of the cell.
@@ -104,6 +117,8 @@ class DatasetSettings(DatasetKind):
     cap: int = Field(default=0, ge=0)
     rows: Literal["records", "checklists"] = "records"
     checklist_resolution: int = Field(default=5, ge=0, le=9)
+    held_out_cells: float = Field(default=0.0, ge=0, le=0.5)
+    held_out_resolution: int = Field(default=3, ge=0, le=5)
     propagation: PropagationSettings | None = None
 
     @field_validator("records")
@@ -113,6 +128,15 @@ class DatasetSettings(DatasetKind):
         if records < species:
             raise ValueError(f"at least the number of species, {species}, as each needs a record")
         return records
+
+    @model_validator(mode="after")
+    def _held_out_cells_hold_sites(self) -> Self:
+        if self.held_out_cells and self.held_out_resolution > self.checklist_resolution:
+            raise ValueError(
+                f"settings with held_out_resolution at most checklist_resolution, which is {self.checklist_resolution}, "
+                f"as held-out cells are made of such cells; it is {self.held_out_resolution}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _propagation_needs_checklists(self) -> Self:
@@ -163,6 +187,9 @@ def build(settings: DatasetSettings) -> Dataset:
     records_S = share_records(found_S, settings.records, record_rng)
     sites_N2, species_N = observe(world, places, records_S, settings.bias, record_rng)
     sites_N2 = displace(sites_N2, settings.noise_km, record_rng)
+    held = _hold_out(settings, earth, sites_N2, species_N) if settings.held_out_cells else None
+    if held is not None:
+        sites_N2, species_N = sites_N2[~held.held_N], species_N[~held.held_N]
     if settings.cap:
         kept_N = at_most(species_N, settings.cap, _stream(settings, "cap"))
         sites_N2, species_N = sites_N2[kept_N], species_N[kept_N]
@@ -174,10 +201,31 @@ def build(settings: DatasetSettings) -> Dataset:
     covariates_MC = earth.sample(survey_sites.sites_N2)
     survey = Survey(survey_sites.sites_N2, covariates_MC, SurveyTruth.of_matrix(truth_MS), records.species, earth.names)
     made = Assembled(TrainingData(records, background), filters, {})
+    if held is not None:
+        made = without_held_out(made, held)
     if settings.propagation is not None:
         made = propagated(made, settings.propagation)
         made = _compared_with_world(made, records, settings.propagation, world, landscape)
-    return Dataset(made.training, survey, made.filters, made.notes, made.facts, added=made.added)
+    further = {} if held is None else {HELD_OUT_CELLS: held.survey}
+    return Dataset(made.training, survey, made.filters, made.notes, made.facts, further, made.added)
+
+
+def _hold_out(settings: DatasetSettings, earth: Earth, sites_N2: Floats, species_N: NDArray[np.int64]) -> HeldOut:
+    """The records that leave training, and the survey made of them."""
+    cells = HeldOutCells.drawn(
+        settings.held_out_cells,
+        settings.held_out_resolution,
+        settings.checklist_resolution,
+        _stream(settings, "held_out_cells"),
+    )
+    return hold_out(
+        cells, sites_N2, species_N, species_names(settings), sample=earth.sample, covariate_names=earth.names
+    )
+
+
+def species_names(settings: DatasetSettings) -> tuple[str, ...]:
+    """Names of all species: ``virtual_0001``, ``virtual_0002``, ..."""
+    return tuple(f"virtual_{i + 1:04d}" for i in range(settings.species))
 
 
 def training_rows(
@@ -191,7 +239,7 @@ def training_rows(
         sites_N2: Site of every record.
         species_N: Its species.
     """
-    names = tuple(f"virtual_{i + 1:04d}" for i in range(settings.species))
+    names = species_names(settings)
     groups = tuple(f"group_{i % settings.groups + 1}" for i in range(settings.species))
     row_P: NDArray[np.int64] = np.arange(len(sites_N2))
     filters: tuple[tuple[str, int], ...] = ()
