@@ -50,6 +50,6 @@ def parents_of(cells_U: NDArray[np.uint64], resolution: int) -> NDArray[np.uint6
 
 
 def all_cells(resolution: int) -> NDArray[np.uint64]:
-    """All cells of a resolution, 0..15, ascending, shape (U,): 122 of resolution 0, about 7 times as many of the next."""
+    """All cells of a resolution, 0..15, ascending, shape (U,): 122 of resolution 0, 7 times as many of each next."""
     cells = (cell for base in h3.get_res0_cells() for cell in h3.cell_to_children(base, resolution))
     return np.sort(np.fromiter(cells, np.uint64, h3.get_num_cells(resolution)))

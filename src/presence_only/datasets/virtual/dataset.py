@@ -133,8 +133,9 @@ class DatasetSettings(DatasetKind):
     def _held_out_cells_hold_sites(self) -> Self:
         if self.held_out_cells and self.held_out_resolution > self.checklist_resolution:
             raise ValueError(
-                f"settings with held_out_resolution at most checklist_resolution, which is {self.checklist_resolution}, "
-                f"as held-out cells are made of such cells; it is {self.held_out_resolution}"
+                f"settings with held_out_resolution at most checklist_resolution, which is "
+                f"{self.checklist_resolution}, as held-out cells consist of such cells; "
+                f"it is {self.held_out_resolution}"
             )
         return self
 

@@ -5,11 +5,11 @@ a survey: a site is a smaller cell with at least one held-out record, and a spec
 absent at all other sites. That truth is as biased as the training records, which the complete survey of the same world
 is not, so that the two can be compared. ``occurrences.held_out_area`` does a similar thing for users' records.
 
-A smaller cell belongs to the larger cell that h3 makes its parent, and a record to that of its smaller cell: a checklist
-is held out as a whole or not at all.
+A smaller cell belongs to the larger cell that h3 makes its parent, and a record to that of its smaller cell: a
+checklist is held out as a whole or not at all.
 
-Shape legend: N records, K background sites, M sites of the survey, C covariates, S species, Q species that the survey asks
-about, U cells.
+Shape legend: N records, H held-out records, K background sites, M sites of the survey, C covariates, S species,
+Q species that the survey asks about, U cells.
 """
 
 from __future__ import annotations
@@ -156,7 +156,8 @@ def without_held_out(made: Assembled, held: HeldOut) -> Assembled:
     return replace(
         made,
         training=replace(made.training, background=outside),
-        filters=(*filters, *made.filters),
+        # The funnel of checklists begins with the records that are left.
+        filters=(*filters, *made.filters[1:]),
         facts=made.facts | facts,
         notes=(*made.notes, note),
     )
