@@ -114,7 +114,7 @@ def test_how_skewed_a_skewed_niche_is():
     n = 4000
     tolerance = np.random.default_rng(1).uniform(0.2, 2.0, (n, AXES))
     niches = make_niches("skewed", np.zeros((n, 2 * AXES + 4)), tolerance, np.ones(n), np.random.default_rng(2))
-    # Measured by what the niche says, not by its fields: at equal steps to both sides depths differ by the ratio squared.
+    # Measured by what the niche says, not by its fields: depth at equal steps differs by the ratio squared.
     log = {}
     for step in (-1.0, 1.0):
         features = np.zeros((1, 2 * AXES + 4), dtype=np.float32)
