@@ -12,6 +12,10 @@ from presence_only import datasets
 from presence_only.common.settings import SettingsError
 from presence_only.data.truth import ABSENT, PRESENT
 from presence_only.datasets import virtual
+from presence_only.datasets.virtual import dataset as dataset_module
+from presence_only.datasets.virtual import landscape as land
+from presence_only.datasets.virtual import layers, niches, recording
+from presence_only.datasets.virtual import species as species_module
 from presence_only.geography.earth import Earth
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 
@@ -31,7 +35,7 @@ def build(**changes):
 def fewer_places():
     """A tenth of the places, for speed; nothing tested depends on their number."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(virtual, "PLACES", 20_000)
+        patch.setattr(dataset_module, "PLACES", 20_000)
         yield
 
 
@@ -157,7 +161,7 @@ def test_settings_reach_the_data_set():
 
 
 def test_the_survey_is_an_even_grid_over_land_without_antarctica():
-    sites = virtual.survey_grid(Earth.load(), 2)
+    sites = land.survey_grid(Earth.load(), 2)
     assert 1300 < len(sites) < 1900
     assert (Earth.load().land_share(sites) >= 0.5).all()
     assert sites[:, 1].min() > -60
@@ -175,12 +179,12 @@ def test_the_truth_is_known_everywhere(dataset, created):
     assert (truth == PRESENT).sum(axis=0).min() >= 1
     _, survey_sites, world = created
     log_suitability = log_suitability_of_all(world, survey_sites)
-    assert_array_equal(truth == PRESENT, (log_suitability >= -virtual.EDGE).T)
+    assert_array_equal(truth == PRESENT, (log_suitability >= -niches.EDGE).T)
 
 
 def test_ranges_have_the_size_drawn_for_them_where_land_allows(created):
     _, survey_sites, world = created
-    truth, _ = virtual.survey_all(world, survey_sites, 1.0)
+    truth, _ = species_module.survey_all(world, survey_sites, 1.0)
     present = (truth == PRESENT).sum(axis=0)
     wanted = np.maximum(np.rint(world.prevalence_S * len(truth)), 1)
     assert (present <= wanted).all()
@@ -188,13 +192,13 @@ def test_ranges_have_the_size_drawn_for_them_where_land_allows(created):
 
 
 def test_prevalence_is_a_truncated_log_normal():
-    prevalence = virtual.draw_prevalence(20_000, np.random.default_rng(0))
-    low, high = virtual.PREVALENCE_RANGE
+    prevalence = species_module.draw_prevalence(20_000, np.random.default_rng(0))
+    low, high = species_module.PREVALENCE_RANGE
     assert low <= prevalence.min() < 1.05 * low
     assert 0.95 * high < prevalence.max() <= high
-    scale = virtual.PREVALENCE_SIGMA
-    ends = np.log(np.array([low, high]) / virtual.PREVALENCE_MEDIAN) / scale
-    expected = stats.truncnorm(*ends, loc=np.log(virtual.PREVALENCE_MEDIAN), scale=scale)
+    scale = species_module.PREVALENCE_SIGMA
+    ends = np.log(np.array([low, high]) / species_module.PREVALENCE_MEDIAN) / scale
+    expected = stats.truncnorm(*ends, loc=np.log(species_module.PREVALENCE_MEDIAN), scale=scale)
     assert stats.kstest(np.log(prevalence), expected.cdf).pvalue > 0.01
 
 
@@ -210,12 +214,12 @@ def test_true_prevalence_is_long_tailed(dataset):
 def test_log_suitability_is_the_documented_formula(created, places):
     landscape, _, world = created
     home_sites = landscape.describe(world.home_S2)
-    axes = slice(3, 3 + virtual.AXES)
+    axes = slice(3, 3 + layers.AXES)
     log_suitability = log_suitability_of_all(world, places)
     checked = 0
     for s in range(0, 80, 7):
-        scale = world.crossing_S[s] / virtual.SEA_CROSSING
-        squared = world.coefficients_SF[s, 3 + virtual.AXES : 3 + 2 * virtual.AXES]
+        scale = world.niches.crossing_S[s] / (niches.SEA_STEPS**2 / 2)
+        squared = world.niches.coefficients_SF[s, 3 + layers.AXES : 3 + 2 * layers.AXES]
         tolerance = np.sqrt(scale / (-2 * squared))
         for q in range(0, 20_000, 97):
             chord = np.linalg.norm(
@@ -224,8 +228,8 @@ def test_log_suitability_is_the_documented_formula(created, places):
             steps = (places.features_NF[q, axes] - home_sites.features_NF[s, axes]) / tolerance
             overseas = places.landmass_N[q] != home_sites.landmass_N[s]
             expected = -(steps**2).sum() / 2 - (chord / world.radius_S[s]) ** 2 / 2 - 2.0 * overseas
-            reach = min(virtual.MAX_DISPERSAL * world.radius_S[s], virtual.LAND_REACH)
-            if chord > reach or (overseas and chord > virtual.SEA_REACH):
+            reach = min(species_module.MAX_DISPERSAL * world.radius_S[s], species_module.LAND_REACH)
+            if chord > reach or (overseas and chord > species_module.SEA_REACH):
                 assert log_suitability[s, q] == -np.inf
             else:
                 assert_allclose(log_suitability[s, q], scale * expected, rtol=1e-3, atol=2e-3)
@@ -243,7 +247,7 @@ def test_home_is_the_best_place(created, places):
 def test_a_climate_analogue_on_another_continent_is_empty(created, dataset):
     landscape, survey_sites, world = created
     present = dataset.survey.truth.matrix() == PRESENT
-    axes = slice(3, 3 + virtual.AXES)
+    axes = slice(3, 3 + layers.AXES)
     home_axes = landscape.describe(world.home_S2).features_NF[:, axes]
     analogues = 0
     for s in range(80):
@@ -252,14 +256,14 @@ def test_a_climate_analogue_on_another_continent_is_empty(created, dataset):
         close = distance <= np.median(distance[present[:, s]])
         chord = np.linalg.norm(unit_vectors(survey_sites.sites_N2) - unit_vectors(world.home_S2[s : s + 1]), axis=1)
         overseas = survey_sites.landmass_N != world.landmass_S[s]
-        elsewhere = close & ((chord > virtual.LAND_REACH) | (overseas & (chord > virtual.SEA_REACH)))
+        elsewhere = close & ((chord > species_module.LAND_REACH) | (overseas & (chord > species_module.SEA_REACH)))
         assert not present[elsewhere, s].any()
         analogues += bool(elsewhere.any())
     assert analogues > 20
 
 
 def test_landmasses_are_the_continents():
-    label = virtual.label_landmasses(Earth.load())
+    label = land.label_landmasses(Earth.load())
     spots = {"france": (2, 47), "congo": (20, 0), "kansas": (-98, 39), "brazil": (-55, -10), "australia": (135, -25)}
     spots |= {"madagascar": (47, -20), "korea": (128, 37)}
     of = {name: label[latitude + 90, longitude + 180] for name, (longitude, latitude) in spots.items()}
@@ -280,37 +284,37 @@ def test_without_noise_every_record_is_where_the_species_is():
     records = datasets.build_dataset(settings).training.records
     sites = landscape.describe(records.sites_N2)
     log_suitability = log_suitability_of_all(world, sites)[records.species_P, np.arange(4000)]
-    assert log_suitability.min() >= -virtual.EDGE
+    assert log_suitability.min() >= -niches.EDGE
 
 
 def test_noise_has_the_size_asked_for():
     sites = np.array([[0.0, 0.0], [179.99, 60.0], [20.0, 89.9], [-60.0, -45.0]]).repeat(5000, axis=0)
     before = sites.copy()
-    moved = virtual.displace(sites, 25.0, np.random.default_rng(0))
+    moved = recording.displace(sites, 25.0, np.random.default_rng(0))
     assert_array_equal(sites, before)
     assert np.abs(moved[:, 0]).max() <= 180
     chord = np.linalg.norm(unit_vectors(moved) - unit_vectors(sites), axis=1)
     # The length of two normal steps follows a Rayleigh distribution, at every latitude.
     for one in np.split(chord * EARTH_RADIUS_KM, 4):
         assert stats.kstest(one, stats.rayleigh(scale=25.0).cdf).pvalue > 0.01
-    assert_array_equal(virtual.displace(sites, 0.0, np.random.default_rng(0)), sites)
+    assert_array_equal(recording.displace(sites, 0.0, np.random.default_rng(0)), sites)
 
 
 def test_displacing_in_slices_moves_everything(monkeypatch):
-    monkeypatch.setattr(virtual, "SITES_PER_SLICE", 30)
+    monkeypatch.setattr(recording, "SITES_PER_SLICE", 30)
     sites = np.tile([[10.0, 10.0]], (100, 1))
-    assert (virtual.displace(sites, 5.0, np.random.default_rng(0)) != sites).all()
+    assert (recording.displace(sites, 5.0, np.random.default_rng(0)) != sites).all()
 
 
 def test_unbiased_observers_follow_suitability_and_biased_ones_effort(created, places):
     _, _, world = created
     counts = np.full(80, 500)
     log_suitability = log_suitability_of_all(world, places)
-    weight = np.where(log_suitability >= -virtual.EDGE, np.exp(log_suitability), 0.0)
+    weight = np.where(log_suitability >= -niches.EDGE, np.exp(log_suitability), 0.0)
     log_effort = np.log(places.effort_N)
     seen = {}
     for bias in (0.0, 0.5, 1.0):
-        sites, species = virtual.observe(world, places, counts, bias, np.random.default_rng(7))
+        sites, species = recording.observe(world, places, counts, bias, np.random.default_rng(7))
         index = {tuple(site): i for i, site in enumerate(places.sites_N2)}
         effort = np.array([log_effort[index[tuple(site)]] if tuple(site) in index else np.nan for site in sites])
         seen[bias] = np.array([np.nanmean(effort[species == s]) for s in range(80) if weight[s].sum() > 0])
@@ -327,9 +331,9 @@ def test_unbiased_observers_follow_suitability_and_biased_ones_effort(created, p
 def test_a_species_seen_nowhere_is_seen_at_home(created, places):
     landscape, _, world = created
     nowhere = landscape.describe(np.array([[-40.0, 73.0], [0.0, 25.0]]))
-    present = (log_suitability_of_all(world, nowhere) >= -virtual.EDGE).any(axis=1)
+    present = (log_suitability_of_all(world, nowhere) >= -niches.EDGE).any(axis=1)
     assert not present.all()
-    sites, species = virtual.observe(world, nowhere, np.full(80, 2), 1.0, np.random.default_rng(0))
+    sites, species = recording.observe(world, nowhere, np.full(80, 2), 1.0, np.random.default_rng(0))
     for s in np.flatnonzero(~present):
         assert_array_equal(sites[species == s], np.tile(world.home_S2[s], (2, 1)))
 
@@ -338,7 +342,7 @@ def test_what_there_is_to_find_is_suitability_times_effort_over_the_range(create
     _, survey_sites, world = created
     log_suitability = log_suitability_of_all(world, survey_sites).astype(np.float64)
     for bias in (0.0, 1.5):
-        truth, found = virtual.survey_all(world, survey_sites, bias)
+        truth, found = species_module.survey_all(world, survey_sites, bias)
         for s in range(0, 80, 11):
             inside = np.flatnonzero(truth[:, s] == PRESENT)
             expected = sum(np.exp(log_suitability[s, m]) * survey_sites.effort_N[m] ** bias for m in inside)
@@ -346,7 +350,7 @@ def test_what_there_is_to_find_is_suitability_times_effort_over_the_range(create
 
 
 def test_land_background_is_drawn_apart_from_the_places_of_the_records():
-    training = build(noise_km=0.0, background="land", background_sites=virtual.PLACES).training
+    training = build(noise_km=0.0, background="land", background_sites=dataset_module.PLACES).training
 
     def within_cells(sites):
         return set(np.round(sites[:, 0] % 1, 11))
@@ -370,8 +374,8 @@ def test_bias_gathers_the_records_of_the_data_set(dataset):
 
 def test_towns_lie_on_hospitable_land(created):
     landscape = created[0]
-    assert np.median(landscape.size_T) == pytest.approx(1, rel=0.6)
-    assert landscape.size_T.max() > 10 * np.median(landscape.size_T)
+    assert np.median(landscape.observers.size_T) == pytest.approx(1, rel=0.6)
+    assert landscape.observers.size_T.max() > 10 * np.median(landscape.observers.size_T)
     remote = landscape.describe(np.array([[88.0, 33.0], [-40.0, 73.0], [100.0, 73.0]]))
     mild = landscape.describe(landscape.earth.land_sites(3000, np.random.default_rng(0), south=-60))
     assert remote.effort_N.max() < np.median(mild.effort_N)
@@ -379,7 +383,7 @@ def test_towns_lie_on_hospitable_land(created):
 
 def test_shares_follow_what_there_is_to_find():
     found = np.array([1e-3, 1.0, 1e3])
-    counts = virtual.share_records(found, 100_000, np.random.default_rng(0))
+    counts = recording.share_records(found, 100_000, np.random.default_rng(0))
     assert counts.sum() == 100_000
     assert 1 <= counts[0] < counts[1] < counts[2]
 

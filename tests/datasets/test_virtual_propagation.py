@@ -7,6 +7,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from presence_only.datasets import build_dataset, parse_dataset, virtual
+from presence_only.datasets.virtual import dataset as dataset_module
+from presence_only.datasets.virtual import niches
 from presence_only.geography.h3_cells import cells_of, centres_of
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 from presence_only.occurrences import propagation_truth
@@ -27,7 +29,7 @@ RULE = {"min_species": 4, "cap_km": 800.0}
 def fewer_places():
     """A tenth of the places, for speed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(virtual, "PLACES", 20_000)
+        patch.setattr(dataset_module, "PLACES", 20_000)
         yield
 
 
@@ -55,7 +57,7 @@ def truth(checklists):
     """Where every species is in truth, at the rows: straight from the world, shape (rows, 60)."""
     landscape, _, world = virtual.create(parse_dataset(SMALL, "datasets.virtual"))
     sites = landscape.describe(checklists.training.records.sites_N2)
-    return np.stack([world.log_suitability(sites, s) >= -virtual.EDGE for s in range(60)], axis=1)
+    return np.stack([world.log_suitability(sites, s) >= -niches.EDGE for s in range(60)], axis=1)
 
 
 def test_checklists_hold_the_records_of_the_same_world(plain, checklists):

@@ -529,7 +529,7 @@ def test_no_other_stage_runs_code_outside_of_its_fingerprint(run, monkeypatch):
     raw["study"]["variants"] = ["it", "other"]
     cells = [("--dataset", "virtual", "--variant", name) for name in raw["study"]["variants"]]
     called = run(raw, "generate", "--dataset", "virtual")
-    assert ("presence_only.datasets.virtual", "build") in called
+    assert ("presence_only.datasets.virtual.dataset", "build") in called
     assert not missed("generate", called, {**code.NONE, code.DATASETS: ["virtual"]})
     for arguments in cells:
         run(raw, "train", *arguments)

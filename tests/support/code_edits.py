@@ -90,7 +90,7 @@ EDITS = {
         [("evaluation/metrics.py", "average_precision_of_ranks")],
         {"evaluate", "compare", "figures", "report"},
     ),
-    "the data set": ([("datasets/virtual.py", "build")], {"generate.virtual", "settings"}),
+    "the data set": ([("datasets/virtual/dataset.py", "build")], {"generate.virtual", "settings"}),
     "the grid of the Earth": (
         [("geography/earth_grid/earth_1deg.npz", None)],
         {"generate.virtual", "settings", "figures", "report"},

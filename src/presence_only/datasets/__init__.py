@@ -1,4 +1,4 @@
-"""Data sets, one module per kind; ``KINDS`` is the table of kinds, one line an entry.
+"""Data sets, one module or package per kind; ``KINDS`` is the table of kinds, one line an entry.
 
 A kind's module defines a :class:`~presence_only.data.dataset.DatasetKind`: its settings, and how they build a data set.
 """

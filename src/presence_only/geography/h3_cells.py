@@ -1,4 +1,4 @@
-"""Cells of the h3 grid: the cell of every site, and the centre of every cell.
+"""Cells of the h3 grid: the cell of every site, the centre of every cell, their parents, and all cells of the Earth.
 
 Source: H3, https://h3geo.org
 
@@ -38,3 +38,18 @@ def centres_of(cells_U: NDArray[np.uint64]) -> NDArray[np.float64]:
         pairs = np.fromiter(map(h3.cell_to_latlng, few), np.dtype((np.float64, 2)), len(few))
         centres_U2[start : start + SITES_AT_ONCE] = pairs[:, ::-1]
     return centres_U2
+
+
+def parents_of(cells_U: NDArray[np.uint64], resolution: int) -> NDArray[np.uint64]:
+    """The cell of a coarser or the same resolution that h3 makes the parent of every cell, shape (U,).
+
+    A small part of a cell may lie outside of its parent, as hexagons do not tile a hexagon.
+    """
+    found = map(h3.cell_to_parent, cells_U.tolist(), repeat(resolution))
+    return np.fromiter(found, np.uint64, len(cells_U))
+
+
+def all_cells(resolution: int) -> NDArray[np.uint64]:
+    """All cells of a resolution, 0..15, ascending, shape (U,): 122 of resolution 0, 7 times as many of each next."""
+    cells = (cell for base in h3.get_res0_cells() for cell in h3.cell_to_children(base, resolution))
+    return np.sort(np.fromiter(cells, np.uint64, h3.get_num_cells(resolution)))
