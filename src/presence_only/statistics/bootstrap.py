@@ -72,7 +72,8 @@ def _widened(values_KVU: Floats) -> Floats:
         return values_KVU
     seed_means_KV = np.nanmean(values_KVU, axis=2)
     deviation_KV = seed_means_KV - seed_means_KV.mean(axis=1, keepdims=True)
-    return values_KVU + ((n_seeds / (n_seeds - 1)) ** 0.5 - 1) * deviation_KV[:, :, None]
+    widened_KVU: Floats = values_KVU + ((n_seeds / (n_seeds - 1)) ** 0.5 - 1) * deviation_KV[:, :, None]
+    return widened_KVU
 
 
 def _sums_drawn(
