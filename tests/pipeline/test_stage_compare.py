@@ -57,7 +57,7 @@ def test_two_data_sets_are_too_few_and_have_tables_all_the_same(written):
     assert not study.over_all
     assert study.pairs_across() == ()
     assert len(study.across) == 0
-    assert ACROSS.read_text() == "metric,scenario,variant,mean,sd,low,high,n_worlds,rank\n"
+    assert ACROSS.read_text() == "metric,scenario,variant,mean,sd,low,high,new_low,new_high,n_worlds,rank\n"
     assert ACROSS_PAIRS.read_text().count("\n") == 1
 
 

@@ -156,6 +156,10 @@ def test_scenarios_have_rows_of_their_own_and_are_strata_of_the_whole():
     assert [pair.scenario for pair in (pooled, easy, hard)] == ["all", "easy", "hard"]
     assert pooled.difference == pytest.approx((easy.difference + hard.difference) / 2)
     assert easy.difference == pytest.approx(pairs_across({w: values[w] for w in list(values)[:4]})[0].difference)
+    # A new data set is of one scenario.
+    assert np.isnan([pooled.new_low, pooled.new_high]).all()
+    assert "one new data set" in easy.verdict
+    assert "one new data set" not in pooled.verdict
     # What scenarios differ by is no chance.
     assert pooled.high - pooled.low < (plain.high - plain.low) / 2
     assert "b is above a in hard: " in hard.verdict or "between b and a in hard: " in hard.verdict
@@ -170,8 +174,7 @@ def test_limits():
     assert np.isnan([pair.low, pair.high, pair.p, pair.effect_size]).all()
     assert (pair.p_holm, pair.significant, pair.practically_equal) == (1, False, False)
     assert pair.verdict == (
-        f"No statement about b and a in a new data set: +{100 * pair.difference:.1f} points in 1, which is too few for "
-        "an interval."
+        f"No interval over data sets for b and a: +{100 * pair.difference:.1f} points in 1, which is too few."
     )
     assert np.isnan(means_across(values)[0].low)
     same = {world: {"a": own["a"], "b": own["a"].copy()} for world, own in worlds({"a": 0.0}, n=3).items()}
@@ -252,16 +255,17 @@ def test_tables_come_back_from_csv(tmp_path):
     across_pairs_table({"species_map": pairs}).write_csv(tmp_path / "pairs.csv")
     back = pl.read_csv(tmp_path / "pairs.csv")
     assert back.columns == [
-        *("metric", "scenario", "first", "second", "difference", "low", "high", "p", "p_holm", "effect_size"),
-        *("share_of_worlds", "share_of_species", "n_worlds", "significant", "practically_equal", "verdict"),
+        *("metric", "scenario", "first", "second", "difference", "low", "high", "new_low", "new_high"),
+        *("p", "p_holm", "effect_size", "share_of_worlds", "share_of_species", "n_worlds"),
+        *("significant", "practically_equal", "verdict"),
     ]
     assert tuple(PairAcross.from_row(row) for row in back.iter_rows(named=True)) == pairs
     turned = pairs[0].turned()
     assert (turned.first, turned.difference, turned.low) == (pairs[0].second, -pairs[0].difference, -pairs[0].high)
     assert turned.share_of_worlds == 1 - pairs[0].share_of_worlds
-    assert turned.turned().high == pairs[0].high
+    assert (turned.turned().high, turned.turned().new_low) == (pairs[0].high, pairs[0].new_low)
     assert means_table({"m": means_across(values)}).columns == [
-        *("metric", "scenario", "variant", "mean", "sd", "low", "high", "n_worlds", "rank"),
+        *("metric", "scenario", "variant", "mean", "sd", "low", "high", "new_low", "new_high", "n_worlds", "rank"),
     ]
     assert across_pairs_table({}).schema == across_pairs_table({"m": pairs}).schema
 

@@ -17,6 +17,8 @@ def test_it_is_the_t_test_of_one_number_per_world(n_worlds):
     assert (found.mean, found.sd) == pytest.approx((values_W.mean(), values_W.std(ddof=1)))
     assert (found.low, found.high, found.p) == pytest.approx((interval.low, interval.high, expected.pvalue))
     assert found.n_worlds == n_worlds
+    half = stats.t.ppf(0.975, n_worlds - 1) * values_W.std(ddof=1) * (1 + 1 / n_worlds) ** 0.5
+    assert (found.new_low, found.new_high) == pytest.approx((found.mean - half, found.mean + half))
     wide = expected.confidence_interval(0.99)
     other = mean_over_worlds(values_W.tolist(), level=0.99)
     assert (other.low, other.high) == pytest.approx((wide.low, wide.high))
@@ -36,6 +38,7 @@ def test_scenarios_are_strata_of_one_variance():
     half = stats.t.ppf(0.975, 4) * error
     assert (found.low, found.high) == pytest.approx((found.mean - half, found.mean + half))
     assert found.p == pytest.approx(2 * stats.t.sf(found.mean / error, 4))
+    assert np.isnan([found.new_low, found.new_high]).all()
     assert mean_over_worlds(values_W, ["x"] * 7) == mean_over_worlds(values_W)
 
 
@@ -89,10 +92,13 @@ def share_holding(low, high):
 def test_the_interval_holds_the_truth_where_a_bootstrap_of_worlds_does_not(n_worlds, sd):
     rng = np.random.default_rng(n_worlds)
     n = 1200
-    mean_NW = draw_worlds(rng, n, n_worlds, sd).mean(axis=(2, 3))
+    # One more, which stays unseen.
+    *mean_WN, new_N = draw_worlds(rng, n, n_worlds + 1, sd).mean(axis=(2, 3)).T
+    mean_NW = np.transpose(mean_WN)
     found = [mean_over_worlds(mean_W) for mean_W in mean_NW]
     # 95 % with a standard deviation of 0.6 %.
     assert 0.93 < share_holding([f.low for f in found], [f.high for f in found]) < 0.97
+    assert 0.93 < share_holding([f.new_low for f in found] - new_N, [f.new_high for f in found] - new_N) < 0.97
     drawn_NRW = np.stack([mean_NW[:, rng.integers(n_worlds, size=n_worlds)] for _ in range(300)], axis=1)
     low, high = np.quantile(drawn_NRW.mean(axis=2), [0.025, 0.975], axis=1)
     assert share_holding(low, high) < 0.91

@@ -95,7 +95,7 @@ def leaderboard_across(across: pl.DataFrame, pairs: Sequence[PairAcross]) -> Tab
     """
     rows = across.filter((pl.col("metric") == METRIC) & (pl.col("scenario") == ALL)).sort("rank", "variant")
     against = {pair.second: pair for pair in pairs if pair.first == pairs[0].first}
-    table = Table(title=f"over all data sets: {rows['n_worlds'][0]} data sets, intervals for a new one")
+    table = Table(title=f"over all data sets: {rows['n_worlds'][0]} data sets, intervals of the mean over data sets")
     table.add_column("variant")
     for title in (
         METRICS[METRIC].title,

@@ -1,4 +1,4 @@
-"""Tables over all data sets of a study: means and paired differences, each with what it says of a new world.
+"""Tables over all data sets of a study: means and paired differences, with their intervals for data sets of the kind.
 
 A data set is a world here, one draw of many that could have been made. Functions take the values of every
 world and variant, (V, U) with NaN where undefined, and need no file of a study.
@@ -21,7 +21,7 @@ from presence_only.common.arrays import mean_where_defined
 from presence_only.statistics.differences import points
 from presence_only.statistics.paired import complete, holm
 from presence_only.statistics.significance import LEVEL, is_significant_across
-from presence_only.statistics.world_intervals import ALL, mean_over_worlds
+from presence_only.statistics.world_intervals import ALL, WorldMean, mean_over_worlds
 
 # World to variant to values (V, U).
 Values = Mapping[str, Mapping[str, NDArray[Any]]]
@@ -39,9 +39,11 @@ class MeanAcross:
         variant: Name of the variant.
         mean: Mean over worlds of the mean over seeds and units; over scenarios first, where there are several.
         sd: Standard deviation of worlds, within scenarios.
-        low: Lower end of the interval of the mean, see
+        low: Lower end of the interval of the mean over all worlds of the kind, see
             :func:`~presence_only.statistics.world_intervals.mean_over_worlds`; NaN without freedom.
         high: Upper end.
+        new_low: Lower end of the interval in which one new world lies; NaN without freedom or over several scenarios.
+        new_high: Upper end.
         n_worlds: Number of worlds in which every variant has a value.
         rank: 1 for the highest mean; equal means share the better rank.
     """
@@ -52,6 +54,8 @@ class MeanAcross:
     sd: float
     low: float
     high: float
+    new_low: float
+    new_high: float
     n_worlds: int
     rank: int
 
@@ -66,9 +70,12 @@ class PairAcross:
         second: The other.
         difference: Mean over worlds of each world's mean paired difference first - second, in the metric's unit;
             over scenarios first, where there are several.
-        low: Lower end of its interval, which is about a new world, with its own species and seeds; see
-            :func:`~presence_only.statistics.world_intervals.mean_over_worlds`; NaN without freedom.
+        low: Lower end of the interval of the mean difference over all worlds of the kind, their species and their
+            seeds; see :func:`~presence_only.statistics.world_intervals.mean_over_worlds`; NaN without freedom.
         high: Upper end.
+        new_low: Lower end of the interval in which the difference in one new world lies; NaN without freedom or over
+            several scenarios.
+        new_high: Upper end.
         p: Two-sided, that the mean difference over all worlds of the kind is 0.
         p_holm: ``p`` corrected by Holm's method for all pairs of the metric and scenario.
         effect_size: ``difference`` over the standard deviation of worlds, Cohen's d_z; infinite where all worlds
@@ -89,6 +96,8 @@ class PairAcross:
     difference: float
     low: float
     high: float
+    new_low: float
+    new_high: float
     p: float
     p_holm: float
     effect_size: float
@@ -117,6 +126,8 @@ class PairAcross:
             difference=-self.difference,
             low=-self.high,
             high=-self.low,
+            new_low=-self.new_high,
+            new_high=-self.new_low,
             effect_size=-self.effect_size,
             share_of_worlds=1 - self.share_of_worlds,
             share_of_species=1 - self.share_of_species,
@@ -126,7 +137,7 @@ class PairAcross:
 def means_across(
     values: Values, *, scenarios: Mapping[str, str] | None = None, level: float = LEVEL
 ) -> tuple[MeanAcross, ...]:
-    """The mean of every variant over worlds, with its interval for a new world.
+    """The mean of every variant over worlds, with the interval of the mean over all worlds of the kind.
 
     The interval of a mean is wide where worlds differ in how hard they are; whether one variant is above
     another is told by :func:`pairs_across`, in which that cancels. It is not held within the range of the metric.
@@ -155,9 +166,7 @@ def means_across(
         above = [sum(other.mean > mean.mean for other in own) for mean in own]
         for k in sorted(range(len(variants)), key=lambda k: (-own[k].mean, variants[k])):
             mean = own[k]
-            found.append(
-                MeanAcross(scenario, variants[k], mean.mean, mean.sd, mean.low, mean.high, len(worlds), 1 + above[k])
-            )
+            found.append(MeanAcross(scenario=scenario, variant=variants[k], **_shared(mean), rank=1 + above[k]))
     return tuple(found)
 
 
@@ -225,7 +234,7 @@ def across_pairs_table(pairs: Mapping[str, Sequence[PairAcross]]) -> pl.DataFram
 
 
 def verdict_across(pairs: Sequence[PairAcross]) -> str:
-    """What a study says of its best variant in a new world, in one to three sentences.
+    """What a study says of its best variant over all worlds, in one to three sentences.
 
     Args:
         pairs: Of one metric; those with the best over all worlds are looked at.
@@ -278,6 +287,8 @@ def _pair(
         difference=over.mean,
         low=over.low,
         high=over.high,
+        new_low=over.new_low,
+        new_high=over.new_high,
         p=over.p,
         p_holm=float("nan"),
         effect_size=effect,
@@ -293,15 +304,17 @@ def _pair(
 def _verdict(pair: PairAcross, unit: str, level: float, margin: float) -> str:
     """The sentence of one comparison."""
     where = "" if pair.scenario == ALL else f" in {pair.scenario}"
+    known = not np.isnan(pair.new_low)
+    new = f", of one new data set {points(pair.new_low)} to {points(pair.new_high)}" if known else ""
     size = (
-        f"{points(pair.difference)} points ({100 * level:g} % interval {points(pair.low)} to {points(pair.high)}; "
+        f"{points(pair.difference)} points ({100 * level:g} % interval {points(pair.low)} to {points(pair.high)}{new}; "
         f"above in {pair.share_of_worlds * pair.n_worlds:g} of {pair.n_worlds} data sets and for "
         f"{100 * pair.share_of_species:.0f} % of {unit})"
     )
     if np.isnan(pair.low):
         return (
-            f"No statement about {pair.first} and {pair.second}{where} in a new data set: "
-            f"{points(pair.difference)} points in {pair.n_worlds}, which is too few for an interval."
+            f"No interval over data sets for {pair.first} and {pair.second}{where}: "
+            f"{points(pair.difference)} points in {pair.n_worlds}, which is too few."
         )
     within = f"the whole interval lies within {100 * margin:g} point{'s' * (margin != 0.01)} of 0"
     if pair.practically_equal and pair.significant:
@@ -372,6 +385,11 @@ def _complete(own: Mapping[str, NDArray[Any]], variants: Sequence[str]) -> NDArr
 def _mean_of_seeds(values_VU: NDArray[Any]) -> float:
     """Mean over seeds of the mean over units, each where defined, as in results/comparison.csv."""
     return mean_where_defined(np.array([mean_where_defined(values_U) for values_U in values_VU]))
+
+
+def _shared(mean: WorldMean) -> dict[str, Any]:
+    """What a row of means takes over as it is."""
+    return {name: value for name, value in vars(mean).items() if name != "p"}
 
 
 def _share_higher(difference: NDArray[np.float64]) -> float:

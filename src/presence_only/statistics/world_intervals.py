@@ -1,4 +1,4 @@
-"""Intervals over worlds: what several data sets say of a new one of their kind.
+"""Intervals over worlds: what several data sets say of all of their kind.
 
 Shape legend: W worlds (data sets), G scenarios, V seeds, U units (species or sites), R resamples.
 """
@@ -29,8 +29,11 @@ class WorldMean:
     Args:
         mean: Mean over worlds; with scenarios, mean over scenarios of the mean over each one's worlds.
         sd: Standard deviation of worlds, within scenarios; NaN without freedom.
-        low: Lower end of the interval of the mean; NaN without freedom.
+        low: Lower end of the interval of the mean over all worlds of the kind; NaN without freedom.
         high: Upper end.
+        new_low: Lower end of the interval in which one new world lies, with its own species and seeds; NaN without
+            freedom, and over several scenarios, where a new world has to be of one of them.
+        new_high: Upper end.
         p: Two-sided, that the mean over all worlds of the kind is 0; NaN without freedom.
         n_worlds: Number of worlds.
     """
@@ -39,6 +42,8 @@ class WorldMean:
     sd: float
     low: float
     high: float
+    new_low: float
+    new_high: float
     p: float
     n_worlds: int
 
@@ -72,14 +77,20 @@ def mean_over_worlds(
     it was .90, .88, .88 for Student's interval, and .83, .81, .85 and .78, .78, .83 for the others.
 
     What the interval lacks: a seed's number stands for the same initial weights in every world, and an effect
-    of these that all worlds share is taken for one of the variants.
+    of these that all worlds share is taken for one of the variants. Worlds that share their species or records, as
+    those of one generator's seed do, are no draws of their own either: the interval of such worlds is too narrow.
 
-    With scenarios, such as families of worlds, each is a fixed stratum: the interval is about new worlds of the
-    same scenarios. Their variance is pooled within scenarios, taken as equal, with W - G degrees of freedom;
-    a scenario counts as much as any other, however many worlds it has.
+    The interval is that of the mean over all worlds of the kind, so of what to expect. One new world
+    scatters about it: the wider interval ``new_low`` to ``new_high`` is where it lies, the prediction interval of
+    Higgins, Thompson and Spiegelhalter, here with W - 1 degrees of freedom, which is exact for equal weights.
+
+    With scenarios, such as families of worlds, each is a fixed stratum: the interval is that of the mean over all
+    worlds of the same scenarios. Their variance is pooled within scenarios, taken as equal, with W - G degrees of
+    freedom; a scenario counts as much as any other, however many worlds it has.
 
     Source: Hartung and Knapp (2001), https://doi.org/10.1002/sim.791; IntHout, Ioannidis and Borm (2014),
-    https://doi.org/10.1186/1471-2288-14-25, compare it with others for few studies.
+    https://doi.org/10.1186/1471-2288-14-25, compare it with others for few studies; Higgins, Thompson and
+    Spiegelhalter (2009), https://doi.org/10.1111/j.1467-985X.2008.00552.x, for one new world.
 
     Args:
         values_W: One number per world, such as its mean paired difference; without NaN.
@@ -99,12 +110,14 @@ def mean_over_worlds(
     mean, freedom = float(mean_G.mean()), len(values_W) - len(names_G)
     if freedom == 0:
         nan = float("nan")
-        return WorldMean(mean, nan, nan, nan, nan, len(values_W))
+        return WorldMean(mean, nan, nan, nan, nan, nan, nan, len(values_W))
     sd = float((((values_W - mean_G[index_W]) ** 2).sum() / freedom) ** 0.5)
     error = sd * float((1 / count_G).sum()) ** 0.5 / len(names_G)
-    half = error * float(stdtrit(freedom, (1 + level) / 2))
+    quantile = float(stdtrit(freedom, (1 + level) / 2))
+    half = error * quantile
+    new = (error**2 + sd**2) ** 0.5 * quantile if len(names_G) == 1 else float("nan")
     p = float(mean == 0) if error == 0 else 2 * float(stdtr(freedom, -abs(mean) / error))
-    return WorldMean(mean, sd, mean - half, mean + half, p, len(values_W))
+    return WorldMean(mean, sd, mean - half, mean + half, mean - new, mean + new, p, len(values_W))
 
 
 def bootstrap_over_worlds(values: Sequence[NDArray[np.float64]], resamples: int, rng: np.random.Generator) -> Floats:

@@ -27,7 +27,7 @@ class StudySettings(Settings):
 
     Args:
         scenarios: Data set to its scenario, of all data sets or of none: data sets that differ by chance alone share
-            one. Tables over all data sets then speak of new data sets of the same scenarios.
+            one. Tables over all data sets then speak of all data sets of the same scenarios.
     """
 
     name: Name

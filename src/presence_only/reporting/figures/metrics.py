@@ -36,7 +36,7 @@ def comparison_figure(table: pl.DataFrame, metric: str, meaning: str) -> Figure:
 
 
 def across_figure(across: pl.DataFrame, table: pl.DataFrame, metric: str, meaning: str) -> Figure:
-    """One dot with its 95 % interval for a new data set per variant, best on top, and a small dot per data set.
+    """One dot with its 95 % interval over data sets per variant, best on top, and a small dot per data set.
 
     Args:
         across: Rows of the table over all data sets, of one scenario.
@@ -56,7 +56,7 @@ def across_figure(across: pl.DataFrame, table: pl.DataFrame, metric: str, meanin
     axes.plot(rows["mean"].to_numpy(), y, "o", color=BLUE, ms=6, label="mean, with its interval")
     axes.set_yticks(y, rows["variant"].to_list())
     axes.set_xlabel(f"{metric}: {meaning} (0 to 1)", fontsize=9)
-    axes.set_title(f"mean over {rows['n_worlds'][0]} data sets and its 95 % interval for a new one", fontsize=10)
+    axes.set_title(f"mean over {rows['n_worlds'][0]} data sets, and its 95 % interval over data sets", fontsize=10)
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return figure

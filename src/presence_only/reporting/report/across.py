@@ -36,7 +36,8 @@ def across_section(across: AcrossContent, table: pl.DataFrame, draw: Draw) -> di
     figures = [
         draw(
             across_figure(_plain(main), _plain(table), METRIC, METRICS[METRIC].meaning),
-            f"Mean {METRIC} over {n_worlds} data sets with its 95 % interval by variant; small dots are data sets.",
+            f"Mean {METRIC} over {n_worlds} data sets by variant, with its 95 % interval over data sets; "
+            "small dots are data sets.",
         )
     ]
     if pairs:
@@ -44,7 +45,7 @@ def across_section(across: AcrossContent, table: pl.DataFrame, draw: Draw) -> di
             draw(
                 differences_figure(pairs),
                 f"How many points {pairs[0].first} is above each variant over {n_worlds} data sets, with 95 % "
-                f"intervals for a new one; {sum(p.significant for p in pairs)} of {len(pairs)} are significant.",
+                f"intervals over data sets; {sum(p.significant for p in pairs)} of {len(pairs)} are significant.",
             )
         )
     return {
