@@ -81,6 +81,12 @@ def test_scenarios_name_every_data_set(scenarios, sentence):
         Params.parse(settings(2, study__scenarios=scenarios))
 
 
+def test_scenarios_are_among_the_written_settings_where_there_are_any():
+    scenarios = {"world_0": "few", "world_1": "many"}
+    assert Params.parse(settings(2, study__scenarios=scenarios)).resolved()["study"]["scenarios"] == scenarios
+    assert "scenarios" not in Params.parse(settings(2)).resolved()["study"]
+
+
 def test_the_terminal_shows_one_table_more(written, monkeypatch, capsys):
     monkeypatch.setattr(mlflow_mirror, "repository_root", lambda folder: folder)
     written(3)
