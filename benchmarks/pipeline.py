@@ -36,7 +36,8 @@ case "$2" in
   *.evaluate) for folder in per_species per_site curves maps; do
       mkdir -p results/$folder/$4; echo $6 > results/$folder/$4/$6.parquet; done
     mkdir -p results/metrics/$4; echo '{{}}' > results/metrics/$4/$6.json ;;
-  *.compare) echo a | tee results/comparison.csv > results/pairs.csv; echo '{{}}' > results/metrics.json ;;
+  *.compare) for table in across across_pairs comparison pairs; do echo a > results/$table.csv; done
+    echo '{{}}' > results/metrics.json ;;
   *.figures) for folder in figures more_figures; do
       mkdir -p results/$folder; echo a > results/$folder/a.png; done ;;
   *.settings) mkdir -p results/description; echo '{{}}' > results/description/settings.json

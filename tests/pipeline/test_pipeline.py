@@ -35,6 +35,9 @@ def test_repro_makes_the_comparison(project):
     pairs = pl.read_csv(project.folder / "results/pairs.csv")
     assert set(pairs["metric"]) == {name for name, metric in METRICS.items() if metric.unit == "species"}
     assert set(pairs["first"]) | set(pairs["second"]) == {"bce", "an_full"}
+    # One data set is no sample of data sets.
+    assert pl.read_csv(project.folder / "results/across.csv").is_empty()
+    assert pl.read_csv(project.folder / "results/across_pairs.csv").is_empty()
     assert table.filter((pl.col("low") > pl.col("mean")) | (pl.col("high") < pl.col("mean"))).is_empty()
     metrics = json.loads((project.folder / "results/metrics/virtual/bce.json").read_text())
     row = table.filter((pl.col("variant") == "bce") & (pl.col("metric") == "species_map"))

@@ -38,7 +38,7 @@ def test_a_clear_gain_is_significant_and_a_null_is_not():
     null, *clear = pairs
     assert {null.first, null.second} == {"a", "b"}
     assert not null.significant
-    assert null.verdict.startswith("No difference shown between")
+    assert null.verdict.startswith("No significant difference between")
     for pair in clear:
         assert pair.significant
         assert pair.low < pair.difference < pair.high
@@ -186,7 +186,7 @@ def test_table_and_speed():
     table = pairs_table(pairs)
     assert table.shape == (120, len(vars(pairs[0])))
     assert table["first"][0] == "v15"
-    assert table.columns[-2:] == ["shown", "verdict"]
+    assert table.columns[-2:] == ["significant", "verdict"]
     assert [Pair.from_row(row) for row in table.iter_rows(named=True)] == list(pairs)
 
 

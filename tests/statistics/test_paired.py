@@ -3,7 +3,6 @@ import pytest
 from scipy import stats
 
 from presence_only.statistics.paired import (
-    bootstrap_means,
     complete,
     crossed_test,
     holm,
@@ -32,41 +31,6 @@ def test_complete_keeps_the_units_that_every_run_has():
 def test_complete_refuses(values, message):
     with pytest.raises(ValueError, match=message):
         complete(values)
-
-
-def slow_bootstrap(values_KVU, resamples, rng):
-    """The same by loops: widened seeds and units drawn one at a time."""
-    values = values_KVU.tolist()
-    n_variants, n_seeds, n_units = values_KVU.shape
-    widen = (n_seeds / (n_seeds - 1)) ** 0.5
-    for variant in values:
-        means = [sum(row) / n_units for row in variant]
-        mean = sum(means) / n_seeds
-        for row, own in zip(variant, means, strict=True):
-            row[:] = [x + (widen - 1) * (own - mean) for x in row]
-    found = []
-    for _ in range(resamples):
-        seeds, units = rng.integers(n_seeds, size=n_seeds), rng.integers(n_units, size=n_units)
-        found.append([np.mean([values[k][v][u] for v in seeds for u in units]) for k in range(n_variants)])
-    return np.array(found)
-
-
-def test_bootstrap_agrees_with_loops():
-    rng = np.random.default_rng(0)
-    values_KVU = rng.random((2, 3, 6)) + rng.random((2, 3, 1)) + rng.random((1, 1, 6))
-    fast, slow = bootstrap_means(values_KVU, 20_000, rng), slow_bootstrap(values_KVU, 3_000, rng)
-    for of in (lambda m: m[:, 0], lambda m: m[:, 0] - m[:, 1]):
-        a, b = np.quantile(of(fast), [0.025, 0.975]), np.quantile(of(slow), [0.025, 0.975])
-        np.testing.assert_allclose(a, b, atol=0.05 * (b[1] - b[0]))
-
-
-def test_bootstrap_has_the_variance_of_the_mean():
-    rng = np.random.default_rng(1)
-    seeds, units = rng.normal(0, 0.3, (1, 4, 1)), rng.normal(0, 1, (1, 1, 300))
-    values_KVU = np.concatenate([seeds + units] * 2)
-    spread = bootstrap_means(values_KVU, 4000, rng)[:, 0].var()
-    expected = seeds.var(ddof=1) / 4 + units.var() / 300
-    assert spread == pytest.approx(expected, rel=0.1)
 
 
 def test_mean_squares_by_loops():

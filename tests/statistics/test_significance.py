@@ -57,13 +57,13 @@ def test_the_tests_are_held_against_the_level():
 def test_the_rule_is_that_of_every_committed_table(folder):
     table = pl.read_csv(folder / "results/pairs.csv")
     for row in table.iter_rows(named=True):
-        assert is_significant(row) is row["shown"], (row["dataset"], row["metric"], row["first"], row["second"])
+        assert is_significant(row) is row["significant"], (row["dataset"], row["metric"], row["first"], row["second"])
 
 
 def told(folder):
     """Of every pair of a study: data set, metric and names to the column of the table."""
     table = pl.read_csv(folder / "results/pairs.csv")
-    return {(r["dataset"], r["metric"], r["first"], r["second"]): r["shown"] for r in table.iter_rows(named=True)}
+    return {(r["dataset"], r["metric"], r["first"], r["second"]): r["significant"] for r in table.iter_rows(named=True)}
 
 
 @every_study
@@ -133,4 +133,4 @@ def test_a_write_up_marks_the_differences_that_are_not_significant(folder):
 
 def test_the_column_of_the_table_is_the_rule():
     pairs = compare_pairs(dataset(full=False).ap, family="all")
-    assert pairs_table(pairs)["shown"].to_list() == [is_significant(vars(pair)) for pair in pairs]
+    assert pairs_table(pairs)["significant"].to_list() == [is_significant(vars(pair)) for pair in pairs]

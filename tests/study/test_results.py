@@ -75,7 +75,7 @@ def test_a_pair_is_the_row_of_the_table_from_either_side(study):
     found, back = study.pair("virtual", "asl_g4_m2", "bce"), study.pair("virtual", "bce", "asl_g4_m2")
     assert (found.difference, found.low, found.high) == (row["difference"], row["low"], row["high"])
     assert (back.difference, back.low, back.high) == (-row["difference"], -row["high"], -row["low"])
-    assert found.significant is back.significant is row["shown"] is True
+    assert found.significant is back.significant is row["significant"] is True
     assert found.difference == pytest.approx((values(study, "asl_g4_m2") - values(study, "bce")).mean(), abs=1e-5)
     assert len(study.pairs("virtual", "auc_roc")) == 15
     with pytest.raises(

@@ -7,9 +7,9 @@ from ruamel.yaml import YAML
 from presence_only.common.atomic_files import content_hash, write_json
 from presence_only.evaluation.metrics import METRICS
 from presence_only.statistics.comparison_table import CellResult, compare
-from presence_only.statistics.tables import all_pairs
+from presence_only.statistics.tables import across_tables, all_pairs
 from presence_only.study.params import Params
-from presence_only.study.paths import COMPARISON, PAIRS, CellFiles, DatasetFiles
+from presence_only.study.paths import ACROSS, ACROSS_PAIRS, COMPARISON, PAIRS, CellFiles, DatasetFiles
 
 SPECIES, EPOCHS = 12, 3
 
@@ -47,6 +47,8 @@ def write_study(folder, tree, *, level=None, committed=False):
     (folder / "results").mkdir(exist_ok=True)
     compare(cells, resamples=50).write_csv(folder / COMPARISON, float_precision=6)
     all_pairs(cells).write_csv(folder / PAIRS, float_precision=6)
+    for path, table in zip((ACROSS, ACROSS_PAIRS), across_tables(cells), strict=True):
+        table.write_csv(folder / path, float_precision=6)
 
 
 def write_cell(folder, cell, seeds, ap_VS, auc_VS):

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from presence_only.common.errors import DataError
 from presence_only.evaluation.metrics import METRICS
+from presence_only.statistics.bootstrap import RESAMPLES, bootstrap_means
 from presence_only.statistics.differences import points
-from presence_only.statistics.paired import bootstrap_means, holm, paired_tests
+from presence_only.statistics.paired import holm, paired_tests
 from presence_only.statistics.significance import is_significant, judged
 from presence_only.study.results import MissingResultsError, StudyResults, timed
 
@@ -31,7 +32,6 @@ METHODS_TEXT = Path("results/methods.md")
 
 # Of a table's data sets; the mean over the others.
 MEAN = "mean"
-RESAMPLES = 2000
 # Ordered by what the benchmark is ordered by.
 _FIRST = "auc_roc"
 

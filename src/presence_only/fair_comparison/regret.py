@@ -15,7 +15,7 @@ from scipy import stats
 
 from presence_only.search.criteria import CRITERIA
 from presence_only.search.objective import FINISHED
-from presence_only.statistics.paired import times_drawn
+from presence_only.statistics.bootstrap import times_drawn
 
 Floats = NDArray[np.float64]
 

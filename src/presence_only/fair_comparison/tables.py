@@ -49,3 +49,13 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
     """Write a table as CSV, whole or not at all."""
     with write_whole(path) as temporary:
         table.write_csv(temporary, float_precision=DIGITS)
+
+
+def read_trials(results: Path) -> pl.DataFrame:
+    """The table of trials in a folder of results."""
+    return pl.read_csv(results / TRIALS.name, infer_schema_length=None)
+
+
+def read_scores(results: Path) -> pl.DataFrame:
+    """The table of scores in a folder of results."""
+    return pl.read_csv(results / SCORES.name, infer_schema_length=None)

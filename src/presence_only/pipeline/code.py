@@ -43,6 +43,7 @@ LEFT_OUT = {
     "presence_only.pipeline.workers:run_side_by_side": "runs every task and returns what the tasks returned, "
     "which tests/pipeline/test_workers.py checks; the task sets the number of threads",
     "presence_only.reporting.console:leaderboard": "prints",
+    "presence_only.reporting.console:leaderboard_across": "prints",
     "presence_only.reporting.console:print_summary": "prints",
 }
 

@@ -10,8 +10,8 @@ def main() -> None:
     with importing():
         from presence_only.common.atomic_files import write_json, write_whole
         from presence_only.statistics.comparison_table import compare
-        from presence_only.statistics.tables import all_pairs, main_metrics, with_ensembles
-        from presence_only.study.paths import COMPARISON, METRICS_OF_STUDY, PAIRS
+        from presence_only.statistics.tables import across_tables, all_pairs, main_metrics, with_ensembles
+        from presence_only.study.paths import ACROSS, ACROSS_PAIRS, COMPARISON, METRICS_OF_STUDY, PAIRS
         from presence_only.study.results import StudyResults
 
     study = StudyResults()
@@ -21,6 +21,10 @@ def main() -> None:
         table.write_csv(temporary, float_precision=6)
     with write_whole(PAIRS) as temporary:
         all_pairs(cells).write_csv(temporary, float_precision=6)
+    across = across_tables(cells, scenarios=study.study.scenarios or None)
+    for path, over_all in zip((ACROSS, ACROSS_PAIRS), across, strict=True):
+        with write_whole(path) as temporary:
+            over_all.write_csv(temporary, float_precision=6)
     write_json(METRICS_OF_STUDY, main_metrics(table))
 
 

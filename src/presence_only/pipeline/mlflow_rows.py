@@ -14,6 +14,8 @@ from typing import Any
 from presence_only.common.atomic_files import content_hash, json_hash, read_json
 from presence_only.pipeline.mlflow_mirror import RunRecord
 from presence_only.study.paths import (
+    ACROSS,
+    ACROSS_PAIRS,
     CODE,
     COMPARISON,
     FIGURES,
@@ -217,7 +219,7 @@ def run_settings(settings: Settings, dataset: str, variant: str) -> dict[str, st
 
 def _products() -> list[Path]:
     """What the study as a whole adds up to, as far as it is there."""
-    return [path for path in (REPORT, COMPARISON, PAIRS, FIGURES, MORE_FIGURES) if path.exists()]
+    return [path for path in (REPORT, COMPARISON, PAIRS, ACROSS, ACROSS_PAIRS, FIGURES, MORE_FIGURES) if path.exists()]
 
 
 def _mean(values: Sequence[float]) -> float:

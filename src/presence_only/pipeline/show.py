@@ -10,15 +10,16 @@ from presence_only.pipeline.command import importing, run_stage
 
 
 def main() -> None:
-    """Print one table per data set: variants by mAP, with the other metrics and training time beside it."""
+    """Print a table per data set, variants by mAP with other metrics and training time, and one over all data sets."""
     with importing():
         import polars as pl
         from rich.console import Console
 
         from presence_only.pipeline.mlflow_mirror import repository_root, viewing
-        from presence_only.reporting.console import leaderboard
+        from presence_only.reporting.console import leaderboard, leaderboard_across
+        from presence_only.statistics.world_intervals import FEWEST_WORLDS
         from presence_only.study.paths import COMPARISON, FIGURES, MORE_FIGURES, REPORT
-        from presence_only.study.results import StudyResults
+        from presence_only.study.results import METRIC, StudyResults
 
     study = StudyResults()
     results = study.comparison
@@ -28,6 +29,8 @@ def main() -> None:
         seconds = {variant: study.seconds_by_seed(dataset, variant) for variant in rows["variant"].unique()}
         means = {variant: mean(taken.values()) for variant, taken in seconds.items() if taken}
         console.print(leaderboard(rows, dataset, means))
+    if results["dataset"].n_unique() >= FEWEST_WORLDS and METRIC in study.across["metric"]:
+        console.print(leaderboard_across(study.across, study.pairs_across()))
     print(f"table    {COMPARISON.resolve()}")
     print(f"report   {REPORT.resolve()}")
     print(f"figures  {FIGURES.resolve()}, and more in {MORE_FIGURES.name} beside it")

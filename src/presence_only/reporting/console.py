@@ -1,8 +1,8 @@
-"""Tables that commands print: the rows that cleaning left, and the leaderboard of a study."""
+"""Tables that commands print: the rows that cleaning left, and the leaderboards of a study."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 from rich.console import Console
@@ -10,6 +10,10 @@ from rich.table import Table
 
 from presence_only.data.dataset import Dataset
 from presence_only.evaluation.metrics import METRICS, in_tables
+from presence_only.statistics.across_datasets import PairAcross
+from presence_only.statistics.differences import points
+from presence_only.statistics.significance import judged
+from presence_only.statistics.world_intervals import ALL
 from presence_only.study.results import METRIC
 
 
@@ -79,4 +83,36 @@ def leaderboard(rows: pl.DataFrame, dataset: str, seconds: Mapping[str, float]) 
             *(f"{means[name, metric]:.4f}" for metric, _ in others),
             f"{seconds[name]:.1f}" if name in seconds else "-",
         )
+    return table
+
+
+def leaderboard_across(across: pl.DataFrame, pairs: Sequence[PairAcross]) -> Table:
+    """The variants over all data sets, best mAP on top.
+
+    Args:
+        across: The table over all data sets.
+        pairs: Pairs of variants over all data sets, the best one's first; there may be none.
+    """
+    rows = across.filter((pl.col("metric") == METRIC) & (pl.col("scenario") == ALL)).sort("rank", "variant")
+    against = {pair.second: pair for pair in pairs if pair.first == pairs[0].first}
+    table = Table(title=f"over all data sets: {rows['n_worlds'][0]} data sets, intervals of the mean over data sets")
+    table.add_column("variant")
+    for title in (
+        METRICS[METRIC].title,
+        "95 % interval",
+        "sd",
+        "minus the best, points",
+        "best above in",
+        "difference",
+    ):
+        table.add_column(title, justify="right")
+    for row in rows.iter_rows(named=True):
+        pair = against.get(row["variant"])
+        behind = above = word = ""
+        if pair is not None:
+            behind = f"{points(-pair.difference)} ({points(-pair.high)} to {points(-pair.low)})"
+            above = f"{pair.share_of_worlds * pair.n_worlds:g} of {pair.n_worlds}"
+            word = judged(pair.significant) + ", practically equal" * pair.practically_equal
+        interval = f"{row['low']:.4f} to {row['high']:.4f}"
+        table.add_row(row["variant"], f"{row['mean']:.4f}", interval, f"{row['sd']:.4f}", behind, above, word)
     return table

@@ -13,8 +13,9 @@ from presence_only.evaluation.metrics import METRICS
 from presence_only.geography.earth import Earth
 from presence_only.reporting.figures.learning import training_figure
 from presence_only.reporting.figures.maps import added_figure, records_figure
-from presence_only.reporting.figures.metrics import comparison_figure
+from presence_only.reporting.figures.metrics import across_figure, comparison_figure
 from presence_only.reporting.figures.style import save_figure
+from presence_only.statistics.world_intervals import ALL
 from presence_only.study.paths import DatasetFiles, added_map
 from presence_only.study.results import METRIC, StudyResults
 
@@ -24,12 +25,16 @@ def draw_study(study: StudyResults, main_figures: Path, more_figures: Path) -> N
 
     Args:
         study: What to draw.
-        main_figures: Folder of the figure of the metric that decides, one per data set.
+        main_figures: Folder of the figures of the metric that decides: one per data set, and one over all.
         more_figures: Folder of all others.
 
     Raises:
         MissingResultsError: If results of the study are not there.
     """
+    if study.over_all:
+        across = study.across.filter(pl.col("scenario") == ALL)
+        figure = across_figure(across, study.table, METRIC, METRICS[METRIC].meaning)
+        save_figure(figure, main_figures / "across.png")
     for dataset in study.datasets:
         draw_maps(dataset, more_figures)
         rows = study.table.filter(pl.col("dataset") == dataset)

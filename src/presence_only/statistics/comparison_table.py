@@ -1,6 +1,6 @@
 """Bootstrap means per variant and metric, with their intervals over seeds and species.
 
-Shape legend: V seeds, U units (the species or the sites that a metric has one value for), R resamples.
+Shape legend: V seeds, U units (the species or the sites that a metric has one value for).
 
 The same data set, number of seeds, number of units and ``seed`` always give the same resamples. A row
 therefore does not depend on which other variants are compared. Differences of variants are the business
@@ -18,12 +18,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from presence_only.common.arrays import mean_where_defined
-from presence_only.statistics.paired import times_drawn
+from presence_only.statistics.bootstrap import RESAMPLES, bootstrap_means
 
 Floats = NDArray[np.float64]
 
-# Resamples made at a time, and how often units are drawn for them at once: 16 MB of counts.
-_BLOCK, _DRAWN = 100, 2**21
 _QUANTILES = (0.025, 0.975)
 
 
@@ -96,17 +94,16 @@ class CellResult:
         return tables[metric]
 
 
-def compare(cells: Sequence[CellResult], *, resamples: int = 1000, seed: int = 0) -> pl.DataFrame:
+def compare(cells: Sequence[CellResult], *, resamples: int = RESAMPLES, seed: int = 0) -> pl.DataFrame:
     """Mean, spread and interval of every metric of every cell.
 
     The mean of a metric is the mean over seeds of each seed's mean over the units where it is defined.
-    The interval is a percentile bootstrap: each resample draws seeds and, independently, units with
+    The interval is the percentile interval of :func:`~presence_only.statistics.bootstrap.bootstrap_means`,
+    the bootstrap of paired differences too: each resample draws seeds and, independently, units with
     replacement, the same units for all seeds, for seeds are scored on the same species. It answers how
-    the mean would vary with other seeds and other species of the kind; with V seeds the seeds' part of
-    its variance is too small by (V - 1) / V, and with one seed it has no such part. A metric without
-    values per species or site is resampled over seeds alone, and has no interval with one seed.
-
-    Source: resampling of crossed factors, Owen (2007), https://doi.org/10.1214/07-AOAS122
+    the mean would vary with other seeds and other species of the kind; with one seed, with other species
+    alone. A metric without values per species or site is resampled over seeds alone, and has no interval
+    with one seed.
 
     Args:
         cells: One entry per data set and variant.
@@ -203,57 +200,21 @@ def _row(cell: CellResult, metric: str, resamples: int, seed: int) -> dict[str, 
 
 def _seed_means(values_VU: Floats) -> Floats:
     """Mean over defined units, shape (V,); NaN where there is none."""
-    defined_VU = ~np.isnan(values_VU)
-    return _ratio(np.where(defined_VU, values_VU, 0.0).sum(axis=1), defined_VU.sum(axis=1))
+    return np.array([mean_where_defined(values_U) for values_U in values_VU])
 
 
 def _interval(values_VU: Floats, resamples: int, seed: int) -> tuple[float, float]:
     """95 % percentile interval of the mean over resampled seeds and units; NaN without a defined value."""
-    values_VU = values_VU[:, ~np.isnan(values_VU).all(axis=0)]
-    n_seeds, n_units = values_VU.shape
-    if n_units == 0:
-        return float("nan"), float("nan")
     defined_VU = ~np.isnan(values_VU)
-    filled_VU = np.where(defined_VU, values_VU, 0.0)
-    rng = np.random.default_rng(seed)
-    means = []
-    for start in range(0, resamples, _BLOCK):
-        size = min(_BLOCK, resamples - start)
-        # How often each seed and each unit is drawn is all that a mean needs.
-        times_RV = times_drawn(rng, size, n_seeds)
-        sums_RV, counts_RV = _sums_drawn(rng, size, filled_VU, defined_VU)
-        means_RV = _ratio(sums_RV, counts_RV)
-        known_RV = ~np.isnan(means_RV)
-        means.append(
-            _ratio((times_RV * np.where(known_RV, means_RV, 0.0)).sum(axis=1), (times_RV * known_RV).sum(axis=1))
-        )
-    means_R = np.concatenate(means)
+    values_VU = values_VU[defined_VU.any(axis=1)][:, defined_VU.any(axis=0)]
+    if values_VU.size == 0:
+        return float("nan"), float("nan")
+    means_R = bootstrap_means(values_VU[None], resamples, np.random.default_rng(seed))[:, 0]
     means_R = means_R[~np.isnan(means_R)]
     if not len(means_R):
         return float("nan"), float("nan")
     low, high = np.quantile(means_R, _QUANTILES)
     return float(low), float(high)
-
-
-def _sums_drawn(
-    rng: np.random.Generator, n_resamples: int, filled_VU: Floats, defined_VU: NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
-    """Sums and counts of the defined values over units drawn with replacement, each (n_resamples, V)."""
-    n_units = filled_VU.shape[1]
-    rows = max(1, _DRAWN // n_units)
-    parts = []
-    for start in range(0, n_resamples, rows):
-        times_RU = times_drawn(rng, min(rows, n_resamples - start), n_units)
-        parts.append((times_RU @ filled_VU.T, times_RU @ defined_VU.T))
-    sums, counts = zip(*parts, strict=True)
-    return np.concatenate(sums), np.concatenate(counts)
-
-
-def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
-    """Quotient; NaN where the denominator is 0."""
-    quotient: Floats = np.full(numerator.shape, np.nan)
-    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
-    return quotient
 
 
 def _check_bootstrap(resamples: int, seed: int) -> None:

@@ -18,7 +18,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from presence_only.statistics.paired import bootstrap_means, complete, holm, paired_tests
+from presence_only.statistics.bootstrap import RESAMPLES, bootstrap_means
+from presence_only.statistics.paired import complete, holm, paired_tests
 from presence_only.statistics.significance import LEVEL, is_significant, unmet_condition
 
 Family = Literal["best", "all"]
@@ -32,7 +33,8 @@ class Pair:
         first: The variant that a positive difference favours.
         second: The other.
         difference: Mean over seeds and units of first - second, in the metric's unit.
-        low: Lower end of the interval of the difference, by hierarchical bootstrap.
+        low: Lower end of the interval of the difference, by
+            :func:`~presence_only.statistics.bootstrap.bootstrap_means`.
         high: Upper end.
         p_seeds: That a difference so large comes about by the choice of seeds and units; see
             :func:`~presence_only.statistics.paired.crossed_test`.
@@ -41,8 +43,7 @@ class Pair:
         rank_biserial: -1..1; the share of the rank sum where ``first`` is higher minus that where it is
             lower: 0 for no tendency, 1 if every unit favours ``first``.
         share_higher: Share of units where ``first`` is higher, equal ones counting one half.
-        significant: See :func:`~presence_only.statistics.significance.is_significant`; the column ``shown`` of
-            results/pairs.csv.
+        significant: See :func:`~presence_only.statistics.significance.is_significant`.
         verdict: The sentence of results/pairs.csv.
     """
 
@@ -89,7 +90,7 @@ def compare_pairs(
     family: Family = "best",
     unit: str = "species",
     level: float = LEVEL,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[Pair, ...]:
     """Compare variants pair by pair.
@@ -154,11 +155,10 @@ def pairs_table(pairs: Sequence[Pair]) -> pl.DataFrame:
     """One row per pair, as in results/pairs.csv; there may be no rows.
 
     Returns:
-        The fields of :class:`Pair` as columns, ``significant`` under the name ``shown``.
+        The fields of :class:`Pair` as columns.
     """
     kinds = {"str": pl.String, "float": pl.Float64, "bool": pl.Boolean}
-    table = pl.DataFrame([vars(pair) for pair in pairs], schema={f.name: kinds[str(f.type)] for f in fields(Pair)})
-    return table.rename({"significant": "shown"})
+    return pl.DataFrame([vars(pair) for pair in pairs], schema={f.name: kinds[str(f.type)] for f in fields(Pair)})
 
 
 def compare_two(
@@ -248,7 +248,9 @@ def _judged(pair: Pair, unit: str, level: float, n_seeds: int, n_units: int) -> 
         f"{n_units:,} {unit}, {n_seeds} {'seed' if n_seeds == 1 else 'seeds'})"
     )
     if not pair.significant:
-        verdict = f"No difference shown between {pair.first} and {pair.second}: {size}{_doubt(pair, unit, level)}."
+        verdict = (
+            f"No significant difference between {pair.first} and {pair.second}: {size}{_doubt(pair, unit, level)}."
+        )
     elif n_seeds == 1:
         verdict = (
             f"{pair.first} is above {pair.second} in this one run each: {size}; "

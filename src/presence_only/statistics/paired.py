@@ -1,6 +1,6 @@
-"""Paired tests and intervals for variants that are scored on the same units with the same seeds.
+"""Paired tests for variants that are scored on the same units with the same seeds.
 
-Shape legend: K variants, V seeds, U units (species or sites), R resamples, P tests.
+Shape legend: K variants, V seeds, U units (species or sites), P tests.
 
 Arrays come without NaN; :func:`complete` makes them so.
 
@@ -16,9 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-
-# Resamples made at a time: 100 of 50,000 units are 40 MB.
-_BLOCK = 100
 
 
 def complete(values: Mapping[str, NDArray[Any]]) -> tuple[tuple[str, ...], Floats]:
@@ -37,38 +34,6 @@ def complete(values: Mapping[str, NDArray[Any]]) -> tuple[tuple[str, ...], Float
     if 0 in values_KVU.shape:
         raise ValueError("no seed, or no unit with a value for every variant and seed, is left to compare")
     return tuple(values), values_KVU
-
-
-def bootstrap_means(values_KVU: Floats, resamples: int, rng: np.random.Generator) -> Floats:
-    """Means of every variant under resampled seeds and units, shape (R, K).
-
-    Each resample draws seeds with replacement, and of each the same units drawn with replacement; all
-    variants by the same draw, so that differences are paired. Seeds are few: their deviations are
-    widened by sqrt(V / (V - 1)), without which a resample varies too little. What the interval then
-    lacks is the width that not knowing the seeds' variance costs, which :func:`crossed_test` has.
-
-    Source: Owen (2007), https://doi.org/10.1214/07-AOAS122, crossed factors; Davison and Hinkley (1997),
-    section 3.8, hierarchical data and the widening.
-
-    Args:
-        values_KVU: Without NaN.
-        resamples: Number of resamples.
-        rng: Source of the draws.
-    """
-    n_variants, n_seeds, n_units = values_KVU.shape
-    if n_seeds > 1:
-        seed_means_KV = values_KVU.mean(axis=2)
-        deviation_KV = seed_means_KV - seed_means_KV.mean(axis=1, keepdims=True)
-        values_KVU = values_KVU + ((n_seeds / (n_seeds - 1)) ** 0.5 - 1) * deviation_KV[:, :, None]
-    flat_QU = values_KVU.reshape(n_variants * n_seeds, n_units)
-    means = []
-    for start in range(0, resamples, _BLOCK):
-        size = min(_BLOCK, resamples - start)
-        # How often each seed and each unit is drawn is all that a mean needs.
-        times_RV, times_RU = times_drawn(rng, size, n_seeds), times_drawn(rng, size, n_units)
-        sums_RKV = (times_RU @ flat_QU.T).reshape(size, n_variants, n_seeds)
-        means.append(np.einsum("rkv,rv->rk", sums_RKV, times_RV) / (n_seeds * n_units))
-    return np.concatenate(means)
 
 
 def crossed_test(difference_VU: Floats) -> float:
@@ -184,10 +149,3 @@ def holm(p: Sequence[float]) -> list[float]:
     corrected_P = np.empty_like(stepped_P)
     corrected_P[order_P] = stepped_P
     return [float(value) for value in corrected_P]
-
-
-def times_drawn(rng: np.random.Generator, n_resamples: int, n: int) -> Floats:
-    """How often each of n things is drawn in n draws with replacement, shape (n_resamples, n)."""
-    # Counting drawn indices is ten times faster than the generator's multinomial.
-    drawn = rng.integers(n, size=(n_resamples, n)) + n * np.arange(n_resamples)[:, None]
-    return np.bincount(drawn.ravel(), minlength=n_resamples * n).reshape(n_resamples, n).astype(np.float64)

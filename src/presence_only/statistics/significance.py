@@ -50,6 +50,27 @@ def unmet_condition(row: Mapping[str, Any], *, level: float = LEVEL) -> Conditio
     return None if agrees else "ranks"
 
 
+def is_significant_across(row: Mapping[str, Any], *, level: float = LEVEL) -> bool:
+    """Whether a paired difference over several data sets is significant: by its interval and its corrected test.
+
+    Both come from one Student's distribution over data sets, so that the corrected test decides; there is no
+    second test to ask, as seeds and species are within the spread of the data sets.
+
+    Args:
+        row: A row of results/across_pairs.csv, or the fields of a
+            :class:`~presence_only.statistics.across_datasets.PairAcross`: low and high (the interval) and p_holm
+            (the corrected test). Others are not read.
+        level: Level of the interval, within 0..1; the test is held against 1 - ``level``.
+
+    Returns:
+        True or False; NaN, of data sets that leave no freedom, is not significant.
+
+    Raises:
+        KeyError: If ``row`` lacks one of these columns.
+    """
+    return bool((row["low"] > 0 or row["high"] < 0) and row["p_holm"] <= 1 - level)
+
+
 def judged(significant: bool) -> str:
     """The words for it: ``significant`` or ``not significant``."""
     return "significant" if significant else "not significant"

@@ -1,4 +1,4 @@
-"""The tables of a study: all paired differences, the main metrics, and the comparison with its ensembles."""
+"""The tables of a study: paired differences, those over all data sets, main metrics, comparison with ensembles."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 import polars as pl
 
 from presence_only.evaluation.metrics import METRICS
+from presence_only.statistics.across_datasets import (
+    Values,
+    across_pairs_table,
+    means_across,
+    means_table,
+    pairs_across,
+)
 from presence_only.statistics.comparison_table import CellResult
 from presence_only.statistics.differences import compare_pairs, pairs_table
+from presence_only.statistics.world_intervals import FEWEST_WORLDS
 
 
 def main_metrics(table: pl.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
@@ -47,3 +55,35 @@ def all_pairs(cells: Sequence[CellResult]) -> pl.DataFrame:
                 pairs_table(pairs).select(pl.lit(dataset).alias("dataset"), pl.lit(metric).alias("metric"), pl.all())
             )
     return pl.concat(tables)
+
+
+def across_tables(
+    cells: Sequence[CellResult], *, scenarios: Mapping[str, str] | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Means of every metric, and paired differences of the main ones, over all data sets.
+
+    Args:
+        cells: One entry per data set and variant.
+        scenarios: Data set to its scenario, see :mod:`~presence_only.statistics.across_datasets`.
+
+    Returns:
+        results/across.csv and results/across_pairs.csv; without rows for fewer than three data sets.
+    """
+    by_dataset: dict[str, list[CellResult]] = {}
+    for cell in cells:
+        by_dataset.setdefault(cell.dataset, []).append(cell)
+    if len(by_dataset) < FEWEST_WORLDS:
+        return means_table({}), across_pairs_table({})
+    means, pairs = {}, {}
+    for metric in dict.fromkeys(name for cell in cells for name in cell.metrics):
+        # Data sets may have further evaluations that others lack.
+        values: Values = {
+            dataset: {cell.variant: cell.values(metric) for cell in own}
+            for dataset, own in by_dataset.items()
+            if all(metric in cell.metrics for cell in own)
+        }
+        means[metric] = means_across(values, scenarios=scenarios) if values else ()
+        if metric in METRICS and values:
+            unit = "sites" if METRICS[metric].unit == "site" else "species"
+            pairs[metric] = pairs_across(values, scenarios=scenarios, unit=unit)
+    return means_table(means), across_pairs_table(pairs)

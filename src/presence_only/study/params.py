@@ -85,7 +85,8 @@ class Params:
     def resolved(self) -> dict[str, Any]:
         """Every setting of what the study names, defaults included, as plain values for a file."""
         return {
-            "study": self.study.model_dump(mode="json"),
+            # Where no data set has a scenario there is nothing to tell.
+            "study": self.study.model_dump(mode="json", exclude=None if self.study.scenarios else {"scenarios"}),
             "datasets": {name: self.datasets[name].model_dump(mode="json") for name in self.study.datasets},
             "variants": {name: self.variants[name].resolved() for name in self.study.variants},
         }

@@ -10,6 +10,9 @@ from presence_only.training.seed_files import ENCODER, HISTORY
 CODE = Path("code.yaml")
 COMPARISON = Path("results/comparison.csv")
 PAIRS = Path("results/pairs.csv")
+# Over all data sets; without rows where a study has fewer than three.
+ACROSS = Path("results/across.csv")
+ACROSS_PAIRS = Path("results/across_pairs.csv")
 METRICS_OF_STUDY = Path("results/metrics.json")
 SETTINGS = Path("results/settings.yaml")
 DESCRIPTION = Path("results/description/settings.json")

@@ -21,9 +21,13 @@ from numpy.typing import NDArray
 from presence_only.common.atomic_files import content_hash, read_json
 from presence_only.common.errors import DataError, UserError
 from presence_only.evaluation.metrics import METRICS
+from presence_only.statistics.across_datasets import PairAcross
 from presence_only.statistics.comparison_table import CellResult, by_seed
 from presence_only.statistics.differences import Pair
+from presence_only.statistics.world_intervals import ALL, FEWEST_WORLDS
 from presence_only.study.paths import (
+    ACROSS,
+    ACROSS_PAIRS,
     COMPARISON,
     DESCRIPTION,
     PAIRS,
@@ -174,6 +178,36 @@ class StudyResults:
             if (pair.first, pair.second) == (second, first):
                 return pair.turned()
         raise MissingResultsError(f"{PAIRS} of {self.name} has no {metric} of {first} and {second} on {dataset}")
+
+    @property
+    def over_all(self) -> bool:
+        """Whether the study has data sets enough for tables over all of them, and a mAP on these.
+
+        Raises:
+            MissingResultsError: If it has enough, and the table over all of them is not there.
+        """
+        return len(self.datasets) >= FEWEST_WORLDS and METRIC in self.across["metric"]
+
+    @cached_property
+    def across(self) -> pl.DataFrame:
+        """Means over all data sets, see :class:`~presence_only.statistics.across_datasets.MeanAcross`.
+
+        There are no rows for a study of fewer than three data sets.
+
+        Raises:
+            MissingResultsError: If the file is not there.
+        """
+        return self._table(ACROSS).filter(pl.col("variant").is_in(self.variants))
+
+    def pairs_across(self, metric: str = METRIC, scenario: str = ALL) -> tuple[PairAcross, ...]:
+        """Every pair of variants over all data sets, the best one's first; none for fewer than three data sets.
+
+        Raises:
+            MissingResultsError: If the file is not there.
+        """
+        rows = self._table(ACROSS_PAIRS).filter((pl.col("metric") == metric) & (pl.col("scenario") == scenario))
+        rows = rows.filter(pl.col("first").is_in(self.variants) & pl.col("second").is_in(self.variants))
+        return tuple(PairAcross.from_row(row) for row in rows.iter_rows(named=True))
 
     @cached_property
     def resolved(self) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from presence_only.common.settings import Settings, SettingsError
+from presence_only.statistics.world_intervals import ALL
 
 PARAMS = Path("params.yaml")
 # DVC builds stage names and file paths from these names; a dot or a dash would break them.
@@ -22,18 +23,33 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class StudySettings(Settings):
-    """What is run: every data set under every variant with every seed."""
+    """What is run: every data set under every variant with every seed.
+
+    Args:
+        scenarios: Data set to its scenario, of all data sets or of none: data sets that differ by chance alone share
+            one. Tables over all data sets then speak of all data sets of the same scenarios.
+    """
 
     name: Name
     datasets: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
     variants: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+    scenarios: dict[Name, Name] = Field(default_factory=dict)
 
     @field_validator("datasets", "variants", "seeds")
     @classmethod
     def _unique(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         if len(set(values)) != len(values):
             raise ValueError("a list without repeated entries")
+        return values
+
+    @field_validator("scenarios")
+    @classmethod
+    def _of_every_dataset(cls, values: dict[str, str], others: ValidationInfo) -> dict[str, str]:
+        if values and set(values) != set(others.data.get("datasets", values)):
+            raise ValueError("a mapping of every entry of study.datasets, and of no other, to the name of its scenario")
+        if ALL in values.values():
+            raise ValueError(f"names of scenarios other than {ALL!r}, which stands for all data sets")
         return values
 
     def check(self, what: str, name: str) -> None:

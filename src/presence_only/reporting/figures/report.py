@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from presence_only.reporting.figures.losses import look
 from presence_only.reporting.figures.style import BLUE, ORANGE, RED, SKY
 from presence_only.reporting.figures.svg import plain
+from presence_only.statistics.across_datasets import PairAcross
 from presence_only.statistics.average_ranks import Ranking
 from presence_only.statistics.differences import Pair
 from presence_only.statistics.power import Plan
@@ -28,7 +29,7 @@ Floats = NDArray[Any]
 WIDTH = 7.2
 
 
-def differences_figure(pairs: Sequence[Pair]) -> Figure:
+def differences_figure(pairs: Sequence[Pair | PairAcross]) -> Figure:
     """How far the best variant is above each other one, with intervals.
 
     Args:

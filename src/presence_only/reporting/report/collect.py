@@ -23,7 +23,7 @@ from presence_only.evaluation.breakdown import range_extent
 from presence_only.evaluation.observer_effort import records_nearby
 from presence_only.geography.earth import Earth
 from presence_only.reporting.figures.ranges import SpeciesMap, choose_by_rank
-from presence_only.reporting.report.content import DatasetContent, PageContent
+from presence_only.reporting.report.content import AcrossContent, DatasetContent, PageContent
 from presence_only.study.paths import DatasetFiles
 from presence_only.study.results import MissingResultsError, StudyResults
 
@@ -48,6 +48,7 @@ def page_content(study: StudyResults) -> PageContent:
         common=study.description["common"],
         versions={"Python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         land_share=Earth.load().land_share_grid,
+        across=AcrossContent(study.across, study.pairs_across()) if study.over_all else None,
     )
 
 

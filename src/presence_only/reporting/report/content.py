@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from presence_only.reporting.figures.ranges import SpeciesMap
+from presence_only.statistics.across_datasets import PairAcross
 from presence_only.statistics.differences import Pair
 
 Array = NDArray[Any]
@@ -58,6 +59,19 @@ class DatasetContent:
 
 
 @dataclass(frozen=True)
+class AcrossContent:
+    """What the page shows over all data sets.
+
+    Args:
+        table: The means over all data sets, as results/across.csv has them.
+        pairs: Every pair of variants over all data sets, the best one's first, for mAP; there may be none.
+    """
+
+    table: pl.DataFrame
+    pairs: Sequence[PairAcross]
+
+
+@dataclass(frozen=True)
 class PageContent:
     """What the page is made of.
 
@@ -71,6 +85,7 @@ class PageContent:
         common: Further settings of the study, name to value.
         versions: Software that made the numbers.
         land_share: Share of land of every cell of 1 degree, (180, 360), for coasts.
+        across: What it shows over all data sets; None for fewer than three.
     """
 
     name: str
@@ -81,3 +96,4 @@ class PageContent:
     common: Mapping[str, str]
     versions: Mapping[str, str]
     land_share: Array
+    across: AcrossContent | None = None

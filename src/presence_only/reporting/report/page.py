@@ -19,6 +19,7 @@ from presence_only.evaluation.metrics import METRICS, in_tables
 from presence_only.reporting.figures.losses import penalty_figure
 from presence_only.reporting.figures.ranges import choose_by_rank
 from presence_only.reporting.figures.svg import inline_svg, plain
+from presence_only.reporting.report.across import across_section
 from presence_only.reporting.report.content import DatasetContent, PageContent
 from presence_only.reporting.report.sections import (
     MOST_LINES,
@@ -70,6 +71,7 @@ def render_page(study: PageContent) -> str:
         )
     return environment.get_template("page.html").render(
         study=study,
+        across=None if study.across is None else across_section(study.across, study.table, draw),
         sections=[_section(dataset, study, draw) for dataset in study.datasets],
         losses=losses,
         judged=judged,

@@ -1,0 +1,206 @@
+"""Answers of a fair comparison: means and differences over worlds, what tuning gains, and what quality costs.
+
+Everything is computed from the two tables that the comparison wrote, in which a world is one number per variant and
+metric. Worlds are those of :mod:`~presence_only.statistics.world_intervals`; scenarios are fixed strata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from presence_only.fair_comparison.design import DEFAULT, TUNED
+from presence_only.statistics.across_datasets import Values, across_pairs_table, means_across, means_table, pairs_across
+from presence_only.statistics.paired import holm
+from presence_only.statistics.significance import is_significant_across
+from presence_only.statistics.world_intervals import mean_over_worlds
+
+# Runs of the first kind of settings in every scenario, with another length in one.
+STEPS = "steps_"
+# Mean average precision that a cost is told for.
+TARGETS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
+
+
+def values_of(
+    scores: pl.DataFrame, metric: str, settings: str, scenarios: Sequence[str] | None = None
+) -> tuple[Values, Mapping[str, str]]:
+    """One metric as the statistics over worlds take it.
+
+    Args:
+        scores: The table of scores.
+        metric: A column of it.
+        settings: Which runs.
+        scenarios: Which scenarios; None: those that have all variants.
+
+    Returns:
+        World to variant to the value (1, 1), NaN where a run has none; and world to its scenario.
+    """
+    own = scores.filter(pl.col("settings") == settings)
+    if scenarios is None:
+        scenarios = full_scenarios(scores, settings)
+    values: dict[str, dict[str, NDArray[np.float64]]] = {}
+    labels: dict[str, str] = {}
+    for row in own.filter(pl.col("scenario").is_in(scenarios)).iter_rows(named=True):
+        world = f"{row['scenario']}/{row['world']}"
+        number = row[metric]
+        values.setdefault(world, {})[row["variant"]] = np.array([[np.nan if number is None else number]])
+        labels[world] = row["scenario"]
+    return values, labels
+
+
+def full_scenarios(scores: pl.DataFrame, settings: str = TUNED) -> list[str]:
+    """The scenarios that have as many variants as the one with the most."""
+    counts = (
+        scores.filter(pl.col("settings") == settings)
+        .group_by("scenario", maintain_order=True)
+        .agg(pl.col("variant").n_unique())
+    )
+    most = counts["variant"].max()
+    return [name for name, n_variants in counts.iter_rows() if n_variants == most]
+
+
+def means(scores: pl.DataFrame, metrics: Sequence[str], settings: str = TUNED) -> pl.DataFrame:
+    """Mean of every metric and variant over worlds: over the full scenarios together, and in every scenario.
+
+    Returns:
+        The columns of :class:`~presence_only.statistics.across_datasets.MeanAcross`, after ``metric``.
+    """
+    found = {}
+    partial = [name for name in scores["scenario"].unique(maintain_order=True) if name not in full_scenarios(scores)]
+    for metric in metrics:
+        values, labels = values_of(scores, metric, settings)
+        rows = list(means_across(values, scenarios=labels))
+        for scenario in partial:
+            values, _ = values_of(scores, metric, settings, [scenario])
+            rows += [replace(row, scenario=scenario) for row in means_across(values)] if values else []
+        found[metric] = rows
+    return means_table(found)
+
+
+def pairs(scores: pl.DataFrame, metrics: Sequence[str], settings: str = TUNED) -> pl.DataFrame:
+    """Every pair of variants over worlds: over the full scenarios together, and in every full scenario.
+
+    Returns:
+        The columns of :class:`~presence_only.statistics.across_datasets.PairAcross`, after ``metric``, but for the
+        share of species, as a world is one number here, and the verdict.
+    """
+    found = {}
+    for metric in metrics:
+        values, labels = values_of(scores, metric, settings)
+        found[metric] = pairs_across(values, scenarios=labels)
+    return across_pairs_table(found).drop("share_of_species", "verdict")
+
+
+def tuning_gains(scores: pl.DataFrame, metric: str = "species_map") -> pl.DataFrame:
+    """What the search gained over the settings of the file, per scenario and variant.
+
+    Returns:
+        A row per scenario (``all`` for all that have both) and variant: tuned and default (means), difference, low,
+        high, p, p_holm (over variants of the scenario), share_of_worlds, n_worlds, significant.
+    """
+    both = (
+        scores.filter(pl.col("settings").is_in([TUNED, DEFAULT]))
+        .pivot("settings", index=["scenario", "world", "variant"], values=metric)
+        .drop_nulls()
+    )
+    scenarios = both["scenario"].unique(maintain_order=True).to_list()
+    rows = []
+    for scenario in (["all"] if len(scenarios) > 1 else []) + scenarios:
+        own = both if scenario == "all" else both.filter(pl.col("scenario") == scenario)
+        block = []
+        for (variant,), part in own.group_by("variant", maintain_order=True):
+            difference_W = (part[TUNED] - part[DEFAULT]).to_numpy()
+            over = mean_over_worlds(difference_W, part["scenario"].to_list())
+            block.append(
+                {
+                    "scenario": scenario,
+                    "variant": variant,
+                    "tuned": mean_over_worlds(part[TUNED].to_numpy(), part["scenario"].to_list()).mean,
+                    "default": mean_over_worlds(part[DEFAULT].to_numpy(), part["scenario"].to_list()).mean,
+                    "difference": over.mean,
+                    "low": over.low,
+                    "high": over.high,
+                    "p": over.p,
+                    "share_of_worlds": float(np.mean((difference_W > 0) + 0.5 * (difference_W == 0))),
+                    "n_worlds": over.n_worlds,
+                }
+            )
+        for row, p_holm in zip(block, holm([row["p"] for row in block]), strict=True):
+            row["p_holm"] = p_holm
+            row["significant"] = is_significant_across(row)
+        rows += sorted(block, key=lambda row: -float(row["difference"]))
+    return pl.DataFrame(rows)
+
+
+def costs(scores: pl.DataFrame, scenario: str, metric: str = "species_map") -> pl.DataFrame:
+    """Quality against cost: mean metric and CPU seconds of every length of training, with the settings of the file.
+
+    Returns:
+        A row per variant and length, shortest first: variant, steps, cpu_seconds, mean (of the metric), n_worlds.
+    """
+    lengths = scores.filter(
+        (pl.col("scenario") == scenario)
+        & (pl.col("settings").str.starts_with(STEPS) | (pl.col("settings") == DEFAULT))
+        & pl.col(metric).is_not_null()
+    )
+    worlds = lengths.filter(pl.col("settings") != DEFAULT)["world"].unique().to_list()
+    return (
+        lengths.filter(pl.col("world").is_in(worlds))
+        .group_by("variant", "steps", maintain_order=True)
+        .agg(
+            pl.col("cpu_seconds").mean(),
+            pl.col(metric).mean().alias("mean"),
+            pl.col("world").n_unique().alias("n_worlds"),
+        )
+        .sort("variant", "steps")
+    )
+
+
+def cost_to_reach(curves: pl.DataFrame, targets: Sequence[float] = TARGETS) -> pl.DataFrame:
+    """CPU seconds to reach a mean, between lengths on a logarithmic scale of seconds.
+
+    Args:
+        curves: What :func:`costs` returns.
+        targets: The means.
+
+    Returns:
+        A row per variant and target: variant, target, cpu_seconds; null where no length reaches it, and the seconds of
+        the shortest length where that one does already.
+    """
+    rows = []
+    for (variant,), curve in curves.group_by("variant", maintain_order=True):
+        seconds, mean = curve["cpu_seconds"].to_numpy(), np.maximum.accumulate(curve["mean"].to_numpy())
+        for target in targets:
+            reached = np.flatnonzero(mean >= target)
+            cost = None
+            if len(reached):
+                i = int(reached[0])
+                cost = float(seconds[i])
+                if i:
+                    share = (target - mean[i - 1]) / (mean[i] - mean[i - 1])
+                    cost = float(seconds[i - 1] * (seconds[i] / seconds[i - 1]) ** share)
+            rows.append({"variant": variant, "target": target, "cpu_seconds": cost})
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def chosen(trials: pl.DataFrame, criterion: str) -> pl.DataFrame:
+    """The settings that the search chose, per scenario and variant, with the cost of the search.
+
+    Args:
+        trials: The table of trials.
+        criterion: What the search was judged by.
+    """
+    cost = trials.group_by("scenario", "variant", maintain_order=True).agg(
+        pl.col("cpu_seconds").sum().alias("search_cpu_seconds"), pl.len().alias("trials")
+    )
+    best = (
+        trials.filter(pl.col(criterion).is_not_null() & (pl.col("state") == "finished"))
+        .sort(criterion, descending=True, maintain_order=True)
+        .group_by("scenario", "variant", maintain_order=True)
+        .first()
+    )
+    return cost.join(best.drop("cpu_seconds", "state"), on=["scenario", "variant"], how="left", maintain_order="left")
