@@ -135,7 +135,7 @@ def scenario_gains(scores: pl.DataFrame, base: str, other: str, metrics: Sequenc
         )
         block: list[dict[str, Any]] = []
         groups = [(str(variant), part) for (variant,), part in both.group_by("variant", maintain_order=True)]
-        for variant, part in [*groups, (ALL, both.group_by("world", maintain_order=True).mean())]:
+        for variant, part in [*groups, (ALL, both.drop("variant").group_by("world", maintain_order=True).mean())]:
             over = mean_over_worlds((part[other] - part[base]).to_numpy())
             row = {"metric": metric, "variant": variant, "base": part[base].mean(), "other": part[other].mean()}
             row |= {"difference": over.mean, "low": over.low, "high": over.high, "p": over.p, "n_worlds": over.n_worlds}
