@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 from support import tiny
 
+import presence_only.evaluation.survey as survey_module
 import presence_only.evaluation.tasks as evaluations
 from presence_only.common.errors import DataError
 from presence_only.common.registry import resolve
 from presence_only.data.survey import Survey
 from presence_only.data.truth import SurveyTruth
+from presence_only.evaluation import passes
+from presence_only.evaluation.geoscore import geoscore
 from presence_only.evaluation.metrics import METRICS, evaluate
-from presence_only.evaluation.survey import FurtherSurvey, evaluate_survey
+from presence_only.evaluation.score_histogram import scale_numbers
+from presence_only.evaluation.survey import SCALE, FurtherSurvey, evaluate_survey
 from presence_only.evaluation.tasks import load_further
 
 
@@ -47,6 +51,11 @@ def test_a_further_survey_has_the_metrics_of_a_survey_by_species_of_the_vocabula
         else:
             assert numbers[name] == pytest.approx(expected.summary[name], rel=1e-6)
     assert (numbers["n_species"], numbers["n_sites"]) == (2, 50)
+    truth_MS = survey.truth.matrix()[:, [3, 1]]
+    scale = scale_numbers(logits_MS, truth_MS)
+    expected = {name: scale[name] for name in ("f1_best", "calibration_error")}
+    expected["list_ratio"] = geoscore(logits_MS, truth_MS, np.zeros(50)).raw["list_ratio"]
+    assert {name: numbers[name] for name in SCALE} == pytest.approx(expected, rel=1e-6)
     with pytest.raises(ValueError, match="species 'species_3' is not in the model's vocabulary"):
         FurtherSurvey(some_species(survey, names)).score(model, survey.species[:3])
 
@@ -108,3 +117,28 @@ def test_species_that_were_surveyed_nowhere_are_undefined_and_change_no_other():
     for name, values in whole.per_species.items():
         assert some.per_species[name].dtype == values.dtype
         np.testing.assert_allclose(some.per_species[name], values, rtol=1e-6)
+
+
+def test_a_survey_of_nothing_is_undefined():
+    dataset = tiny.dataset(species=5)
+    nothing = replace(dataset.survey, truth=SurveyTruth.of_matrix(np.full((50, 5), -1, dtype=np.int8)))
+    numbers = FurtherSurvey(nothing).score(tiny.model(dataset), dataset.survey.species)
+    assert np.isnan([numbers[name] for name in SCALE]).all()
+    assert np.isnan(numbers["species_map"]).all()
+
+
+def test_a_large_further_survey_in_parts_gives_the_same(monkeypatch):
+    dataset = tiny.dataset(species=60, rows=900)
+    task, model = FurtherSurvey(dataset.survey), tiny.model(dataset)
+    whole = task.score(model, dataset.survey.species)
+    for module in (survey_module, passes):
+        monkeypatch.setattr(module, "WHOLE", 1)
+    monkeypatch.setattr(passes, "_PART", 50 * 20)
+    parts = task.score(model, dataset.survey.species)
+    assert list(parts) == list(whole)
+    for name, value in whole.items():
+        np.testing.assert_allclose(parts[name], value, rtol=1e-6)
+    monkeypatch.setattr(survey_module, "SITES_LIMIT", 49)
+    limited = task.score(model, dataset.survey.species)
+    assert np.isnan(limited["sample_map"])
+    assert limited["list_ratio"] == parts["list_ratio"]

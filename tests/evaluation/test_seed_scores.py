@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 import torch
 from polars.testing import assert_frame_equal
+from scipy.special import expit
 from scipy.stats import spearmanr
-from sklearn.metrics import average_precision_score, precision_recall_curve
+from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve
 from support import tiny
 
 from presence_only.common.atomic_files import read_json
@@ -19,8 +20,11 @@ from presence_only.evaluation.dataset_facts import DatasetFacts
 from presence_only.evaluation.geoscore import geoscore
 from presence_only.evaluation.mapped_species import choose_by_prevalence
 from presence_only.evaluation.observer_effort import records_nearby
+from presence_only.evaluation.record_quarters import QUARTERS
+from presence_only.evaluation.score_histogram import scale_numbers
 from presence_only.evaluation.seed_scores import (
     OBSERVER_NUMBERS,
+    SEED_NUMBERS,
     TABLES,
     score_cell,
     score_further,
@@ -133,13 +137,40 @@ def test_observer_numbers_by_loops(cell):
         for name, values_MS in (("effort_correlation", logits_MS), ("effort_correlation_of_truth", truth_MS)):
             expected = np.mean([spearmanr(values_M, effort_M).statistic for values_M in values_MS.T])
             assert found[name] == pytest.approx(expected, abs=1e-12)
-        assert found["geoscore"] == pytest.approx(geoscore(logits_MS, truth_MS, effort_M).value, abs=1e-12)
+        composite = geoscore(logits_MS, truth_MS, effort_M)
+        assert found["geoscore"] == pytest.approx(composite.value, abs=1e-12)
+        for part in ("f1", "list_ratio", "density_ratio", "density_correlation"):
+            expected = composite.raw[part]
+            assert found[f"geoscore_{part}"] == pytest.approx(None if np.isnan(expected) else expected, abs=1e-12)
         ends = {"species_map_sparse": effort_M <= low, "species_map_dense": effort_M > high}
         both = [s for s in range(5) if all(truth_MS[own, s].any() for own in ends.values())]
         assert both
         for name, own in ends.items():
             expected = np.mean([average_precision_score(truth_MS[own, s], logits_MS[own, s]) for s in both])
             assert found[name] == pytest.approx(expected, abs=1e-12)
+
+
+def test_length_of_lists_calibration_and_quarters_of_species_by_loops(cell):
+    written, tables = evaluate(cell)
+    truth_MS, n_records_S = cell[1].survey.truth.matrix(), cell[1].training.records.records_per_species()
+    # Two of five species are a quarter, rounded up.
+    ends = {"species_map_rare": np.argsort(n_records_S, kind="stable")[:2]}
+    ends["species_map_common"] = np.argsort(n_records_S, kind="stable")[-2:]
+    for seed in SEEDS:
+        logits_MS, found = logits_of(cell, seed), written[f"seed_{seed}"]
+        assert set(found) == {*metrics.METRICS, *SEED_NUMBERS, *QUARTERS}
+        scale = scale_numbers(logits_MS, truth_MS)
+        assert {name: found[name] for name in scale} == scale
+        predicted_MS = expit(logits_MS.astype(float)) > found["threshold_best"]
+        assert found["f1_best"] == pytest.approx(f1_score(truth_MS.ravel(), predicted_MS.ravel()))
+        present_M = truth_MS.sum(axis=1)
+        ratios_M = predicted_MS[present_M > 0].sum(axis=1) / present_M[present_M > 0]
+        assert found["list_ratio_best"] == pytest.approx(ratios_M.mean())
+        of_seed = tables["per_species"].filter(pl.col("seed") == seed)
+        for name, index in ends.items():
+            values_S = of_seed[name].to_numpy()
+            assert np.flatnonzero(~np.isnan(values_S)).tolist() == sorted(index)
+            assert found[name] == np.mean(of_seed["ap"].to_numpy()[sorted(index)])
 
 
 def test_curves_and_maps_are_those_of_the_first_seed(cell):
@@ -209,7 +240,7 @@ def test_a_large_survey_in_parts_gives_the_same(monkeypatch):
     facts = DatasetFacts.of(dataset.training.records, dataset.survey, {"again": FurtherSurvey(dataset.survey)})
     assert not facts.truth.keeps
     parts = score_model(model, facts, 0, first=True)
-    assert parts.numbers == whole.numbers
+    assert parts.numbers == pytest.approx(whole.numbers, rel=0, abs=0, nan_ok=True)
     assert list(parts.tables) == list(whole.tables)
     for name, table in whole.tables.items():
         # The sums of a calibration curve are made part by part.

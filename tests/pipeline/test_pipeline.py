@@ -18,7 +18,8 @@ from support.code_edits import EDITS, make_edit
 from support.tiny_project import CELLS, ENVIRONMENT, ROOT
 
 from presence_only.evaluation.metrics import METRICS
-from presence_only.evaluation.seed_scores import OBSERVER_NUMBERS
+from presence_only.evaluation.record_quarters import QUARTERS
+from presence_only.evaluation.seed_scores import SEED_NUMBERS
 from presence_only.model.settings import EncoderSettings
 
 
@@ -30,7 +31,7 @@ def test_repro_makes_the_comparison(project):
         "dataset", "variant", "metric", "mean", "sd", "low", "high", "n_seeds", "n_species", "n_sites", "ensemble",
     ]  # fmt: skip
     assert set(table["variant"]) == {"bce", "an_full"}
-    assert set(table["metric"]) == {*METRICS, *OBSERVER_NUMBERS}
+    assert set(table["metric"]) == {*METRICS, *SEED_NUMBERS, *QUARTERS}
     assert table["n_seeds"].unique().to_list() == [2]
     pairs = pl.read_csv(project.folder / "results/pairs.csv")
     assert set(pairs["metric"]) == {name for name, metric in METRICS.items() if metric.unit == "species"}
@@ -38,7 +39,10 @@ def test_repro_makes_the_comparison(project):
     # One data set is no sample of data sets.
     assert pl.read_csv(project.folder / "results/across.csv").is_empty()
     assert pl.read_csv(project.folder / "results/across_pairs.csv").is_empty()
-    assert table.filter((pl.col("low") > pl.col("mean")) | (pl.col("high") < pl.col("mean"))).is_empty()
+    # A number that is defined for a single seed has no interval.
+    with_interval = table.filter(pl.col("low").is_not_nan())
+    assert set(METRICS) < set(with_interval["metric"])
+    assert with_interval.filter((pl.col("low") > pl.col("mean")) | (pl.col("high") < pl.col("mean"))).is_empty()
     metrics = json.loads((project.folder / "results/metrics/virtual/bce.json").read_text())
     row = table.filter((pl.col("variant") == "bce") & (pl.col("metric") == "species_map"))
     assert metrics["species_map"] == pytest.approx(row["mean"][0], abs=1e-6)

@@ -17,7 +17,8 @@ from presence_only.common.atomic_files import read_json, write_json
 from presence_only.common.errors import DataError, SettingsError, TrainingError
 from presence_only.data.truth import SurveyTruth
 from presence_only.evaluation.metrics import METRICS
-from presence_only.evaluation.seed_scores import OBSERVER_NUMBERS
+from presence_only.evaluation.seed_scores import SEED_NUMBERS
+from presence_only.evaluation.survey import SCALE
 from presence_only.model.files import save_model
 from presence_only.pipeline import evaluate, figures, show, workers
 from presence_only.pipeline.command import importing, run_stage
@@ -154,12 +155,15 @@ def test_further_evaluations_go_from_the_data_set_to_the_comparison(tmp_path, mo
     assert result.per_species["iucn_species_map"].shape == (2, 5)
     assert np.isnan(result.per_species["iucn_species_map"][:, [0, 2, 3]]).all()
     assert result.per_species["iucn_species_map"][0, [1, 4]].mean() == metrics["seed_0"]["iucn_species_map"]
-    assert set(result.per_seed) == {"iucn_sample_map", *OBSERVER_NUMBERS}
+    assert set(result.per_seed) == {"iucn_sample_map", *(f"iucn_{name}" for name in SCALE), *SEED_NUMBERS}
     table = comparison.compare([replace(result, n_sites_of=result.n_sites_of | {"iucn_auc_roc": 7})], resamples=20)
     rows = {row["metric"]: row for row in table.iter_rows(named=True)}
     assert (rows["iucn_species_map"]["n_species"], rows["iucn_species_map"]["n_sites"]) == (2, 50)
     assert rows["iucn_auc_roc"]["n_sites"] == 7
     assert rows["species_map"]["n_species"] == 5
+    # A quarter of five species, rounded up, of the study's own survey.
+    assert (rows["species_map_rare"]["n_species"], rows["species_map_rare"]["n_sites"]) == (2, result.n_sites)
+    assert rows["f1_best"]["n_species"] is None
 
     table.write_csv(COMPARISON)
     figures.main()

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from support.report_study import HOSTILE, PIXEL, VARIANTS, dataset, draw_nothing, full_page, study
 
+from presence_only.evaluation.meanings import MEANINGS
 from presence_only.evaluation.metrics import METRICS, in_tables
 from presence_only.reporting.report.page import render_page
 from presence_only.statistics.differences import compare_pairs
@@ -168,3 +169,12 @@ def test_a_data_set_without_variants_is_refused():
     given = study(dataset())
     with pytest.raises(ValueError, match="data set 'virtual' has no variant"):
         render_page(replace(given, datasets=[replace(given.datasets[0], ap={})]))
+
+
+def test_a_further_number_has_a_column_and_its_meaning(monkeypatch):
+    draw_nothing(monkeypatch)
+    given = study(dataset())
+    further = given.table.filter(pl.col("metric") == "species_map").with_columns(pl.lit("f1_best").alias("metric"))
+    html = render_page(replace(given, table=pl.concat([given.table, further])))
+    assert "<th>f1_best</th>" in html
+    assert f"<dt>f1_best</dt><dd>{MEANINGS['f1_best']}</dd>" in html

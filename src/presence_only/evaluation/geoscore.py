@@ -78,6 +78,13 @@ class ListReader:
         self._logit = float(np.log(threshold / (1 - threshold)))
         self.predicted_M, self.present_M, self.hit_M = np.zeros((3, n_sites))
 
+    @classmethod
+    def above(cls, n_sites: int, logit: float) -> ListReader:
+        """A reader by a threshold of logits, which no rounding of a score moves."""
+        reader = cls(n_sites)
+        reader._logit = logit
+        return reader
+
     def read(self, block: Block) -> None:
         """Count the species of some sites."""
         units = block.units
@@ -89,6 +96,16 @@ class ListReader:
         self.predicted_M[block.part] = np.count_nonzero(predicted_US, axis=1)
         self.present_M[block.part] = np.diff(units.start_U1)
         self.hit_M[block.part] = np.diff(hit_P1[units.start_U1])
+
+    def f1(self) -> float:
+        """F1 of all pairs pooled; NaN without presences."""
+        n_hits, n_predicted, n_present = self.hit_M.sum(), self.predicted_M.sum(), self.present_M.sum()
+        return float(2 * n_hits / (n_predicted + n_present)) if n_present else float("nan")
+
+    def ratio(self) -> float:
+        """Mean over the sites with presences of the number of species predicted over that present; NaN without any."""
+        listed_M = self.present_M > 0
+        return mean_where_defined(self.predicted_M[listed_M] / self.present_M[listed_M])
 
 
 def geoscore(
@@ -172,17 +189,14 @@ def geoscore_of(
         watchlist_ap: Mean average precision over sites of the species on the watchlist; NaN without one.
         holdout_M: Which sites lie in regions kept out of training, bool; None: there are none.
     """
-    predicted_M, present_M, hit_M = lists.predicted_M, lists.present_M, lists.hit_M
-    n_hits, n_predicted, n_present = hit_M.sum(), predicted_M.sum(), present_M.sum()
-    listed_M = present_M > 0
     raw = {
         "sample_map": mean_where_defined(ap_M),
-        "f1": float(2 * n_hits / (n_predicted + n_present)) if n_present else float("nan"),
-        "list_ratio": mean_where_defined(predicted_M[listed_M] / present_M[listed_M]),
+        "f1": lists.f1(),
+        "list_ratio": lists.ratio(),
         "watchlist_ap": watchlist_ap,
         "holdout_map": float("nan") if holdout_M is None else mean_where_defined(ap_M[holdout_M]),
         "density_ratio": _density_ratio(ap_M, effort_M),
-        "density_correlation": _pearson(effort_M, predicted_M),
+        "density_correlation": _pearson(effort_M, lists.predicted_M),
     }
     parts = {name: _transformed(name, value) for name, value in raw.items() if not np.isnan(value)}
     weight = sum(WEIGHTS[name] for name in parts)

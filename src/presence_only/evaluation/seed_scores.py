@@ -26,6 +26,8 @@ from presence_only.evaluation.mean_scores import MeanReader
 from presence_only.evaluation.metrics import METRICS, SITES_LIMIT, evaluation_of, formulas
 from presence_only.evaluation.observer_bias import numbers_of
 from presence_only.evaluation.passes import BlockReader, PartReader, Values, read_sites, read_species
+from presence_only.evaluation.record_quarters import ap_of_quarters
+from presence_only.evaluation.score_histogram import SCALE_NUMBERS, ScoreHistogram
 from presence_only.evaluation.survey_logits import MeanLogits, SurveyLogits
 from presence_only.evaluation.tasks import Task
 from presence_only.evaluation.units import TruthUnits
@@ -36,11 +38,19 @@ from presence_only.training.seed_files import ENCODER
 # Of the observer-bias metrics of a trained model, those that are compared.
 OBSERVER_NUMBERS = (
     "geoscore",
+    "geoscore_f1",
+    "geoscore_list_ratio",
+    "geoscore_density_ratio",
+    "geoscore_density_correlation",
     "effort_correlation",
     "effort_correlation_of_truth",
     "species_map_sparse",
     "species_map_dense",
 )
+# Length of the species lists at the best common threshold, over that of the true ones.
+LIST_RATIO_BEST = "list_ratio_best"
+# Every metric of a seed that has no values per species or site.
+SEED_NUMBERS = (*OBSERVER_NUMBERS, *SCALE_NUMBERS, LIST_RATIO_BEST)
 # Tables of a cell, and the file of its numbers.
 TABLES = ("per_species", "per_site", "curves", "maps")
 METRICS_FILE = "metrics.json"
@@ -107,20 +117,26 @@ def score_model(
     # Of a grid of the world the evaluation keeps no values per site; GeoScore asks for one metric of them.
     of_site = formulas("site") if n_sites <= SITES_LIMIT else [METRICS["sample_map"].formula]
     by_species, by_site = Values(n_species, formulas("species")), Values(n_sites, of_site)
-    effort, lists, means = EffortReader(facts.effort), ListReader(n_sites), MeanReader(n_species)
+    effort, means, histogram = EffortReader(facts.effort), MeanReader(n_species), ScoreHistogram()
     recall, share = PrecisionRecall(), Calibration()
     curves: tuple[list[BlockReader], list[PartReader]] = ([recall], [share]) if first else ([], [])
-    read_species(logits.matrix, facts.truth, [effort, by_species, *curves[0]], [means, *curves[1]], in_order=True)
-    read_sites(logits.matrix, facts.truth, [by_site, lists])
+    read_species(
+        logits.matrix, facts.truth, [effort, by_species, histogram, *curves[0]], [means, *curves[1]], in_order=True
+    )
+    lists, best_lists = ListReader(n_sites), ListReader.above(n_sites, histogram.best_threshold().logit)
+    read_sites(logits.matrix, facts.truth, [by_site, lists, best_lists])
 
     per_site = by_site.values if n_sites <= SITES_LIMIT else None
     result = evaluation_of(facts.truth, by_species.values, per_site)
     ap_M = by_site.values[of_site.index(METRICS["sample_map"].formula)]
     observed = numbers_of(geoscore_of(lists, ap_M, facts.effort.effort_M), effort)
     further, further_by_species = score_further(model, facts.survey.species, facts.further)
+    quarters = ap_of_quarters(result.values("species_map"), facts.n_records_S)
     numbers = result.summary | further | {name: observed[name] for name in OBSERVER_NUMBERS}
+    numbers |= histogram.numbers() | {LIST_RATIO_BEST: best_lists.ratio()}
+    numbers |= {name: mean_where_defined(ap_S) for name, ap_S in quarters.items()}
     species = {"species": np.array(facts.survey.species), "n_records": facts.n_records_S}
-    species |= {"mean_score": means.mean_S} | result.per_species | further_by_species
+    species |= {"mean_score": means.mean_S} | result.per_species | quarters | further_by_species
     tables = {"per_species": _table(seed, species), "per_site": _table(seed, result.per_site)}
     if first:
         tables["curves"] = curve_table(seed, recall.curve(), share.curve())

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from presence_only.evaluation.meanings import meaning_of
 from presence_only.evaluation.metrics import METRICS, in_tables
 from presence_only.reporting.figures.losses import penalty_figure
 from presence_only.reporting.figures.ranges import choose_by_rank
@@ -146,8 +147,9 @@ def _mean_of(row: Mapping[str, Any] | None) -> float | None:
 
 
 def _further(rows: pl.DataFrame, order: Sequence[str]) -> dict[str, Any]:
-    """The means of all that is no metric of every study, a column each."""
+    """The means of all numbers beside the main metrics, a column each, and what they mean."""
     names = [name for name in rows["metric"].unique(maintain_order=True) if name not in METRICS]
     cells = {(row["variant"], row["metric"]): row for row in rows.iter_rows(named=True)}
     table = [(name, [_mean_of(cells.get((name, metric))) for metric in names]) for name in order]
-    return {"names": names, "rows": table}
+    meanings = {name: meaning for name in names if (meaning := meaning_of(name))}
+    return {"names": names, "rows": table, "meanings": meanings}

@@ -1,0 +1,28 @@
+"""Every number of a run is explained, in the report and in docs/metrics.md."""
+
+import re
+from pathlib import Path
+
+from presence_only.evaluation.meanings import MEANINGS, meaning_of
+from presence_only.evaluation.metrics import METRICS
+from presence_only.evaluation.record_quarters import QUARTERS
+from presence_only.evaluation.seed_scores import SEED_NUMBERS
+from presence_only.evaluation.survey import SCALE
+
+PAGE = (Path(__file__).parents[2] / "docs/metrics.md").read_text()
+
+
+def test_every_number_is_explained():
+    assert set(MEANINGS) == {*SEED_NUMBERS, *QUARTERS, *SCALE}
+    rows = re.findall(r"^\| `(\w+)` \|", PAGE, flags=re.MULTILINE)
+    assert sorted(rows) == sorted({*METRICS, *SEED_NUMBERS, *QUARTERS})
+    for name in (*METRICS, *SCALE):
+        assert f"`iucn_{name}`" in PAGE
+
+
+def test_a_further_surveys_number_means_what_its_ending_does():
+    assert meaning_of("f1_best") == meaning_of("iucn_f1_best") == MEANINGS["f1_best"]
+    assert meaning_of("iucn_geoscore_f1") == MEANINGS["geoscore_f1"]
+    assert meaning_of("geoscore_list_ratio") == MEANINGS["geoscore_list_ratio"]
+    assert meaning_of("iucn_species_map") == METRICS["species_map"].meaning
+    assert meaning_of("geo_gain") is None
