@@ -111,7 +111,7 @@ def test_the_chosen_trial_is_the_best_finished_one():
             "alpha": [1, 2, 3, 4],
         }
     )
-    (row,) = chosen(trials, "ap_target_group").iter_rows(named=True)
+    (row,) = chosen(trials, ["ap_target_group"]).iter_rows(named=True)
     assert (row["trial"], row["alpha"]) == (1, 2)
     assert (row["search_cpu_seconds"], row["trials"]) == (10.0, 4)
 

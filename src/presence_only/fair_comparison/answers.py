@@ -14,6 +14,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from presence_only.fair_comparison.design import DEFAULT, TUNED
+from presence_only.search.criteria import CRITERIA
+from presence_only.search.objective import FINISHED
 from presence_only.statistics.across_datasets import Values, across_pairs_table, means_across, means_table, pairs_across
 from presence_only.statistics.paired import holm
 from presence_only.statistics.significance import is_significant_across
@@ -187,20 +189,29 @@ def cost_to_reach(curves: pl.DataFrame, targets: Sequence[float] = TARGETS) -> p
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def chosen(trials: pl.DataFrame, criterion: str) -> pl.DataFrame:
-    """The settings that the search chose, per scenario and variant, with the cost of the search.
+def chosen(trials: pl.DataFrame, criteria: Sequence[str] = tuple(CRITERIA)) -> pl.DataFrame:
+    """The settings that each criterion chooses, per scenario and variant, with the cost of the search.
 
     Args:
         trials: The table of trials.
-        criterion: What the search was judged by.
+        criteria: Names of criteria.
+
+    Returns:
+        A row per criterion, scenario and variant: chosen_by, scenario, variant, search_cpu_seconds, trials, and the
+        chosen trial's criteria, truth and settings.
     """
     cost = trials.group_by("scenario", "variant", maintain_order=True).agg(
         pl.col("cpu_seconds").sum().alias("search_cpu_seconds"), pl.len().alias("trials")
     )
-    best = (
-        trials.filter(pl.col(criterion).is_not_null() & (pl.col("state") == "finished"))
-        .sort(criterion, descending=True, maintain_order=True)
-        .group_by("scenario", "variant", maintain_order=True)
-        .first()
-    )
-    return cost.join(best.drop("cpu_seconds", "state"), on=["scenario", "variant"], how="left", maintain_order="left")
+    tables = []
+    for criterion in criteria:
+        best = (
+            trials.filter(pl.col(criterion).is_not_null() & (pl.col("state") == FINISHED))
+            .sort(criterion, descending=True, maintain_order=True)
+            .group_by("scenario", "variant", maintain_order=True)
+            .first()
+            .drop("cpu_seconds", "state")
+        )
+        table = cost.join(best, on=["scenario", "variant"], how="left", maintain_order="left")
+        tables.append(table.select(pl.lit(criterion).alias("chosen_by"), pl.all()))
+    return pl.concat(tables)

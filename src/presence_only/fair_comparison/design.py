@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 
 from presence_only.common.settings import Settings, SettingsError, known_name
 from presence_only.data.dataset import DatasetKind
+from presence_only.search.criteria import CRITERIA
 from presence_only.search.settings import SearchSettings
 from presence_only.search.space import Searched, check_search
 from presence_only.study.dataset_settings import inherited_dataset
@@ -34,6 +35,8 @@ class FairSettings(Settings):
         tuning_seed: World seed of the world in which settings are searched for.
         world_seeds: World seeds of the worlds that score, none of which tunes.
         training_seed: Of every run that is scored.
+        chosen_by: The criterion that chooses among the trials of a search; None: the one that guided it. A name of
+            ``presence_only.search.criteria.CRITERIA``.
         tuned_in: Scenario to the scenario whose search it takes its settings from; one that is left out is searched
             itself.
         default_in: Scenarios in which the settings of the file are scored beside the tuned ones.
@@ -48,6 +51,7 @@ class FairSettings(Settings):
     tuning_seed: Seed
     world_seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
     training_seed: Seed = 0
+    chosen_by: str | None = None
     tuned_in: dict[Name, Name] = Field(default={})
     default_in: Annotated[tuple[Name, ...], Field(strict=False)] = ()
     lengths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] = ()
@@ -55,6 +59,11 @@ class FairSettings(Settings):
     lengths_worlds: Annotated[int, Field(ge=1)] = 1
     variants_in: dict[Name, Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]] = Field(default={})
     unseen: dict[str, Any] = Field(default={})
+
+    @field_validator("chosen_by")
+    @classmethod
+    def _exists(cls, name: str | None) -> str | None:
+        return name if name is None else known_name(name, CRITERIA)
 
     @field_validator("world_seeds")
     @classmethod
@@ -184,6 +193,11 @@ class Design:
         own = {"seed": seed} | ({} if seed == self.fair.tuning_seed else self.fair.unseen)
         entries = {**self.tree.datasets, scenario: {"like": "written", **own}, "written": self.tree.datasets[scenario]}
         return World(scenario, seed, inherited_dataset(entries, scenario))
+
+    @property
+    def criterion(self) -> str:
+        """The criterion that chooses among the trials of a search."""
+        return self.fair.chosen_by or self.search.criterion
 
     @property
     def searched_scenarios(self) -> tuple[str, ...]:

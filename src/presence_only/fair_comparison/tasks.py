@@ -12,11 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from presence_only.common.atomic_files import read_json
 from presence_only.execution.task import Task
 from presence_only.fair_comparison.design import Design, Run, World
 from presence_only.fair_comparison.scoring import make_world, score_run, score_trials
-from presence_only.fair_comparison.tuning import BEST, tune
+from presence_only.fair_comparison.tuning import choose, tune
 from presence_only.search.space import Searched, nested
 from presence_only.study.inheritance import inherit, merged
 from presence_only.training.variant import Variant
@@ -98,7 +97,7 @@ def search_tasks(design: Design) -> list[Task]:
 def read_best(design: Design) -> dict[tuple[str, str], dict[str, Any]]:
     """Scenario that was searched and variant to the settings that the search chose."""
     return {
-        (scenario, variant): read_json(tuned_folder(scenario, variant) / BEST)
+        (scenario, variant): choose(tuned_folder(scenario, variant), design.criterion)
         for scenario in design.searched_scenarios
         for variant in design.tree.study.variants
     }

@@ -6,20 +6,21 @@ how good each trial was.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from presence_only.common.atomic_files import write_json
+from presence_only.common.atomic_files import read_json, write_json
 from presence_only.common.errors import TrainingError
 from presence_only.execution.task import Report
-from presence_only.search.objective import Plan, run_trial
+from presence_only.search.objective import FINISHED, Plan, run_trial
 from presence_only.search.sampling import draw_batch
 from presence_only.search.settings import SearchSettings
 from presence_only.search.space import Searched
 from presence_only.search.trials import Trial, bars, best_of
 
-TRIALS, BEST = "trials.json", "best.json"
+TRIALS = "trials.json"
 
 
 def trial_folder(number: int) -> str:
@@ -29,18 +30,15 @@ def trial_folder(number: int) -> str:
 
 def tune(
     searched: Searched, settings: SearchSettings, inputs: Mapping[str, Path], output: Path, report: Report
-) -> dict[str, Any]:
+) -> None:
     """Run every trial of a search one after the other, each drawn from what all before it scored.
 
     Args:
         searched: The variant and its space.
         settings: How the search is done; ``parallel`` has no effect.
         inputs: ``training``: folder of the records and background sites.
-        output: Gets ``trials.json``, ``best.json`` and a folder per trial.
+        output: Gets ``trials.json`` and a folder per trial.
         report: Called after every trial with trials done, trials in all, and the best value so far.
-
-    Returns:
-        The settings of the best trial.
 
     Raises:
         TrainingError: If no trial was trained to its end.
@@ -64,12 +62,30 @@ def tune(
         trials.append(Trial(number, drawn, outcome, value))
         best = best_of(trials)
         report(len(trials), settings.trials, float("nan") if best is None or best.value is None else best.value)
-    best = best_of(trials)
-    if best is None:
+    if best_of(trials) is None:
         raise TrainingError(f"{searched.name}: none of {len(trials)} trials was trained to its end")
     write_json(output / TRIALS, [_row(trial) for trial in trials])
-    write_json(output / BEST, dict(best.settings))
-    return dict(best.settings)
+
+
+def choose(folder: Path, criterion: str) -> dict[str, Any]:
+    """The settings of the finished trial with the highest value of a criterion, the first of equals.
+
+    Args:
+        folder: What :func:`tune` filled.
+        criterion: What chooses.
+
+    Raises:
+        TrainingError: If the criterion is undefined for every finished trial.
+    """
+    values = {
+        trial["trial"]: (trial["criteria"][criterion], trial["settings"])
+        for trial in read_json(folder / TRIALS)
+        if trial["state"] == FINISHED and math.isfinite(trial["criteria"].get(criterion) or math.nan)
+    }
+    if not values:
+        raise TrainingError(f"{folder}: {criterion} is undefined for every finished trial; choose by another criterion")
+    _, settings = max(values.values(), key=lambda value: value[0])
+    return dict(settings)
 
 
 def _row(trial: Trial) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def answers(results: Path) -> None:
     write("costs", curves)
     write("cost_to_reach", cost_to_reach(curves))
     write("agreement", between_scenarios(scores, MAP))
-    write("chosen", chosen(trials, "ap_target_group"))
+    write("chosen", chosen(trials))
 
     own = by_mean_of(by_mean, MAP)
     first = {name: title for name, title in TITLES.items() if name in set(own["scenario"])}
