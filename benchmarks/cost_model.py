@@ -25,7 +25,7 @@ from presence_only.losses.chunks import loss_in_chunks
 from presence_only.model.encoder import RangeModel
 from presence_only.model.features import Features
 from presence_only.model.settings import EncoderSettings
-from presence_only.training.optimizers import RowAdam
+from presence_only.training.row_optimizers import RowAdam
 from results import write_results
 
 BATCH, DEPTH, DROPOUT = 2048, 4, 0.5

@@ -144,6 +144,23 @@ def test_a_start_is_a_further_column_of_ones(variant, dtype, tolerance):
         assert relative(mine, theirs) < tolerance
 
 
+@every_loss
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-6), (torch.float64, 1e-12)])
+def test_a_start_has_the_gradient_of_a_bias(variant, dtype, tolerance):
+    case = Case(variant, dtype, masked=True)
+    start_S = (3 * torch.randn(S, generator=torch.Generator().manual_seed(5))).to(dtype).requires_grad_()
+    near, species, far = (
+        None if x is None else x.double() for x in (case.location_BD, case.species_SD, case.background_KD)
+    )
+    near_BS, far_KS = (None if x is None else x @ species.T + start_S for x in (near, far))
+    exact = case.loss(LossBatch(near_BS, case.row_P, case.species_P, torch.Generator(), far_KS, case.mask_KS))
+    leaves = [*case.leaves, start_S]
+    got, expected = (torch.autograd.grad(3 * x, leaves) for x in (case.chunks(start_S=start_S), exact))
+    for mine, theirs in zip(got, expected, strict=True):
+        assert mine.dtype == dtype
+        assert relative(mine, theirs) < tolerance
+
+
 def test_a_start_of_zeros_changes_nothing_and_of_another_length_is_refused():
     case = Case({"loss": "an_full"})
     torch.testing.assert_close(case.chunks(start_S=torch.zeros(S)), case.chunks(), rtol=1e-14, atol=0)

@@ -199,10 +199,10 @@ def assert_same(got, expected, leaves, tolerance):
 @pytest.mark.parametrize("normalisation", [0.0, 0.2])
 def test_chunks_equal_all_logits(scale, with_start, dtype, tolerance, normalisation):
     case = Case(dtype, scale, normalisation=normalisation)
-    start_S = torch.linspace(-6, 2, S).to(dtype) if with_start else None
+    start_S = torch.linspace(-6, 2, S).to(dtype).requires_grad_() if with_start else None
     got = case.chunks(start_S=start_S)
     assert got.dtype == dtype
-    assert_same(got, case.all_logits(start_S), case.leaves, tolerance)
+    assert_same(got, case.all_logits(start_S), case.leaves + [start_S] * with_start, tolerance)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -72,6 +72,15 @@ def test_a_start_adds_its_logits_to_those_of_a_twin_without(more):
         assert torch.equal(one_by_one, twin.embed(twin.features(*sites)))
 
 
+def test_a_smaller_head_scales_the_species_weights_and_draws_the_same():
+    model, smaller, blank = (make(head_scale=scale)[0].state_dict() for scale in (1.0, 0.25, 0.0))
+    weights = (state.pop("species_head.weight") for state in (model, smaller, blank))
+    whole_SD, quarter_SD, nothing_SD = weights
+    assert torch.equal(quarter_SD, 0.25 * whole_SD)
+    assert nothing_SD.eq(0).all()
+    assert all(torch.equal(model[name], smaller[name]) for name in model)
+
+
 def test_species_do_not_bend_the_predicted_environment():
     model, survey = make(**HEADS)
     out = model(model.features(survey.sites_M2, survey.covariates_MC))

@@ -30,6 +30,11 @@ from presence_only.model.settings import EncoderSettings
             "encoder: must be settings with input_dropout 0 if kind is 'additive'; it is 0.1",
         ),
         (
+            {"kind": "additive", "head_scale": 0.1},
+            "encoder: must be settings with head_scale 1 if kind is 'additive', whose weights start at 0; it is 0.1",
+        ),
+        ({"head_scale": -1.0}, "encoder.head_scale = -1.0: must be greater than or equal to 0"),
+        (
             {"week": "film", "kind": "additive"},
             "encoder: must be settings with kind 'residual' and depth 1 or more if week is 'film', which acts on "
             "blocks; kind is 'additive', depth 2",

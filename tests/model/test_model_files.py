@@ -30,6 +30,8 @@ MODELS = {
     "weeks": lambda: tiny.model(DATA, weeks=True),
     "film": lambda: tiny.model(DATA, weeks=True, week="film"),
     "start": lambda: tiny.model(DATA, start_S=START_S, **HEADS),
+    "learned start": lambda: tiny.model(DATA, start_S=START_S, learn_start=True, **HEADS),
+    "learned start from zero": lambda: tiny.model(DATA, learn_start=True, head_scale=0.1),
     "blend": blend,
 }
 
@@ -71,6 +73,18 @@ def test_a_start_at_zero_leaves_no_trace_in_the_file_as_before_there_was_another
     assert torch.equal(RangeModel.of(begun).start_S, START_S)
 
 
+def test_settings_of_before_leave_no_trace_and_a_learned_start_is_a_weight():
+    plain, learned = tiny.model(DATA, start_S=START_S), tiny.model(DATA, start_S=START_S, learn_start=True)
+    assert not {"learn_start", "head_scale"} & set(plain.content()["settings"])
+    assert learned.content()["settings"]["learn_start"] is True
+    assert "start_S" in dict(learned.named_parameters())
+    assert "start_S" not in dict(plain.named_parameters())
+    with torch.no_grad():
+        learned.start_S += 1
+    assert torch.equal(RangeModel.of(learned.content()).start_S, START_S + 1)
+    assert tiny.model(DATA, learn_start=True).start_S.tolist() == [0.0] * 5
+
+
 def content():
     return tiny.model(DATA).content()
 
@@ -84,6 +98,7 @@ BROKEN = {
     "a part too many": content() | {"input": "coordinates"},
     "an unknown setting": content() | {"settings": content()["settings"] | {"height": 3}},
     "a start that is missing": content() | {"settings": content()["settings"] | {"start": "balance"}},
+    "a learned start that is missing": content() | {"settings": content()["settings"] | {"learn_start": True}},
     "weights of another shape": content() | {"n_species": 6},
     "covariates that are not there": content() | {"n_covariates": 0},
 }

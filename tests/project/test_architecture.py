@@ -82,7 +82,7 @@ def test_a_study_has_the_pipeline_of_the_root(study):
     assert (study / "dvc.yaml").read_text() == (ROOT / "dvc.yaml").read_text()
 
 
-@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.name)
+@pytest.mark.parametrize("study", [s for s in STUDIES if (s / "results").exists()], ids=lambda path: path.name)
 def test_the_settings_in_the_results_are_all_settings_of_the_study(study):
     written = YAML(typ="safe").load(study / "results/settings.yaml")
     assert written == load_params(study / "params.yaml").resolved()

@@ -66,8 +66,8 @@ RATE = {"low": 0.001, "high": 0.1, "log": True}
             "search.spaces.bce.training.learning_rate = -1.0: must be greater than 0",
         ),
         (
-            {"training.optimizer": ["adam", "sgd"]},
-            "search.spaces.bce.training.optimizer = 'sgd': must be one of 'adam' or 'adamw'",
+            {"training.optimizer": ["adam", "lion"]},
+            "search.spaces.bce.training.optimizer = 'lion': must be one of 'adam', 'adamw', 'sgd' or 'rmsprop'",
         ),
         ({"encoder.width": [8, 16.5]}, "search.spaces.bce.encoder.width = 16.5: must be a valid integer"),
         ({"pos_weight": [False, "yes"]}, "search.spaces.bce.pos_weight = 'yes': must be a valid boolean"),

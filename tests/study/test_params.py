@@ -51,7 +51,7 @@ def test_yaml_reads_exponents_as_numbers(tmp_path):
         ({"study__datasets": "virtual"}, "study.datasets = 'virtual': must be a list"),
         ({"study": None}, "study = None: must be a mapping of settings"),
         ({"encoder": [1]}, "encoder = [1]: must be a mapping of settings"),
-        ({"training__optimizer": "sgd"}, "training.optimizer = 'sgd': must be one of 'adam' or 'adamw'"),
+        ({"training__optimizer": "lion"}, "training.optimizer = 'lion': must be one of 'adam', 'adamw', 'sgd' or 'r"),
         ({"variants__an-full": {"loss": "bce"}}, "variants has the name 'an-full': must be lower-case letters, digits"),
         ({"study__datasets": ["nowhere"]}, "study.datasets names 'nowhere', which datasets does not define"),
         ({"study__name": "a.b"}, "study.name = 'a.b': must be lower-case letters, digits and underscores"),

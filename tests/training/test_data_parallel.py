@@ -23,12 +23,23 @@ CASES += [
     ({"loss": "softmax"}, {"loss_computation": "chunks", "precision": "bf16"}),
     ({"loss": "softmax"}, {"loss_computation": "sampled", "sampled_species": 3, "precision": "bf16"}),
     ({"loss": "maxent"}, HELD["maxent"] | {"precision": "bf16"}),
+    ({"loss": "an_full"}, {"loss_computation": "chunks", "optimizer": "sgd", "learning_rate": 0.1}),
+    ({"loss": "bce"}, {"loss_computation": "sampled", "sampled_species": 3, "optimizer": "rmsprop"}),
 ]
+# The same with a start that is learned, and a warm-up.
+LEARNED = [
+    ({"loss": loss}, {"loss_computation": how, "warmup_steps": 3} | more)
+    for loss in ("an_full", "softmax")
+    for how, more in (("all_logits", {}), ("chunks", {}), ("sampled", {"sampled_species": 3}))
+]
+CASES += LEARNED
 
 
 def train(world, variant, own, **changes):
     """Weights, losses and number of probes after an epoch."""
-    model, history = fit(DATA.training, *settings_of((variant, own), **changes), 0, world=world)
+    loss, encoder, settings = settings_of((variant, own), **changes)
+    encoder = encoder.model_copy(update={"learn_start": (variant, own) in LEARNED})
+    model, history = fit(DATA.training, loss, encoder, settings, 0, world=world)
     return model.state_dict(), history.loss, len(history.probes)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from support import tiny
 
+from presence_only.common.errors import TrainingError
 from presence_only.losses.base import TrainingCounts, parse_variant
 from presence_only.model.encoder import RangeModel
 from presence_only.model.features import Features
@@ -103,6 +104,66 @@ def test_training_from_a_start_is_the_same_whichever_way_the_loss_is_computed(lo
     expected = models.pop("all_logits")
     for model in models.values():
         torch.testing.assert_close(model.species_head.weight, expected.species_head.weight, rtol=1e-3, atol=1e-5)
+
+
+def own(**changes):
+    return NETWORK.model_copy(update={"learn_start": True, "dropout": 0.1} | changes)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
+@pytest.mark.parametrize("loss", ["bce", "an_full", "softmax"])
+def test_a_learned_start_is_the_same_whichever_way_the_loss_is_computed(loss, optimizer):
+    models = {}
+    for way in ("all_logits", "chunks", "sampled"):
+        rate = {"adam": 0.005, "sgd": 0.1, "rmsprop": 0.002}[optimizer]
+        settings = TrainingSettings(
+            epochs=2,
+            batch_size=16,
+            background_batch_size=16,
+            loss_computation=way,
+            learning_rate=rate,
+            optimizer=optimizer,
+        )
+        models[way], _ = fit(DATA, variant(loss), own(), settings, 0)
+    expected = models.pop("all_logits")
+    moved_S = expected.start_S.detach() - start("balance", variant(loss))
+    assert moved_S.abs().min() > 1e-4
+    for model in models.values():
+        for name in ("species_head.weight", "start_S"):
+            torch.testing.assert_close(model.state_dict()[name], expected.state_dict()[name], rtol=1e-3, atol=2e-5)
+
+
+@every_way
+@pytest.mark.parametrize("name", ["zero", "prevalence"])
+def test_a_learned_start_is_an_encoder_with_a_feature_that_is_one(way, name):
+    """One step of SGD: its own gradient times the learning rate, by automatic differentiation of the whole."""
+    encoder = own(start=name, dropout=0.0)
+    how = {"steps": 1, "batch_size": 60, "schedule": "constant", "learning_rate": 2.0, "optimizer": "sgd"}
+    model, _ = fit(DATA, variant("bce"), encoder, TrainingSettings(**how, loss_computation=way), 0)
+    begun, _ = fit(DATA, variant("bce"), encoder, TrainingSettings(**how | {"learning_rate": 1e-30}), 0)
+    x_BF = begun.features(DATA.records.sites_N2, DATA.records.covariates_NC)
+    logits_BS = begun(x_BF).logits_BS
+    present_BS = torch.zeros(60, 5)
+    present_BS[DATA.records.row_P, DATA.records.species_P] = 1
+    value = torch.nn.functional.binary_cross_entropy_with_logits(logits_BS, present_BS)
+    (slope_S,) = torch.autograd.grad(value, [begun.start_S])
+    torch.testing.assert_close(model.start_S.detach(), (begun.start_S - 2.0 * slope_S).detach())
+
+
+def test_learning_the_start_predicts_by_it_and_changes_no_draw():
+    settings = TrainingSettings(epochs=1, batch_size=16, learning_rate=1e-12)
+    fixed, learned = (fit(DATA, variant("bce"), own(learn_start=asked), settings, 0)[0] for asked in (False, True))
+    given = DATA.records.sites_N2, DATA.records.covariates_NC
+    np.testing.assert_allclose(fixed.predict(*given), learned.predict(*given), atol=1e-6)
+    with torch.no_grad():
+        learned.start_S += torch.arange(5)
+    np.testing.assert_allclose(fixed.predict(*given) + np.arange(5), learned.predict(*given), atol=1e-5)
+
+
+def test_a_warm_up_that_does_not_end_is_one_sentence():
+    settings = TrainingSettings(epochs=2, batch_size=16, warmup_steps=8)
+    with pytest.raises(TrainingError, match=r"^training\.warmup_steps = 8: must be less than the 8 steps$"):
+        fit(DATA, variant("bce"), NETWORK, settings, 0)
 
 
 def test_a_model_without_its_start_is_refused_and_one_too_many_is():

@@ -31,6 +31,18 @@ def test_a_length_of_its_own_replaces_the_studys(length):
     assert (variant.training.epochs, variant.training.steps, variant.training.batch_size) == (None, 7, 128)
 
 
+def test_another_optimizer_does_not_inherit_what_it_does_not_have():
+    with_memory = TrainingSettings(beta2=0.999, weight_decay=0.1)
+    raw = {"loss": "bce", "training": {"optimizer": "sgd"}}
+    training = Variant.parse(raw, "v", ENCODER, with_memory).training
+    assert training == TrainingSettings(optimizer="sgd", weight_decay=0.1)
+    raw = {"loss": "bce", "training": {"optimizer": "rmsprop"}}
+    assert Variant.parse(raw, "v", ENCODER, with_memory).training.beta2 == 0.999
+    with_momentum = TrainingSettings(optimizer="sgd", momentum=0.5)
+    raw = {"loss": "bce", "training": {"optimizer": "adam"}}
+    assert Variant.parse(raw, "v", ENCODER, with_momentum).training == TrainingSettings()
+
+
 def test_members_inherit_the_variant_and_replace_some_of_it():
     members = [
         {"encoder": {"width": 4}},
@@ -66,6 +78,15 @@ HABITAT = {"loss": "multitask", "habitat_weight": 0.5}
         ({"encoder": {"expansion": "rank"}}, "variants.v.encoder: must be settings with input 'covariates' or 'both'"),
         ({"training": 3}, "variants.v.training = 3: must be a mapping of settings"),
         ({"training": {"epochs": 2, "steps": 5}}, "variants.v.training: must be settings with either epochs or steps"),
+        (
+            {"training": {"optimizer": "sgd", "beta2": 0.999}},
+            "variants.v.training: must be settings with beta2 0.95, the default, if optimizer is 'sgd', which has "
+            "none; beta2 is 0.999",
+        ),
+        (
+            {"training": {"optimizer": "rmsprop", "momentum": 0.5}},
+            "settings with momentum 0.9, the default, if optimizer is 'rmsprop', which has none; momentum is 0.5",
+        ),
         ({"members": [{}]}, "variants.v.members = [{}]: must be a list of two or more groups of settings"),
         ({"members": {}}, "variants.v.members = {}: must be a list of two or more groups of settings"),
         ({"members": [{}, 3]}, "variants.v.members = [{}, 3]: must be a list of two or more groups of settings"),

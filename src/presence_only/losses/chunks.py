@@ -63,7 +63,7 @@ def loss_in_chunks(
         species_SD: The species head's matrix.
         row_P: Row of every positive; a pair given twice counts once.
         species_P: Species of every positive.
-        start_S: Fixed logits added to every site's; None: 0.
+        start_S: Logits added to every site's; None: 0.
         background_KD: Embedding of background sites; given if and only if ``loss.needs_background``.
         background_mask_KS: Which species a background site counts for; None: every site for all.
         totals: Sizes of the whole batch, if these rows and sites are a part of it; None: they are all.
@@ -71,8 +71,8 @@ def loss_in_chunks(
         products: Dtype that factors of matrix products are rounded to, as autocast does; None: they are not.
 
     Returns:
-        Scalar loss in nats with gradients for the three matrices, or a part's share of it. Its gradient has no
-        gradient.
+        Scalar loss in nats with gradients for the three matrices and the start, or a part's share of it. Its gradient
+        has no gradient.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -86,7 +86,7 @@ def loss_in_chunks(
         n_sites = 0 if background_KD is None else len(background_KD)
         totals = BatchTotals.of(len(location_BD), n_sites, background_mask_KS)
     if totals.n_rows == 0 or len(species_SD) == 0:
-        return zero(*(matrix for matrix in (location_BD, species_SD, background_KD) if matrix is not None))
+        return zero(*(x for x in (location_BD, species_SD, background_KD, start_S) if x is not None))
     return walk_chunks(
         loss,
         loss.per_pair(totals, len(species_SD)),
@@ -191,6 +191,10 @@ class _Observed:
         return Taken(index_P, inside_P), weight_P
 
 
+# Which argument of a walk is the start.
+START = 6
+
+
 class _Walk(torch.autograd.Function):
     """The walk. Forward keeps the gradients: while a tile is at hand they cost little more than the value."""
 
@@ -203,31 +207,34 @@ class _Walk(torch.autograd.Function):
         near_absent: tuple[Penalty, Weight],
         far_absent: tuple[Penalty, Weight],
         observed: _Observed,
-        start_S: Tensor | None,
+        given_S: Tensor | None,
         mask_KS: Tensor | None,
         products: torch.dtype | None,
     ) -> Tensor:
         wide_SD = widen(species_SD)
-        start_S = None if start_S is None else start_S.to(wide_SD)
+        start_S = None if given_S is None else given_S.to(wide_SD)
         gradient_SD = torch.zeros_like(wide_SD) if any(ctx.needs_input_grad) else None
-        near = _Block(*near_absent, widen(location_BD), wide_SD, start_S, gradient_SD, products)
+        # Species that are added up once more a tile take time: only for a start that is learned.
+        gradient_S = torch.zeros_like(start_S) if start_S is not None and ctx.needs_input_grad[START] else None
+        near = _Block(*near_absent, widen(location_BD), wide_SD, start_S, gradient_SD, gradient_S, products)
         nothing_unobserved = not isinstance(near_absent[1], Tensor) and near_absent[1] == 0
         total = near.observed_alone(observed) if nothing_unobserved else near.walk(observed=observed)
-        gradients = [near.gradient_RD, gradient_SD, None]
+        gradients = [near.gradient_RD, gradient_SD, None, gradient_S]
         if background_KD is not None:
-            far = _Block(*far_absent, widen(background_KD), wide_SD, start_S, gradient_SD, products)
+            far = _Block(*far_absent, widen(background_KD), wide_SD, start_S, gradient_SD, gradient_S, products)
             total += far.walk(mask_KS=mask_KS)
             gradients[2] = far.gradient_RD
-        ctx.dtypes = [None if x is None else x.dtype for x in (location_BD, species_SD, background_KD)]
+        ctx.dtypes = [None if x is None else x.dtype for x in (location_BD, species_SD, background_KD, given_S)]
         ctx.save_for_backward(*gradients)
         return total.to(wide_SD.dtype)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        kept = zip(ctx.saved_tensors, ctx.dtypes, ctx.needs_input_grad, strict=False)
-        scaled = [(gradient * saved).to(dtype) if wanted else None for saved, dtype, wanted in kept]
-        return (*scaled, *[None] * 6)
+        wanted = (*ctx.needs_input_grad[:3], ctx.needs_input_grad[START])
+        kept = zip(ctx.saved_tensors, ctx.dtypes, wanted, strict=True)
+        *scaled, start_S = [(gradient * saved).to(dtype) if asked else None for saved, dtype, asked in kept]
+        return (*scaled, None, None, None, start_S, None, None)
 
 
 class _Block:
@@ -244,6 +251,7 @@ class _Block:
         species_SD: Tensor,
         start_S: Tensor | None,
         gradient_SD: Tensor | None,
+        gradient_S: Tensor | None,
         products: torch.dtype | None,
     ) -> None:
         self.penalty = penalty
@@ -258,6 +266,7 @@ class _Block:
         self.species_SD = species_SD
         self.start_S = start_S
         self.gradient_SD = gradient_SD
+        self.gradient_S = gradient_S
         self.gradient_RD = None if gradient_SD is None else torch.zeros_like(input_RD)
         self.products = products
         self.factor_RD = input_RD if products is None else input_RD.to(products)
@@ -295,6 +304,8 @@ class _Block:
             slope_P1 = (weight_P * slope_P)[:, None]
             self.gradient_SD.index_add_(0, species_P, slope_P1 * near_PD)
             self.gradient_RD.index_add_(0, row_P, slope_P1 * species_PD)
+            if self.gradient_S is not None:
+                self.gradient_S.index_add_(0, species_P, slope_P1[:, 0])
         return (weight_P * value_P).sum(dtype=torch.float64)
 
     def _chunk(self, start: int, views: list[Tensor], observed: _Observed | None, mask_RC: Tensor | None) -> Tensor:
@@ -320,6 +331,8 @@ class _Block:
             slope_RC.mul_(weight_C)
         if taken is not None:
             taken.write(slope_RC, weight_P * slope_P / self.scale)
+        if self.gradient_S is not None:
+            self.gradient_S[start : start + n_chunk].add_(slope_RC.sum(dim=0), alpha=self.scale)
         gradient_CD = self.gradient_SD[start : start + n_chunk]
         add_products(gradient_CD, self.gradient_RD, slope_RC, self.factor_RD, species_CD, self.scale)
         return total
@@ -332,7 +345,7 @@ def write_logits(logits_RC: Tensor, factor_RD: Tensor, factor_CD: Tensor, start_
         logits_RC: The tile, float32 or float64.
         factor_RD: Embeddings of the rows; of another dtype where factors of products are rounded, as autocast does.
         factor_CD: The species' rows of their matrix, of the same dtype.
-        start_C: Fixed logits to be added; None: 0.
+        start_C: Logits to be added; None: 0.
     """
     if factor_RD.dtype != logits_RC.dtype:
         logits_RC.copy_(linear(factor_RD, factor_CD))

@@ -120,7 +120,7 @@ class PairWeights:
         return x_XS + self.shift_S.to(x_XS)
 
     def start(self, start_S: Tensor | None) -> Tensor | None:
-        """The fixed logits of a model, and the shift of training."""
+        """The start of a model, and the shift of training."""
         if self.shift_S is None or start_S is None:
             return self.shift_S if start_S is None else start_S
         return start_S + self.shift_S.to(start_S)

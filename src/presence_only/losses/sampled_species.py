@@ -4,7 +4,7 @@ A step takes the species observed in its batch and M others, drawn uniformly wit
 shared by all rows. The negatives of the drawn species stand for those of all others and weigh
 accordingly; positives, and the negatives of the observed species, are exact. Given the batch, loss and
 gradients are unbiased. Time and traffic per step depend on M and the batch alone: the optimizer, too,
-touches only the rows that were taken (:class:`~presence_only.training.optimizers.RowAdam`).
+touches only the rows that were taken (``training/row_optimizers.py``).
 
 On a GPU the number of observed species would be waited for. There a step takes as many species as the batch has
 positives, and M: all that are observed, and others.
@@ -99,7 +99,7 @@ def loss_from_sample(
         species_JD: Rows of the species matrix, those of ``sample``.
         row_P: Row of every positive.
         species_P: Species of every positive, in 0..S-1.
-        start_S: Fixed logits added to every site's; None: 0.
+        start_S: Logits added to every site's; None: 0.
         background_KD: Embedding of background sites; given if and only if ``loss.needs_background``.
         background_mask_KS: Which species a background site counts for; None: every site for all.
         totals: Sizes of the whole batch, if these rows and sites are a part of it; None: they are all.
@@ -107,13 +107,13 @@ def loss_from_sample(
         products: Dtype that factors of matrix products are rounded to; None: they are not.
 
     Returns:
-        Scalar in nats with gradients for the three matrices, or a part's share of it.
+        Scalar in nats with gradients for the three matrices and the start, or a part's share of it.
     """
     if totals is None:
         n_sites = 0 if background_KD is None else len(background_KD)
         totals = BatchTotals.of(len(location_BD), n_sites, background_mask_KS)
     if totals.n_rows == 0:
-        return zero(*(matrix for matrix in (location_BD, species_JD, background_KD) if matrix is not None))
+        return zero(*(x for x in (location_BD, species_JD, background_KD, start_S) if x is not None))
     positive, unobserved, background = loss.per_pair(totals, n_species)
 
     def taken(weight: Weight) -> Weight:

@@ -48,7 +48,7 @@ class ScalableLoss(BatchLoss, Protocol):
             species_SD: The species head's matrix.
             row_P: Row of every positive.
             species_P: Species of every positive.
-            start_S: Fixed logits added to every site's; None: 0.
+            start_S: Logits added to every site's; None: 0.
             background_KD: Embedding of background sites; given if and only if the loss needs them.
             background_mask_KS: Which species a background site counts for; None: every site for all.
             totals: Sizes of the whole batch, if these rows and sites are a part of it; None: they are all.
@@ -86,7 +86,7 @@ class ScalableLoss(BatchLoss, Protocol):
             species_JD: Rows of the species matrix, those of ``sample``.
             row_P: Row of every positive.
             species_P: Species of every positive, in 0..S-1.
-            start_S: Fixed logits of all species; None: 0.
+            start_S: Logits of all species, added to every site's; None: 0.
             background_KD: As in :meth:`in_chunks`.
             background_mask_KS: As in :meth:`in_chunks`, for all species.
             totals: As in :meth:`in_chunks`.

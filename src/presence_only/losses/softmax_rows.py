@@ -97,16 +97,20 @@ def walk_rows(
         positives: The observed pairs.
         weight_B: What each row weighs.
         normalisation: Of :func:`row_losses`.
-        start_S: Fixed logits added to every site's; None: 0.
+        start_S: Logits added to every site's; None: 0.
         products: Dtype that factors of matrix products are rounded to; None: they are not.
 
     Returns:
-        Scalar in nats with gradients for both matrices, which have no gradients themselves.
+        Scalar in nats with gradients for both matrices and the start, which have no gradients themselves.
     """
     value: Tensor = _Walk.apply(  # type: ignore[no-untyped-call, unused-ignore]
         location_BD, species_SD, positives, weight_B, normalisation, start_S, products
     )
     return value
+
+
+# Which argument of a walk is the start.
+START = 5
 
 
 class _Walk(torch.autograd.Function):
@@ -120,13 +124,14 @@ class _Walk(torch.autograd.Function):
         positives: Positives,
         weight_B: Tensor,
         normalisation: float,
-        start_S: Tensor | None,
+        given_S: Tensor | None,
         products: torch.dtype | None,
     ) -> Tensor:
         near_BD, wide_SD = widen(location_BD), widen(species_SD)
-        start_S = None if start_S is None else start_S.to(wide_SD)
+        start_S = None if given_S is None else given_S.to(wide_SD)
         wanted = any(ctx.needs_input_grad)
         gradient_BD, gradient_SD = (torch.zeros_like(x) if wanted else None for x in (near_BD, wide_SD))
+        gradient_S = torch.zeros_like(start_S) if start_S is not None and ctx.needs_input_grad[START] else None
         factor_BD, factor_SD = (x if products is None else x.to(products) for x in (near_BD, wide_SD))
         n_rows, n_species = len(near_BD), len(wide_SD)
         tile = TILE if on_host(near_BD) else GPU_TILE
@@ -140,16 +145,19 @@ class _Walk(torch.autograd.Function):
             total += _to_slopes(logits_RS, *_within(positives, rows), weight_B[rows], normalisation, wanted)
             if gradient_BD is not None and gradient_SD is not None:
                 add_products(gradient_SD, gradient_BD[rows], logits_RS, factor_BD[rows], factor_SD)
-        ctx.dtypes = [x.dtype for x in (location_BD, species_SD)]
-        ctx.save_for_backward(gradient_BD, gradient_SD)
+            if gradient_S is not None:
+                gradient_S += logits_RS.sum(dim=0)
+        ctx.dtypes = [None if x is None else x.dtype for x in (location_BD, species_SD, given_S)]
+        ctx.save_for_backward(gradient_BD, gradient_SD, gradient_S)
         return total.to(wide_SD.dtype)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        kept = zip(ctx.saved_tensors, ctx.dtypes, ctx.needs_input_grad, strict=False)
-        scaled = [(gradient * saved).to(dtype) if wanted else None for saved, dtype, wanted in kept]
-        return (*scaled, *[None] * 5)
+        wanted = (*ctx.needs_input_grad[:2], ctx.needs_input_grad[START])
+        kept = zip(ctx.saved_tensors, ctx.dtypes, wanted, strict=True)
+        *scaled, start_S = [(gradient * saved).to(dtype) if asked else None for saved, dtype, asked in kept]
+        return (*scaled, None, None, None, start_S, None)
 
 
 def _within(positives: Positives, rows: slice) -> tuple[Taken, Tensor]:

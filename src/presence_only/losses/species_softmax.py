@@ -135,7 +135,7 @@ class SpeciesSoftmax:
         batch = batch_without_logits(*matrices, distinct=distinct)
         positives = open_batch(batch, self.needs_background)
         if batch.logits_BS.numel() == 0:
-            return zero(location_BD, species_SD)
+            return zero(*(x for x in (location_BD, species_SD, start_S) if x is not None))
         weight_B = row_weights(positives, totals).to(widen(location_BD[:0]).dtype)
         return walk_rows(location_BD, species_SD, positives, weight_B, self.normalisation, start_S, products)
 

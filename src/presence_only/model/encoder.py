@@ -22,8 +22,8 @@ from presence_only.model.settings import EncoderSettings
 
 # Before the sigmoid: the direct logits' share at the start is 0.95.
 GATE_START = 3.0
-# What a file without this setting means: older ones have none, and whatever starts so is still written so.
-FORMER_START = ("start", "zero")
+# What a file without these settings means: older ones have none, and what has these values is still written so.
+FORMER = {"start": "zero", "learn_start": False, "head_scale": 1.0}
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class RangeModel(SpeciesModel):
         features: What the encoder reads, measured on the training data; they hold its settings.
         n_species: S.
         start_S: The species' logits before training, which both heads go on to add to their own; None: 0. Given unless
-            the settings say ``start: zero``.
+            the settings say ``start: zero``. With ``learn_start`` they are a parameter.
     """
 
     start_S: Tensor | None
@@ -183,9 +183,16 @@ class RangeModel(SpeciesModel):
         if (start_S is None) != (settings.start == "zero"):
             given = "missing" if start_S is None else "given"
             raise ValueError(f"start_S is {given}: must be given unless encoder.start, {settings.start!r}, is 'zero'")
-        self.register_buffer("start_S", None if start_S is None else start_S.detach().to(torch.float32, copy=True))
+        if settings.learn_start:
+            begun_S = torch.zeros(n_species) if start_S is None else start_S.detach()
+            self.start_S = nn.Parameter(begun_S.to(torch.float32, copy=True))
+        else:
+            self.register_buffer("start_S", None if start_S is None else start_S.detach().to(torch.float32, copy=True))
         if settings.kind == "additive":
             nn.init.zeros_(self.species_head.weight)  # the penalty on its size would have to undo a random start
+        if settings.head_scale != 1:
+            with torch.no_grad():
+                self.species_head.weight.mul_(settings.head_scale)
         if settings.environment_head:
             self.environment_head = nn.Linear(width, n_covariates)
         if settings.habitat_head:
@@ -263,7 +270,7 @@ class RangeModel(SpeciesModel):
         settings = {
             sys.intern(name): sys.intern(value) if isinstance(value, str) else value
             for name, value in self.settings.model_dump().items()
-            if (name, value) != FORMER_START
+            if name not in FORMER or value != FORMER[name]
         }
         return {
             "n_covariates": self.n_covariates,
@@ -285,8 +292,9 @@ class RangeModel(SpeciesModel):
         unknown = set(content) - {"n_covariates", "weeks", "n_species", "settings", "state"}
         if unknown:
             raise ValueError(f"content has {min(unknown)!r}, which no encoder has")
-        settings = EncoderSettings.model_validate(dict([FORMER_START]) | content["settings"])
+        settings = EncoderSettings.model_validate(FORMER | content["settings"])
         features = Features(settings, content["n_covariates"], weeks=content["weeks"])
-        model = cls(features, content["n_species"], start_S=content["state"].get("start_S"))
+        start_S = None if settings.start == "zero" and settings.learn_start else content["state"].get("start_S")
+        model = cls(features, content["n_species"], start_S=start_S)
         model.load_state_dict(content["state"])
         return model.eval()

@@ -40,6 +40,8 @@ class EncoderSettings(Settings):
         start: The species' logits before training, which stay part of the logits: ``zero``, a score of one half
             everywhere; ``prevalence``, the log odds that a training row holds the species; or ``balance``, the
             logits at which the loss is least among those that are the same at all sites (``training/start.py``).
+        learn_start: Whether these logits are trained, as a bias per species; if not, they stay as they are.
+        head_scale: Factor on the species' weights before training: 0 starts all sites at the start's logits.
         environment_head: Also predict the site's standardised covariates; for ``loss: multitask``.
         habitat_head: Also predict species from the predicted environment, mixed with the direct
             logits by a learned gate per species; for ``loss: multitask``.
@@ -56,6 +58,8 @@ class EncoderSettings(Settings):
     depth: Annotated[int, Field(ge=0)] = 2
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
     start: Literal["zero", "prevalence", "balance"] = "balance"
+    learn_start: bool = False
+    head_scale: Annotated[float, Field(ge=0.0)] = 1.0
     environment_head: bool = False
     habitat_head: bool = False
     week: Literal["features", "film"] = "features"
@@ -88,6 +92,10 @@ class EncoderSettings(Settings):
     def _network_has_units(self) -> Self:
         if self.kind == "additive" and self.input_dropout:
             raise ValueError(f"settings with input_dropout 0 if kind is 'additive'; it is {self.input_dropout}")
+        if self.kind == "additive" and self.head_scale != 1:
+            raise ValueError(
+                f"settings with head_scale 1 if kind is 'additive', whose weights start at 0; it is {self.head_scale}"
+            )
         if self.week == "film" and (self.kind == "additive" or self.depth == 0):
             raise ValueError(
                 f"settings with kind 'residual' and depth 1 or more if week is 'film', which acts on blocks; "

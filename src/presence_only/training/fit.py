@@ -14,7 +14,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from presence_only.common.errors import DivergenceError
+from presence_only.common.errors import DivergenceError, TrainingError
 from presence_only.common.random_streams import stream, stream_seed
 from presence_only.data.records import PresenceRecords
 from presence_only.data.training import TrainingData
@@ -28,7 +28,7 @@ from presence_only.training.batches import Batches, RowBatches
 from presence_only.training.data_parallel import ALONE, World
 from presence_only.training.devices import choose_device, exactness
 from presence_only.training.loss_computation import AllLogits, choose_loss_computation, make_loss_computation
-from presence_only.training.optimizers import DenseAdam
+from presence_only.training.optimizers import dense_optimizer
 from presence_only.training.pair_scores import Probe
 from presence_only.training.schedule import learning_rate_at
 from presence_only.training.settings import TrainingSettings
@@ -90,7 +90,8 @@ def fit(
     Raises:
         DataError: If the encoder needs covariates or weeks that the data does not have.
         DivergenceError: If the loss is not finite.
-        TrainingError: If the loss cannot be computed as asked for, or by so many processes.
+        TrainingError: If the loss cannot be computed as asked for, or by so many processes, or if the learning rate
+            would still rise at the end.
     """
     began = time.perf_counter()
     device = choose_device(settings.device)
@@ -187,12 +188,9 @@ def take_steps(
     batches = Batches(model, data, settings, seed, needs_background=loss.needs_background, world=world)
     epochs = n_epochs(settings, data.records.n_rows)
     last_step = settings.steps or epochs * batches.per_epoch
-    optimizer = DenseAdam(
-        computation.parameters(),
-        beta2=settings.beta2,
-        weight_decay=settings.weight_decay,
-        decoupled=settings.optimizer == "adamw",
-    )
+    if settings.warmup_steps >= max(last_step, 1):
+        raise TrainingError(f"training.warmup_steps = {settings.warmup_steps}: must be less than the {last_step} steps")
+    optimizer = dense_optimizer(computation.parameters(), settings)
     model.train()
     in_order = ((epoch, batch) for epoch in range(epochs) for batch in batches)
     for step, (epoch, batch) in enumerate(islice(in_order, last_step)):

@@ -6,7 +6,9 @@ J sampled species.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,7 +23,7 @@ from presence_only.model.settings import EncoderSettings
 from presence_only.training.batches import Batch
 from presence_only.training.data_parallel import ALONE, World
 from presence_only.training.devices import product_dtype, rounded_products
-from presence_only.training.optimizers import RowAdam
+from presence_only.training.row_optimizers import RowOptimizer, row_optimizer
 from presence_only.training.settings import TrainingSettings
 
 # The number of species from which chunks are faster than all logits on a CPU (benchmarks/step.py).
@@ -181,14 +183,14 @@ class Chunks(AllLogits):
 
 
 class Sampled(AllLogits):
-    """An estimate of the loss from some rows of the species matrix, which alone are updated.
+    """An estimate of the loss from some rows of the species matrix, which alone are updated, as their start is.
 
     Args:
         model: Encoder and heads.
         loss: What is minimised.
         generator: Source of the draws.
         n_sampled: Species drawn a step.
-        beta2: Decay of the optimizer's running mean of squared gradients.
+        optimizer: Gives a matrix with a row per species the optimizer of its rows.
         precision: Of matrix products, a value of ``training.precision``.
         world: The processes that share every batch; all draw the same species.
     """
@@ -200,22 +202,27 @@ class Sampled(AllLogits):
         generator: torch.Generator,
         *,
         n_sampled: int,
-        beta2: float,
+        optimizer: Callable[[Tensor], RowOptimizer],
         precision: str = "float32",
         world: World = ALONE,
     ) -> None:
         super().__init__(model, loss, generator, precision=precision, world=world)
         self.n_sampled = n_sampled
-        self.optimizer = RowAdam(model.species_head.weight, beta2)
+        self.optimizer = optimizer(model.species_head.weight)
+        learned_S = model.start_S if model.settings.learn_start else None
+        self.start_optimizer = None if learned_S is None else optimizer(learned_S[:, None])
+        self.start_J1: Tensor | None = None
 
     def parameters(self) -> list[Parameter]:
-        """What the optimizer updates; the species matrix has its own."""
-        return [p for p in self.model.parameters() if p is not self.model.species_head.weight]
+        """What the optimizer updates; the species matrix has its own, and so has a start that is learned."""
+        own = (self.model.species_head.weight, self.model.start_S)
+        return [p for p in self.model.parameters() if all(p is not other for other in own)]
 
     def gradients(self) -> list[Tensor]:
         """The gradients of all that is updated, those of the last batch's species at the end."""
         assert self.species_JD.grad is not None
-        return [*super().gradients(), self.species_JD.grad]
+        start = [] if self.start_J1 is None else [self.start_J1.grad]
+        return [*super().gradients(), self.species_JD.grad, *(gradient for gradient in start if gradient is not None)]
 
     def value(self, batch: Batch) -> Tensor:
         """The estimate for one batch, or this process's share of it."""
@@ -223,6 +230,10 @@ class Sampled(AllLogits):
         n_species = self.model.n_species
         self.sample = self.loss.draw_species(batch.drawn.species_P, n_species, self.n_sampled, self.generator)
         self.species_JD = self.optimizer.rows(self.sample.species_J)
+        start_S = self.model.start_S
+        if start_S is not None and self.start_optimizer is not None:
+            self.start_J1 = self.start_optimizer.rows(self.sample.species_J)
+            start_S = start_S.detach().index_copy(0, self.sample.species_J, self.start_J1[:, 0])
         location_BD, background_KD = batch.split(self.embed(batch), len(batch.x_BF))
         return self.loss.from_sample(
             self.sample,
@@ -230,7 +241,7 @@ class Sampled(AllLogits):
             location_BD,
             self.species_JD,
             *batch.own_positives(),
-            start_S=self.model.start_S,
+            start_S=start_S,
             background_KD=background_KD,
             background_mask_KS=batch.mask_KS(batch.sites),
             totals=self.totals(batch),
@@ -242,6 +253,9 @@ class Sampled(AllLogits):
         """Update the rows of the last batch."""
         assert self.species_JD.grad is not None
         self.optimizer.step(self.sample.species_J, self.species_JD.grad, learning_rate)
+        if self.start_optimizer is not None and self.start_J1 is not None:
+            assert self.start_J1.grad is not None
+            self.start_optimizer.step(self.sample.species_J, self.start_J1.grad, learning_rate)
 
 
 def make_loss_computation(
@@ -255,7 +269,7 @@ def make_loss_computation(
             loss,
             stream(seed, "sampled species", device),
             n_sampled=settings.sampled_species or SAMPLED_SPECIES,
-            beta2=settings.beta2,
+            optimizer=partial(row_optimizer, settings=settings),
             precision=settings.precision,
             world=world,
         )

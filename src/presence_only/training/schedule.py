@@ -1,4 +1,4 @@
-"""Schedules of the learning rate over a run."""
+"""Schedules of the learning rate over a run, and its linear warm-up."""
 
 from __future__ import annotations
 
@@ -14,4 +14,5 @@ def learning_rate_at(settings: TrainingSettings, step: int, steps: int, epoch: i
         "cosine": 0.5 * (1.0 + math.cos(math.pi * step / steps)),
         "exponential": settings.decay**epoch,
     }
-    return settings.learning_rate * factors[settings.schedule]
+    rate = settings.learning_rate * factors[settings.schedule]
+    return rate * (step + 1) / settings.warmup_steps if step < settings.warmup_steps else rate

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from presence_only.common.settings import Settings
 
+# Settings that only some optimizers have.
+OPTIMIZERS_WITH = {"beta2": ("adam", "adamw", "rmsprop"), "momentum": ("sgd",)}
 # Values of loss_computation that had another name.
 FORMER_VALUES = {"plain": "all_logits", "fused": "chunks"}
 
@@ -20,10 +22,13 @@ class TrainingSettings(Settings):
         steps: Optimizer steps, whatever the number of rows.
         batch_size: Training rows a step.
         background_batch_size: Background sites a step, for the losses that use any.
-        optimizer: ``adam`` or ``adamw``.
-        learning_rate: Step size at the start.
-        beta2: Decay of Adam's running mean of squared gradients: 0.999 remembers about 1,000 steps, 0.95 about 20.
-        weight_decay: Decoupled for ``adamw``, L2 for ``adam``.
+        optimizer: ``adam``, ``adamw``, ``sgd`` (with momentum) or ``rmsprop``, as torch has them.
+        learning_rate: Step size at the start, or after the warm-up.
+        beta2: Decay of the running mean of squared gradients of all but ``sgd``: 0.999 remembers about 1,000 steps,
+            0.95 about 20. It is torch's ``alpha`` of ``rmsprop``, which does not correct the first steps' bias.
+        momentum: Share of the last step's direction that ``sgd`` keeps.
+        weight_decay: Decoupled for ``adamw``, L2 for the others. A learned start decays towards 0 as all weights do.
+        warmup_steps: Steps over which the learning rate rises in a line to what the schedule says; 0: none.
         schedule: ``constant``, ``cosine`` (to 0 over the whole run) or ``exponential``
             (SINR's: times ``decay`` after every epoch).
         decay: Factor of the exponential schedule.
@@ -41,10 +46,12 @@ class TrainingSettings(Settings):
     steps: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] = 512
     background_batch_size: Annotated[int, Field(ge=1)] = 512
-    optimizer: Literal["adam", "adamw"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
     learning_rate: Annotated[float, Field(gt=0.0)] = 0.005
     beta2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
     schedule: Literal["constant", "cosine", "exponential"] = "cosine"
     decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.98
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -79,6 +86,24 @@ class TrainingSettings(Settings):
             raise ValueError("settings with either epochs or steps")
         if self.epochs is not None and self.steps is not None:
             raise ValueError(f"settings with either epochs or steps, not both: {self.epochs} and {self.steps}")
+        return self
+
+    @model_validator(mode="after")
+    def _optimizer_has(self) -> Self:
+        """A setting that would be ignored is a mistake of the one who wrote it."""
+        for name, owners in OPTIMIZERS_WITH.items():
+            value, default = getattr(self, name), type(self).model_fields[name].default
+            if self.optimizer not in owners and value != default:
+                raise ValueError(
+                    f"settings with {name} {default}, the default, if optimizer is {self.optimizer!r}, which has none; "
+                    f"{name} is {value}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _warm_in_time(self) -> Self:
+        if self.steps is not None and self.warmup_steps >= max(self.steps, 1):
+            raise ValueError(f"settings with warmup_steps less than steps: {self.warmup_steps} and {self.steps}")
         return self
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 from presence_only.common.settings import Settings, SettingsError
 from presence_only.losses.base import LossSettings, parse_variant
 from presence_only.model.settings import EncoderSettings
-from presence_only.training.settings import TrainingSettings
+from presence_only.training.settings import OPTIMIZERS_WITH, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,12 @@ def replaced(base: G, changes: Any, where: str) -> G:
     """``base`` with some settings replaced, checked as a whole."""
     if not isinstance(changes, dict):
         raise SettingsError(f"{where} = {changes!r}: must be a mapping of settings")
-    lengths = {name for name in ("epochs", "steps") if changes.get(name) is not None}
-    # A variant that says its length in one of the two does not inherit the other.
-    inherited = {
-        name: value for name, value in base.model_dump().items() if not lengths or name not in ("epochs", "steps")
-    }
+    # A variant that says its length in one of the two does not inherit the other; nor, with another optimizer, what
+    # this one does not have.
+    left: set[str] = set()
+    if any(changes.get(name) is not None for name in ("epochs", "steps")):
+        left |= {"epochs", "steps"}
+    if "optimizer" in changes:
+        left |= {name for name, owners in OPTIMIZERS_WITH.items() if changes["optimizer"] not in owners}
+    inherited = {name: value for name, value in base.model_dump().items() if name not in left}
     return type(base).parse(inherited | changes, where)
