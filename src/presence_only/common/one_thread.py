@@ -14,3 +14,12 @@ def use_one_thread() -> None:
     torch.set_num_threads(1)
     # Focusing powers of easy negatives underflow; arithmetic on such remnants is ten times slower.
     torch.set_flush_denormal(True)
+
+
+def keep_denormals() -> None:
+    """Have this process compute with denormal numbers again.
+
+    Whatever builds scipy's ``cKDTree`` calls this first, where the process may have trained before: the tree moves a
+    split off 0 to the next number, which is denormal, and with denormals rounded to 0 it never ends and crashes.
+    """
+    torch.set_flush_denormal(False)

@@ -14,7 +14,7 @@ import numpy as np
 
 from presence_only.common.atomic_files import read_json, write_json
 from presence_only.common.errors import DivergenceError
-from presence_only.common.one_thread import use_one_thread
+from presence_only.common.one_thread import keep_denormals, use_one_thread
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.datasets import build_dataset
@@ -37,7 +37,7 @@ NUMBERS, PER_SPECIES = "numbers.json", "per_species.parquet"
 
 def make_world(world: World, inputs: Mapping[str, Path], output: Path, report: Report) -> None:
     """Make a world's data set: records and background sites in one folder, the survey in another."""
-    use_one_thread()
+    keep_denormals()
     dataset = build_dataset(world.settings)
     dataset.training.save(output / "training")
     dataset.save_survey(output / "survey")
