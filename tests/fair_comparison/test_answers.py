@@ -6,7 +6,15 @@ import pytest
 from scipy import stats
 
 from presence_only.fair_comparison.agreement import scenario_gains
-from presence_only.fair_comparison.answers import chosen, cost_to_reach, costs, means, pairs, tuning_gains
+from presence_only.fair_comparison.answers import (
+    chosen,
+    cost_to_reach,
+    costs,
+    differences_from,
+    means,
+    pairs,
+    tuning_gains,
+)
 
 SCENARIOS, WORLDS, VARIANTS = ("few", "many"), (1, 2, 3, 4), ("asl", "bce", "maxent")
 
@@ -59,6 +67,16 @@ def test_pairs_are_differences_within_worlds():
     assert row["difference"] == pytest.approx((first - second).mean())
     assert row["p"] == pytest.approx(stats.ttest_rel(first, second).pvalue)
     assert row["share_of_worlds"] == pytest.approx((first > second).mean())
+
+
+def test_differences_from_one_variant():
+    scores = made(1)
+    table = differences_from("bce", pairs(scores, ["species_map"]))
+    assert table.height == 2 * (len(SCENARIOS) + 1)
+    row = one(table, scenario="many", variant="asl")
+    asl, bce = (numbers(scores, scenario="many", variant=name, settings="tuned") for name in ("asl", "bce"))
+    interval = stats.ttest_rel(asl, bce).confidence_interval()
+    assert (row["difference"], row["low"], row["high"]) == pytest.approx(((asl - bce).mean(), *interval))
 
 
 def test_gains_of_tuning():

@@ -97,6 +97,32 @@ def pairs(scores: pl.DataFrame, metrics: Sequence[str], settings: str = TUNED) -
     return across_pairs_table(found).drop("share_of_species", "verdict")
 
 
+def differences_from(reference: str, table: pl.DataFrame) -> pl.DataFrame:
+    """The rows of one metric's pairs that hold a variant, told as the other variant minus it.
+
+    Args:
+        reference: Name of the variant.
+        table: Rows of :func:`pairs`.
+
+    Returns:
+        A row per scenario and other variant: scenario, variant, difference, low, high, p_holm, significant,
+        practically_equal.
+    """
+    kept = ("p_holm", "significant", "practically_equal")
+    rows = []
+    for row in table.iter_rows(named=True):
+        if reference not in (row["first"], row["second"]):
+            continue
+        numbers = row["difference"], row["low"], row["high"]
+        if row["first"] == reference:
+            numbers = -row["difference"], -row["high"], -row["low"]
+        other = row["second"] if row["first"] == reference else row["first"]
+        own = {"scenario": row["scenario"], "variant": other}
+        own |= dict(zip(("difference", "low", "high"), numbers, strict=True))
+        rows.append(own | {name: row[name] for name in kept})
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
 def tuning_gains(scores: pl.DataFrame, metric: str = "species_map") -> pl.DataFrame:
     """What the search gained over the settings of the file, per scenario and variant.
 

@@ -25,6 +25,8 @@ TITLES = {
     "many_b": "1,000, family B",
 }
 MAP = "species_map"
+# The variant that the others are compared with in the figure of all scenarios.
+REFERENCE = "bce"
 # Metrics of the table of means, those of ranking first.
 MEANS = (
     MAP,
@@ -79,7 +81,15 @@ def answers(results: Path) -> None:
     """Means and pairs over worlds, gains of tuning, cost, agreement between scenarios."""
     with importing():
         from presence_only.fair_comparison.agreement import between_scenarios
-        from presence_only.fair_comparison.answers import chosen, cost_to_reach, costs, means, pairs, tuning_gains
+        from presence_only.fair_comparison.answers import (
+            chosen,
+            cost_to_reach,
+            costs,
+            differences_from,
+            means,
+            pairs,
+            tuning_gains,
+        )
         from presence_only.fair_comparison.tables import read_scores, read_trials
         from presence_only.reporting.figures import fair
 
@@ -88,7 +98,10 @@ def answers(results: Path) -> None:
     by_mean, curves, gains = means(scores, known), costs(scores, "middle"), tuning_gains(scores)
     write("means", by_mean)
     write("means_default", means(scores, known, settings="default"))
-    write("pairs", pairs(scores, [metric for metric in PAIRS if metric in scores.columns]))
+    of_pairs = pairs(scores, [metric for metric in PAIRS if metric in scores.columns])
+    write("pairs", of_pairs)
+    from_reference = differences_from(REFERENCE, by_mean_of(of_pairs, MAP))
+    write("differences", from_reference)
     write("tuning", gains)
     write("costs", curves)
     write("cost_to_reach", cost_to_reach(curves))
@@ -96,8 +109,8 @@ def answers(results: Path) -> None:
     write("chosen", chosen(trials))
 
     own = by_mean_of(by_mean, MAP)
-    first = {name: title for name, title in TITLES.items() if name in set(own["scenario"])}
-    draw("map_by_scenario", fair.scenarios_figure(own, first, "mAP over true ranges"))
+    first = {name: title for name, title in TITLES.items() if name in set(from_reference["scenario"])}
+    draw("map_by_scenario", fair.scenarios_figure(from_reference, first, f"mAP - mAP of {REFERENCE}"))
     tuned = {name: title for name, title in TITLES.items() if name in set(gains["scenario"])}
     draw("tuning", fair.tuning_figure(gains, tuned))
     best_first = own.filter(_is("scenario", "middle")).sort("mean", descending=True)["variant"].to_list()

@@ -14,27 +14,35 @@ from presence_only.reporting.figures.style import BLUE, GREEN, LINE_STYLES, ORAN
 COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 
 
-def scenarios_figure(means: pl.DataFrame, titles: Mapping[str, str], label: str) -> Figure:
-    """Mean and interval over worlds of every variant, a panel per scenario; variants in the order of the first one.
+def scenarios_figure(differences: pl.DataFrame, titles: Mapping[str, str], label: str) -> Figure:
+    """Difference of every variant from one of them, a panel per scenario; variants in the order of the first one.
 
     Args:
-        means: The rows of one metric of the table of means.
+        differences: A row per scenario and variant: scenario, variant, difference, low, high.
         titles: Scenario to its title, in the order of the panels.
-        label: The metric with its unit.
+        label: The difference with its unit.
     """
-    first = means.filter(pl.col("scenario") == next(iter(titles))).sort("mean")
+    first = differences.filter(pl.col("scenario") == next(iter(titles))).sort("difference")
     place = {name: i for i, name in enumerate(first["variant"])}
-    figure = Figure(figsize=(3.0 * len(titles) + 1.2, 0.24 * len(place) + 1.3), layout="constrained")
-    panels = np.atleast_1d(figure.subplots(1, len(titles), sharey=True))
-    for axes, (scenario, title) in zip(panels, titles.items(), strict=True):
-        own = means.filter((pl.col("scenario") == scenario) & pl.col("variant").is_in(list(place)))
-        mean, low, high = (own[name].to_numpy() for name in ("mean", "low", "high"))
+    n_columns = min(len(titles), 4)
+    n_lines = -(-len(titles) // n_columns)
+    figure = Figure(figsize=(2.7 * n_columns + 1.4, n_lines * (0.2 * len(place) + 0.9) + 0.3), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(n_lines, n_columns, sharey=True)).ravel()
+    for axes, (scenario, title) in zip(panels, titles.items(), strict=False):
+        own = differences.filter((pl.col("scenario") == scenario) & pl.col("variant").is_in(list(place)))
+        difference, low, high = (own[name].to_numpy() for name in ("difference", "low", "high"))
         y = np.array([place[name] for name in own["variant"]])
-        axes.errorbar(mean, y, xerr=[mean - low, high - mean], fmt="o", ms=4, color=BLUE, ecolor=SKY, elinewidth=1.5)
+        axes.axvline(0.0, color="0.5", lw=1)
+        axes.errorbar(
+            difference, y, xerr=[difference - low, high - difference], fmt="o", ms=4, color=BLUE, ecolor=SKY, lw=1.5
+        )
         axes.set_title(title, fontsize=9)
         axes.set_xlabel(label, fontsize=8)
+        axes.tick_params(axis="x", labelsize=7)
         axes.grid(alpha=0.3)
-    panels[0].set_yticks(range(len(place)), list(place), fontsize=8)
+    for axes in panels[len(titles) :]:
+        axes.remove()
+    panels[0].set_yticks(range(len(place)), list(place), fontsize=7)
     figure.suptitle("dot: mean over worlds; bar: 95 % interval over worlds", fontsize=8)
     return figure
 
