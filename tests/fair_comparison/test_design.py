@@ -58,6 +58,13 @@ def test_every_run_of_a_small_design(tmp_path):
     assert changes["few/1/bce/steps_5"] == {"training.steps": 5}
 
 
+def test_further_searches_are_made_and_chosen_by_nobody(tmp_path):
+    design = load(tmp_path, searched_too={"biased": ["asl"]}, chosen_by="boyce")
+    assert design.searches == (("few", "bce"), ("few", "asl"), ("many", "bce"), ("many", "asl"), ("biased", "asl"))
+    assert design.source("biased") == "many"
+    assert design.criterion == "boyce"
+
+
 def test_worlds_differ_in_their_seed_and_what_tuning_does_not_see(tmp_path):
     design = load(tmp_path)
     tuning, scoring = design.world("few", 9).settings, design.world("few", 1).settings
@@ -75,6 +82,8 @@ def test_worlds_differ_in_their_seed_and_what_tuning_does_not_see(tmp_path):
         ({"tuned_in": {"biased": "few", "few": "many"}}, "fair.tuned_in.biased = 'few': must be a scenario"),
         ({"default_in": ["nowhere"]}, "fair.default_in names 'nowhere'"),
         ({"variants_in": {"few": ["focal"]}}, "fair.variants_in.few names 'focal'"),
+        ({"searched_too": {"many": ["bce"]}}, "fair.searched_too names 'many', which is searched itself"),
+        ({"searched_too": {"biased": ["bse"]}}, "fair.searched_too.biased names 'bse'"),
         ({"unseen": {"nois_km": 1.0}}, "nois_km"),
         ({"world_seeds": [1, 1]}, "without repeated entries"),
     ],

@@ -44,6 +44,8 @@ class FairSettings(Settings):
         lengths_in: Scenario of these runs; None: there are none.
         lengths_worlds: In how many worlds they are made.
         variants_in: Scenario to the variants that are scored there; one that is left out scores all.
+        searched_too: Scenario to variants whose settings are searched for there as well, for the regret of criteria
+            alone: no run takes them.
         unseen: Settings of the worlds that score and not of those that tune, such as cells whose records are held out
             as a further survey.
     """
@@ -58,6 +60,7 @@ class FairSettings(Settings):
     lengths_in: Name | None = None
     lengths_worlds: Annotated[int, Field(ge=1)] = 1
     variants_in: dict[Name, Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]] = Field(default={})
+    searched_too: dict[Name, Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]] = Field(default={})
     unseen: dict[str, Any] = Field(default={})
 
     @field_validator("chosen_by")
@@ -161,13 +164,18 @@ class Design:
             "default_in": fair.default_in,
             "lengths_in": [fair.lengths_in] if fair.lengths_in else [],
             "variants_in": list(fair.variants_in),
+            "searched_too": list(fair.searched_too),
         }
         for key, scenarios in named.items():
             for scenario in scenarios:
                 _check_name(f"fair.{key}", scenario, study.datasets)
-        for scenario, variants in fair.variants_in.items():
-            for variant in variants:
-                _check_name(f"fair.variants_in.{scenario}", variant, study.variants)
+        for key in ("variants_in", "searched_too"):
+            for scenario, variants in getattr(fair, key).items():
+                for variant in variants:
+                    _check_name(f"fair.{key}.{scenario}", variant, study.variants)
+        for scenario in fair.searched_too:
+            if scenario not in fair.tuned_in:
+                raise SettingsError(f"fair.searched_too names {scenario!r}, which is searched itself already")
         for scenario, other in fair.tuned_in.items():
             if other in fair.tuned_in:
                 raise SettingsError(
@@ -203,6 +211,13 @@ class Design:
     def searched_scenarios(self) -> tuple[str, ...]:
         """Scenarios in which settings are searched for."""
         return tuple(name for name in self.tree.study.datasets if name not in self.fair.tuned_in)
+
+    @property
+    def searches(self) -> tuple[tuple[str, str], ...]:
+        """Scenario and variant of every search."""
+        own = [(scenario, variant) for scenario in self.searched_scenarios for variant in self.tree.study.variants]
+        too = [(scenario, variant) for scenario, names in self.fair.searched_too.items() for variant in names]
+        return (*own, *too)
 
     def source(self, scenario: str) -> str:
         """The scenario whose search a scenario takes its settings from."""

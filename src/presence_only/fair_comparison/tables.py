@@ -23,16 +23,14 @@ DIGITS = 5
 def trials_table(design: Design) -> pl.DataFrame:
     """Every trial: scenario, variant, loss, trial, state, CPU seconds, criteria, truth, and its settings as JSON."""
     rows = []
-    for scenario in design.searched_scenarios:
-        for variant in design.tree.study.variants:
-            for trial in read_json(truth_folder(scenario, variant) / TRIALS_FILE):
-                criteria, truth = trial["criteria"], trial.get("truth", {})
-                row: dict[str, Any] = {"scenario": scenario, "variant": variant}
-                row |= {key: trial[key] for key in ("trial", "state", "cpu_seconds")}
-                row |= {name: criteria.get(name) for name in CRITERIA}
-                row |= {f"truth_{name}": truth.get(name) for name in ("species_map", "sample_map", "auc_roc")}
-                row |= trial["settings"]
-                rows.append(row)
+    for scenario, variant in design.searches:
+        for trial in read_json(truth_folder(scenario, variant) / TRIALS_FILE):
+            criteria, truth = trial["criteria"], trial.get("truth", {})
+            row: dict[str, Any] = {"scenario": scenario, "variant": variant}
+            row |= {key: trial[key] for key in ("trial", "state", "cpu_seconds")}
+            row |= {name: criteria.get(name) for name in CRITERIA}
+            row |= {f"truth_{name}": truth.get(name) for name in ("species_map", "sample_map", "auc_roc")}
+            rows.append(row | trial["settings"])
     return pl.DataFrame(rows, infer_schema_length=None)
 
 

@@ -57,41 +57,37 @@ def world_task(world: World) -> Task:
 
 def search_tasks(design: Design) -> list[Task]:
     """Tasks that make the worlds that tune, search in each for the settings of every variant, and score the trials."""
-    tasks = []
     settings = design.search
     how = settings.model_dump(mode="json", exclude={"spaces", "parallel"})
-    for scenario in design.searched_scenarios:
+    tasks: dict[str, Task] = {}
+    for scenario, variant in design.searches:
         world = design.world(scenario, design.fair.tuning_seed)
         made = world_task(world)
-        tasks.append(made)
-        for variant in design.tree.study.variants:
-            searched = Searched.of(design.tree, settings, variant)
-            space = {name: repr(dimension) for name, dimension in searched.dimensions.items()}
-            tuned = Task(
-                key=f"tune {scenario} {variant}",
-                work=partial(tune, searched, settings),
-                inputs={"training": world_folder(world) / "training"},
-                output=tuned_folder(scenario, variant),
-                identity=json.dumps([how, space, searched.variant.resolved()], sort_keys=True),
-                after=(made.key,),
-                label=f"search {scenario} / {variant}",
-                kind="search",
-                words=_words_of_search,
-                needs_gpu=searched.variant.may_use_gpu,
-            )
-            tasks.append(tuned)
-            tasks.append(
-                Task(
-                    key=f"truth {scenario} {variant}",
-                    work=partial(score_trials, settings.held_out),
-                    inputs={"world": world_folder(world), "tuned": tuned.folder},
-                    output=truth_folder(scenario, variant),
-                    after=(tuned.key,),
-                    label=f"truth of the trials of {scenario} / {variant}",
-                    kind="truth",
-                )
-            )
-    return tasks
+        searched = Searched.of(design.tree, settings, variant)
+        space = {name: repr(dimension) for name, dimension in searched.dimensions.items()}
+        tuned = Task(
+            key=f"tune {scenario} {variant}",
+            work=partial(tune, searched, settings),
+            inputs={"training": world_folder(world) / "training"},
+            output=tuned_folder(scenario, variant),
+            identity=json.dumps([how, space, searched.variant.resolved()], sort_keys=True),
+            after=(made.key,),
+            label=f"search {scenario} / {variant}",
+            kind="search",
+            words=_words_of_search,
+            needs_gpu=searched.variant.may_use_gpu,
+        )
+        truth = Task(
+            key=f"truth {scenario} {variant}",
+            work=partial(score_trials, settings.held_out),
+            inputs={"world": world_folder(world), "tuned": tuned.folder},
+            output=truth_folder(scenario, variant),
+            after=(tuned.key,),
+            label=f"truth of the trials of {scenario} / {variant}",
+            kind="truth",
+        )
+        tasks |= {task.key: task for task in (made, tuned, truth)}
+    return list(tasks.values())
 
 
 def read_best(design: Design) -> dict[tuple[str, str], dict[str, Any]]:
