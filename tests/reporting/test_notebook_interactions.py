@@ -1,6 +1,6 @@
 """Blocks of variants that cross two settings."""
 
-from presence_only.reporting.notebook.runs import complete_blocks
+from presence_only.reporting.notebook.interactions import complete_blocks
 
 
 def test_the_widest_block_with_four_corners_comes_first():
