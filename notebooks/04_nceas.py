@@ -27,7 +27,7 @@ nceas = beside(here(), "nceas")
 published.regions(nceas)
 
 # %% [markdown]
-# The AUC of `blend` is 0.737 (0.698 to 0.774) in `nceas_awt`, 0.806 (0.764 to 0.846) in `nceas_sa` and 0.843 (0.812
+# The AUC of `blend` is 0.737 (0.698 to 0.774) in `nceas_awt`, 0.806 (0.764 to 0.847) in `nceas_sa` and 0.843 (0.812
 # to 0.872) in `nceas_swi`, in `experiments/nceas/results/comparison.csv`.
 
 # %%
