@@ -72,7 +72,7 @@ scores.pairs(
 # %% [markdown]
 # ## And a wider margin?
 #
-# `experiments/lambda_m_margin` goes up to a margin of 0.4, in four other worlds.
+# `experiments/lambda_m_margin` goes up to a margin of `clip: 0.4`, in four other worlds.
 
 # %%
 scores.sweep(margins, "clip", "asl")
