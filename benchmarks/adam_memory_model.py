@@ -35,7 +35,7 @@ from results import write_results
 
 ROOT = Path(__file__).parents[1]
 FIGURE = ROOT / "docs/figures/adam_memory.png"
-# The losses of experiments/adam_memory, by the name of their variants there.
+# The losses of the former study adam_memory, by the name of their variants there.
 LOSSES = {
     "bce": {"loss": "bce"},
     "focal": {"loss": "focal"},
@@ -44,7 +44,7 @@ LOSSES = {
     "full": {"loss": "an_full"},
 }
 BETAS = (0.9, 0.95, 0.99, 0.999)
-# Steps and learning rate of experiments/adam_memory, and of the default study.
+# Steps and learning rate of the former study adam_memory, and of the default study.
 STEPS, LEARNING_RATE = 588, 0.005
 # Good sites have 1.8 times the mean share of records, bad ones 0.2 times.
 CONTRAST = 0.8
@@ -286,9 +286,9 @@ def encoder_constants(learning_rate: float) -> tuple[float, float]:
 
 
 def measured() -> dict[str, float]:
-    """The mAP of every variant of experiments/adam_memory."""
-    with (ROOT / "experiments/adam_memory/results/comparison.csv").open() as file:
-        return {row["variant"]: float(row["mean"]) for row in csv.DictReader(file) if row["metric"] == "species_map"}
+    """The mAP of every variant of the former study adam_memory, whose folder is in git at commit a15cf88."""
+    with (ROOT / "benchmarks/results/adam_memory_study.csv").open() as file:
+        return {row["variant"]: float(row["mean"]) for row in csv.DictReader(file)}
 
 
 def main() -> None:
@@ -358,7 +358,7 @@ def against_study(predictions: dict[str, Prediction], curves: dict[str, Array]) 
     """What is left of the movement, beside the gains of a study."""
     yield (
         f"Share of the movement of {STEPS} steps with a cosine schedule that is left, predicted / simulated, and mAP "
-        "of experiments/adam_memory:"
+        "of the former study adam_memory:"
     )
     yield ""
     yield "| loss | left at 0.999 | left at 0.99 | left at 0.95 | mAP at 0.999 | 0.99 | 0.95 | gain |"

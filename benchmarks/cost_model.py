@@ -33,7 +33,7 @@ ROWS = 2 * BATCH  # records, and as many background sites
 SPECIES = 4000
 CURVES = {"bce": {}, "focal": {}, "asl": {}, "an_full_me": {}}
 CASES = (
-    ("this project's default study, its encoder 256 wide", 500, 50_000),
+    ("a small study, its encoder 256 wide", 500, 50_000),
     ("iNaturalist as SINR has it", 47_000, 35_000_000),
     ("all described species, roughly", 1_000_000, 1_000_000_000),
 )

@@ -5,8 +5,8 @@ and metrics, in one process with one thread and the heap of a worker; the older 
 start is not counted against it. Sides take turns in fresh processes. A worker scores cell after cell, so every process
 scores the cell a second time, as if it were the next one of the same data set. Imports are counted apart.
 
-Cells: `default`, the data set of the default study; `small`, 40 species with 3,000 records at 500 sites, where half of
-the species are surveyed at each site, as in the tables of NCEAS. The tables of both sides must have the same bytes.
+Cells: `default`, the kind `virtual` with its defaults; `small`, 40 species with 3,000 records at 500 sites, where half
+of the species are surveyed at each site, as in the tables of NCEAS. The tables of both sides must have the same bytes.
 
     git worktree add ../before COMMIT
     python benchmarks/evaluation.py --before ../before/src

@@ -7,9 +7,8 @@
 # same regions (`experiments/nceas/published.csv`).
 #
 # **Before you choose a loss by this page:** this study starts every species at the score one half (`start: zero`), with
-# `beta2: 0.999` and 800 steps. In virtual worlds such a start decides much of the order: there, `beta2: 0.95` alone
-# raises the mAP of cross-entropy by +0.234 (+0.200 to +0.268), significant (`bce_b95` - `bce_b999` in
-# `experiments/adam_memory/results/pairs.csv`).
+# `beta2: 0.999` and 800 steps. In virtual worlds, such a start decides much of the order of losses, and cross-entropy
+# loses most by it (`docs/recipe.md`).
 #
 # The tables and figures come from the files of the study; this page trains nothing. A difference is *significant* if
 # its 95 % interval and its tests, corrected for all pairs of the region, agree
@@ -28,7 +27,7 @@ nceas = beside(here(), "nceas")
 published.regions(nceas)
 
 # %% [markdown]
-# The AUC of `blend` is 0.737 (0.698 to 0.774) in `nceas_awt`, 0.806 (0.764 to 0.846) in `nceas_sa` and 0.843 (0.812
+# The AUC of `blend` is 0.737 (0.698 to 0.774) in `nceas_awt`, 0.806 (0.764 to 0.847) in `nceas_sa` and 0.843 (0.812
 # to 0.872) in `nceas_swi`, in `experiments/nceas/results/comparison.csv`.
 
 # %%

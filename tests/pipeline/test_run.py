@@ -10,6 +10,8 @@ import pytest
 from ruamel.yaml import YAML
 from support.tiny_project import Project
 
+from presence_only.pipeline.stale_cells import StaleCells
+
 RUN = ("python", "-m", "presence_only.pipeline.run")
 
 
@@ -134,3 +136,10 @@ def test_a_folder_that_is_no_study_is_told(project, tmp_path):
     done = project.try_run(*RUN, folder="src")
     assert done.returncode == 1
     assert "run from a study's folder" in done.stderr
+
+
+def test_all_cells_of_a_stage_have_one_name():
+    """DVC writes its lock once for each name."""
+    one, two = ("a", "bce"), ("b", "bce")
+    assert StaleCells((one,), (one, two), 2).stages == ["train@a-bce", "evaluate"]
+    assert StaleCells((), (one,)).stages == ["evaluate@a-bce"]

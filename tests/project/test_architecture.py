@@ -100,7 +100,10 @@ def test_defaults_are_the_default_study():
     params = load_params(ROOT / "params.yaml")
     assert params.encoder == EncoderSettings()
     assert params.training == TrainingSettings()
-    assert params.dataset("virtual") == parse_dataset({"kind": "virtual"}, "datasets.virtual")
+    # Its worlds are smaller than those of the kind, and differ in their seed alone.
+    small = {"kind": "virtual", "species": 200, "records": 20_000, "background_sites": 20_000}
+    for seed, name in enumerate(params.study.datasets, start=1):
+        assert params.dataset(name) == parse_dataset(small | {"seed": seed}, f"datasets.{name}")
 
 
 # Imports go down this list only.

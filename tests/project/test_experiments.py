@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RUN = [table.parents[1] for table in sorted(ROOT.glob("experiments/*/results/comparison.csv"))]
+INDEX = (ROOT / "experiments/README.md").read_text()
 NUMBER = r"([+-]?\d?\.\d+)"
 INTERVAL = re.compile(rf"{NUMBER} \({NUMBER} to {NUMBER}\)")
 every_run = pytest.mark.parametrize("folder", RUN, ids=lambda folder: folder.name)
@@ -20,10 +21,17 @@ def rounds_to(rows, texts):
     return bool((np.abs(rows - [float(text) for text in texts]) <= 0.501 * 10.0**-digits).all(axis=1).any())
 
 
+def numbers(folder, *tables, columns):
+    """Rows of three numbers of those of a study's tables that are there."""
+    paths = [folder / "results" / f"{table}.csv" for table in tables]
+    return np.concatenate([pl.read_csv(path).select(columns).to_numpy() for path in paths if path.exists()])
+
+
 @every_run
 def test_every_number_with_an_interval_is_in_the_tables(folder):
-    means = pl.read_csv(folder / "results/comparison.csv").select("mean", "low", "high").to_numpy()
-    pairs = pl.read_csv(folder / "results/pairs.csv").select("difference", "low", "high").to_numpy()
+    """Of one data set, or of all data sets together."""
+    means = numbers(folder, "comparison", "across", columns=["mean", "low", "high"])
+    pairs = numbers(folder, "pairs", "across_pairs", columns=["difference", "low", "high"])
     # A difference has its sign written, and may be told from either side.
     differences = np.concatenate([pairs, -pairs[:, [0, 2, 1]]])
     for texts in INTERVAL.findall((folder / "README.md").read_text()):
@@ -57,6 +65,17 @@ def test_links_lead_to_files_and_headings(page):
 
 
 def test_the_index_knows_which_studies_were_run():
-    rows = re.findall(r"\]\((\w+)/README\.md\) \|.*\| (\w+)", (ROOT / "experiments/README.md").read_text())
-    assert {name for name, state in rows if state == "run"} == {folder.name for folder in RUN}
-    assert {name for name, _ in rows} == {path.parent.name for path in ROOT.glob("experiments/*/params.yaml")}
+    rows = re.findall(r"^\| \[(\w+)\]\(\w+/README\.md\) \|.*\| (\w+)", INDEX, flags=re.MULTILINE)
+    assert {name for name, state in rows if state == "run"} == {
+        path.parents[1].name for path in ROOT.glob("experiments/*/results/*.csv")
+    }
+    assert {name for name, _ in rows} == {path.parent.name for path in ROOT.glob("experiments/*/README.md")}
+
+
+def test_of_an_earlier_study_no_result_is_left():
+    """Their claims are listed with what became of each."""
+    table = INDEX[INDEX.index("## Earlier studies") :]
+    rows = re.findall(r"^\| `(\w+)` \| .* \| \*\*(withdrawn|holds|tested again)\*\*.+ \|$", table, flags=re.MULTILINE)
+    assert len(rows) == table.count("\n| `") > 8
+    for name, _ in rows:
+        assert not (ROOT / "experiments" / name).exists()

@@ -18,16 +18,19 @@ from support import tiny
 from support.tiny_results import write_study
 
 import presence_only
+from presence_only.evaluation.metrics import METRICS
 from presence_only.pipeline import notebook
 from presence_only.pipeline.code import of_files
 from presence_only.pipeline.fingerprint import Fingerprints
 from presence_only.pipeline.notebook_execution import read_notebook
-from presence_only.statistics.significance import is_significant
+from presence_only.reporting.notebook.display import judgement
+from presence_only.statistics.significance import is_significant, is_significant_across
+from presence_only.statistics.world_intervals import FEWEST_WORLDS
 from presence_only.study.results import StudyResults
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
-EXPERIMENTS = ("asl_in_lan_full", "asl_margin", "lan_full", "nceas", "records_per_species")
+EXPERIMENTS = ("lambda_m_margin", "nceas")
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 NUMBER = r"([+-]?\d?\.\d+)"
 INTERVAL = re.compile(rf"{NUMBER} \({NUMBER} to {NUMBER}\)")
@@ -38,15 +41,22 @@ def settings(path):
     return YAML(typ="safe").load(path)
 
 
+def study_settings(folder):
+    """Settings of a study over as few data sets as tables over all of them need, which saves time."""
+    tree = settings(folder / "params.yaml")
+    tree["study"]["datasets"] = tree["study"]["datasets"][:FEWEST_WORLDS]
+    return tree
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The default study and the experiments, by their real settings, with made-up scores."""
     folder = tmp_path_factory.mktemp("whole")
-    tree = settings(ROOT / "params.yaml")
+    tree = study_settings(ROOT)
     tree["study"]["seeds"] = [0, 1]
     write_study(folder, tree, level={"focal_g2": 0.7, "an_l16": 0.6})
     for name in EXPERIMENTS:
-        tree = settings(ROOT / f"experiments/{name}/params.yaml")
+        tree = study_settings(ROOT / "experiments" / name)
         write_study(folder / "experiments" / name, tree, committed=True)
     shutil.copy(ROOT / "experiments/nceas/published.csv", folder / "experiments/nceas")
     return folder
@@ -104,10 +114,12 @@ def test_text_stands_before_and_after_every_output(path):
 
 
 @by_name
-def test_the_first_cell_warns_of_the_start_of_older_studies(path):
+def test_the_first_cell_warns_that_no_loss_was_tuned_or_of_its_start(path):
     text = " ".join(read_notebook(path).cells[0].source.split())
-    assert re.search(r"\*\*Before you choose a loss by this page:\*\*.*\(`start: zero`\).*`beta2: 0\.999`", text)
-    assert re.search(r"decides much of (the|its|their) order", text)
+    limit = (
+        r"\(`start: zero`\).*`beta2: 0\.999`" if path.stem == "04_nceas" else "no loss was tuned.*`experiments/fair`"
+    )
+    assert re.search(rf"\*\*Before you choose a loss by this page:\*\*.*{limit}", text)
 
 
 def paragraphs(path):
@@ -120,11 +132,13 @@ def paragraphs(path):
 def named_rows(paragraph, differences):
     """The rows of the tables that a paragraph names, of the variants, data sets and metric that it names."""
     names = re.findall(r"`([^`]+)`", paragraph)
-    file = "pairs.csv" if differences else "comparison.csv"
-    metric = "auc_roc" if "AUC" in paragraph else "species_map"
-    for path in dict.fromkeys(name for name in names if name.endswith(f"results/{file}")):
+    files = ("pairs.csv", "across_pairs.csv") if differences else ("comparison.csv", "across.csv")
+    metric = next((name for name in METRICS if name in names), "auc_roc" if "AUC" in paragraph else "species_map")
+    for path in dict.fromkeys(name for name in names if Path(name).name in files):
         table = pl.read_csv(ROOT / path).filter(pl.col("metric") == metric)
-        if table["dataset"].n_unique() > 1:
+        if "scenario" in table.columns:
+            table = table.filter(pl.col("scenario") == "all")
+        elif table["dataset"].n_unique() > 1:
             table = table.filter(pl.col("dataset").is_in(names))
         for column in ("first", "second") if differences else ("variant",):
             table = table.filter(pl.col(column).is_in(names))
@@ -162,10 +176,13 @@ def test_every_typed_difference_is_judged_as_the_rule_judges_it(path):
         for match in INTERVAL.finditer(paragraph):
             if match[1][0] not in "+-":
                 continue
-            word = re.match(r", (not significant|significant)\b", paragraph[match.end() :])
+            word = re.match(r", (not significant|significant)\b(, practically equal)?", paragraph[match.end() :])
             assert word, f"{match[0]} needs `, significant` or `, not significant` after it: {paragraph}"
             for row in matching(paragraph, match.groups()):
-                assert is_significant(row) is (word[1] == "significant"), (match[0], paragraph)
+                across = "practically_equal" in row
+                rule = is_significant_across if across else is_significant
+                assert rule(row) is (word[1] == "significant"), (match[0], paragraph)
+                assert bool(word[2]) is (across and row["practically_equal"]), (match[0], paragraph)
 
 
 @by_name
@@ -190,26 +207,23 @@ def test_a_table_says_of_a_pair_what_the_row_says(whole, monkeypatch):
     page = Page(NOTEBOOKS[0], whole, monkeypatch)
     study = StudyResults(whole)
     lines = re.findall(r"^\| `(\w+)` - `(\w+)` \| (\S+) .*\| (.+) \|$", page.words, flags=re.MULTILINE)
-    own = [line for line in lines if {line[0], line[1]} <= set(study.variants)]
-    assert len(own) == 5
-    for first, second, difference, judged in own:
-        pair = study.pair("virtual", first, second)
-        assert (difference, judged) == (
-            f"{pair.difference:+.3f}",
-            "significant" if pair.significant else "not significant",
-        )
+    assert len(lines) >= 5
+    studies = (study, StudyResults(whole / "experiments/lambda_m_margin"))
+    for first, second, *told in lines:
+        own = [each.pair_across(first, second) for each in studies if {first, second} <= set(each.variants)]
+        assert tuple(told) in [(f"{pair.difference:+.3f}", judgement(pair)) for pair in own]
     best = re.findall(r"^\| `(\w+)` \| (?:asl|bce|focal) .*\| (.*) \|$", page.words, flags=re.MULTILINE)
     assert best[0] == ("focal_g2", "")
     for name, judged in best[1:]:
-        assert judged == ("significant" if study.pair("virtual", name, "focal_g2").significant else "not significant")
+        assert judged == judgement(study.pair_across(name, "focal_g2"))
 
 
 def test_an_interaction_is_the_difference_of_two_steps(whole, monkeypatch):
     page = Page(NOTEBOOKS[2], whole, monkeypatch)
     study = StudyResults(whole)
-    value = {name: study.values("virtual", name).mean() for name in study.variants}
+    value = {name: np.mean([study.values(d, name).mean() for d in study.datasets]) for name in study.variants}
     excess = value["asl_g4_m020"] - value["asl_g4_m000"] - value["asl_g2_m020"] + value["asl_g2_m000"]
-    (row,) = re.findall(r"^\| second minus first step \| (\S+) .* \| (.+) \|$", page.words, flags=re.MULTILINE)
+    row, *_ = re.findall(r"^\| second minus first step \| (\S+) .* \| (.+) \|$", page.words, flags=re.MULTILINE)
     assert float(row[0]) == pytest.approx(excess, abs=0.0006)
     assert row[1] in ("significant", "not significant")
 
@@ -229,9 +243,10 @@ def test_without_any_result_a_notebook_says_so_and_goes_on(path, tmp_path, monke
     assert all(text.endswith(".") and "\n" not in text for text in page.missing)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS[:3], ids=lambda path: path.stem)
+# The third needs no more than these.
+@pytest.mark.parametrize("path", NOTEBOOKS[:2], ids=lambda path: path.stem)
 def test_with_committed_tables_alone_a_notebook_notes_what_it_leaves_out(path, tmp_path, monkeypatch):
-    tree = settings(ROOT / "params.yaml")
+    tree = study_settings(ROOT)
     tree["study"]["seeds"] = [0, 1]
     write_study(tmp_path, tree, committed=True)
     page = Page(path, tmp_path, monkeypatch)
@@ -240,7 +255,7 @@ def test_with_committed_tables_alone_a_notebook_notes_what_it_leaves_out(path, t
 
 
 def test_a_variant_taken_out_of_the_study_is_not_shown(tmp_path, monkeypatch):
-    tree = settings(ROOT / "params.yaml")
+    tree = study_settings(ROOT)
     tree["study"] |= {"seeds": [0, 1], "variants": ["bce", "asl_g2_m000", "asl_g2_m020"]}
     write_study(tmp_path, tree)
     for path in NOTEBOOKS:
@@ -311,7 +326,7 @@ def test_the_pipeline_looks_at_the_code_of_every_notebook():
     for path in NOTEBOOKS:
         reached = prints.reached(prints.add_script(path))
         assert ("presence_only.study.results", "StudyResults") in reached
-        assert ("presence_only.statistics.significance", "is_significant") in reached
+        assert ("presence_only.statistics.significance", "judged") in reached
 
 
 def test_the_pipeline_runs_the_notebooks_again_when_an_experiment_changes(monkeypatch):
@@ -321,7 +336,8 @@ def test_the_pipeline_runs_the_notebooks_again_when_an_experiment_changes(monkey
     monkeypatch.chdir(ROOT)
     hashed = of_files(command.split("--files ")[1].split())["files"]
     for name in used:
-        for file in ("params.yaml", "results/comparison.csv", "results/pairs.csv"):
+        tables = [f"results/{table}.csv" for table in ("across", "across_pairs", "comparison", "pairs")]
+        for file in ("params.yaml", *tables):
             assert len(hashed[f"experiments/{name}/{file}"]) == 16
     assert "files" in next(
         entries["notebooks/code.yaml"] for entries in stage()["params"] if "notebooks/code.yaml" in entries

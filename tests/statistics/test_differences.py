@@ -6,7 +6,6 @@ import pytest
 from presence_only.statistics.differences import (
     Pair,
     compare_pairs,
-    compare_steps,
     compare_two,
     pairs_table,
     points,
@@ -213,17 +212,6 @@ def test_two_that_no_table_has_are_compared_from_either_side():
     alike(compare_two("a", values["a"], "b", values["b"]), pair.turned())
     with pytest.raises(ValueError, match="'a' is given twice; a comparison needs two names"):
         compare_two("a", values["a"], "a", values["b"])
-
-
-def test_an_interaction_is_the_second_step_minus_the_first():
-    values = study({"a": 0.0, "b": 0.1, "c": 0.0, "d": 0.15})
-    a, b, c, d = (values[name] for name in "abcd")
-    pair = compare_steps((a, b), (c, d))
-    difference_VS = (d - c) - (b - a)
-    assert pair.difference == pytest.approx(difference_VS.mean()) == pytest.approx(0.05, abs=0.02)
-    assert pair.share_higher == pytest.approx((difference_VS.mean(axis=0) > 0).mean())
-    back = compare_steps((c, d), (a, b))
-    assert (back.difference, back.low, back.high) == pytest.approx((-pair.difference, -pair.high, -pair.low))
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,32 @@ def test_probes_and_seconds_are_means_over_seeds(study):
     assert study.seconds("virtual", "asl_long") == pytest.approx(1.0 + len("asl_long"))
 
 
+@pytest.fixture
+def worlds(tmp_path):
+    """The same study over three data sets."""
+    names = ["virtual", "second", "third"]
+    datasets = {name: tiny.params()["datasets"]["virtual"] for name in names}
+    write_study(tmp_path, tree(study__datasets=names, datasets=datasets), level=LEVEL)
+    return StudyResults(tmp_path)
+
+
+def test_scores_over_all_data_sets_come_in_the_order_asked_for(worlds):
+    rows = worlds.scores_across(["asl_g4_m2", "nobody", "bce"])
+    assert rows["variant"].to_list() == ["asl_g4_m2", "bce"]
+    assert rows["n_worlds"].to_list() == [3, 3]
+    with pytest.raises(MissingResultsError, match="tiny has no species_map of nobody over all data sets"):
+        worlds.scores_across(["nobody"])
+
+
+def test_a_pair_over_all_data_sets_is_told_from_either_side(worlds):
+    pair = worlds.pair_across("asl_g4_m2", "bce")
+    means = worlds.scores_across(["asl_g4_m2", "bce"])["mean"]
+    assert pair.difference == pytest.approx(means[0] - means[1], abs=2e-6)
+    assert worlds.pair_across("bce", "asl_g4_m2") == pair.turned()
+    with pytest.raises(MissingResultsError, match=r"across_pairs\.csv of tiny has no species_map of bce and nobody"):
+        worlds.pair_across("bce", "nobody")
+
+
 @pytest.mark.parametrize(
     ("path", "ask"),
     [

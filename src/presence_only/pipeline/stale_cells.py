@@ -29,17 +29,23 @@ class StaleCells:
     Args:
         train: To be trained.
         evaluate: To be evaluated; all that are to be trained are among them.
+        n_cells: How many cells the study has; None: not known.
     """
 
     train: tuple[tuple[str, str], ...]
     evaluate: tuple[tuple[str, str], ...]
+    n_cells: int | None = None
 
     @property
     def stages(self) -> list[str]:
-        """Their names in DVC."""
-        return [stage_name("train", *cell) for cell in self.train] + [
-            stage_name("evaluate", *cell) for cell in self.evaluate
-        ]
+        """Their names in DVC; where all cells of a stage are meant, the stage's own.
+
+        DVC writes dvc.lock anew for every name that it is given, which takes a second each where the file is large.
+        """
+        found = []
+        for stage, cells in zip(STAGES, (self.train, self.evaluate), strict=True):
+            found += [stage] if len(cells) == self.n_cells else [stage_name(stage, *cell) for cell in cells]
+        return found
 
 
 def stage_name(stage: str, dataset: str, variant: str) -> str:
@@ -62,7 +68,7 @@ def find_stale_cells(study: StudySettings) -> StaleCells:
     train = tuple(cell for cell in cells if stage_name("train", *cell) in stale)
     # What is trained anew is scored anew.
     evaluate = tuple(cell for cell in cells if cell in train or stage_name("evaluate", *cell) in stale)
-    return StaleCells(train, evaluate)
+    return StaleCells(train, evaluate, len(cells))
 
 
 def record(stages: Sequence[str]) -> None:

@@ -164,7 +164,7 @@ def pairs_table(pairs: Sequence[Pair]) -> pl.DataFrame:
 def compare_two(
     first: str, first_VU: NDArray[Any], second: str, second_VU: NDArray[Any], *, unit: str = "species"
 ) -> Pair:
-    """One comparison that no table of pairs holds, such as an interaction or one over some of the species.
+    """One comparison that no table of pairs holds, such as one over some of the species.
 
     Args:
         first: Name of what a positive difference favours.
@@ -183,25 +183,6 @@ def compare_two(
         raise ValueError(f"{first!r} is given twice; a comparison needs two names")
     (pair,) = compare_pairs({first: first_VU, second: second_VU}, unit=unit)
     return pair if pair.first == first else pair.turned()
-
-
-def compare_steps(
-    first: tuple[NDArray[Any], NDArray[Any]], second: tuple[NDArray[Any], NDArray[Any]], *, unit: str = "species"
-) -> Pair:
-    """The interaction of two settings: how much more a step of one brings at a second value of the other.
-
-    Args:
-        first: Values (V, U) before and after the step, at the first value of the other setting.
-        second: The same at the second value.
-        unit: What a unit is, for the verdict.
-
-    Returns:
-        The second step minus the first, by :func:`compare_two`.
-
-    Raises:
-        ValueError: If shapes differ, or no unit is defined for all four.
-    """
-    return compare_two("second step", second[1] + first[0], "first step", second[0] + first[1], unit=unit)
 
 
 def study_verdict(pairs: Sequence[Pair], *, unit: str = "species") -> str:

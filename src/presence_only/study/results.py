@@ -210,6 +210,34 @@ class StudyResults:
         rows = rows.filter(pl.col("first").is_in(self.variants) & pl.col("second").is_in(self.variants))
         return tuple(PairAcross.from_row(row) for row in rows.iter_rows(named=True))
 
+    def scores_across(self, variants: Iterable[str], metric: str = METRIC, scenario: str = ALL) -> pl.DataFrame:
+        """Rows of the table over all data sets, in the order of ``variants``; those without results are left out.
+
+        Raises:
+            MissingResultsError: If none of them has results.
+        """
+        wanted = list(variants)
+        rows = self.across.filter((pl.col("metric") == metric) & (pl.col("scenario") == scenario))
+        have = {name: i for i, name in enumerate(rows["variant"])}
+        found = [have[name] for name in wanted if name in have]
+        if not found:
+            what = ", ".join(wanted) or "such variants"
+            raise MissingResultsError(f"{self.name} has no {metric} of {what} over all data sets")
+        return rows[found]
+
+    def pair_across(self, first: str, second: str, metric: str = METRIC, scenario: str = ALL) -> PairAcross:
+        """How much ``first`` is above ``second`` over all data sets: the row of the table, from either side.
+
+        Raises:
+            MissingResultsError: If the table has no such row.
+        """
+        for pair in self.pairs_across(metric, scenario):
+            if (pair.first, pair.second) == (first, second):
+                return pair
+            if (pair.first, pair.second) == (second, first):
+                return pair.turned()
+        raise MissingResultsError(f"{ACROSS_PAIRS} of {self.name} has no {metric} of {first} and {second}")
+
     @cached_property
     def resolved(self) -> dict[str, Any]:
         """Every setting of the study, defaults included, as plain values: ``study``, ``datasets`` and ``variants``.

@@ -44,8 +44,8 @@ class TrainingSettings(Settings):
 
     epochs: Annotated[int, Field(ge=1)] | None = 12
     steps: Annotated[int, Field(ge=1)] | None = None
-    batch_size: Annotated[int, Field(ge=1)] = 512
-    background_batch_size: Annotated[int, Field(ge=1)] = 512
+    batch_size: Annotated[int, Field(ge=1)] = 256
+    background_batch_size: Annotated[int, Field(ge=1)] = 256
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
     learning_rate: Annotated[float, Field(gt=0.0)] = 0.005
     beta2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95

@@ -10,6 +10,9 @@ from typing import Any, ParamSpec
 from IPython.display import Image, Markdown
 from matplotlib.figure import Figure
 
+from presence_only.statistics.across_datasets import PairAcross
+from presence_only.statistics.differences import Pair
+from presence_only.statistics.significance import judged
 from presence_only.study.results import MissingResultsError
 
 P = ParamSpec("P")
@@ -66,3 +69,14 @@ def score(row: Mapping[str, Any]) -> str:
     if row["low"] is None or row["low"] != row["low"]:
         return f"{row['mean']:.3f}"
     return f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+
+
+def interval(pair: Pair | PairAcross) -> str:
+    """A difference with its interval, such as ``+0.105 (+0.089 to +0.121)``."""
+    return f"{pair.difference:+.3f} ({pair.low:+.3f} to {pair.high:+.3f})"
+
+
+def judgement(pair: Pair | PairAcross) -> str:
+    """Whether a difference is significant, and over several data sets whether it matters in practice."""
+    equal = isinstance(pair, PairAcross) and pair.practically_equal
+    return judged(pair.significant) + ", practically equal" * equal

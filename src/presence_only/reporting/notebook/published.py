@@ -9,8 +9,7 @@ import polars as pl
 
 from presence_only.evaluation.metrics import METRICS
 from presence_only.reporting.figures.surfaces import published_figure
-from presence_only.reporting.notebook.display import Shown, code, picture, score, section, table
-from presence_only.reporting.notebook.scores import interval
+from presence_only.reporting.notebook.display import Shown, code, interval, picture, score, section, table
 from presence_only.statistics.significance import judged
 from presence_only.study.results import MissingResultsError, StudyResults
 
