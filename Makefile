@@ -46,7 +46,7 @@ study: setup
 
 # A study of experiments/, by name: make experiment NAME=nceas
 experiment: setup
-	@test -f experiments/$(NAME)/dvc.yaml || { echo "error: NAME=$(NAME) is no folder of experiments/; there are:" $$(cd experiments && echo */); exit 1; }
+	@test -f experiments/$(NAME)/params.yaml || test -f experiments/$(NAME)/dvc.yaml || { echo "error: NAME=$(NAME) is no folder of experiments/; there are:" $$(cd experiments && echo */); exit 1; }
 	@$(NO_SCM) || $(REPOSITORY)
 	@cd experiments/$(NAME) && if test -f params.yaml; then python -m presence_only.pipeline.run $(RUN); fi
 	@dvc repro -R experiments/$(NAME)

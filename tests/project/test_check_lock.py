@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-mismatches = runpy.run_path(str(Path(__file__).parents[2] / "tools/check_lock.py"))["mismatches"]
+TOOL = runpy.run_path(str(Path(__file__).parents[2] / "tools/check_lock.py"))
+mismatches, not_run = TOOL["mismatches"], TOOL["not_run"]
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,13 @@ mismatches = runpy.run_path(str(Path(__file__).parents[2] / "tools/check_lock.py
 )
 def test_only_what_was_changed_is_a_mismatch(status, found):
     assert mismatches(status, lambda path: path.startswith(("src", "results", "params.yaml"))) == found
+
+
+def test_a_study_that_is_not_run_yet_needs_no_lock(tmp_path):
+    index = "| [a](a/README.md) | Why? | planned |\n| [b](b/README.md) | How? | run |\n"
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+    pipeline_of = {name: tmp_path / name / "dvc.yaml" for name in ("a", "b", "c")}
+    assert [not_run(pipeline_of[name], index) for name in ("a", "b", "c")] == [True, False, False]
+    (tmp_path / "a/dvc.lock").touch()
+    assert not not_run(pipeline_of["a"], index)
