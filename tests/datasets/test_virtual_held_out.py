@@ -6,6 +6,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from presence_only.common.errors import DataError
+from presence_only.common.matrices import as_matrix
 from presence_only.common.settings import SettingsError
 from presence_only.data.truth import ABSENT, PRESENT
 from presence_only.datasets import build_dataset, parse_dataset
@@ -202,7 +203,7 @@ class _Oracle:
         self.logits_MS[:, place] = survey.truth.matrix()
 
     def scores(self, sites_M2, covariates_MC, week_M=None, species_Q=None):
-        return self.logits_MS if species_Q is None else self.logits_MS[:, species_Q]
+        return as_matrix(self.logits_MS if species_Q is None else self.logits_MS[:, species_Q])
 
 
 def test_it_is_saved_and_scored_as_a_further_survey(dataset, tmp_path):

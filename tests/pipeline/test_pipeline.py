@@ -201,7 +201,7 @@ def test_a_cell_outside_of_the_study_is_one_sentence(project):
 
 def test_a_missing_file_says_what_makes_it(project, tmp_path):
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    done = project.stage("train", "--dataset", "virtual", "--variant", "bce", folder=tmp_path)
+    done = project.stage("train", "--dataset", "world_1", "--variant", "bce", folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert "dvc repro" in done.stderr

@@ -13,7 +13,7 @@ from presence_only.reporting.figures.style import ORANGE
 from presence_only.reporting.notebook import scores
 from presence_only.reporting.report.page import render_page
 from presence_only.statistics.differences import compare_pairs, pairs_table
-from presence_only.statistics.significance import is_significant, judged
+from presence_only.statistics.significance import is_significant, is_significant_across, judged
 from presence_only.study.results import StudyResults
 
 ROOT = Path(__file__).parents[2]
@@ -108,15 +108,26 @@ def test_the_page_says_the_same_of_every_pair_with_the_best(folder, monkeypatch)
 @every_study
 def test_a_write_up_marks_the_differences_that_are_not_significant(folder):
     """A signed number with its interval is significant, unless the words after it say that it is not."""
-    number, text = r"([+-]\d?\.\d+)", (folder / "README.md").read_text()
+    number, text = r"([+-]\d?\.\d+)", " ".join((folder / "README.md").read_text().split())
     # The README of the project quotes other studies too.
     studies = [folder, *(path.parent for path in folder.glob("experiments/*/results"))]
-    table = pl.concat([pl.read_csv(study / "results/pairs.csv") for study in studies], how="diagonal_relaxed")
+    rows = [
+        (row, is_significant(row))
+        for study in studies
+        if (study / "results/pairs.csv").exists()
+        for row in pl.read_csv(study / "results/pairs.csv").iter_rows(named=True)
+    ]
+    rows += [
+        (row, is_significant_across(row))
+        for study in studies
+        if (study / "results/across_pairs.csv").exists()
+        for row in pl.read_csv(study / "results/across_pairs.csv").iter_rows(named=True)
+    ]
     for match in re.finditer(rf"{number} \({number} to {number}\)(, not significant)?", text):
         values, digits = [float(x) for x in match.groups()[:3]], len(match[1].split(".")[1])
         fits = [
-            is_significant(row)
-            for row in table.iter_rows(named=True)
+            significant
+            for row, significant in rows
             for sign in (1, -1)
             if all(
                 abs(a - b) <= 0.501 * 10.0**-digits
