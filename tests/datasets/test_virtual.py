@@ -31,12 +31,7 @@ def build(**changes):
     return datasets.build_dataset(parse(**changes))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def fewer_places():
-    """A tenth of the places, for speed; nothing tested depends on their number."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dataset_module, "PLACES", 20_000)
-        yield
+pytestmark = pytest.mark.usefixtures("fewer_places")
 
 
 @pytest.fixture(scope="module")

@@ -28,12 +28,7 @@ SMALL = {
 HELD = SMALL | {"held_out_cells": 0.3}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def fewer_places():
-    """A tenth of the places, for speed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dataset_module, "PLACES", 20_000)
-        yield
+pytestmark = pytest.mark.usefixtures("fewer_places")
 
 
 def build(raw, **changes):

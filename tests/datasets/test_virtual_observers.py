@@ -6,7 +6,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from presence_only.common.settings import SettingsError
 from presence_only.datasets import build_dataset, parse_dataset, virtual
-from presence_only.datasets.virtual import dataset as dataset_module
 from presence_only.datasets.virtual.observers import ACCESS_POWER, COAST_FACTOR, COUNTRIES, COUNTRY_SIGMA
 from presence_only.geography.earth import LAND_SHARE, Earth
 from presence_only.geography.sphere import unit_vectors
@@ -15,12 +14,7 @@ SMALL = {"kind": "virtual", "species": 80, "records": 4000, "background_sites": 
 KINDS = ("towns", "countries", "accessible")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def fewer_places():
-    """A tenth of the places, for speed; nothing tested depends on their number."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dataset_module, "PLACES", 20_000)
-        yield
+pytestmark = pytest.mark.usefixtures("fewer_places")
 
 
 @pytest.fixture(scope="module")

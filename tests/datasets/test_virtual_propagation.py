@@ -7,7 +7,6 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from presence_only.datasets import build_dataset, parse_dataset, virtual
-from presence_only.datasets.virtual import dataset as dataset_module
 from presence_only.datasets.virtual import niches
 from presence_only.geography.h3_cells import cells_of, centres_of
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
@@ -25,12 +24,7 @@ CHECKLISTS = SMALL | {"rows": "checklists", "checklist_resolution": 3}
 RULE = {"min_species": 4, "cap_km": 800.0}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def fewer_places():
-    """A tenth of the places, for speed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dataset_module, "PLACES", 20_000)
-        yield
+pytestmark = pytest.mark.usefixtures("fewer_places")
 
 
 def build(raw, **changes):

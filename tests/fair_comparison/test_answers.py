@@ -5,7 +5,6 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from presence_only.fair_comparison.agreement import scenario_gains
 from presence_only.fair_comparison.answers import (
     chosen,
     cost_to_reach,
@@ -13,6 +12,7 @@ from presence_only.fair_comparison.answers import (
     differences_from,
     means,
     pairs,
+    scenario_gains,
     tuning_gains,
 )
 

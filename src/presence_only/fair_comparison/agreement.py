@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,9 +14,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from presence_only.fair_comparison.design import TUNED
-from presence_only.statistics.paired import holm
-from presence_only.statistics.significance import is_significant_across
-from presence_only.statistics.world_intervals import ALL, mean_over_worlds
 
 Floats = NDArray[np.float64]
 
@@ -110,38 +106,3 @@ def _of(table: Table, names: Sequence[str]) -> Floats:
     """The values of some losses."""
     known, values_KWL = table
     return values_KWL[:, :, [known.index(name) for name in names]]
-
-
-def scenario_gains(scores: pl.DataFrame, base: str, other: str, metrics: Sequence[str]) -> pl.DataFrame:
-    """Difference of every metric and variant between two scenarios of the same worlds, over worlds.
-
-    Args:
-        scores: The table of scores.
-        base: Scenario that is subtracted.
-        other: The scenario whose gain is meant.
-        metrics: Columns.
-
-    Returns:
-        A row per metric and variant, and one over all variants (``all``): metric, variant, base, other, difference,
-        low, high, p, p_holm (over variants of a metric), n_worlds, significant; by descending difference.
-    """
-    rows = []
-    tuned = scores.filter(pl.col("settings") == TUNED)
-    for metric in metrics:
-        both = (
-            tuned.filter(pl.col("scenario").is_in([base, other]))
-            .pivot("scenario", index=["world", "variant"], values=metric)
-            .drop_nulls()
-        )
-        block: list[dict[str, Any]] = []
-        groups = [(str(variant), part) for (variant,), part in both.group_by("variant", maintain_order=True)]
-        for variant, part in [*groups, (ALL, both.drop("variant").group_by("world", maintain_order=True).mean())]:
-            over = mean_over_worlds((part[other] - part[base]).to_numpy())
-            row = {"metric": metric, "variant": variant, "base": part[base].mean(), "other": part[other].mean()}
-            row |= {"difference": over.mean, "low": over.low, "high": over.high, "p": over.p, "n_worlds": over.n_worlds}
-            block.append(row)
-        for row, p_holm in zip(block, holm([row["p"] for row in block]), strict=True):
-            row["p_holm"] = p_holm
-            row["significant"] = is_significant_across(row)
-        rows += sorted(block, key=lambda row: -row["difference"])
-    return pl.DataFrame(rows, infer_schema_length=None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,7 +20,7 @@ from presence_only.search.objective import FINISHED
 from presence_only.statistics.across_datasets import Values, across_pairs_table, means_across, means_table, pairs_across
 from presence_only.statistics.paired import holm
 from presence_only.statistics.significance import is_significant_across
-from presence_only.statistics.world_intervals import mean_over_worlds
+from presence_only.statistics.world_intervals import ALL, mean_over_worlds
 
 # Runs of the first kind of settings in every scenario, with another length in one.
 STEPS = "steps_"
@@ -157,11 +158,48 @@ def tuning_gains(scores: pl.DataFrame, metric: str = "species_map") -> pl.DataFr
                     "n_worlds": over.n_worlds,
                 }
             )
-        for row, p_holm in zip(block, holm([row["p"] for row in block]), strict=True):
-            row["p_holm"] = p_holm
-            row["significant"] = is_significant_across(row)
-        rows += sorted(block, key=lambda row: -float(row["difference"]))
+        rows += _judged(block)
     return pl.DataFrame(rows)
+
+
+def scenario_gains(scores: pl.DataFrame, base: str, other: str, metrics: Sequence[str]) -> pl.DataFrame:
+    """Difference of every metric and variant between two scenarios of the same worlds, over worlds.
+
+    Args:
+        scores: The table of scores.
+        base: Scenario that is subtracted.
+        other: The scenario whose gain is meant.
+        metrics: Columns.
+
+    Returns:
+        A row per metric and variant, and one over all variants (``all``): metric, variant, base, other, difference,
+        low, high, p, p_holm (over variants of a metric), n_worlds, significant; by descending difference.
+    """
+    rows = []
+    tuned = scores.filter(pl.col("settings") == TUNED)
+    for metric in metrics:
+        both = (
+            tuned.filter(pl.col("scenario").is_in([base, other]))
+            .pivot("scenario", index=["world", "variant"], values=metric)
+            .drop_nulls()
+        )
+        block: list[dict[str, Any]] = []
+        groups = [(str(variant), part) for (variant,), part in both.group_by("variant", maintain_order=True)]
+        for variant, part in [*groups, (ALL, both.drop("variant").group_by("world", maintain_order=True).mean())]:
+            over = mean_over_worlds((part[other] - part[base]).to_numpy())
+            row = {"metric": metric, "variant": variant, "base": part[base].mean(), "other": part[other].mean()}
+            row |= {"difference": over.mean, "low": over.low, "high": over.high, "p": over.p, "n_worlds": over.n_worlds}
+            block.append(row)
+        rows += _judged(block)
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _judged(block: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of one family by descending difference, with Holm's correction over the family and what is significant."""
+    for row, p_holm in zip(block, holm([row["p"] for row in block]), strict=True):
+        row["p_holm"] = p_holm
+        row["significant"] = is_significant_across(row)
+    return sorted(block, key=lambda row: -float(row["difference"]))
 
 
 def costs(scores: pl.DataFrame, scenario: str, metric: str = "species_map") -> pl.DataFrame:

@@ -140,8 +140,8 @@ def selection(results: Path) -> None:
 def truths(results: Path) -> None:
     """Agreement of the order of losses between what may be called truth, and the effect of label propagation."""
     with importing():
-        from presence_only.fair_comparison.agreement import between_metrics, scenario_gains
-        from presence_only.fair_comparison.answers import means
+        from presence_only.fair_comparison.agreement import between_metrics
+        from presence_only.fair_comparison.answers import means, scenario_gains
         from presence_only.fair_comparison.tables import read_scores
         from presence_only.reporting.figures import fair
 
