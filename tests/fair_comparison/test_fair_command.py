@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from presence_only.fair_comparison.tuning import choose
+from presence_only.pipeline import fair_tables
 
 SPACE = {"training.learning_rate": {"low": 0.001, "high": 0.02, "log": True}}
 RAW = {
@@ -41,6 +42,8 @@ RAW = {
         "default_in": ["few"],
         "lengths": [3],
         "lengths_in": "few",
+        "titles": {"few": "few records"},
+        "gains": {"few": "biased"},
     },
 }
 
@@ -88,6 +91,22 @@ def test_the_settings_of_a_run_are_those_that_the_held_out_records_chose(compare
         best = trials.sort(criterion, descending=True, nulls_last=True, maintain_order=True).row(0, named=True)
         chosen = choose(compared / "work/tuned/few/bce", criterion)
         assert chosen == {"training.learning_rate": pytest.approx(best["training.learning_rate"])}
+
+
+@pytest.mark.parametrize(
+    ("group", "table", "figure"),
+    [
+        ("answers", "means", "map_by_scenario"),
+        ("selection", "regret", "regret"),
+        ("truths", "few_to_biased", None),
+    ],
+)
+def test_any_design_gets_its_tables_and_figures(group, table, figure, compared, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    getattr(fair_tables, group)(compared / "results")
+    made = pl.read_csv(tmp_path / f"results/answers/{table}.csv", infer_schema_length=None)
+    assert made.filter(pl.col("variant") == "asl").height if "variant" in made.columns else made.height
+    assert figure is None or (tmp_path / f"results/figures/{figure}.png").stat().st_size > 1000
 
 
 def test_a_second_run_does_nothing_and_a_lost_run_is_made_again_with_the_same_bytes(compared, tmp_path):

@@ -188,7 +188,7 @@ def test_the_winner_becomes_a_variant_of_the_study(folder, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("change", "arguments", "sentence"),
     [
-        ({"criterion": "boyce"}, [], "was begun with search.criterion = 'ap_target_group', which is 'boyce' now"),
+        ({"criterion": "boyce"}, [], "was begun with search.criterion = 'ap_background', which is 'boyce' now"),
         ({}, ["--trials", "0"], "search.trials = 0: must be greater than or equal to 1"),
         ({}, ["--workers", "0"], "--workers 0: must be a positive whole number"),
         ({}, ["--executor", "cloud"], "--executor cloud: must be one of processes, ray, slurm"),

@@ -115,7 +115,7 @@ def test_a_trial_is_kept_before_anybody_hears_of_it(tmp_path):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"criterion": "boyce"}, "search.criterion = 'ap_target_group', which is 'boyce' now"),
+        ({"criterion": "boyce"}, "search.criterion = 'ap_background', which is 'boyce' now"),
         ({"seed": 1}, "search.seed = 0, which is 1 now"),
         ({"parallel": 4}, "search.parallel = 3, which is 4 now"),
         ({"held_out": {"resolution": 1, "folds": 3}}, "search.held_out.resolution = 0, which is 1 now"),

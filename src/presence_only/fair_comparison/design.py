@@ -48,6 +48,9 @@ class FairSettings(Settings):
             alone: no run takes them.
         unseen: Settings of the worlds that score and not of those that tune, such as cells whose records are held out
             as a further survey.
+        titles: Scenario to its title in figures; one that is left out has its name.
+        gains: Scenario to another of the same worlds, whose difference from it is told; see
+            ``presence_only.fair_comparison.answers.scenario_gains``.
     """
 
     tuning_seed: Seed
@@ -62,6 +65,8 @@ class FairSettings(Settings):
     variants_in: dict[Name, Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]] = Field(default={})
     searched_too: dict[Name, Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]] = Field(default={})
     unseen: dict[str, Any] = Field(default={})
+    titles: dict[Name, str] = Field(default={})
+    gains: dict[Name, Name] = Field(default={})
 
     @field_validator("chosen_by")
     @classmethod
@@ -165,6 +170,8 @@ class Design:
             "lengths_in": [fair.lengths_in] if fair.lengths_in else [],
             "variants_in": list(fair.variants_in),
             "searched_too": list(fair.searched_too),
+            "titles": list(fair.titles),
+            "gains": [*fair.gains, *fair.gains.values()],
         }
         for key, scenarios in named.items():
             for scenario in scenarios:
@@ -206,6 +213,16 @@ class Design:
     def criterion(self) -> str:
         """The criterion that chooses among the trials of a search."""
         return self.fair.chosen_by or self.search.criterion
+
+    @property
+    def main_scenario(self) -> str:
+        """The scenario that figures of one scenario show: that of the lengths, or else the first."""
+        return self.fair.lengths_in or self.tree.study.datasets[0]
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Scenario to its title in figures, in the order of the study."""
+        return {name: self.fair.titles.get(name, name) for name in self.tree.study.datasets}
 
     @property
     def searched_scenarios(self) -> tuple[str, ...]:

@@ -12,18 +12,9 @@ from presence_only.pipeline.command import importing, run_stage
 if TYPE_CHECKING:
     import polars as pl
 
+    from presence_only.fair_comparison.design import Design
+
 TABLES, FIGURES = Path("results/answers"), Path("results/figures")
-# Scenario to the title of its panel.
-TITLES = {
-    "few": "10 records per species",
-    "middle": "100 records per species",
-    "many": "1,000 records per species",
-    "unbiased": "100, no bias",
-    "biased": "100, bias 2",
-    "few_b": "10, family B",
-    "middle_b": "100, family B",
-    "many_b": "1,000, family B",
-}
 MAP = "species_map"
 # Metrics of the table of means, those of ranking first.
 MEANS = (
@@ -92,30 +83,34 @@ def answers(results: Path) -> None:
         from presence_only.reporting.figures import fair
 
     scores, trials = read_scores(results), read_trials(results)
+    design = design_of(results)
     known = [metric for metric in MEANS if metric in scores.columns]
-    by_mean, curves, gains = means(scores, known), costs(scores, "middle"), tuning_gains(scores)
+    by_mean, curves = means(scores, known), costs(scores, design.main_scenario)
     write("means", by_mean)
-    write("means_default", means(scores, known, settings="default"))
     of_pairs = pairs(scores, [metric for metric in PAIRS if metric in scores.columns])
     write("pairs", of_pairs)
     # The first variant of the design is the one that the others are compared with.
     reference = scores["variant"][0]
     from_reference = differences_from(reference, by_mean_of(of_pairs, MAP))
     write("differences", from_reference)
-    write("tuning", gains)
-    write("costs", curves)
-    write("cost_to_reach", cost_to_reach(curves))
     write("agreement", between_scenarios(scores, MAP))
     write("chosen", chosen(trials))
 
     own = by_mean_of(by_mean, MAP)
-    first = {name: title for name, title in TITLES.items() if name in set(from_reference["scenario"])}
-    draw("map_by_scenario", fair.scenarios_figure(from_reference, first, f"mAP - mAP of {reference}"))
-    tuned = {name: title for name, title in TITLES.items() if name in set(gains["scenario"])}
-    draw("tuning", fair.tuning_figure(gains, tuned))
-    best_first = own.filter(_is("scenario", "middle")).sort("mean", descending=True)["variant"].to_list()
-    draw("cost", fair.cost_figure(curves, best_first[:14]))
-    wide = by_mean.filter(_is("scenario", "middle")).pivot("metric", index="variant", values="mean")
+    label, main = f"mAP - mAP of {reference}", design.main_scenario
+    draw("map_by_scenario", fair.scenarios_figure(from_reference, titles_in(from_reference, design), label, main))
+    if design.fair.default_in:
+        gains = tuning_gains(scores)
+        write("means_default", means(scores, known, settings="default"))
+        write("tuning", gains)
+        order = main if main in design.fair.default_in else design.fair.default_in[0]
+        draw("tuning", fair.tuning_figure(gains, titles_in(gains, design), order))
+    if len(curves):
+        write("costs", curves)
+        write("cost_to_reach", cost_to_reach(curves))
+        best_first = own.filter(_is("scenario", main)).sort("mean", descending=True)["variant"].to_list()
+        draw("cost", fair.cost_figure(curves, best_first[:14]))
+    wide = by_mean.filter(_is("scenario", main)).pivot("metric", index="variant", values="mean")
     if "geoscore_list_ratio" in wide.columns:
         lists = ("geoscore_list_ratio", "species listed per species present, threshold 0.1")
         draw("list_length", fair.scatter_figure(wide, lists, (MAP, "mAP over true ranges"), log_x=True))
@@ -132,8 +127,7 @@ def selection(results: Path) -> None:
     summarised = summary(table)
     write("regrets", table)
     write("regret", summarised)
-    names = {"all": "all scenarios"} | TITLES
-    panels = {name: title for name, title in names.items() if name in set(summarised["scenario"])}
+    panels = {"all": "all scenarios"} | titles_in(summarised, design_of(results))
     draw("regret", fair.regret_figure(summarised.filter(_is("chosen_from", WITHIN)), panels))
 
 
@@ -150,10 +144,27 @@ def truths(results: Path) -> None:
     write("agreement", between_metrics(scores, known))
     by_mean = means(scores, known)
     write("means", by_mean)
-    write("propagation", scenario_gains(scores, "lists", "lists_propagated", known))
-    wide = by_mean.filter(_is("scenario", "middle")).pivot("metric", index="variant", values="mean")
+    design = design_of(results)
+    for base, other in design.fair.gains.items():
+        write(f"{base}_to_{other}", scenario_gains(scores, base, other, known))
+    wide = by_mean.filter(_is("scenario", design.main_scenario)).pivot("metric", index="variant", values="mean")
+    if "held_out_cells_species_map" not in wide.columns:
+        return
     held_out = ("held_out_cells_species_map", "mAP over held-out cells of records")
     draw("truths", fair.scatter_figure(wide, held_out, (MAP, "mAP over true ranges"), log_x=False))
+
+
+def design_of(results: Path) -> Design:
+    """The design of a comparison, which lies beside its folder of results."""
+    from presence_only.fair_comparison.design import DESIGN, Design
+
+    return Design.load(results.resolve().parent / DESIGN)
+
+
+def titles_in(table: pl.DataFrame, design: Design) -> dict[str, str]:
+    """Title of every scenario that a table has, in the order of the design."""
+    have = set(table["scenario"])
+    return {name: title for name, title in design.titles.items() if name in have}
 
 
 def with_agreements(scores: pl.DataFrame) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from presence_only.study.params import Params
 
 Floats = NDArray[np.float64]
+AnyPair = TypeVar("AnyPair", Pair, PairAcross)
 
 # The metric that decides.
 METRIC = "species_map"
@@ -144,14 +145,8 @@ class StudyResults:
         Raises:
             MissingResultsError: If none of them has results.
         """
-        wanted = list(variants)
         rows = self.table.filter((pl.col("dataset") == dataset) & (pl.col("metric") == metric))
-        have = {name: i for i, name in enumerate(rows["variant"])}
-        found = [have[name] for name in wanted if name in have]
-        if not found:
-            what = ", ".join(wanted) or "such variants"
-            raise MissingResultsError(f"{self.name} has no {metric} of {what} on {dataset}")
-        return rows[found]
+        return self._in_order_of(variants, rows, metric, f"on {dataset}")
 
     def ranked(self, dataset: str, metric: str = METRIC) -> list[str]:
         """The variants with results, best mean first; a mean that is not defined stands last."""
@@ -173,12 +168,10 @@ class StudyResults:
         Raises:
             MissingResultsError: If the table has no such row.
         """
-        for pair in self.pairs(dataset, metric):
-            if (pair.first, pair.second) == (first, second):
-                return pair
-            if (pair.first, pair.second) == (second, first):
-                return pair.turned()
-        raise MissingResultsError(f"{PAIRS} of {self.name} has no {metric} of {first} and {second} on {dataset}")
+        found = _from_either_side(self.pairs(dataset, metric), first, second)
+        if found is None:
+            raise MissingResultsError(f"{PAIRS} of {self.name} has no {metric} of {first} and {second} on {dataset}")
+        return found
 
     @property
     def over_all(self) -> bool:
@@ -216,14 +209,8 @@ class StudyResults:
         Raises:
             MissingResultsError: If none of them has results.
         """
-        wanted = list(variants)
         rows = self.across.filter((pl.col("metric") == metric) & (pl.col("scenario") == scenario))
-        have = {name: i for i, name in enumerate(rows["variant"])}
-        found = [have[name] for name in wanted if name in have]
-        if not found:
-            what = ", ".join(wanted) or "such variants"
-            raise MissingResultsError(f"{self.name} has no {metric} of {what} over all data sets")
-        return rows[found]
+        return self._in_order_of(variants, rows, metric, "over all data sets")
 
     def pair_across(self, first: str, second: str, metric: str = METRIC, scenario: str = ALL) -> PairAcross:
         """How much ``first`` is above ``second`` over all data sets: the row of the table, from either side.
@@ -231,12 +218,10 @@ class StudyResults:
         Raises:
             MissingResultsError: If the table has no such row.
         """
-        for pair in self.pairs_across(metric, scenario):
-            if (pair.first, pair.second) == (first, second):
-                return pair
-            if (pair.first, pair.second) == (second, first):
-                return pair.turned()
-        raise MissingResultsError(f"{ACROSS_PAIRS} of {self.name} has no {metric} of {first} and {second}")
+        found = _from_either_side(self.pairs_across(metric, scenario), first, second)
+        if found is None:
+            raise MissingResultsError(f"{ACROSS_PAIRS} of {self.name} has no {metric} of {first} and {second}")
+        return found
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
@@ -487,6 +472,16 @@ class StudyResults:
             raise MissingResultsError(f"the timing of {variant} on {dataset} is of other runs than those at hand")
         return float(np.mean(list(found.values())))
 
+    def _in_order_of(self, variants: Iterable[str], rows: pl.DataFrame, metric: str, where: str) -> pl.DataFrame:
+        """The rows of some variants in their order; those without a row are left out."""
+        wanted = list(variants)
+        have = {name: i for i, name in enumerate(rows["variant"])}
+        found = [have[name] for name in wanted if name in have]
+        if not found:
+            what = ", ".join(wanted) or "such variants"
+            raise MissingResultsError(f"{self.name} has no {metric} of {what} {where}")
+        return rows[found]
+
     def _by_seed(self, table: pl.DataFrame, column: str, dataset: str, variant: str) -> NDArray[Any]:
         try:
             return by_seed(table, column, self.seeds)
@@ -529,6 +524,16 @@ def timed(timing: Path, key: str, made: Path) -> Any:
         return None
     found = read_json(timing)
     return found["seconds"] if found[key] == content_hash(made) else None
+
+
+def _from_either_side(pairs: Iterable[AnyPair], first: str, second: str) -> AnyPair | None:
+    """The pair of two variants as first minus second; None if there is none."""
+    for pair in pairs:
+        if (pair.first, pair.second) == (first, second):
+            return pair
+        if (pair.first, pair.second) == (second, first):
+            return pair.turned()
+    return None
 
 
 def _of_seeds(metrics: dict[str, Any], name: str, seeds: tuple[int, ...]) -> Floats:

@@ -14,15 +14,16 @@ from presence_only.reporting.figures.style import BLUE, GREEN, LINE_STYLES, ORAN
 COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 
 
-def scenarios_figure(differences: pl.DataFrame, titles: Mapping[str, str], label: str) -> Figure:
-    """Difference of every variant from one of them, a panel per scenario; variants in the order of the first one.
+def scenarios_figure(differences: pl.DataFrame, titles: Mapping[str, str], label: str, order: str) -> Figure:
+    """Difference of every variant from one of them, a panel per scenario.
 
     Args:
         differences: A row per scenario and variant: scenario, variant, difference, low, high.
         titles: Scenario to its title, in the order of the panels.
         label: The difference with its unit.
+        order: The scenario by which variants are sorted.
     """
-    first = differences.filter(pl.col("scenario") == next(iter(titles))).sort("difference")
+    first = differences.filter(pl.col("scenario") == order).sort("difference")
     place = {name: i for i, name in enumerate(first["variant"])}
     n_columns = min(len(titles), 4)
     n_lines = -(-len(titles) // n_columns)
@@ -47,14 +48,15 @@ def scenarios_figure(differences: pl.DataFrame, titles: Mapping[str, str], label
     return figure
 
 
-def tuning_figure(gains: pl.DataFrame, scenarios: Mapping[str, str]) -> Figure:
+def tuning_figure(gains: pl.DataFrame, scenarios: Mapping[str, str], order: str) -> Figure:
     """Difference of mAP between tuned and default settings, a panel per scenario.
 
     Args:
         gains: See :func:`~presence_only.fair_comparison.answers.tuning_gains`.
         scenarios: Scenario to its title, in the order of the panels.
+        order: The scenario by which variants are sorted.
     """
-    first = gains.filter(pl.col("scenario") == next(iter(scenarios))).sort("difference")
+    first = gains.filter(pl.col("scenario") == order).sort("difference")
     place = {name: i for i, name in enumerate(first["variant"])}
     figure = Figure(figsize=(3.0 * len(scenarios) + 1.2, 0.24 * len(place) + 1.3), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(scenarios), sharey=True))
