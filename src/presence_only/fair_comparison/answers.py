@@ -1,12 +1,12 @@
 """Answers of a fair comparison: means and differences over worlds, what tuning gains, and what quality costs.
 
 Everything is computed from the two tables that the comparison wrote, in which a world is one number per variant and
-metric. Worlds are those of :mod:`~presence_only.statistics.world_intervals`; scenarios are fixed strata.
+metric. Worlds are those of :mod:`~presence_only.statistics.world_intervals`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from presence_only.fair_comparison.design import DEFAULT, TUNED
 from presence_only.search.criteria import CRITERIA
 from presence_only.search.objective import FINISHED
-from presence_only.statistics.across_datasets import Values, across_pairs_table, means_across, means_table, pairs_across
+from presence_only.statistics.across_datasets import across_pairs_table, means_across, means_table, pairs_across
 from presence_only.statistics.paired import holm
 from presence_only.statistics.significance import is_significant_across
 from presence_only.statistics.world_intervals import ALL, mean_over_worlds
@@ -30,8 +30,11 @@ TARGETS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
 
 def values_of(
     scores: pl.DataFrame, metric: str, settings: str, scenarios: Sequence[str] | None = None
-) -> tuple[Values, Mapping[str, str]]:
-    """One metric as the statistics over worlds take it.
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """One metric as the statistics over worlds take it, as the mean over scenarios in every world.
+
+    Worlds with the same seed have the same species and observers in all scenarios. So it is worlds that are drawn by
+    chance, a scenario at a time or as the mean over several, and never the pairs of scenario and world.
 
     Args:
         scores: The table of scores.
@@ -40,19 +43,17 @@ def values_of(
         scenarios: Which scenarios; None: those that have all variants.
 
     Returns:
-        World to variant to the value (1, 1), NaN where a run has none; and world to its scenario.
+        World to variant to the value (1, 1), NaN where a run has none.
     """
-    own = scores.filter(pl.col("settings") == settings)
     if scenarios is None:
         scenarios = full_scenarios(scores, settings)
+    own = scores.filter((pl.col("settings") == settings) & pl.col("scenario").is_in(scenarios))
     values: dict[str, dict[str, NDArray[np.float64]]] = {}
-    labels: dict[str, str] = {}
-    for row in own.filter(pl.col("scenario").is_in(scenarios)).iter_rows(named=True):
-        world = f"{row['scenario']}/{row['world']}"
-        number = row[metric]
-        values.setdefault(world, {})[row["variant"]] = np.array([[np.nan if number is None else number]])
-        labels[world] = row["scenario"]
-    return values, labels
+    for (world, variant), part in own.group_by("world", "variant", maintain_order=True):
+        numbers = part[metric].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        complete = len(numbers) == len(scenarios)
+        values.setdefault(str(world), {})[str(variant)] = np.array([[numbers.mean() if complete else np.nan]])
+    return values
 
 
 def full_scenarios(scores: pl.DataFrame, settings: str = TUNED) -> list[str]:
@@ -66,6 +67,12 @@ def full_scenarios(scores: pl.DataFrame, settings: str = TUNED) -> list[str]:
     return [name for name, n_variants in counts.iter_rows() if n_variants == most]
 
 
+def _blocks(scores: pl.DataFrame, settings: str) -> list[tuple[str, list[str]]]:
+    """Name and scenarios of every block of a table: all full scenarios together if there are several, then each."""
+    full = full_scenarios(scores, settings)
+    return ([(ALL, full)] if len(full) > 1 else []) + [(name, [name]) for name in full]
+
+
 def means(scores: pl.DataFrame, metrics: Sequence[str], settings: str = TUNED) -> pl.DataFrame:
     """Mean of every metric and variant over worlds: over the full scenarios together, and in every scenario.
 
@@ -73,14 +80,15 @@ def means(scores: pl.DataFrame, metrics: Sequence[str], settings: str = TUNED) -
         The columns of :class:`~presence_only.statistics.across_datasets.MeanAcross`, after ``metric``.
     """
     found = {}
-    partial = [name for name in scores["scenario"].unique(maintain_order=True) if name not in full_scenarios(scores)]
+    full = full_scenarios(scores, settings)
+    names = scores.filter(pl.col("settings") == settings)["scenario"].unique(maintain_order=True)
+    blocks = _blocks(scores, settings) + [(name, [name]) for name in names if name not in full]
     for metric in metrics:
-        values, labels = values_of(scores, metric, settings)
-        rows = list(means_across(values, scenarios=labels))
-        for scenario in partial:
-            values, _ = values_of(scores, metric, settings, [scenario])
-            rows += [replace(row, scenario=scenario) for row in means_across(values)] if values else []
-        found[metric] = rows
+        found[metric] = [
+            replace(row, scenario=name)
+            for name, scenarios in blocks
+            for row in means_across(values_of(scores, metric, settings, scenarios))
+        ]
     return means_table(found)
 
 
@@ -93,8 +101,11 @@ def pairs(scores: pl.DataFrame, metrics: Sequence[str], settings: str = TUNED) -
     """
     found = {}
     for metric in metrics:
-        values, labels = values_of(scores, metric, settings)
-        found[metric] = pairs_across(values, scenarios=labels)
+        found[metric] = [
+            replace(row, scenario=name)
+            for name, scenarios in _blocks(scores, settings)
+            for row in pairs_across(values_of(scores, metric, settings, scenarios))
+        ]
     return across_pairs_table(found).drop("share_of_species", "verdict")
 
 
@@ -142,14 +153,16 @@ def tuning_gains(scores: pl.DataFrame, metric: str = "species_map") -> pl.DataFr
         own = both if scenario == "all" else both.filter(pl.col("scenario") == scenario)
         block = []
         for (variant,), part in own.group_by("variant", maintain_order=True):
-            difference_W = (part[TUNED] - part[DEFAULT]).to_numpy()
-            over = mean_over_worlds(difference_W, part["scenario"].to_list())
+            # One number per world: its scenarios share species and observers.
+            of_world = part.group_by("world", maintain_order=True).agg(pl.col(TUNED, DEFAULT).mean())
+            difference_W = (of_world[TUNED] - of_world[DEFAULT]).to_numpy()
+            over = mean_over_worlds(difference_W)
             block.append(
                 {
                     "scenario": scenario,
                     "variant": variant,
-                    "tuned": mean_over_worlds(part[TUNED].to_numpy(), part["scenario"].to_list()).mean,
-                    "default": mean_over_worlds(part[DEFAULT].to_numpy(), part["scenario"].to_list()).mean,
+                    "tuned": of_world[TUNED].mean(),
+                    "default": of_world[DEFAULT].mean(),
                     "difference": over.mean,
                     "low": over.low,
                     "high": over.high,

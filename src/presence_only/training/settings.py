@@ -42,7 +42,7 @@ class TrainingSettings(Settings):
         species_l1: Weight of the mean over species of the sum of its head's absolute weights.
     """
 
-    epochs: Annotated[int, Field(ge=1)] | None = 12
+    epochs: Annotated[int, Field(ge=1)] | None = 20
     steps: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] = 256
     background_batch_size: Annotated[int, Field(ge=1)] = 256
