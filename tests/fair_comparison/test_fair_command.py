@@ -11,7 +11,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from presence_only.fair_comparison.tuning import choose
+from presence_only.model.settings import EncoderSettings
 from presence_only.pipeline import fair_tables
+from presence_only.training.settings import TrainingSettings
+from presence_only.training.variant import Variant
 
 SPACE = {"training.learning_rate": {"low": 0.001, "high": 0.02, "log": True}}
 RAW = {
@@ -107,6 +110,18 @@ def test_any_design_gets_its_tables_and_figures(group, table, figure, compared, 
     made = pl.read_csv(tmp_path / f"results/answers/{table}.csv", infer_schema_length=None)
     assert made.filter(pl.col("variant") == "asl").height if "variant" in made.columns else made.height
     assert figure is None or (tmp_path / f"results/figures/{figure}.png").stat().st_size > 1000
+
+
+def test_the_recommended_variants_are_valid_and_have_the_chosen_settings(compared, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fair_tables.answers(compared / "results")
+    groups = YAML(typ="safe").load(tmp_path / "results/answers/recommended.yaml")
+    assert set(groups) == {"few"}
+    for name in ("bce", "asl"):
+        variant = Variant.parse(groups["few"][name], name, EncoderSettings(), TrainingSettings())
+        best = choose(compared / f"work/tuned/few/{name}", "ap_background")
+        assert variant.training.learning_rate == pytest.approx(best["training.learning_rate"])
+        assert groups["few"][name]["loss"] == name
 
 
 def test_a_second_run_does_nothing_and_a_lost_run_is_made_again_with_the_same_bytes(compared, tmp_path):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from presence_only.fair_comparison.design import Design
 
 TABLES, FIGURES = Path("results/answers"), Path("results/figures")
+# Among the tables: the settings that the searches chose, as variants.
+RECOMMENDED = "recommended.yaml"
 MAP = "species_map"
 # Metrics of the table of means, those of ranking first.
 MEANS = (
@@ -69,6 +71,7 @@ def main() -> None:
 def answers(results: Path) -> None:
     """Means and pairs over worlds, gains of tuning, cost, agreement between scenarios."""
     with importing():
+        from presence_only.common.atomic_files import write_whole
         from presence_only.fair_comparison.agreement import between_scenarios
         from presence_only.fair_comparison.answers import (
             chosen,
@@ -79,6 +82,7 @@ def answers(results: Path) -> None:
             pairs,
             tuning_gains,
         )
+        from presence_only.fair_comparison.recommended import recommended
         from presence_only.fair_comparison.tables import read_scores, read_trials
         from presence_only.reporting.figures import fair
 
@@ -95,6 +99,8 @@ def answers(results: Path) -> None:
     write("differences", from_reference)
     write("agreement", between_scenarios(scores, MAP))
     write("chosen", chosen(trials))
+    with write_whole(TABLES / RECOMMENDED) as temporary:
+        temporary.write_text(recommended(design, trials))
 
     own = by_mean_of(by_mean, MAP)
     label, main = f"mAP - mAP of {reference}", design.main_scenario

@@ -47,7 +47,7 @@ def adopt(variant: str, name: str, settings: Mapping[str, Any], path: Path = PAR
     for length in ("epochs", "steps"):
         if training.get(length, 0) is None and not _says(raw["variants"], variant, length):
             del training[length]
-    line = f"{name}: {_in_one_line(entry)}"
+    line = f"{name}: {in_one_line(entry)}"
     text = path.read_text()
     top = YAML().compose(text)
     variants, listed = _child(top, "variants"), _child(_child(top, "study"), "variants")
@@ -71,7 +71,7 @@ def _says(variants: Mapping[str, Any], name: str, length: str) -> bool:
     return own or ("like" in written and _says(variants, written["like"], length))
 
 
-def _in_one_line(entry: Mapping[str, Any]) -> str:
+def in_one_line(entry: Mapping[str, Any]) -> str:
     """A mapping in YAML's flow style."""
     writer = YAML()
     writer.default_flow_style = True
