@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from presence_only.losses.balance import balanced_logits
 from presence_only.losses.base import TrainingCounts, parse_variant
@@ -49,14 +50,14 @@ STEPS, LEARNING_RATE = 588, 0.005
 # Good sites have 1.8 times the mean share of records, bad ones 0.2 times.
 CONTRAST = 0.8
 # The losses, prevalence and steps of experiments/start.
-PLANNED = {
+START_LOSSES = {
     "bce": LOSSES["bce"],
     "focal": LOSSES["focal"],
     "asl": {"loss": "asl", "gamma_neg": 2.0, "clip": 0.0},
     "an_l64": LOSSES["an_l64"],
     "an_full": LOSSES["full"],
 }
-PLANNED_PREVALENCE, PLANNED_STEPS = 1 / 300, 600
+START_PREVALENCE, START_STEPS = 1 / 300, 600
 WARMUP = 100
 LOGITS = np.linspace(-30.0, 15.0, 45_001)
 Array = NDArray[np.float64]
@@ -320,7 +321,9 @@ def main() -> None:
         "",
         *by_size(setting),
         "",
-        *for_planned(setting),
+        *for_start(setting),
+        "",
+        *against_start(setting),
     ]
     print("\n".join(lines))
     if not arguments.no_write:
@@ -389,26 +392,54 @@ def by_way(setting: Setting, n_steps: int, n_species: int) -> Iterator[str]:
         yield f"| {name} |" + "".join(cells)
 
 
-def for_planned(setting: Setting) -> Iterator[str]:
-    """What the model predicts for experiments/start."""
+def for_start(setting: Setting) -> Iterator[str]:
+    """What the model predicts for experiments/start; the table was written before the study ran."""
     yield (
-        f"Prevalence 1/{1 / PLANNED_PREVALENCE:.0f}, share of the movement of {PLANNED_STEPS} steps with a cosine "
+        f"Prevalence 1/{1 / START_PREVALENCE:.0f}, share of the movement of {START_STEPS} steps with a cosine "
         "schedule that is left, predicted:"
     )
     yield ""
     yield "| loss | balance | zero, beta2 0.999 | zero, 0.95 | prevalence, 0.999 | prevalence, 0.95 |"
     yield "|:---|---:|---:|---:|---:|---:|"
-    steps = np.arange(1.0, PLANNED_STEPS + 1)
-    other = replace(setting, prevalence=PLANNED_PREVALENCE)
-    odds = math.log(PLANNED_PREVALENCE / (1 - PLANNED_PREVALENCE))
-    for name, loss in PLANNED.items():
-        slopes = Slopes(loss, PLANNED_PREVALENCE)
+    for name, loss in START_LOSSES.items():
+        slopes = Slopes(loss, START_PREVALENCE)
         left = [
-            f"{kept(Prediction.of(slopes, other, start=start).step_size(beta2, steps), PLANNED_STEPS):.2f}"
-            for start in (0.0, odds)
+            f"{left_in_start(slopes, setting, start, beta2):.2f}"
+            for start in ("zero", "prevalence")
             for beta2 in (0.999, 0.95)
         ]
         yield f"| `{name}` | {slopes.balance:.2f} | " + " | ".join(left) + " |"
+
+
+def left_in_start(slopes: Slopes, setting: Setting, start: str, beta2: float) -> float:
+    """The share of the movement that is left in experiments/start."""
+    logit = {"zero": 0.0, "prevalence": math.log(START_PREVALENCE / (1 - START_PREVALENCE))}[start]
+    prediction = Prediction.of(slopes, replace(setting, prevalence=START_PREVALENCE), start=logit)
+    return kept(prediction.step_size(beta2, np.arange(1.0, START_STEPS + 1)), START_STEPS)
+
+
+def against_start(setting: Setting) -> Iterator[str]:
+    """The share of movement that is left, beside the mAP that a start costs in experiments/start."""
+    with (ROOT / "experiments/start/results/across.csv").open() as file:
+        scores = {row["variant"]: float(row["mean"]) for row in csv.DictReader(file) if row["metric"] == "species_map"}
+    rows = []
+    for name, loss in START_LOSSES.items():
+        slopes = Slopes(loss, START_PREVALENCE)
+        for start, beta2 in (("zero", 0.999), ("zero", 0.95), ("prevalence", 0.999)):
+            short = f"{name}_adam{str(beta2)[2:]}"
+            if f"{short}_{start}" in scores:
+                found, balance = scores[f"{short}_{start}"], scores[f"{short}_balance"]
+                rows.append((left_in_start(slopes, setting, start, beta2), name, start, beta2, found, balance))
+    rows.sort()
+    yield "The same shares beside mAP of experiments/start, the mean over three worlds, in the order of the shares:"
+    yield ""
+    yield "| loss | start | beta2 | left, predicted | mAP | from the balance | gain |"
+    yield "|:---|:---|---:|---:|---:|---:|---:|"
+    for left, name, start, beta2, found, balance in rows:
+        yield (f"| `{name}` | {start} | {beta2} | {left:.2f} | {found:.3f} | {balance:.3f} | {balance - found:+.3f} |")
+    ranks = spearmanr([row[0] for row in rows], [row[5] - row[4] for row in rows]).statistic
+    yield ""
+    yield f"Rank correlation (Spearman) of share and gain over the {len(rows)} rows: {ranks:.2f}."
 
 
 def by_size(setting: Setting) -> Iterator[str]:

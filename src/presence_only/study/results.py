@@ -8,7 +8,7 @@ Shape legend: V seeds, U units (species or sites), E epochs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 AnyPair = TypeVar("AnyPair", Pair, PairAcross)
+# First and second variant of a pair.
+Names = tuple[str, str]
 
 # The metric that decides.
 METRIC = "species_map"
@@ -159,8 +161,7 @@ class StudyResults:
         Raises:
             MissingResultsError: If there is no table of pairs.
         """
-        rows = self._pairs.filter((pl.col("dataset") == dataset) & (pl.col("metric") == metric))
-        return tuple(Pair.from_row(row) for row in rows.iter_rows(named=True))
+        return tuple(self._pairs_of(dataset, metric).values())
 
     def pair(self, dataset: str, first: str, second: str, metric: str = METRIC) -> Pair:
         """How much variant ``first`` is above variant ``second``: the row of results/pairs.csv, from either side.
@@ -168,7 +169,7 @@ class StudyResults:
         Raises:
             MissingResultsError: If the table has no such row.
         """
-        found = _from_either_side(self.pairs(dataset, metric), first, second)
+        found = _from_either_side(self._pairs_of(dataset, metric), first, second)
         if found is None:
             raise MissingResultsError(f"{PAIRS} of {self.name} has no {metric} of {first} and {second} on {dataset}")
         return found
@@ -199,9 +200,7 @@ class StudyResults:
         Raises:
             MissingResultsError: If the file is not there.
         """
-        rows = self._table(ACROSS_PAIRS).filter((pl.col("metric") == metric) & (pl.col("scenario") == scenario))
-        rows = rows.filter(pl.col("first").is_in(self.variants) & pl.col("second").is_in(self.variants))
-        return tuple(PairAcross.from_row(row) for row in rows.iter_rows(named=True))
+        return tuple(self._pairs_across_of(metric, scenario).values())
 
     def scores_across(self, variants: Iterable[str], metric: str = METRIC, scenario: str = ALL) -> pl.DataFrame:
         """Rows of the table over all data sets, in the order of ``variants``; those without results are left out.
@@ -218,10 +217,34 @@ class StudyResults:
         Raises:
             MissingResultsError: If the table has no such row.
         """
-        found = _from_either_side(self.pairs_across(metric, scenario), first, second)
+        found = _from_either_side(self._pairs_across_of(metric, scenario), first, second)
         if found is None:
             raise MissingResultsError(f"{ACROSS_PAIRS} of {self.name} has no {metric} of {first} and {second}")
         return found
+
+    @cached_property
+    def _kept_pairs(self) -> dict[tuple[str, ...], dict[Names, Any]]:
+        """Pairs that were asked for before: a study with many variants has thousands, and is asked for each of them."""
+        return {}
+
+    def _pairs_of(self, dataset: str, metric: str) -> dict[Names, Pair]:
+        """Names to the pairs of a data set, in the order of the table."""
+        key = ("dataset", dataset, metric)
+        if key not in self._kept_pairs:
+            rows = self._pairs.filter((pl.col("dataset") == dataset) & (pl.col("metric") == metric))
+            pairs = (Pair.from_row(row) for row in rows.iter_rows(named=True))
+            self._kept_pairs[key] = {(pair.first, pair.second): pair for pair in pairs}
+        return self._kept_pairs[key]
+
+    def _pairs_across_of(self, metric: str, scenario: str) -> dict[Names, PairAcross]:
+        """Names to the pairs over all data sets, in the order of the table."""
+        key = ("scenario", scenario, metric)
+        if key not in self._kept_pairs:
+            rows = self._table(ACROSS_PAIRS).filter((pl.col("metric") == metric) & (pl.col("scenario") == scenario))
+            rows = rows.filter(pl.col("first").is_in(self.variants) & pl.col("second").is_in(self.variants))
+            pairs = (PairAcross.from_row(row) for row in rows.iter_rows(named=True))
+            self._kept_pairs[key] = {(pair.first, pair.second): pair for pair in pairs}
+        return self._kept_pairs[key]
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
@@ -526,14 +549,11 @@ def timed(timing: Path, key: str, made: Path) -> Any:
     return found["seconds"] if found[key] == content_hash(made) else None
 
 
-def _from_either_side(pairs: Iterable[AnyPair], first: str, second: str) -> AnyPair | None:
+def _from_either_side(pairs: Mapping[Names, AnyPair], first: str, second: str) -> AnyPair | None:
     """The pair of two variants as first minus second; None if there is none."""
-    for pair in pairs:
-        if (pair.first, pair.second) == (first, second):
-            return pair
-        if (pair.first, pair.second) == (second, first):
-            return pair.turned()
-    return None
+    if (first, second) in pairs:
+        return pairs[first, second]
+    return pairs[second, first].turned() if (second, first) in pairs else None
 
 
 def _of_seeds(metrics: dict[str, Any], name: str, seeds: tuple[int, ...]) -> Floats:

@@ -33,8 +33,8 @@ def silencing_figure(probes: Mapping[str, Mapping[str, NDArray[Any]]]) -> Figure
             axes.plot(epochs, probe[f"{BELOW}{margin:g}"], **style)
         panels[-1].plot(epochs, probe["observed_score"] - probe["unobserved_score"], **style)
     for axes, margin in zip(panels, margins, strict=False):
-        axes.set(ylim=(-0.03, 1.03), ylabel=f"share of unobserved pairs with a score of at most {margin:g}")
-    panels[-1].set_ylabel("mean score, observed minus unobserved (0 to 1)")
+        axes.set(ylim=(-0.03, 1.03), ylabel=f"share of unobserved pairs\nwith a score of at most {margin:g}")
+    panels[-1].set_ylabel("mean score (0 to 1),\nobserved minus unobserved")
     for axes in panels:
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
