@@ -323,7 +323,8 @@ BAD_FILES = {
     ),
     "no species": (
         "decimalLatitude\tdecimalLongitude\n1\t2\n",
-        ": no column 'species', nor 'genus' and 'specificEpithet'; one of both is needed to name a species",
+        ": no column 'species', nor 'genus' and 'specificEpithet', nor 'scientificName'; one of them is needed to "
+        "name a species",
     ),
     "longitudes from Greenwich": (
         GREENWICH,
@@ -357,7 +358,10 @@ class TestBadFiles:
     def test_numbers_with_decimal_commas_are_none(self, tmp_path):
         path = tmp_path / "a.csv"
         path.write_text("species;decimalLatitude;decimalLongitude\nPica pica;51,3;12,4\n")
-        assert "coordinates given and possible: 0" in self.failure(path)
+        assert self.failure(path) == (
+            ": no row has a longitude within -180..180 and a latitude within -90..90; they say 'longitude 12,4, "
+            "latitude 51,3' (1): write numbers of degrees with a decimal point"
+        )
 
 
 def test_a_download_becomes_a_data_set(tmp_path):

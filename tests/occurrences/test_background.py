@@ -201,11 +201,11 @@ def test_covariates_come_from_the_environment_given():
     [
         ("", "sites.csv: the file is empty"),
         ("longitude,latitude\n", "sites.csv: has columns but no rows"),
-        ("lon,lat\n1,2\n", "sites.csv: no column 'longitude', 'latitude'"),
+        ("east,north\n1,2\n", "sites.csv: no column 'longitude', 'latitude'"),
         ("longitude,latitude\n1,2\n3,north\n", "row 2 has latitude 'north'; it must be a number"),
         ("longitude,latitude\n1,\n", "row 1 has latitude None; it must be a number"),
         ("longitude,latitude,week\n1,2,3.5\n", "row 1 has week 3.5; it must be a whole number, 1..48"),
-        ("longitude,latitude\nnan,1\n", "sites.csv: row 1 has longitude 'nan'; it must be a number"),
+        ("longitude,latitude\nnan,1\n", "sites.csv: row 1 has longitude None; it must be a number"),
         (
             "longitude,latitude,group\n1,2,fish\n",
             "none of its groups, such as 'fish', is a taxon group of the records: a",

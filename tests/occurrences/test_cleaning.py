@@ -48,8 +48,13 @@ class TestRowRules:
         assert kept == ["s0", "s2", "s3", "s7"]
         assert filters == (
             ("read", 11),
-            ("coordinates given and possible", 5),
+            (
+                "coordinates given and possible - no degrees: 'longitude -200.0, latitude 50.0' (1), 'longitude 180.1, "
+                "latitude 50.0' (1), 'longitude 7.0, latitude 90.1' (1), 'longitude inf, latitude 50.0' (1)",
+                5,
+            ),
             ("coordinates not 0, 0", 4),
+            ("coordinates neither 0 nor equal, nor half a degree from 0, 0 - 1 that are, kept", 4),
             ("of a species", 4),
         )
 
@@ -170,7 +175,7 @@ class TestLongitudes:
     def test_it_is_converted_where_a_setting_says_so(self):
         _, filters, found = run({"longitude": [1.0, 359.5, 180.0, 180.5, 360.0, 361.0]}, longitudes="0..360")
         assert found.table["longitude"].to_list() == [1.0, -0.5, 180.0, -179.5, 0.0]
-        assert filters[1] == ("coordinates given and possible", 5)
+        assert filters[1] == ("coordinates given and possible - no degrees: 'longitude 361.0, latitude 50.0' (1)", 5)
 
     def test_single_slips_are_dropped_and_counted(self):
         kept, filters, _ = run({"longitude": [1.0] * 199 + [200.0], "species": ["a"] * 200})

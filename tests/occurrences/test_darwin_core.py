@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from presence_only.common.errors import DataError
+from presence_only.occurrences.column_names import Columns
 from presence_only.occurrences.darwin_core import metafile_of, read_folder, read_zip
-from presence_only.occurrences.table_reading import Columns
 from presence_only.occurrences.unpacking import Archive
 
 TERMS = "http://rs.tdwg.org/dwc/terms/"

@@ -8,7 +8,9 @@ import pytest
 
 from presence_only.common.errors import DataError
 from presence_only.occurrences import table_reading
-from presence_only.occurrences.table_reading import Columns, Dialect, read_table, read_text
+from presence_only.occurrences.column_names import Columns
+from presence_only.occurrences.table_reading import read_table, read_text
+from presence_only.occurrences.text_dialects import Dialect
 from presence_only.occurrences.unpacking import Limits
 
 WANTED = Columns(required=("decimalLatitude", "species"), optional=("year", "issue"))
@@ -180,7 +182,7 @@ BAD_TEXTS = {
         ": line 5 has 4 fields, the header 5; every line must have as many",
     ),
     "many fields": (
-        f"{PLAIN}\n2\tPica pica\t\t1\t1999\t\n3\tx\t\t1\t\n",
+        f"{PLAIN}\n2\tPica pica\t\t1\t1999\tx\n3\tx\t\t1\t\n",
         ": line 5 has 6 fields, the header 5; every line must have as many",
     ),
     "two wrong lines that add up": (

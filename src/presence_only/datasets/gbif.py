@@ -5,8 +5,9 @@ https://techdocs.gbif.org/en/data-use/occurrence-issues-and-flags
 
 - A simple CSV is tab-separated and unquoted; plain, .gz, or in the zip that GBIF delivers.
 - A record is of the species in the column ``species``, which GBIF fills for subspecies and below too;
-  ``speciesKey`` tells homonyms apart. Publishers' own archives have ``genus`` and ``specificEpithet``
-  instead, of which a name is made.
+  ``speciesKey`` tells homonyms apart. Publishers' own archives have ``genus`` and ``specificEpithet``, or
+  ``scientificName`` instead, of which a name is made. Names come in one spelling, open names are dropped
+  (:mod:`~presence_only.occurrences.species_names`).
 - ``distanceFromCentroidInMeters`` is in Darwin Core Archives only. For a simple CSV, GBIF's catalogue of
   centroids can be given as a table; the package ships none, for its sources' licences differ.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,9 +28,20 @@ from presence_only.common.errors import DataError
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.occurrences import darwin_core
 from presence_only.occurrences.assemble import RecordsSettings, assemble
-from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
+from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, Unknown, clean
+from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
+from presence_only.occurrences.event_dates import with_event_dates
+from presence_only.occurrences.number_columns import (
+    identifier,
+    number,
+    unread_coordinates,
+    unread_numbers,
+    whole_number,
+)
+from presence_only.occurrences.record_words import BASES, plain_word, with_bases, with_statuses
 from presence_only.occurrences.records import RecordTable
-from presence_only.occurrences.table_reading import Columns, read_archive, read_table
+from presence_only.occurrences.species_names import HIGHER_RANKS, SPECIES_RANKS, with_names
+from presence_only.occurrences.table_reading import read_archive, read_table
 from presence_only.occurrences.unpacking import LIMITS, Archive, Limits, first_bytes, is_zip
 
 # GBIF's own geospatial issues, those that its filter hasGeospatialIssue stands for.
@@ -55,6 +68,7 @@ _COLUMNS = Columns(
         "speciesKey",
         "genus",
         "specificEpithet",
+        "scientificName",
         "taxonRank",
         "kingdom",
         "phylum",
@@ -72,6 +86,7 @@ _COLUMNS = Columns(
         "day",
         "issue",
     ),
+    spellings=COORDINATE_SPELLINGS,
 )
 
 Words = Annotated[tuple[str, ...], Field(strict=False)]
@@ -86,6 +101,7 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
         group: The rank whose taxon is a species' group; where a record has none, the next higher.
         issues: Records with one of these flags are dropped.
         basis_of_record: The kinds of record that are kept; empty: all.
+        unknown_basis: What becomes of a record without a kind, or with a word that is none.
         absences: What becomes of records with the status ABSENT or a count of 0.
         infraspecific: Whether subspecies, varieties and forms count for their species.
     """
@@ -95,6 +111,7 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
     group: Literal["family", "order", "class", "phylum", "kingdom"] = "class"
     issues: Words = GEOSPATIAL_ISSUES
     basis_of_record: Words = OBSERVED
+    unknown_basis: Unknown = "keep"
     absences: Literal["drop", "keep"] = "drop"
     infraspecific: Literal["roll_up", "drop"] = "roll_up"
 
@@ -114,7 +131,8 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
         DataError: If a file is missing, damaged, unsafe or no such table, or no record is left.
     """
     path = Path(settings.path).expanduser()
-    with closing(_batches(path, limits)) as batches:
+    columns = replace(_COLUMNS, short_rows=settings.short_rows)
+    with closing(_batches(path, columns, limits)) as batches:
         return clean(
             (_standard(batch, settings, path) for batch in batches),
             settings,
@@ -124,50 +142,54 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
         )
 
 
-def _batches(path: Path, limits: Limits) -> Generator[pl.DataFrame, None, None]:
+def _batches(path: Path, columns: Columns, limits: Limits) -> Generator[pl.DataFrame, None, None]:
     """The rows of any of GBIF's formats."""
     if (path / darwin_core.METAFILE).is_file():
-        yield from darwin_core.read_folder(path, _COLUMNS)
+        yield from darwin_core.read_folder(path, columns)
     elif not path.is_dir() and is_zip(first_bytes(path)):
         with Archive(path, limits) as archive:
             metafile = darwin_core.metafile_of(archive.names)
             if metafile is None:
-                yield from read_archive(archive, _COLUMNS)
+                yield from read_archive(archive, columns)
             else:
-                yield from darwin_core.read_zip(archive, metafile, _COLUMNS)
+                yield from darwin_core.read_zip(archive, metafile, columns)
     else:
-        yield from read_table(path, _COLUMNS, limits)
+        yield from read_table(path, columns, limits)
 
 
 def _standard(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> pl.DataFrame:
     """A batch with the columns of a table of records, of those that the file has."""
+    if "occurrenceStatus" in batch.columns:
+        batch = with_statuses(batch, "occurrenceStatus")
+    if "basisOfRecord" in batch.columns:
+        batch = with_bases(batch, "basisOfRecord", frozenset(map(plain_word, settings.basis_of_record)))
     columns = {name: pl.col(name) for name in batch.columns}
     ranks = [rank for rank in ("family", "order", *_HIGHER) if rank in columns]
     ranks = [rank for rank in ranks if _order(rank) >= _order(settings.group)]
     found: dict[str, Any] = {
-        "longitude": _number(columns["decimalLongitude"]),
-        "latitude": _number(columns["decimalLatitude"]),
-        "species": _species(columns, path),
+        "longitude": number(columns["decimalLongitude"]),
+        "latitude": number(columns["decimalLatitude"]),
+        "unread_coordinates": unread_coordinates(batch, "decimalLongitude", "decimalLatitude"),
+        **_names(batch, settings, path),
     }
     if ranks:
-        found["group"] = pl.coalesce(_word(columns[rank]) for rank in ranks)
+        found["group"] = pl.coalesce(columns[rank].cast(pl.String) for rank in ranks)
     for name, column in (
         ("uncertainty_m", "coordinateUncertaintyInMeters"),
         ("from_centroid_m", "distanceFromCentroidInMeters"),
         ("count", "individualCount"),
     ):
         if column in columns:
-            found[name] = _number(columns[column])
+            found[name] = number(columns[column])
+    if "uncertainty_m" in found:
+        found["unread_uncertainty"] = unread_numbers(batch, ("coordinateUncertaintyInMeters",), "unread_uncertainty")
     if "speciesKey" in columns:
-        found["key"] = _word(columns["speciesKey"])
+        found["key"] = identifier(columns["speciesKey"])
     if "issue" in columns:
         found["issue"] = _flags(batch.schema["issue"])
-    for column in ("basisOfRecord", "occurrenceStatus", "taxonRank"):
-        if column in columns:
-            # Publishers write HumanObservation where GBIF writes HUMAN_OBSERVATION.
-            found[column] = _word(columns[column]).str.to_lowercase().str.replace_all("[_ ]", "")
-    found |= _dates(columns)
-    return batch.select(expression.alias(name) for name, expression in found.items())
+    found |= {name: columns[name] for name in ("absent", "unread_status", "basis", "unread_basis") if name in columns}
+    found |= _dates(batch)
+    return batch.select(*(expression.alias(name) for name, expression in found.items()))
 
 
 def _rules(settings: DatasetSettings) -> ReaderRules:
@@ -183,13 +205,15 @@ def _rules(settings: DatasetSettings) -> ReaderRules:
         issues.append(Rule(name, keep, "from_centroid_m"))
     basis = []
     if settings.basis_of_record:
-        allowed = [value.lower().replace("_", "") for value in settings.basis_of_record]
-        basis.append(Rule("basisOfRecord is allowed", pl.col("basisOfRecord").is_in(allowed), "basisOfRecord"))
+        words = {plain_word(value) for value in settings.basis_of_record}
+        allowed = sorted(words | {BASES[word] for word in words if word in BASES})
+        keep = pl.col("basis").is_in(allowed).fill_null(settings.unknown_basis == "keep")
+        basis.append(Rule("basisOfRecord is allowed", keep, "basis", words=pl.col("unread_basis")))
     status = []
     if settings.absences == "drop":
         # A record without a status is one of a presence.
-        keep = (pl.col("occurrenceStatus") == "present").fill_null(True)
-        status.append(Rule("occurrenceStatus is PRESENT", keep, "occurrenceStatus"))
+        keep = ~pl.col("absent").fill_null(False)
+        status.append(Rule("occurrenceStatus is PRESENT", keep, "absent", words=pl.col("unread_status")))
         status.append(Rule("individualCount is not 0", (pl.col("count") != 0).fill_null(True), "count"))
     taxon = []
     if settings.infraspecific == "drop":
@@ -197,33 +221,77 @@ def _rules(settings: DatasetSettings) -> ReaderRules:
     return ReaderRules(tuple(issues), tuple(basis), tuple(status), tuple(taxon))
 
 
-def _species(columns: dict[str, pl.Expr], path: Path) -> pl.Expr:
-    """The species of a row, null where it is of a higher rank."""
-    if "species" in columns:
-        return _word(columns["species"])
-    if "genus" in columns and "specificEpithet" in columns:
-        return pl.format("{} {}", _word(columns["genus"]), _word(columns["specificEpithet"]))
-    raise DataError(
-        f"{path}: no column 'species', nor 'genus' and 'specificEpithet'; one of both is needed to name a species"
+def _names(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> dict[str, pl.Series]:
+    """Species, open name and rank of every row.
+
+    The name is that of ``species``, which may be the epithet alone, or of ``genus`` and ``specificEpithet``, or that
+    of ``scientificName`` where the rank is not above the species.
+    """
+    text = {name: pl.col(name).cast(pl.String) for name in batch.columns}
+    # Of a rank that is not known, a scientific name is taken for what it looks like.
+    rank = text["taxonRank"].str.to_lowercase().str.replace_all(r"[\W_]", "") if "taxonRank" in text else pl.lit(None)
+    rank = rank.cast(pl.String)
+    sources = []
+    if "species" in text:
+        sources.append(text["species"])
+    if "genus" in text and "specificEpithet" in text:
+        sources.append(pl.format("{} {}", text["genus"], text["specificEpithet"]))
+    if "scientificName" in text:
+        of_species = rank.is_null() | rank.is_in(list(SPECIES_RANKS))
+        sources.append(pl.when(of_species).then(text["scientificName"]))
+    if not sources:
+        raise DataError(
+            f"{path}: no column 'species', nor 'genus' and 'specificEpithet', nor 'scientificName'; one of them is "
+            "needed to name a species"
+        )
+    given = {"text": pl.coalesce(sources), "rank": rank}
+    # A name that only `scientificName` gives must look like one.
+    given["strict"] = pl.coalesce([*sources[:-1], pl.lit(None)]).is_null() & ("scientificName" in text)
+    if "genus" in text and "species" in text:
+        given["genus"] = text["genus"]
+    rows = with_names(
+        batch.select(*(column.alias(name) for name, column in given.items())),
+        "text",
+        "genus" if "genus" in given else None,
     )
+    kind, name = pl.col("name_kind"), pl.col("name")
+    doubtful = pl.col("strict") & (~name.str.contains(" ") | (kind == "epithet"))
+    is_open = (kind == "open") | pl.col("rank").is_in(list(HIGHER_RANKS)).fill_null(False) | doubtful
+    found = rows.select(
+        species=pl.when(~is_open).then(name), open_name=pl.when(is_open).then("text"), taxonRank=_full_rank(settings)
+    )
+    if found["taxonRank"].null_count() == len(found):
+        found = found.drop("taxonRank")
+    return {column.name: column for column in found.iter_columns()}
 
 
-def _dates(columns: dict[str, pl.Expr]) -> dict[str, pl.Expr]:
+def _full_rank(settings: DatasetSettings) -> pl.Expr:
+    """The rank of a row, by its name where the row does not say it."""
+    named = pl.when(pl.col("name_kind") == "infraspecific").then(pl.lit("subspecies"))
+    if settings.infraspecific == "drop":
+        named = named.when(pl.col("name_kind") == "species").then(pl.lit("species"))
+    return pl.coalesce("rank", named)
+
+
+def _dates(batch: pl.DataFrame) -> dict[str, pl.Series]:
     """Year, month and day, from their columns or else from ``eventDate``."""
-    names = ("year", "month", "day")
-    found: dict[str, pl.Expr] = {
-        name: _number(columns[name]).cast(pl.Int32, strict=False) for name in names if name in columns
-    }
-    if "eventDate" in columns:
-        text = columns["eventDate"].cast(pl.String)
-        # A span of days is not a date, but it begins in a year.
-        single = ~text.str.contains("/", literal=True)
-        # GBIF writes ISO 8601: 2019, 2019-05, 2019-05-03 or 2019-05-03T12:00:00.
-        for name, start, length in (("year", 0, 4), ("month", 5, 2), ("day", 8, 2)):
-            part = text.str.slice(start, length).cast(pl.Int32, strict=False)
-            read = part if name == "year" else pl.when(single).then(part)
-            found[name] = pl.coalesce(found[name], read) if name in found else read
-    return found
+    names = [name for name in ("year", "month", "day") if name in batch.columns]
+    found = {name: batch.select(whole_number(pl.col(name))).to_series() for name in names}
+    if names:
+        found["unread_date"] = unread_numbers(batch, names, "unread_date")
+    if "eventDate" not in batch.columns:
+        return found
+    text = pl.col("eventDate").cast(pl.String)
+    if len(names) == 3:
+        # Most texts repeat the three columns and need no reading.
+        text = pl.when(pl.any_horizontal(found[name].is_null() for name in names)).then(text)
+    dates = with_event_dates(batch.select(eventDate=text), "eventDate")
+    for name in ("year", "month", "day"):
+        read = dates[f"date_{name}"]
+        found[name] = found[name].zip_with(found[name].is_not_null(), read) if name in found else read
+    unread = dates["unread_date"]
+    found["unread_date"] = unread.zip_with(unread.is_not_null(), found["unread_date"]) if names else unread
+    return found | {"date_text": dates["date_text"]}
 
 
 def _flags(kind: Any) -> pl.Expr:
@@ -242,14 +310,3 @@ def _flags(kind: Any) -> pl.Expr:
 def _order(rank: str) -> int:
     """How high a rank is."""
     return ("family", "order", *_HIGHER).index(rank)
-
-
-def _number(column: pl.Expr) -> pl.Expr:
-    """A column as a number, null where it is none."""
-    return column.cast(pl.Float64, strict=False)
-
-
-def _word(column: pl.Expr) -> pl.Expr:
-    """A column as text, null where it is blank."""
-    text = column.cast(pl.String).str.strip_chars()
-    return pl.when(text != "").then(text)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import polars as pl
 from pydantic import Field
@@ -21,9 +22,14 @@ from presence_only.common.errors import DataError
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
+from presence_only.occurrences.column_names import Columns
+from presence_only.occurrences.event_dates import with_event_dates
+from presence_only.occurrences.number_columns import identifier, number, unread_coordinates, unread_numbers
 from presence_only.occurrences.records import RecordTable
-from presence_only.occurrences.table_reading import Columns, read_table
+from presence_only.occurrences.table_reading import read_table
 from presence_only.occurrences.unpacking import LIMITS, Limits
+
+Grade = Literal["research", "needs_id", "casual"]
 
 SPECIES_LEVEL = 10.0
 _OBSERVATIONS = Columns(
@@ -49,9 +55,7 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
 
     kind: Literal["inaturalist"]
     root: str
-    quality_grades: Annotated[
-        tuple[Literal["research", "needs_id", "casual"], ...], Field(strict=False, min_length=1)
-    ] = ("research",)
+    quality_grades: Annotated[tuple[Grade, ...], Field(strict=False, min_length=1)] = ("research",)
     group: Literal["family", "order", "class", "phylum", "kingdom"] = "class"
     inactive_taxa: Literal["drop", "keep"] = "drop"
     default_uncertainties_m: Annotated[tuple[float, ...], Field(strict=False)] = ()
@@ -74,7 +78,8 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
     root = Path(settings.root).expanduser()
     path, taxa_path = _file(root, "observations"), _file(root, "taxa")
     taxa = _read_taxa(taxa_path, settings.group, limits)
-    with closing(read_table(path, _OBSERVATIONS, limits)) as batches:
+    columns = replace(_OBSERVATIONS, short_rows=settings.short_rows)
+    with closing(read_table(path, columns, limits)) as batches:
         return clean(_standard(batches, taxa), settings, _rules(settings), settings.weeks, str(path))
 
 
@@ -91,28 +96,36 @@ def _file(root: Path, name: str) -> Path:
 def _standard(batches: Iterator[pl.DataFrame], taxa: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Observations with the columns of a table of records."""
     for batch in batches:
+        grade = pl.col("quality_grade").str.to_lowercase().str.replace_all(r"[\W_]+", "_")
         columns = [
-            pl.col("longitude").cast(pl.Float64, strict=False),
-            pl.col("latitude").cast(pl.Float64, strict=False),
-            pl.col("taxon_id").cast(pl.Int64, strict=False).alias("taxon"),
-            pl.col("quality_grade").str.strip_chars().str.to_lowercase().str.replace(" ", "_", literal=True),
+            number(pl.col("longitude")),
+            number(pl.col("latitude")),
+            unread_coordinates(batch, "longitude", "latitude"),
+            identifier(pl.col("taxon_id")).cast(pl.Int64, strict=False).alias("taxon"),
+            # The website says `Research Grade`.
+            grade.str.strip_suffix("_grade"),
         ]
         if "positional_accuracy" in batch.columns:
-            columns.append(pl.col("positional_accuracy").cast(pl.Float64, strict=False).alias("uncertainty_m"))
-        if "observed_on" in batch.columns:
-            date = pl.col("observed_on").cast(pl.String).str.extract_groups(r"^(\d{4})-(\d{2})-(\d{2})")
             columns += [
-                date.struct.field(str(i)).cast(pl.Int32, strict=False).alias(name)
-                for i, name in enumerate(("year", "month", "day"), 1)
+                number(pl.col("positional_accuracy")).alias("uncertainty_m"),
+                unread_numbers(batch, ("positional_accuracy",), "unread_uncertainty"),
             ]
+        if "observed_on" in batch.columns:
+            dates = with_event_dates(batch.select("observed_on"), "observed_on")
+            columns += [dates[f"date_{part}"].alias(part) for part in ("year", "month", "day")]
+            columns += [dates["date_text"], dates["unread_date"]]
         yield batch.select(columns).join(taxa, on="taxon", how="left", maintain_order="left")
 
 
 def _rules(settings: DatasetSettings) -> ReaderRules:
     """The rules on iNaturalist's own columns."""
     grades = ", ".join(settings.quality_grades)
+    given = pl.col("quality_grade")
     grade = Rule(
-        f"quality_grade is {grades}", pl.col("quality_grade").is_in(list(settings.quality_grades)), "quality_grade"
+        f"quality_grade is {grades}",
+        given.is_in(list(settings.quality_grades)),
+        "quality_grade",
+        words=pl.when(~given.is_in(list(get_args(Grade)))).then(given),
     )
     taxon = [Rule("taxon is in taxa", pl.col("active").is_not_null(), "active")]
     if settings.inactive_taxa == "drop":
@@ -126,10 +139,10 @@ def _read_taxa(path: Path, group: str, limits: Limits) -> pl.DataFrame:
         raw = pl.concat(batches)
     active = pl.col("active").str.to_lowercase().is_in(["true", "t", "1"]) if "active" in raw.columns else pl.lit(True)
     taxa = raw.select(
-        pl.col("taxon_id").cast(pl.Int64, strict=False).alias("taxon"),
+        identifier(pl.col("taxon_id")).cast(pl.Int64, strict=False).alias("taxon"),
         pl.col("ancestry").fill_null("").str.replace_all("\\", "/", literal=True),
         pl.col("rank_level").cast(pl.Float64, strict=False).alias("level"),
-        "rank",
+        pl.col("rank").str.to_lowercase(),
         "name",
         active.alias("active"),
     )

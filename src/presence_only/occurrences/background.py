@@ -21,7 +21,8 @@ from presence_only.geography.earth import Earth
 from presence_only.geography.rasters import Environment
 from presence_only.geography.sphere import uniform_sphere_sites
 from presence_only.geography.spherical_hull import sites_within, spherical_hull
-from presence_only.occurrences.table_reading import Columns, read_table
+from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
+from presence_only.occurrences.table_reading import read_table
 from presence_only.occurrences.training_rows import distinct
 
 BackgroundKind = Literal["uniform", "land", "range", "target_group"]
@@ -178,7 +179,8 @@ def read_background(path: Path, groups: tuple[str, ...]) -> pl.DataFrame:
         DataError: If the file is missing, unreadable or empty, has not the columns, a value is
             missing or no number, or none of its groups is one of the records.
     """
-    table = pl.concat(read_table(path, Columns(required=("longitude", "latitude"), optional=("group", "week"))))
+    columns = Columns(("longitude", "latitude"), ("group", "week"), COORDINATE_SPELLINGS)
+    table = pl.concat(read_table(path, columns))
     numbers = [name for name in ("longitude", "latitude", "week") if name in table.columns]
     table = table.with_columns(_numbers(path, table, name) for name in numbers)
     east = pl.col("longitude").is_between(180, 360, closed="right")

@@ -2,22 +2,24 @@
 
 The order is fixed, so that the counts can be compared:
 
-1. coordinates given and possible; 2. not at 0, 0; 3. GBIF's geospatial issues; 4. distance from
-centroids; 5. coordinate uncertainty, and the values that stand for a centroid; 6. basis of record or
-quality grade; 7. occurrence status; 8. year; 9. a full date, where weeks are read; 10. taxon;
+1. coordinates given and possible; 2. not at 0, 0, nor at another place that stands for none; 3. GBIF's geospatial
+issues; 4. distance from centroids; 5. coordinate uncertainty, and the values that stand for a centroid; 6. basis of
+record or quality grade; 7. occurrence status; 8. year; 9. a full date, where weeks are read; 10. taxon;
 11. duplicates; 12. at most so many a species and cell; 13. at least so many a species; 14. at most so
 many a species.
 
 Rules 1 to 10 judge a row by itself, in one pass over batches of the file; a row counts for the first
 rule that it breaks. Rules 11 to 14 see the rows that remain. The minimum comes after thinning, for it is
 the records that training sees which must be enough. A rule that is switched off is not in the funnel;
-one that needs a column which the file lacks is there as such, and drops nothing.
+one that needs a column which the file lacks is there as such, and drops nothing. Behind the name of a rule,
+the funnel lists the words that its reader did not understand, with the rows that have them.
 
 Shape legend: N records, S species, P places.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -37,15 +39,27 @@ from presence_only.common.settings import Settings
 from presence_only.data.sites import sites_of
 from presence_only.geography.h3_cells import cells_of
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
+from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
+from presence_only.occurrences.event_dates import day_exists
+from presence_only.occurrences.number_columns import SITE_WORDS
 from presence_only.occurrences.random_cap import at_most
 from presence_only.occurrences.records import READER_COLUMNS, RecordTable, week_of
-from presence_only.occurrences.table_reading import Columns, read_table
+from presence_only.occurrences.table_reading import read_table
 
 # Decimals of a degree in which two sites are one: a metre.
 SITE_DECIMALS = 5
 
+# CoordinateCleaner's radius around 0, 0.
+NEAR_ZERO_DEGREES = 0.5
+
+# Words that the funnel lists of a rule, and that are counted one by one.
+LISTED_WORDS, COUNTED_WORDS = 5, 10_000
+
 # A share of longitudes beyond 180 that is no slip of the pen.
 MANY_LONGITUDES = 0.01
+
+# The words of a place whose numbers were read, but are no degrees.
+_READ = re.compile(r"^longitude -?[\d.]+(?:e\d+)?, latitude -?[\d.]+(?:e\d+)?$")
 
 Unknown = Literal["keep", "drop"]
 Year = Annotated[int, Field(ge=1, le=9999)]
@@ -58,6 +72,13 @@ class CleaningSettings(Settings):
 
     Args:
         longitudes: How the file counts them; ``0..360`` is converted, and refused if not said here.
+        short_rows: What becomes of rows of a table with fewer cells than its header: the file is refused, or the
+            missing cells at the end are empty. A cell may be lost in the middle, so that others stand under wrong
+            names; archives are always refused.
+        zero_or_equal_coordinates: What becomes of records with longitude or latitude 0, with both equal (whatever
+            their signs), or within half a degree of 0, 0: most are slips of the pen, some are true. Those kept are
+            counted in the funnel. Source: cc_zero and cc_equ of CoordinateCleaner,
+            https://doi.org/10.1111/2041-210X.13152
         max_uncertainty_m: Largest coordinate uncertainty in metres; null: any.
         unknown_uncertainty: What becomes of a record without one.
         default_uncertainties_m: Uncertainties that georeferencing tools give to centroids of countries
@@ -70,7 +91,8 @@ class CleaningSettings(Settings):
         max_year: Last year; null: any.
         unknown_year: What becomes of a record without a year.
         drop_duplicates: Whether of several records of one species at one site (five decimals of a
-            degree) on one date only the first is kept. Unknown dates count as one date.
+            degree) on one date only the first is kept. Records without a date count as of one date; texts that
+            are no day are dates of their own.
         max_per_cell: Records kept of one species in one cell, drawn at random; 0: all.
         cell: What a cell is: ``h3`` or a ``grid`` of degrees.
         cell_h3_resolution: Of the h3 cells; 6 is cells of 6 km.
@@ -81,6 +103,8 @@ class CleaningSettings(Settings):
     """
 
     longitudes: Literal["-180..180", "0..360"] = "-180..180"
+    short_rows: Literal["refuse", "fill"] = "refuse"
+    zero_or_equal_coordinates: Unknown = "keep"
     max_uncertainty_m: Metres | None = 10_000.0
     unknown_uncertainty: Unknown = "keep"
     default_uncertainties_m: Annotated[tuple[float, ...], Field(strict=False)] = (301.0, 999.0, 3036.0, 9999.0)
@@ -119,12 +143,22 @@ class Rule:
         keep: True where the row passes; null counts as false.
         column: The column that it needs; without it the rule drops nothing.
         always: Whether the rule holds without the column too: all values are unknown then.
+        words: Texts for the funnel to list, null where a row has none.
+        words_of: Whose texts: of all rows, or of those that this rule drops.
+        words_are: What the funnel calls them.
+        quiet: Whether the rule is in the funnel only where it breaks or lists something.
+        drops: Whether a row that breaks it is dropped; otherwise such rows are counted among those that pass all.
     """
 
     name: str
     keep: pl.Expr
     column: str
     always: bool = False
+    words: pl.Expr | None = None
+    words_of: Literal["all", "dropped"] = "all"
+    words_are: str = "not understood"
+    quiet: bool = False
+    drops: bool = True
 
 
 @dataclass(frozen=True)
@@ -164,6 +198,7 @@ def clean(
         sieve.add(batch)
     if settings.longitudes == "-180..180":
         sieve.check_longitudes(where)
+    sieve.check_coordinates(where)
     table, taxa = sieve.records()
     filters = sieve.filters()
     table, more = thin(table, settings)
@@ -214,21 +249,35 @@ def _row_rules(settings: CleaningSettings, rules: ReaderRules, weeks: bool) -> t
             "coordinates given and possible",
             longitude.is_between(-180, 180) & latitude.is_between(-90, 90),
             "longitude",
+            words=pl.coalesce("unread_coordinates", pl.format(SITE_WORDS, longitude, latitude)),
+            words_of="dropped",
+            words_are="no degrees",
         ),
         Rule("coordinates not 0, 0", (longitude != 0) | (latitude != 0), "longitude"),
+        Rule(
+            "coordinates neither 0 nor equal, nor half a degree from 0, 0",
+            (longitude != 0)
+            & (latitude != 0)
+            & (longitude.abs() != latitude.abs())
+            & (longitude**2 + latitude**2 > NEAR_ZERO_DEGREES**2),
+            "longitude",
+            quiet=True,
+            drops=settings.zero_or_equal_coordinates == "drop",
+        ),
         *rules.issues,
     ]
     if settings.centroids is not None and settings.centroid_distance_m > 0:
         found.append(Rule(f"{settings.centroid_distance_m:g} m from centroids", ~pl.col("near"), "near"))
     # Uncertainties of 0 or less are not known ones: the term asks for a positive number.
     uncertainty = pl.when(pl.col("uncertainty_m") > 0).then(pl.col("uncertainty_m"))
-    strict = settings.unknown_uncertainty == "drop"
+    strict, words = settings.unknown_uncertainty == "drop", pl.col("unread_uncertainty")
     if settings.max_uncertainty_m is not None:
         name = f"coordinate uncertainty at most {settings.max_uncertainty_m:g} m"
         keep = (uncertainty <= settings.max_uncertainty_m).fill_null(not strict)
-        found.append(Rule(name, keep, "uncertainty_m", always=strict))
+        found.append(Rule(name, keep, "uncertainty_m", always=strict, words=words))
     elif strict:
-        found.append(Rule("coordinate uncertainty known", uncertainty.is_not_null(), "uncertainty_m", always=True))
+        name = "coordinate uncertainty known"
+        found.append(Rule(name, uncertainty.is_not_null(), "uncertainty_m", always=True, words=words))
     if settings.default_uncertainties_m:
         values = ", ".join(f"{value:g}" for value in settings.default_uncertainties_m)
         keep = ~uncertainty.is_in(list(settings.default_uncertainties_m)).fill_null(False)
@@ -238,11 +287,21 @@ def _row_rules(settings: CleaningSettings, rules: ReaderRules, weeks: bool) -> t
     if settings.min_year is not None or settings.max_year is not None or strict:
         keep = pl.col("year").is_between(settings.min_year or 1, settings.max_year or 9999).fill_null(not strict)
         span = f"{settings.min_year or ''}..{settings.max_year or ''}"
-        found.append(Rule(f"year {span}" if span != ".." else "year known", keep, "year", always=strict))
+        words = None if weeks else pl.col("unread_date")
+        found.append(Rule(f"year {span}" if span != ".." else "year known", keep, "year", always=strict, words=words))
     if weeks:
-        known = pl.col("month").is_between(1, 12) & pl.col("day").is_between(1, 31)
-        found.append(Rule("date known to the day", known, "day", always=True))
-    return (*found, *rules.taxon, Rule("of a species", pl.col("species").is_not_null(), "species", always=True))
+        known = day_exists(pl.col("year"), pl.col("month"), pl.col("day"))
+        found.append(Rule("date known to the day", known, "day", always=True, words=pl.col("unread_date")))
+    open_name = Rule(
+        "identified to a species",
+        pl.col("open_name").is_null(),
+        "open_name",
+        words=pl.col("open_name"),
+        words_are="open names",
+        quiet=True,
+    )
+    species = Rule("of a species", pl.col("species").is_not_null(), "species", always=True)
+    return (*found, *rules.taxon, open_name, species)
 
 
 class _Sieve:
@@ -254,6 +313,8 @@ class _Sieve:
         self._columns: set[str] = set()
         self._codes: dict[Taxon, int] = {}
         self._kept: list[pl.DataFrame] = []
+        self._words: list[Counter[str]] = [Counter() for _ in rules]
+        self._suspect = np.zeros(len(rules), dtype=np.int64)
         self._west = self._beyond = 0
         self._largest = 0.0
 
@@ -282,21 +343,37 @@ class _Sieve:
             batch = batch.with_columns(self._places.near(batch))
         failed: Any = pl.lit(0, dtype=pl.UInt8)
         for number, rule in reversed(list(enumerate(self._rules, 1))):
-            if rule.column in present or rule.always:
+            if rule.drops and (rule.column in present or rule.always):
                 failed = pl.when(rule.keep.fill_null(False)).then(failed).otherwise(pl.lit(number, dtype=pl.UInt8))
         batch = batch.with_columns(failed.alias("failed"))
         self._rows += len(batch)
         self._failed += np.bincount(batch["failed"].to_numpy(), minlength=len(self._failed))
+        self._count_words(batch)
         batch = batch.filter(pl.col("failed") == 0)
         if len(batch):
+            for number, rule in enumerate(self._rules):
+                if not rule.drops:
+                    self._suspect[number] += batch.select((~rule.keep).sum()).item()
             self._remember(batch)
+
+    def _count_words(self, batch: pl.DataFrame) -> None:
+        """Count the words for the funnel, each by itself up to a number that bounds the memory."""
+        for number, (rule, counts) in enumerate(zip(self._rules, self._words, strict=True), 1):
+            if rule.words is None or rule.column not in self._columns:
+                continue
+            rows = batch.filter(pl.col("failed") == number) if rule.words_of == "dropped" else batch
+            words = rows.select(rule.words.alias("word")).to_series().drop_nulls()
+            for word, count in words.value_counts().iter_rows() if len(words) else ():
+                counts[word if word in counts or len(counts) < COUNTED_WORDS else ""] += count
 
     def _remember(self, batch: pl.DataFrame) -> None:
         """Keep what later steps need of rows that passed, as numbers."""
         batch = batch.with_columns(pl.col("group").fill_null("unknown"))
         known = batch.select("species", "key", "group").unique(maintain_order=True)
         codes = [self._codes.setdefault(Taxon(*row), len(self._codes)) for row in known.iter_rows()]
-        date = pl.col("year").fill_null(0) * 10_000 + pl.col("month").fill_null(0) * 100 + pl.col("day").fill_null(0)
+        day = pl.col("year").fill_null(0) * 10_000 + pl.col("month").fill_null(0) * 100 + pl.col("day").fill_null(0)
+        # What is no day has a number of its own, so that two visits are never taken for one.
+        date = pl.when(pl.col("day").is_null() & pl.col("date_text").is_not_null()).then("date_text").otherwise(day)
         coded = batch.join(
             known.with_columns(pl.Series("code", codes, dtype=pl.Int32)),
             on=["species", "key", "group"],
@@ -318,10 +395,26 @@ class _Sieve:
         """The funnel so far."""
         left = self._rows
         found = [("read", left)]
-        for rule, failed in zip(self._rules, self._failed[1:].tolist(), strict=True):
+        for number, (rule, failed) in enumerate(zip(self._rules, self._failed[1:].tolist(), strict=True)):
             left -= failed
-            found.append((rule.name if rule.column in self._columns else f"{rule.name} - not in the file", left))
+            words, suspect = self._words[number], int(self._suspect[number])
+            if rule.quiet and not (failed or words or suspect):
+                continue
+            name = rule.name if rule.column in self._columns else f"{rule.name} - not in the file"
+            name += f" - {suspect:,} that are, kept" if suspect else ""
+            found.append((f"{name} - {rule.words_are}: {listed(words)}" if words else name, left))
         return tuple(found)
+
+    def check_coordinates(self, where: str) -> None:
+        """Refuse a file of which no row has coordinates: its numbers are not what was read."""
+        words = self._words[0]
+        if self._rows and self._failed[1] == self._rows and words:
+            read = all(_READ.match(word) for word in words if word)
+            hint = "convert them to degrees WGS84" if read else "write numbers of degrees with a decimal point"
+            raise DataError(
+                f"{where}: no row has a longitude within -180..180 and a latitude within -90..90; they say "
+                f"{listed(words)}: {hint}"
+            )
 
     def records(self) -> tuple[pl.DataFrame, tuple[Taxon, ...]]:
         """The rows that passed, and the species that their codes stand for, by name and key."""
@@ -333,6 +426,14 @@ class _Sieve:
         code_N = table["code"].to_numpy()
         index_C, taxa = _merge(tuple(self._codes), np.bincount(code_N, minlength=len(self._codes)))
         return table.with_columns(pl.Series("code", index_C[code_N])), taxa
+
+
+def listed(counts: Counter[str]) -> str:
+    """The most frequent words with their numbers of rows, and how many more there are."""
+    order = sorted((word for word in counts if word), key=lambda word: (-counts[word], word))
+    shown = ", ".join(f"{word[:60]!r} ({counts[word]:,})" for word in order[:LISTED_WORDS])
+    more = sum(counts.values()) - sum(counts[word] for word in order[:LISTED_WORDS])
+    return f"{shown} and others ({more:,})" if more else shown
 
 
 def _merge(coded: Sequence[Taxon], counts_C: Ints) -> tuple[NDArray[np.int32], tuple[Taxon, ...]]:
@@ -433,7 +534,7 @@ class _Places:
         if settings.centroids is None or settings.centroid_distance_m == 0:
             return None
         names = ("decimalLongitude", "decimalLatitude")
-        table = pl.concat(read_table(Path(settings.centroids).expanduser(), Columns(names)))
+        table = pl.concat(read_table(Path(settings.centroids).expanduser(), Columns(names, (), COORDINATE_SPELLINGS)))
         table = table.select(pl.col(name).cast(pl.Float64, strict=False) for name in names)
         good = pl.col(names[0]).is_between(-180, 180) & pl.col(names[1]).is_between(-90, 90)
         wrong = table.filter(~good.fill_null(False))

@@ -18,7 +18,9 @@ from xml.etree import ElementTree
 import polars as pl
 
 from presence_only.common.errors import DataError
-from presence_only.occurrences.table_reading import Columns, Dialect, plain_name, read_text
+from presence_only.occurrences.column_names import Columns, plain_name
+from presence_only.occurrences.table_reading import read_text
+from presence_only.occurrences.text_dialects import Dialect
 from presence_only.occurrences.unpacking import Archive, is_unsafe, open_text
 
 METAFILE = "meta.xml"

@@ -11,8 +11,11 @@ columns. A column means the same everywhere:
 | key | String | reader | what tells species of one name apart |
 | uncertainty_m | Float64 | reader | coordinate uncertainty in metres |
 | year, month, day | Int32 | reader | when it was seen |
+| date_text | Int32 | reader | a negative number of the text of a date that is no day, plain month or plain year |
+| open_name | String | reader | the name of a row that is not identified to a species; null elsewhere |
+| unread_coordinates, unread_uncertainty, unread_date | String | reader | a text that was not understood, or null |
 | code | Int32 | cleaning | place of the species among those met in the file |
-| date | Int32 | cleaning | year * 10,000 + month * 100 + day, with 0 for what is unknown |
+| date | Int32 | cleaning | year * 10,000 + month * 100 + day, with 0 for what is unknown; or date_text |
 | week | UInt8 | cleaning | week of the year, 1..48, four a month; where weeks are read |
 | row | UInt32 | training rows | number of the training row, ascending; records of a row share site and week |
 
@@ -47,6 +50,11 @@ READER_COLUMNS: dict[str, Any] = {
     "species": pl.String,
     "key": pl.String,
     "group": pl.String,
+    "date_text": pl.Int32,
+    "open_name": pl.String,
+    "unread_coordinates": pl.String,
+    "unread_uncertainty": pl.String,
+    "unread_date": pl.String,
 }
 
 

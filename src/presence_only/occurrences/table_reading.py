@@ -5,20 +5,22 @@
   gone when reading ends, under names of our own: a member's name never becomes a path.
 - A table with tabs is unquoted, as GBIF and iNaturalist write theirs, so that a stray quote is a
   character like any other; a header in quotes, or one separated by commas or semicolons, is quoted CSV.
-- Every line must have the fields of the header: a short line is a damaged file, not a row of blanks.
+- Every line must have the fields of the header: a short line is a damaged file, not a row of blanks, unless the user
+  says so. Empty cells behind the last column do not count.
+- Cells come trimmed, and without the words for missing values (:mod:`~presence_only.occurrences.missing_values`).
 """
 
 from __future__ import annotations
 
 import codecs
 import csv
-import difflib
 import io
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,9 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from presence_only.common.errors import DataError
+from presence_only.occurrences.column_names import Columns
+from presence_only.occurrences.missing_values import without_missing
+from presence_only.occurrences.text_dialects import Dialect, check_metafile, has_row_names, read_header
 from presence_only.occurrences.unpacking import (
     BLOCK_BYTES,
     LIMITS,
@@ -44,64 +49,6 @@ _NEWLINE, _RETURN = b"\n\r"
 _TEXT_ENDINGS = (".csv", ".tsv", ".txt")
 # Tables that come with GBIF's downloads beside the records.
 _COMPANIONS = ("citations.txt", "citation.txt", "rights.txt", "readme.txt")
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The columns that a reader wants, by their published names.
-
-    A column is found whatever its case and its underscores: GBIF's parquet files say ``decimallatitude``.
-
-    Args:
-        required: Without one of them the file is the wrong one.
-        optional: Read where the file has them.
-    """
-
-    required: tuple[str, ...]
-    optional: tuple[str, ...] = ()
-
-    def find(self, header: Sequence[str], where: str) -> dict[str, int]:
-        """Position in ``header`` of every wanted column that is there.
-
-        Raises:
-            DataError: If a required column is missing, or a wanted one is there twice.
-        """
-        places: dict[str, list[int]] = {}
-        for place, name in enumerate(header):
-            places.setdefault(plain_name(name), []).append(place)
-        missing = [name for name in self.required if plain_name(name) not in places]
-        if missing:
-            raise DataError(f"{where}: no column {', '.join(map(repr, missing))}; {_alike(missing, header)}")
-        found = {name: places[plain_name(name)] for name in self.required + self.optional if plain_name(name) in places}
-        for name, where_found in found.items():
-            if len(where_found) > 1:
-                raise DataError(f"{where}: {len(where_found)} columns are named {name!r}; there must be one")
-        return {name: where_found[0] for name, where_found in found.items()}
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a text table is written.
-
-    Args:
-        separator: One character between fields.
-        quote: One character around fields; empty: none, and quotes are text.
-        encoding: Of the bytes, a name that Python knows.
-        header_lines: Lines before the first row.
-        names: Names of the columns from left to right, empty where a column has none; None: the last of
-            the ``header_lines`` has them.
-    """
-
-    separator: str = "\t"
-    quote: str = ""
-    encoding: str = "utf-8"
-    header_lines: int = 1
-    names: tuple[str, ...] | None = None
-
-
-def plain_name(name: str) -> str:
-    """A column's name without what differs between GBIF's formats: case, underscores and blanks."""
-    return name.strip().lower().replace("_", "")
 
 
 def read_table(path: Path, columns: Columns, limits: Limits = LIMITS) -> Generator[pl.DataFrame, None, None]:
@@ -156,32 +103,47 @@ def read_archive(archive: Archive, columns: Columns) -> Generator[pl.DataFrame, 
 
 
 def read_text(
-    stream: io.BufferedIOBase, where: str, columns: Columns, dialect: Dialect | None = None
+    stream: io.BufferedIOBase,
+    where: str,
+    columns: Columns,
+    dialect: Dialect | None = None,
+    further: Mapping[str, int] = MappingProxyType({}),
+    may_be_empty: bool = False,
 ) -> Generator[pl.DataFrame, None, None]:
-    """The rows of a text table, in batches of strings, null where a field is empty.
+    """The rows of a text table, in batches of strings, trimmed, null where a field is empty or says so.
 
     Args:
         stream: The table's bytes, from its beginning.
         where: What error messages call the table.
         columns: What is wanted.
         dialect: How it is written; None: its header says.
+        further: Names of our own for further columns of the dialect's, by their places.
+        may_be_empty: Whether a table without rows, or without any line, gives no batch; otherwise it is an error.
 
     Raises:
         DataError: If it is empty, not text, not in its encoding, lacks a column, or a line has too many
             or too few fields.
     """
     buffered = io.BufferedReader(stream, BLOCK_BYTES) if isinstance(stream, io.RawIOBase) else stream
-    if dialect is not None and not (dialect.quote == "" and dialect.encoding in ("utf-8", "utf8", "ascii")):
-        yield from _some_rows(_read_quoted(buffered, where, columns, dialect), where)
+    if may_be_empty and isinstance(buffered, io.BufferedReader) and not buffered.peek(1):
         return
-    first = _first_line(buffered, where)
-    if dialect is None:
-        dialect = _sniff(first)
-        if dialect.quote:
-            rest: Any = _Joined(first, buffered)
-            yield from _some_rows(_read_quoted(rest, where, columns, dialect), where)
-            return
-    yield from _some_rows(_read_unquoted(first, buffered, where, columns, dialect), where)
+    lines_before, header = 0, b""
+    quoted = dialect is not None and not (dialect.quote == "" and dialect.encoding in ("utf-8", "utf8", "ascii"))
+    if not quoted:
+        if dialect is None:
+            found = read_header(buffered, where, columns, LONGEST_LINE_BYTES)
+            header, lines_before, dialect = found.line, found.before, found.dialect
+            quoted = bool(dialect.quote)
+        else:
+            header = buffered.readline(LONGEST_LINE_BYTES).removeprefix(b"\xef\xbb\xbf")
+    assert dialect is not None
+    if quoted:
+        rest: Any = _Joined(header, buffered) if header else buffered
+        batches = _read_quoted(rest, where, columns, dialect, further, header, lines_before)
+    else:
+        batches = _read_unquoted(header, buffered, where, columns, dialect, further, lines_before)
+    tidy = (without_missing(batch) for batch in batches)
+    yield from (tidy if may_be_empty else _some_rows(tidy, where))
 
 
 def read_parquet(
@@ -205,7 +167,7 @@ def read_parquet(
         try:
             rows = scan.select(pl.len()).collect().item()
             for start in range(0, rows, ROWS_A_BATCH):
-                yield wanted.slice(start, ROWS_A_BATCH).collect()
+                yield without_missing(wanted.slice(start, ROWS_A_BATCH).collect())
         except PolarsError as error:
             raise DataError(_damaged_parquet(where, error)) from None
 
@@ -240,51 +202,97 @@ class _Joined(io.RawIOBase):
         return len(block)
 
 
-def _first_line(stream: io.BufferedIOBase, where: str) -> bytes:
-    """The first line of a text table, without a byte order mark."""
-    line = stream.readline(LONGEST_LINE_BYTES)
-    if line.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{where}: is UTF-16, not UTF-8; convert it: iconv -f utf-16 -t utf-8 OLD > NEW")
-    line = line.removeprefix(b"\xef\xbb\xbf")
-    if not line.strip():
-        raise DataError(f"{where}: the first line is empty; it must name the columns")
-    if b"\0" in line:
-        raise DataError(f"{where}: is not a text table, nor gz, zip or parquet")
-    if _RETURN in line.rstrip(b"\r\n"):
-        raise DataError(f"{where}: its lines end with a carriage return alone; convert it: tr '\\r' '\\n' < OLD > NEW")
-    return line
-
-
-def _sniff(header: bytes) -> Dialect:
-    """How a table with this header is written: tabs mean no quotes, unless the header itself has them."""
-    separator = max("\t,;", key=lambda character: header.count(character.encode()))
-    quoted = separator != "\t" or header.startswith(b'"')
-    return Dialect(separator, '"' if quoted else "")
-
-
 def _read_unquoted(
-    first: bytes, stream: io.BufferedIOBase, where: str, columns: Columns, dialect: Dialect
+    first: bytes,
+    stream: io.BufferedIOBase,
+    where: str,
+    columns: Columns,
+    dialect: Dialect,
+    further: Mapping[str, int],
+    lines_before: int,
 ) -> Generator[pl.DataFrame, None, None]:
     """Rows of a UTF-8 table without quotes, the usual and fast case: whole blocks of lines at a time."""
     separator = dialect.separator.encode()
     header, rest = b"", first
     for _ in range(dialect.header_lines):
         header, rest = rest, stream.readline(LONGEST_LINE_BYTES)
-    line = dialect.header_lines + 1
-    if dialect.names is None:
-        names = tuple(_decoded(header.rstrip(b"\r\n"), where, line - 1).split(dialect.separator))
-        n_fields = len(names)
-    else:
-        # The header may be a comment; the metafile has the names.
-        names = dialect.names
-        n_fields = rest.count(separator) + 1 if rest else len(names)
-    places = columns.find(names, where)
-    _check_places(places, n_fields, where)
+    line = lines_before + dialect.header_lines + 1
+    while rest and not rest.strip(b"\r\n"):
+        rest, line = stream.readline(LONGEST_LINE_BYTES), line + 1
+    row = rest.rstrip(b"\r\n").decode("utf-8", "replace").split(dialect.separator) if rest else None
+    fields = None
+    if dialect.header_lines:
+        fields = _decoded(header.rstrip(b"\r\n"), where, line - 1).split(dialect.separator)
+    names, shape = _shape(fields, header, row, columns, dialect, where)
+    places = columns.find(names, where) | further
+    _check_places(places, shape.n_fields, where)
+    if dialect.names is not None and row is not None:
+        check_metafile(dialect.names, fields, len(row), places_by_name(places, further), line, where)
     for lines, ended in _whole_lines(rest, stream, where):
-        rows, n_lines = _checked_lines(lines, separator[0], n_fields, where, line, ended)
+        rows, n_lines = _checked_lines(lines, separator[0], shape, where, line, ended)
         if rows:
             yield _parse_lines(rows, lines, places, dialect.separator, where, line)
         line += n_lines
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """How many fields the rows of a table have.
+
+    Args:
+        n_fields: Of every row.
+        fewest: A row with fewer is an error; those between are filled with empty cells.
+        told: What messages compare a row with.
+        hint: What the user can do about a row with too few.
+    """
+
+    n_fields: int
+    fewest: int
+    told: str
+    hint: str = ""
+
+
+def _shape(
+    header: Sequence[str] | None,
+    line: bytes,
+    row: Sequence[str] | None,
+    columns: Columns,
+    dialect: Dialect,
+    where: str,
+) -> tuple[tuple[str, ...], _Shape]:
+    """Names of the columns, and the fields that every row must have.
+
+    Args:
+        header: The fields of the header line; None where the metafile says that there is none.
+        line: The header line.
+        row: The fields of the first row; None where there is none.
+        columns: What is wanted.
+        dialect: How the table is written.
+        where: What error messages call the table.
+    """
+    if dialect.names is not None:
+        n_fields = len(row) if row is not None else len(dialect.names)
+        told = f"the first row {n_fields}"
+        if header is not None and len(header) == n_fields:
+            told = f"the header {n_fields}"
+        return dialect.names, _Shape(n_fields, n_fields, told)
+    assert header is not None
+    names, told = tuple(header), f"the header {len(header)}"
+    if row is not None and has_row_names(line, names, row, columns):
+        return ("", *names), _Shape(len(row), len(row), f"the first row {len(row)}")
+    fewest = 1 if columns.short_rows == "fill" else len(names)
+    hint = ""
+    if columns.short_rows == "refuse":
+        hint = ", or set short_rows: fill if only empty cells at the end of rows were cut"
+    if row is not None and len(row) > len(names) and not any(cell.strip() for cell in row[len(names) :]):
+        # A separator ends every row.
+        names += ("",) * (len(row) - len(names))
+    return names, _Shape(len(names), fewest, told, hint)
+
+
+def places_by_name(places: dict[str, int], further: Mapping[str, int]) -> dict[str, int]:
+    """The places of columns that have published names."""
+    return {name: place for name, place in places.items() if name not in further}
 
 
 def _whole_lines(rest: bytes, stream: io.BufferedIOBase, where: str) -> Iterator[tuple[bytes, bool]]:
@@ -304,16 +312,18 @@ def _whole_lines(rest: bytes, stream: io.BufferedIOBase, where: str) -> Iterator
 
 
 def _checked_lines(
-    lines: bytes, separator: int, n_fields: int, where: str, line: int, ended: bool
+    lines: bytes, separator: int, shape: _Shape, where: str, line: int, ended: bool
 ) -> tuple[bytes, int]:
     """The lines without blank ones, each with its fields; and how many lines there were.
+
+    Empty fields beyond the last are cut, and missing ones added where the shape allows it.
 
     Raises:
         DataError: If a line has too many or too few.
     """
     data = np.frombuffer(lines, dtype=np.uint8)
     ends_N, separators = np.flatnonzero(data == _NEWLINE), np.flatnonzero(data == separator)
-    inner = n_fields - 1
+    inner = shape.n_fields - 1
     # Where every line is right, its last separator lies before its end, and the next after it.
     if (
         inner
@@ -327,22 +337,35 @@ def _checked_lines(
     lengths_N = ends_N - starts_N
     blank_N = (lengths_N == 0) | ((lengths_N == 1) & (data[starts_N] == _RETURN))
     wrong_N = (counts_N != inner) & ~blank_N
-    if wrong_N.any():
-        at = int(np.flatnonzero(wrong_N)[0])
-        found = f"line {line + at} has {counts_N[at] + 1} fields, the header {n_fields}"
-        if not ended and at == len(ends_N) - 1 and counts_N[at] < inner:
-            raise DataError(f"{where}: ends in the middle of a line ({found}); it is cut off: download it again")
-        raise DataError(f"{where}: {found}; every line must have as many")
-    if not blank_N.any():
+    if not wrong_N.any() and not blank_N.any():
         return lines, len(ends_N)
-    kept = zip(starts_N[~blank_N].tolist(), ends_N[~blank_N].tolist(), strict=True)
-    return b"".join(lines[start : end + 1] for start, end in kept), len(ends_N)
+    parts: list[bytes] = []
+    kept_from = 0
+    for at in np.flatnonzero(wrong_N | blank_N).tolist():
+        parts.append(lines[kept_from : starts_N[at]])
+        kept_from = int(ends_N[at]) + 1
+        if blank_N[at]:
+            continue
+        text = lines[starts_N[at] : ends_N[at]].rstrip(b"\r")
+        fields = text.split(bytes([separator]))
+        if shape.fewest <= len(fields) < shape.n_fields:
+            parts.append(text + bytes([separator]) * (shape.n_fields - len(fields)) + b"\n")
+        elif len(fields) > shape.n_fields and not any(field.strip() for field in fields[shape.n_fields :]):
+            parts.append(bytes([separator]).join(fields[: shape.n_fields]) + b"\n")
+        else:
+            found = f"line {line + at} has {len(fields)} fields, {shape.told}"
+            if not ended and at == len(ends_N) - 1 and len(fields) < shape.n_fields:
+                raise DataError(f"{where}: ends in the middle of a line ({found}); it is cut off: download it again")
+            hint = shape.hint if len(fields) < shape.n_fields else ""
+            raise DataError(f"{where}: {found}; every line must have as many{hint}")
+    return b"".join([*parts, lines[kept_from:]]), len(ends_N)
 
 
 def _parse_lines(
     rows: bytes, lines: bytes, places: dict[str, int], separator: str, where: str, line: int
 ) -> pl.DataFrame:
     """The wanted columns of whole lines, each with the same number of fields."""
+    wanted = sorted(set(places.values()))
     try:
         table = pl.read_csv(
             rows,
@@ -350,16 +373,24 @@ def _parse_lines(
             separator=separator,
             quote_char=None,
             infer_schema=False,
-            columns=sorted(places.values()),
-            null_values=["\\N"],
+            columns=wanted,
         )
     except PolarsError as error:
         for at, text in enumerate(lines.split(b"\n")):
             _decoded(text, where, line + at)
         raise DataError(f"{where}: the lines from {line} on cannot be read ({error_text(error)})") from None
     # By order, for polars 1 and 2 count nameless columns from different numbers.
-    table.columns = sorted(places, key=places.__getitem__)
-    return table
+    table.columns = [str(place) for place in wanted]
+    if b'"' in rows:
+        table = table.with_columns(_unquoted(pl.col(name)) for name in table.columns)
+    return table.select(pl.col(str(place)).alias(name) for name, place in places.items())
+
+
+def _unquoted(column: pl.Expr) -> pl.Expr:
+    """Cells without the quotes that enclose them; a quote elsewhere is a character like any other."""
+    enclosed = column.str.contains(r'^".*"$') & (column.str.len_bytes() > 1)
+    inner = column.str.slice(1, column.str.len_chars() - 2).str.replace_all('""', '"', literal=True)
+    return pl.when(enclosed).then(inner).otherwise(column)
 
 
 def _decoded(text: bytes, where: str, line: int) -> str:
@@ -373,13 +404,25 @@ def _decoded(text: bytes, where: str, line: int) -> str:
         ) from None
 
 
-def _read_quoted(stream: Any, where: str, columns: Columns, dialect: Dialect) -> Generator[pl.DataFrame, None, None]:
+def _read_quoted(
+    stream: Any,
+    where: str,
+    columns: Columns,
+    dialect: Dialect,
+    further: Mapping[str, int],
+    line: bytes,
+    lines_before: int,
+) -> Generator[pl.DataFrame, None, None]:
     """Rows of a table with quotes or in another encoding, one after the other."""
+    # A polygon in one cell is longer than the 128 KiB that the module allows.
+    csv.field_size_limit(LONGEST_LINE_BYTES)
     rows = csv.reader(
-        _decoded_lines(_buffered(stream), where, dialect.encoding),
+        _decoded_lines(_buffered(stream), where, dialect.encoding, lines_before),
         delimiter=dialect.separator,
         quotechar=dialect.quote or None,
         quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+        # So that a quote behind a comma and a blank is one.
+        skipinitialspace=dialect.separator not in " \t",
         # Without it, an unmatched quote swallows the rest of the file as one field.
         strict=True,
     )
@@ -388,21 +431,23 @@ def _read_quoted(stream: Any, where: str, columns: Columns, dialect: Dialect) ->
         for _ in range(dialect.header_lines):
             header = next(rows, [])
         first = next(rows, None)
-        names = tuple(header) if dialect.names is None else dialect.names
-        places = columns.find(names, where)
-        n_fields = len(names if dialect.names is None else first or names)
-        _check_places(places, n_fields, where)
+        while first is not None and not first:
+            first = next(rows, None)
+        names, shape = _shape(header if dialect.header_lines else None, line, first, columns, dialect, where)
+        places = columns.find(names, where) | further
+        _check_places(places, shape.n_fields, where)
+        if dialect.names is not None and first is not None:
+            fields = header if dialect.header_lines else None
+            named = places_by_name(places, further)
+            check_metafile(dialect.names, fields, len(first), named, rows.line_num, where)
         wanted = list(places.values())
         batch: list[list[str]] = []
         row = first
         while row is not None:
-            if len(row) == n_fields:
+            if row:
+                number = lines_before + rows.line_num
+                row = row if len(row) == shape.n_fields else _mended(row, shape, where, number)
                 batch.append([row[place] for place in wanted])
-            elif row:
-                raise DataError(
-                    f"{where}: the row that ends in line {rows.line_num} has {len(row)} fields, the header {n_fields}; "
-                    "every row must have as many: is a quote unmatched, or the file cut off?"
-                )
             if len(batch) == ROWS_A_BATCH:
                 yield _strings(batch, places)
                 batch = []
@@ -410,10 +455,28 @@ def _read_quoted(stream: Any, where: str, columns: Columns, dialect: Dialect) ->
         if batch:
             yield _strings(batch, places)
     except csv.Error as error:
-        raise DataError(f"{where}: line {rows.line_num} cannot be read ({error}): is a quote unmatched?") from None
+        number = lines_before + rows.line_num
+        raise DataError(f"{where}: line {number} cannot be read ({error}): is a quote unmatched?") from None
 
 
-def _decoded_lines(stream: Any, where: str, encoding: str) -> Iterator[str]:
+def _mended(row: list[str], shape: _Shape, where: str, number: int) -> list[str]:
+    """A row of too many or too few fields without its empty further ones, or with the missing ones added.
+
+    Raises:
+        DataError: If further fields are not empty, or missing ones may not be added.
+    """
+    if shape.fewest <= len(row) < shape.n_fields:
+        return [*row, *[""] * (shape.n_fields - len(row))]
+    if len(row) > shape.n_fields and not any(cell.strip() for cell in row[shape.n_fields :]):
+        return row[: shape.n_fields]
+    hint = shape.hint if len(row) < shape.n_fields else ""
+    raise DataError(
+        f"{where}: the row that ends in line {number} has {len(row)} fields, {shape.told}; "
+        f"every row must have as many{hint}: is a quote unmatched, or the file cut off?"
+    )
+
+
+def _decoded_lines(stream: Any, where: str, encoding: str, lines_before: int = 0) -> Iterator[str]:
     """The lines of a table as text."""
     if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
         # Whose lines do not end with one byte.
@@ -426,12 +489,12 @@ def _decoded_lines(stream: Any, where: str, encoding: str) -> Iterator[str]:
             text.detach()
         return
     utf8 = codecs.lookup(encoding).name == "utf-8"
-    for number, line in enumerate(iter(partial(stream.readline, LONGEST_LINE_BYTES), b""), 1):
+    for number, line in enumerate(iter(partial(stream.readline, LONGEST_LINE_BYTES), b""), 1 + lines_before):
         try:
             text_line = _decoded(line, where, number) if utf8 else line.decode(encoding)
         except UnicodeDecodeError:
             raise DataError(f"{where}: line {number} is not {encoding}, as its metafile says") from None
-        yield text_line.removeprefix("\ufeff") if number == 1 else text_line
+        yield text_line.removeprefix("\ufeff") if number == 1 + lines_before else text_line
 
 
 def _check_places(places: dict[str, int], n_fields: int, where: str) -> None:
@@ -442,9 +505,8 @@ def _check_places(places: dict[str, int], n_fields: int, where: str) -> None:
 
 
 def _strings(batch: list[list[str]], places: dict[str, int]) -> pl.DataFrame:
-    """Rows of text as a table; an empty field is null, as in the fast case."""
-    table = pl.DataFrame(batch, schema=dict.fromkeys(places, pl.String), orient="row")
-    return table.with_columns(pl.all().replace(["", "\\N"], [None, None]))
+    """Rows of text as a table."""
+    return pl.DataFrame(batch, schema=dict.fromkeys(places, pl.String), orient="row")
 
 
 def _buffered(stream: Any) -> Any:
@@ -460,20 +522,6 @@ def _some_rows(batches: Iterator[pl.DataFrame], where: str) -> Generator[pl.Data
         yield batch
     if rows == 0:
         raise DataError(f"{where}: has columns but no rows")
-
-
-def _alike(missing: Sequence[str], header: Sequence[str]) -> str:
-    """What the header has instead of the missing columns."""
-    plain = {plain_name(name): name.strip() for name in header if name.strip()}
-    close: list[str] = []
-    for name in missing:
-        wanted = plain_name(name)
-        inside = [key for key in plain if len(key) > 3 and (key in wanted or wanted in key)]
-        close += [plain[key] for key in difflib.get_close_matches(wanted, plain, n=2, cutoff=0.6) + inside]
-    if close:
-        return f"it has {', '.join(repr(name) for name in dict.fromkeys(close))}, which look alike: rename them"
-    first = ", ".join(repr(name[:40]) for name in list(plain.values())[:6])
-    return f"its first columns are {first}: is this the right file?"
 
 
 def _is_companion(name: str) -> bool:

@@ -1,0 +1,65 @@
+"""Columns of numbers and of identifiers in users' tables, and the texts that are neither."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+# How the funnel shows a place whose coordinates are no degrees.
+SITE_WORDS = "longitude {}, latitude {}"
+
+
+def number(column: pl.Expr) -> pl.Expr:
+    """A column as a number, null where it is none; blanks around a number do not count."""
+    return column.cast(pl.Float64, strict=False)
+
+
+def unread_numbers(batch: pl.DataFrame, names: Sequence[str], label: str) -> pl.Series:
+    """The first text of every row that is no number, such as ``47,1`` or ``8.5°E``, in columns of numbers.
+
+    Args:
+        batch: Rows.
+        names: The columns that the batch may have; others are left out.
+        label: Name of the result, which is null where all is well.
+    """
+    found = []
+    for name in names:
+        column = pl.col(name)
+        # Most files have none, and comparing two counts is faster than making texts.
+        if name in batch.columns and batch.select(number(column).is_null().sum() > column.null_count()).item():
+            found.append(pl.when(number(column).is_null()).then(column.cast(pl.String)))
+    if not found:
+        return pl.Series(label, [None], dtype=pl.String).new_from_index(0, len(batch))
+    return batch.select(pl.coalesce(found).alias(label)).to_series()
+
+
+def unread_coordinates(batch: pl.DataFrame, longitude: str, latitude: str) -> pl.Series:
+    """Both coordinates of the rows where a text is no number, as one text; null elsewhere."""
+    label = "unread_coordinates"
+    unread = unread_numbers(batch, (longitude, latitude), label)
+    if unread.null_count() == len(batch):
+        return unread
+    texts = (pl.col(name).cast(pl.String).fill_null("none") for name in (longitude, latitude))
+    words = batch.select(pl.format(SITE_WORDS, *texts).alias(label)).to_series()
+    return words.zip_with(unread.is_not_null(), unread)
+
+
+def whole_number(column: pl.Expr) -> pl.Expr:
+    """A column as whole numbers, null where it has none: ``2019`` and ``2019.0`` are one."""
+    value = number(column)
+    return pl.when(value == value.round()).then(value).cast(pl.Int32, strict=False)
+
+
+def identifier(column: pl.Expr) -> pl.Expr:
+    """A column of keys as text, in which ``12``, ``12.0`` and ``1.2e1`` are one key.
+
+    A table with empty cells turns whole numbers into floats when a program reads and writes it. Keys that are no
+    numbers, and those beyond what a float can hold exactly, stay as they are.
+    """
+    text = column.cast(pl.String).str.strip_chars()
+    whole = text.str.extract(r"^(\d+)\.0*$")
+    power = pl.when(text.str.contains(r"^\d+(?:\.\d+)?[eE]\+?\d+$")).then(text).cast(pl.Float64, strict=False)
+    exact = pl.when((power == power.round()) & (power < 2**53)).then(power).cast(pl.Int64, strict=False)
+    key = pl.coalesce(whole, exact.cast(pl.String), text)
+    return pl.when(key != "").then(key)

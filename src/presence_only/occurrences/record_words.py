@@ -1,0 +1,97 @@
+"""Words for the status and the basis of a record, in the spellings of publishers.
+
+``occurrenceStatus`` says whether a species was there, ``basisOfRecord`` what the record is. GBIF writes one word of a
+list for each; publishers write others. A word that is known neither as a presence nor as an absence says nothing of
+either: the record counts as a presence, as one without a status does, and the funnel names the word.
+
+Source: https://dwc.tdwg.org/terms/#dwc:occurrenceStatus, https://dwc.tdwg.org/terms/#dwc:basisOfRecord, and GBIF's
+vocabularies, https://rs.gbif.org/vocabulary/gbif/occurrence_status.xml
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+_PRESENT = (
+    "present presence yes y true t p pres 1 observed observado detected seen recorded heard found occurs exists "
+    "common abundant frequent occasional rare uncommon irregular sporadic doubtful native introduced established "
+    "positive confirmed presente présent présente anwesend vorhanden"
+)
+_ABSENT = (
+    "absent absence no n false f a abs 0 notpresent nonpresent notobserved notdetected notrecorded notfound notseen "
+    "notencountered undetected unobserved nondetected nondetection nodetection negative excluded extinct extirpated "
+    "eradicated zero ausente ausencia abwesend nichtvorhanden nonobservé"
+)
+# What a publisher may write for each of Darwin Core's and GBIF's kinds of record.
+_BASES = {
+    "humanobservation": "humanobservation humanobs human ho",
+    "machineobservation": "machineobservation machineobs machine mo cameratrap",
+    "observation": "observation observed obs o fieldobservation sighting visualobservation occurrenceobservation",
+    "occurrence": "occurrence",
+    "preservedspecimen": "preservedspecimen preserved specimen s ps herbariumspecimen museumspecimen voucher "
+    "herbariumsheet herbarium physicalspecimen",
+    "fossilspecimen": "fossilspecimen fossil fs f",
+    "livingspecimen": "livingspecimen living ls l livingcollection germplasm",
+    "materialsample": "materialsample sample ms environmentalsample dna",
+    "materialentity": "materialentity",
+    "materialcitation": "materialcitation citation literature mc literaturerecord",
+    "unknown": "unknown u",
+}
+PRESENT, ABSENT = frozenset(_PRESENT.split()), frozenset(_ABSENT.split())
+BASES = {word: basis for basis, words in _BASES.items() for word in words.split()}
+
+
+def plain_word(text: str) -> str:
+    """A word of a list without what differs between its spellings: case, blanks, hyphens, underscores, points."""
+    return "".join(character for character in text.lower() if character.isalnum())
+
+
+def is_absence(text: str) -> bool | None:
+    """Whether a status says that the species was not there; None where the word is not known."""
+    word = plain_word(text)
+    if word in PRESENT or word in ABSENT:
+        return word in ABSENT
+    try:
+        return float(text.replace(",", ".")) == 0
+    except ValueError:
+        return None
+
+
+def basis(text: str) -> str | None:
+    """A kind of record in lower case and without blanks, as ``humanobservation``; None where the word is not known."""
+    return BASES.get(plain_word(text))
+
+
+def with_statuses(batch: pl.DataFrame, column: str) -> pl.DataFrame:
+    """A batch with ``absent``, and ``unread_status``, the texts that were not understood, of a column of statuses."""
+    different = batch[column].drop_nulls().unique()
+    found = [is_absence(text) for text in different]
+    table = pl.DataFrame(
+        {
+            column: different,
+            "absent": pl.Series(found, dtype=pl.Boolean),
+            "unread_status": _unread(different, found),
+        }
+    )
+    return batch.join(table, on=column, how="left", maintain_order="left")
+
+
+def with_bases(batch: pl.DataFrame, column: str, also: frozenset[str] = frozenset()) -> pl.DataFrame:
+    """A batch with ``basis`` and ``unread_basis``, the texts that were not understood, of a column of kinds of record.
+
+    Args:
+        batch: Rows.
+        column: Its column of kinds of record.
+        also: Further words that count as kinds, as :func:`plain_word` gives them.
+    """
+    different = batch[column].drop_nulls().unique()
+    found = [plain_word(text) if plain_word(text) in also else basis(text) for text in different]
+    table = pl.DataFrame(
+        {column: different, "basis": pl.Series(found, dtype=pl.String), "unread_basis": _unread(different, found)}
+    )
+    return batch.join(table, on=column, how="left", maintain_order="left")
+
+
+def _unread(texts: pl.Series, found: list[bool | None] | list[str | None]) -> pl.Series:
+    """The texts for which nothing was found, null elsewhere."""
+    return pl.Series([text if one is None else None for text, one in zip(texts, found, strict=True)], dtype=pl.String)

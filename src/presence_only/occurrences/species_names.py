@@ -1,0 +1,205 @@
+"""Species names in one spelling: blanks, case, authors, subgenera and hybrid signs; open names are told apart.
+
+A name that identifies a species becomes ``Genus epithet``, or ``Genus × epithet`` for a named hybrid. Names below the
+species, such as subspecies, become that of their species. What identifies no species is an open name: a genus alone,
+``sp.``, ``cf.``, ``aff.``, a question mark, a hybrid formula, two epithets with a slash. What does not look like a
+scientific name, such as a code or the name of a virus, keeps its words, with single blanks.
+
+Source: open nomenclature of Sigovini, Keppel and Tagliapietra (2016), https://doi.org/10.1111/2041-210X.12594; the
+hybrid sign of articles H.1 to H.5 of the International Code of Nomenclature, https://www.iapt-taxon.org/nomen/main.php
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import polars as pl
+
+Kind = Literal["species", "infraspecific", "open", "epithet", "other"]
+
+HYBRID = "×"
+# Ranks above the species, without blanks and underscores; what they name is no species.
+_HIGHER_RANKS = (
+    "domain realm superkingdom kingdom subkingdom infrakingdom superphylum phylum subphylum infraphylum division "
+    "subdivision superclass class subclass infraclass parvclass megaclass cohort subcohort superorder order suborder "
+    "infraorder parvorder superfamily epifamily family subfamily infrafamily supertribe tribe subtribe infratribe "
+    "suprageneric genus genushybrid intergenerichybrid subgenus infragenus section subsection supersection series "
+    "subseries infragenericname supragenericname zoosection botanysection stateofmatter"
+)
+# Ranks whose names have the epithet of a species.
+_SPECIES_RANKS = (
+    "species speciesaggregate hybrid infrahybrid subspecies variety subvariety form forma subform infraspecificname "
+    "infrasubspecificname cultivar race convariety proles morph"
+)
+# Words of an open name: those that may be its first, and those that stand behind a genus only.
+_OPEN_FIRST_WORDS = "cf cfr aff indet undet indetermined undetermined unidentified unknown unspecified incertae"
+_OPEN_LATER_WORDS = (
+    "cf cfr conf aff affin nr near prox indet undet indeterminata indetermined undetermined unidentified unknown spec "
+    "sp spp species gen genus incertae unspecified"
+)
+# Words that are no epithet behind a genus, though they mean a rank or an aggregate behind an epithet.
+_NO_EPITHETS = "ssp subsp subspecies var forma fo agg complex group gr hybrid nov juv larva larvae"
+_RANK_WORDS = "ssp subsp subspecies var variety varietas f fo forma form subvar subf morph cv nothosubsp"
+# Words in small letters that belong to authors, or say in which sense a name is used.
+_PARTICLES = (
+    "de da do dos du del della di van von vom der den het ten ter zu zur la le les los las et and und ex in auct auctt "
+    "non nec sensu emend fil bis agg complex group s str l lat lato stricto strictu nom st af el y e i al apud pro "
+    "hort comb nov s.l s.lat s.str s.s"
+)
+HIGHER_RANKS, SPECIES_RANKS = frozenset(_HIGHER_RANKS.split()), frozenset(_SPECIES_RANKS.split())
+_OPEN_FIRST, _OPEN_LATER = frozenset(_OPEN_FIRST_WORDS.split()), frozenset(_OPEN_LATER_WORDS.split())
+_NO_EPITHET = frozenset(_NO_EPITHETS.split())
+_RANKS, _AUTHOR_WORDS = frozenset(_RANK_WORDS.split()), frozenset(_PARTICLES.split())
+_VIRUS = re.compile(r"(?:virus|phage|viroid|virid|satellite|prion)\w*\b|^candidatus\b", re.IGNORECASE)
+_SIGN = re.compile(r"^[×xX✕╳⨯]$")
+_GENUS = re.compile(r"^[^\W\d_][^\W\d_\-]*(?:-[^\W\d_]+)?$")
+_EPITHET = re.compile(r"^(?:\d+-?)?[^\W\d_](?:[^\W_]|[\-'’])*$")
+_INITIAL = re.compile(r"^[^\W\d_]{1,2}\.$")
+
+
+class SpeciesName(NamedTuple):
+    """A name in its one spelling.
+
+    Args:
+        text: The name, that of the species where the kind is ``species`` or ``infraspecific``.
+        kind: ``species``; ``infraspecific``: written with a name below the species; ``open``: it identifies no
+            species; ``epithet``: the second word of a species' name alone; ``other``: no scientific name.
+    """
+
+    text: str
+    kind: Kind
+
+
+@lru_cache(maxsize=2**18)
+def species_name(text: str, genus: str | None = None) -> SpeciesName:
+    """The one spelling of a name.
+
+    Args:
+        text: A name as someone wrote it, with or without its author.
+        genus: The genus that the same row gives; it completes an epithet alone and an abbreviated genus.
+    """
+    plain = one_line(text)
+    if not any(character.isalpha() for character in plain):
+        return SpeciesName(plain, "open")
+    if _VIRUS.search(plain):
+        return SpeciesName(plain, "other")
+    words = _words(plain)
+    if genus is not None:
+        words = _with_genus(words, _words(one_line(genus)))
+    if _is_open(words):
+        return SpeciesName(plain, "open")
+    name = _binomial(words)
+    return SpeciesName(plain, "other") if name is None else name
+
+
+def one_line(text: str) -> str:
+    """A text in composed characters, with a single blank where there was any white space or an underscore."""
+    text = unicodedata.normalize("NFC", text)
+    # Characters without a width, such as soft hyphens and byte order marks, which nobody sees.
+    text = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    return " ".join(text.replace("_", " ").split())
+
+
+def with_names(batch: pl.DataFrame, text: str, genus: str | None = None) -> pl.DataFrame:
+    """A batch with the columns ``name`` and ``name_kind`` of :func:`species_name`, null where ``text`` is null.
+
+    Every different text is looked at once.
+
+    Args:
+        batch: Rows.
+        text: Its column of names.
+        genus: Its column of genera, if it has one.
+    """
+    keys = [text] if genus is None else [text, genus]
+    different = batch.select(keys).unique().filter(pl.col(text).is_not_null())
+    names = [species_name(*row) for row in different.iter_rows()]
+    found = different.with_columns(
+        pl.Series("name", [name.text for name in names], dtype=pl.String),
+        pl.Series("name_kind", [name.kind for name in names], dtype=pl.String),
+    )
+    return batch.join(found, on=keys, how="left", nulls_equal=True, maintain_order="left")
+
+
+def _words(plain: str) -> list[str]:
+    """The words of a name, without a subgenus in brackets, and with hybrid signs as words of their own."""
+    plain = re.sub(r"([×✕╳⨯])", r" \1 ", plain)
+    plain = re.sub(r"^(\S+) \([^\W\d_]+\) (?=[a-z×])", r"\1 ", plain)
+    return [HYBRID if _SIGN.match(word) else word for word in plain.split()]
+
+
+def _with_genus(words: list[str], genus: list[str]) -> list[str]:
+    """The words of a name whose genus stands in a column of its own."""
+    if not genus or not words:
+        return words
+    first = words[0]
+    if _INITIAL.match(first) and genus[-1].lower().startswith(first[:-1].lower()):
+        return [*genus, *words[1:]]
+    if [word.lower() for word in words[: len(genus)]] == [word.lower() for word in genus]:
+        return words
+    # An epithet begins with a small letter, or stands alone.
+    return [*genus, *words] if first[:1].islower() or first == HYBRID or len(words) == 1 else words
+
+
+def _is_open(words: list[str]) -> bool:
+    """Whether a name says that no species was identified."""
+    if any("?" in word or "/" in word for word in words):
+        return True
+    plain = [re.sub(r"[\W\d]+$", "", word).strip("(").lower() for word in words]
+    if plain[0] in _OPEN_FIRST or any(word in _OPEN_LATER for word in plain[1:]):
+        return True
+    if len(words) == 1 and re.sub(r"\W", "", words[0]).lower() in _OPEN_LATER:
+        return True
+    # `Abies una & altera` are two species; authors have capital letters.
+    if len(words) > 3 and words[2].rstrip(".").lower() in {"&", "or", "vs", "vel"} and words[3][0].islower():
+        return True
+    # Two signs, or one behind an epithet, are a formula of parents.
+    signs = [place for place, word in enumerate(words) if word == HYBRID]
+    return len(signs) > 1 or (bool(signs) and signs[0] > 1)
+
+
+def _binomial(words: list[str]) -> SpeciesName | None:
+    """Genus and epithet of words that are a scientific name, None where they are none."""
+    hybrid_genus = words[0] == HYBRID
+    words = words[1:] if hybrid_genus else words
+    if not words or not (_GENUS.match(words[0]) or _INITIAL.match(words[0])):
+        return None
+    before = f"{HYBRID} " if hybrid_genus else ""
+    genus, rest = before + words[0][:1].upper() + words[0][1:].lower(), words[1:]
+    if not rest:
+        # A word alone: with a capital letter it is a genus, without one an epithet.
+        return SpeciesName(genus, "open") if words[0][0].isupper() else SpeciesName(words[0], "epithet")
+    if rest[0] == HYBRID:
+        genus, rest = f"{genus} {HYBRID}", rest[1:]
+    if not rest:
+        return SpeciesName(genus, "open")
+    epithet, behind = rest[0], rest[1:]
+    if _is_author(epithet, behind) or epithet.rstrip(".").lower() in _NO_EPITHET:
+        return SpeciesName(genus, "open")
+    if not _EPITHET.match(epithet):
+        return None
+    shouted = epithet.isupper() and words[0].isupper() and len(epithet) > 1
+    if epithet[0].isupper() and not shouted and behind:
+        # `Great Spotted Woodpecker` is no species with an author.
+        return None
+    name = f"{genus} {epithet.lower()}"
+    if not behind:
+        return SpeciesName(name, "species")
+    if behind[0].rstrip(".").lower() in _RANKS:
+        return SpeciesName(name, "infraspecific")
+    if behind[0][:1].islower() and behind[0].rstrip(".,").lower() not in _AUTHOR_WORDS and "'" not in behind[0][:2]:
+        return SpeciesName(name, "infraspecific") if _EPITHET.match(behind[0]) else None
+    if shouted and len(behind) == 1 and behind[0].isalpha() and len(behind[0]) > 3:
+        return SpeciesName(name, "infraspecific")
+    return SpeciesName(name, "species")
+
+
+def _is_author(word: str, behind: list[str]) -> bool:
+    """Whether the word behind a genus is the author of the genus."""
+    if word[0] in "([" or "&" in word or word.rstrip(".").lower() in {"ex", "et"}:
+        return True
+    if not word[0].isupper():
+        return False
+    return word.endswith((".", ",")) or (bool(behind) and bool(re.match(r"^[(\[]?\d{4}|^&$|^ex$|^et$", behind[0])))

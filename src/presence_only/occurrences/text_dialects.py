@@ -1,0 +1,165 @@
+"""How a text table is written: what stands before its header, its separator, quotes, and names of rows.
+
+- Before the header may stand blank lines, comments that begin with ``#``, and the line ``sep=;`` of spreadsheets.
+- Columns are separated by tabs, commas, semicolons or bars, or by blanks where the header is in quotes, as R writes it.
+- A header that is one field short of every row belongs to a table with names of rows, as R's ``write.table`` makes it.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from presence_only.common.errors import DataError
+from presence_only.occurrences.column_names import Columns, plain_name
+
+SEPARATORS = "\t,;|"
+_MOST_LINES_BEFORE = 1000
+_SEP_LINE = re.compile(rb'^"?sep=(\\t|.)"?$', re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text table is written.
+
+    Args:
+        separator: One character between fields.
+        quote: One character around fields; empty: none, and quotes are text.
+        encoding: Of the bytes, a name that Python knows.
+        header_lines: Lines before the first row.
+        names: Names of the columns from left to right, empty where a column has none; None: the last of
+            the ``header_lines`` has them.
+    """
+
+    separator: str = "\t"
+    quote: str = ""
+    encoding: str = "utf-8"
+    header_lines: int = 1
+    names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Header:
+    """The line that names the columns.
+
+    Args:
+        line: Its bytes, without a byte order mark.
+        before: Lines before it.
+        dialect: How the table is written.
+    """
+
+    line: bytes
+    before: int
+    dialect: Dialect
+
+
+def read_header(stream: io.BufferedIOBase, where: str, columns: Columns, longest: int) -> Header:
+    """The header of a text table, read from its beginning.
+
+    Args:
+        stream: The table's bytes; afterwards they go on behind the header.
+        where: What error messages call the table.
+        columns: What is wanted, which tells a header that begins with ``#`` from a comment.
+        longest: The longest line in bytes.
+
+    Raises:
+        DataError: If there is no header, or the bytes are no text in UTF-8.
+    """
+    separator = None
+    for before in range(_MOST_LINES_BEFORE):
+        line = stream.readline(longest)
+        if before == 0:
+            if line.startswith((b"\xff\xfe", b"\xfe\xff")):
+                raise DataError(f"{where}: is UTF-16, not UTF-8; convert it: iconv -f utf-16 -t utf-8 OLD > NEW")
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if not line:
+            break
+        if b"\0" in line:
+            raise DataError(f"{where}: is not a text table, nor gz, zip or parquet")
+        bare = line.rstrip(b"\r\n")
+        if b"\r" in bare:
+            raise DataError(
+                f"{where}: its lines end with a carriage return alone; convert it: tr '\\r' '\\n' < OLD > NEW"
+            )
+        if match := _SEP_LINE.match(bare):
+            separator = match[1].decode("latin-1").replace("\\t", "\t")
+        elif bare.startswith(b"#") and not _names_columns(bare, columns):
+            continue
+        elif bare.strip():
+            line = line.removeprefix(b"#") if bare.startswith(b"#") else line
+            return Header(line, before, sniff(line, separator))
+    raise DataError(f"{where}: the first line is empty; it must name the columns")
+
+
+def _names_columns(line: bytes, columns: Columns) -> bool:
+    """Whether a line that begins with ``#`` names the wanted columns, and is no comment."""
+    line = line.removeprefix(b"#")
+    cells = line.decode("utf-8", "replace").split(sniff(line).separator)
+    plain = {plain_name(cell.strip('"')) for cell in cells}
+    return all(plain & set(columns.names_of(name)) for name in columns.required)
+
+
+def sniff(header: bytes, separator: str | None = None) -> Dialect:
+    """How a table with this header is written: tabs mean no quotes, unless the header itself has them."""
+    bare = re.sub(rb'"[^"]*"', b"", header.rstrip(b"\r\n"))
+    if separator is None:
+        separator = max(SEPARATORS, key=lambda character: bare.count(character.encode()))
+        if not bare.count(separator.encode()) and header.startswith(b'"') and bare.strip(b" ") == b"" and b" " in bare:
+            separator = " "
+    quoted = separator != "\t" or header.startswith(b'"')
+    return Dialect(separator, '"' if quoted else "")
+
+
+def has_row_names(header: bytes, names: Sequence[str], row: Sequence[str], columns: Columns) -> bool:
+    """Whether the rows of a table begin with a name of the row, for which the header has no field.
+
+    A header in quotes is one that R wrote. Without quotes, a first row that begins with 1 must stand under a wanted
+    column that is no number of a row; otherwise a separator within a cell would look the same.
+    """
+    if len(row) != len(names) + 1 or not row[-1].strip():
+        return False
+    wanted = {plain for name in columns.required + columns.optional for plain in columns.names_of(name)}
+    return header.startswith(b'"') or (row[0] == "1" and plain_name(names[0]) in wanted)
+
+
+def check_metafile(
+    names: Sequence[str], header: Sequence[str] | None, n_row: int, places: dict[str, int], line: int, where: str
+) -> None:
+    """Refuse a table whose header or rows contradict the metafile that names its columns.
+
+    Args:
+        names: The metafile's names, from left to right.
+        header: The fields of the header line; None where there is none.
+        n_row: Fields of the first row.
+        places: Column of every wanted name by the metafile.
+        line: Number of the first row's line.
+        where: What error messages call the table.
+
+    Raises:
+        DataError: If a column has another name in the header, or rows have fewer fields than the metafile says.
+    """
+    plain = [plain_name(name) for name in header or ()]
+    known = {plain_name(name) for name in (*names, *places) if name}
+    # A line without any known name is a comment, or names columns in words of its own.
+    ours = header is not None and bool(known & set(plain))
+    for name, place in places.items():
+        said = plain[place] if place < len(plain) else ""
+        if ours and said != plain_name(name) and (plain_name(name) in plain or said in known):
+            assert header is not None
+            raise DataError(
+                f"{where}: the header calls column {place + 1} {(header[place] if said else '')!r}, the metafile "
+                f"{name!r}; correct meta.xml, or unpack the archive and give the table itself, which is read by its "
+                "header"
+            )
+    if n_row == len(names) or (n_row > len(names) and (not ours or n_row == len(plain))):
+        return
+    if n_row == len(plain) and all(plain[place] == plain_name(name) for name, place in places.items()):
+        return
+    counts = f"the metafile {len(names)}"
+    if header is not None:
+        counts = f"the header {len(plain)} and {counts}"
+    raise DataError(
+        f"{where}: line {line} has {n_row} fields, {counts}; they must agree, or cells stand under wrong names"
+    )
