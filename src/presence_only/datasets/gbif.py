@@ -267,16 +267,17 @@ def _names(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> dict[s
 
 def _full_rank(settings: DatasetSettings) -> pl.Expr:
     """The rank of a row, by its name where the row does not say it."""
-    named = pl.when(pl.col("name_kind") == "infraspecific").then(pl.lit("subspecies"))
+    kind = pl.col("name_kind")
+    named: pl.Expr = pl.when(kind == "infraspecific").then(pl.lit("subspecies"))
     if settings.infraspecific == "drop":
-        named = named.when(pl.col("name_kind") == "species").then(pl.lit("species"))
+        named = pl.coalesce(named, pl.when(kind == "species").then(pl.lit("species")))
     return pl.coalesce("rank", named)
 
 
 def _dates(batch: pl.DataFrame) -> dict[str, pl.Series]:
     """Year, month and day, from their columns or else from ``eventDate``."""
-    names = [name for name in ("year", "month", "day") if name in batch.columns]
-    found = {name: batch.select(whole_number(pl.col(name))).to_series() for name in names}
+    names: list[str] = [name for name in ("year", "month", "day") if name in batch.columns]
+    found: dict[str, pl.Series] = {name: batch.select(whole_number(pl.col(name))).to_series() for name in names}
     if names:
         found["unread_date"] = unread_numbers(batch, names, "unread_date")
     if "eventDate" not in batch.columns:

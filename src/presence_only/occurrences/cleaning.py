@@ -287,8 +287,9 @@ def _row_rules(settings: CleaningSettings, rules: ReaderRules, weeks: bool) -> t
     if settings.min_year is not None or settings.max_year is not None or strict:
         keep = pl.col("year").is_between(settings.min_year or 1, settings.max_year or 9999).fill_null(not strict)
         span = f"{settings.min_year or ''}..{settings.max_year or ''}"
-        words = None if weeks else pl.col("unread_date")
-        found.append(Rule(f"year {span}" if span != ".." else "year known", keep, "year", always=strict, words=words))
+        name = f"year {span}" if span != ".." else "year known"
+        dates = None if weeks else pl.col("unread_date")
+        found.append(Rule(name, keep, "year", always=strict, words=dates))
     if weeks:
         known = day_exists(pl.col("year"), pl.col("month"), pl.col("day"))
         found.append(Rule("date known to the day", known, "day", always=True, words=pl.col("unread_date")))

@@ -1,5 +1,8 @@
 """Darwin Core Archives: the records of an archive as its metafile describes them.
 
+Records are the rows of a core of occurrences, or those of an extension of occurrences with what the core says of
+them (:mod:`~presence_only.occurrences.event_core`).
+
 Source: Darwin Core text guide, https://dwc.tdwg.org/text/
 
 Terms are known by the last part of their addresses, such as ``decimalLatitude``. The metafile comes from
@@ -10,38 +13,44 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from xml.etree import ElementTree
 
 import polars as pl
 
 from presence_only.common.errors import DataError
 from presence_only.occurrences.column_names import Columns, plain_name
+from presence_only.occurrences.event_core import CORE_ID, core_columns, joined, read_core
 from presence_only.occurrences.table_reading import read_text
 from presence_only.occurrences.text_dialects import Dialect
 from presence_only.occurrences.unpacking import Archive, is_unsafe, open_text
 
 METAFILE = "meta.xml"
+# Row types of occurrences in small letters: the older ones of Darwin Core, and none.
+OCCURRENCES = ("occurrence", "darwincore", "simpledarwinrecord", "simpledarwincore", "")
 LARGEST_METAFILE = 4 * 2**20
 
 
 @dataclass(frozen=True)
-class Core:
-    """What a metafile says of its core.
+class Part:
+    """What a metafile says of its core, or of an extension.
 
     Args:
         row_type: What a row is, such as ``Occurrence``.
         locations: Paths of its files, relative to the metafile.
         dialect: How they are written.
         defaults: Value of a term where a row has none.
+        id_index: Column of the id of the core's row; None where the metafile names none.
     """
 
     row_type: str
     locations: tuple[str, ...]
     dialect: Dialect
     defaults: dict[str, str]
+    id_index: int | None = None
 
 
 def metafile_of(names: Sequence[str]) -> str | None:
@@ -81,8 +90,8 @@ def read_folder(folder: Path, columns: Columns) -> Generator[pl.DataFrame, None,
     yield from _read(read_metafile(text, str(folder / METAFILE)), open_file, str(folder), columns)
 
 
-def read_metafile(text: bytes, where: str) -> Core:
-    """Understand a metafile.
+def read_metafile(text: bytes, where: str) -> tuple[Part, Part | None]:
+    """The core that a metafile describes and, where that is not of occurrences, the extension that is.
 
     Args:
         text: Its bytes.
@@ -104,14 +113,31 @@ def read_metafile(text: bytes, where: str) -> Core:
     core = next((child for child in root if _last(child.tag) == "core"), None)
     if core is None:
         raise DataError(f"{where}: has no <core>; it is not the metafile of a Darwin Core Archive")
-    locations = tuple((child.text or "").strip() for files in core if _last(files.tag) == "files" for child in files)
+    part = _part(core, "core", where)
+    if _is_of_occurrences(part):
+        return part, None
+    for extension in root:
+        row_type = _last(extension.get("rowType", ""))
+        if _last(extension.tag) == "extension" and row_type and row_type.lower() in OCCURRENCES:
+            return part, _part(extension, "extension of occurrences", where)
+    return part, None
+
+
+def _is_of_occurrences(part: Part) -> bool:
+    """Whether the rows of a part are occurrences."""
+    return part.row_type.lower() in OCCURRENCES
+
+
+def _part(element: ElementTree.Element, name: str, where: str) -> Part:
+    """A core or an extension."""
+    locations = tuple((child.text or "").strip() for files in element if _last(files.tag) == "files" for child in files)
     if not locations:
-        raise DataError(f"{where}: its core names no file; a <location> is missing")
+        raise DataError(f"{where}: its {name} names no file; a <location> is missing")
     for location in locations:
         if "://" in location or not location or is_unsafe(location):
-            raise DataError(f"{where}: its core lies at {location!r}; it must lie inside the archive")
-    names, defaults = _fields(core, where)
-    return Core(_last(core.get("rowType", "")), locations, _dialect(core, names, where), defaults)
+            raise DataError(f"{where}: its {name} lies at {location!r}; it must lie inside the archive")
+    names, defaults, id_index = _fields(element, where)
+    return Part(_last(element.get("rowType", "")), locations, _dialect(element, names, where), defaults, id_index)
 
 
 class _NoDoctype(ElementTree.TreeBuilder):
@@ -127,54 +153,87 @@ class _NoDoctype(ElementTree.TreeBuilder):
 
 
 def _read(
-    core: Core, open_location: Callable[[str], io.BufferedIOBase], where: str, columns: Columns
+    parts: tuple[Part, Part | None], open_location: Callable[[str], io.BufferedIOBase], where: str, columns: Columns
 ) -> Generator[pl.DataFrame, None, None]:
-    """The rows of a core, with its default values."""
-    if core.row_type != "Occurrence":
+    """The occurrences of an archive, with default values and what their core rows say."""
+    core, occurrences = parts
+    if _is_of_occurrences(core):
+        yield from _rows(core, open_location, where, columns)
+        return
+    if occurrences is None:
         raise DataError(
-            f"{where}: its core is of {core.row_type or 'unnamed'} rows; it must be of Occurrence rows, "
+            f"{where}: its core is of {core.row_type} rows; it must be of Occurrence rows, "
             "as in the downloads of gbif.org"
         )
+    wanted = core_columns(columns)
+    ids = []
+    for part in (core, occurrences):
+        if part.id_index is None:
+            raise DataError(f"{where}: the metafile names no id of its {part.row_type} rows, by which both are joined")
+        ids.append({CORE_ID: part.id_index})
+    table = read_core(_rows(core, open_location, where, wanted, ids[0]), where)
+    yield from joined(_rows(occurrences, open_location, where, wanted, ids[1]), table, columns, where)
+
+
+def _rows(
+    part: Part,
+    open_location: Callable[[str], io.BufferedIOBase],
+    where: str,
+    columns: Columns,
+    further: Mapping[str, int] = MappingProxyType({}),
+) -> Generator[pl.DataFrame, None, None]:
+    """The rows of a core or an extension, with its default values.
+
+    Raises:
+        DataError: If none of its files has a row.
+    """
     defaults = {
-        name: core.defaults[key]
+        name: part.defaults[key]
         for name in columns.required + columns.optional
-        for key in core.defaults
+        for key in part.defaults
         if plain_name(key) == plain_name(name)
     }
-    indexed = {plain_name(name) for name in core.dialect.names or ()}
+    indexed = {plain_name(name) for name in part.dialect.names or ()}
     constant = {name: value for name, value in defaults.items() if plain_name(name) not in indexed}
     columns = replace(
         columns,
         required=tuple(name for name in columns.required if name not in constant),
         optional=tuple(name for name in columns.optional if name not in constant),
     )
-    for location in core.locations:
+    n_rows = 0
+    for location in part.locations:
         with open_location(location) as stream:
-            for batch in read_text(stream, f"{where}/{location}", columns, core.dialect):
+            batches = read_text(stream, f"{where}/{location}", columns, part.dialect, further, may_be_empty=True)
+            for batch in batches:
                 filled = [
                     pl.col(name).fill_null(value) if name in batch.columns else pl.lit(value).alias(name)
                     for name, value in defaults.items()
                 ]
+                n_rows += len(batch)
                 yield batch.with_columns(filled)
+    if n_rows == 0:
+        raise DataError(f"{where}/{part.locations[0]}: has columns but no rows")
 
 
-def _fields(core: ElementTree.Element, where: str) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Names of the columns by their indices, and default values."""
+def _fields(core: ElementTree.Element, where: str) -> tuple[tuple[str, ...], dict[str, str], int | None]:
+    """Names of the columns by their indices, default values, and the column of the id."""
     at: dict[int, str] = {}
-    defaults = {}
+    defaults, id_index = {}, None
     for child in core:
-        if _last(child.tag) not in ("id", "field"):
+        tag = _last(child.tag).lower()
+        if tag not in ("id", "coreid", "field"):
             continue
         term, index = _last(child.get("term", "")), child.get("index")
         if index is not None:
             if not index.isdecimal() or int(index) > 10_000:
                 raise DataError(f"{where}: field {term or 'id'!r} has the index {index!r}; it must be 0, 1, 2, ...")
+            id_index = int(index) if tag != "field" else id_index
             # The id's column may have a term too.
             if term or int(index) not in at:
                 at[int(index)] = term
         if child.get("default") is not None and term:
             defaults[term] = child.get("default", "")
-    return tuple(at.get(i, "") for i in range(max(at, default=-1) + 1)), defaults
+    return tuple(at.get(i, "") for i in range(max(at, default=-1) + 1)), defaults, id_index
 
 
 def _dialect(core: ElementTree.Element, names: tuple[str, ...], where: str) -> Dialect:

@@ -224,7 +224,7 @@ def _read_unquoted(
     if dialect.header_lines:
         fields = _decoded(header.rstrip(b"\r\n"), where, line - 1).split(dialect.separator)
     names, shape = _shape(fields, header, row, columns, dialect, where)
-    places = columns.find(names, where) | further
+    places = {**columns.find(names, where), **further}
     _check_places(places, shape.n_fields, where)
     if dialect.names is not None and row is not None:
         check_metafile(dialect.names, fields, len(row), places_by_name(places, further), line, where)
@@ -434,7 +434,7 @@ def _read_quoted(
         while first is not None and not first:
             first = next(rows, None)
         names, shape = _shape(header if dialect.header_lines else None, line, first, columns, dialect, where)
-        places = columns.find(names, where) | further
+        places = {**columns.find(names, where), **further}
         _check_places(places, shape.n_fields, where)
         if dialect.names is not None and first is not None:
             fields = header if dialect.header_lines else None
@@ -499,8 +499,8 @@ def _decoded_lines(stream: Any, where: str, encoding: str, lines_before: int = 0
 
 def _check_places(places: dict[str, int], n_fields: int, where: str) -> None:
     """Refuse a metafile that speaks of more fields than the rows have."""
-    name = max(places, key=places.__getitem__)
-    if places[name] >= n_fields:
+    name = max(places, key=places.__getitem__, default="")
+    if name and places[name] >= n_fields:
         raise DataError(f"{where}: {name!r} should be field {places[name] + 1}, but rows have {n_fields}")
 
 
