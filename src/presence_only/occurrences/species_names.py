@@ -147,7 +147,8 @@ def _is_open(words: list[str]) -> bool:
     """Whether a name says that no species was identified."""
     if any("?" in word or "/" in word for word in words):
         return True
-    plain = [re.sub(r"[\W\d]+$", "", word).strip("(").lower() for word in words]
+    # `sp1` is `sp.` with a number; `species1` may be a code.
+    plain = [re.sub(r"(?<=sp)\d+$|(?<=spp)\d+$", "", word.rstrip(".,;:)").strip("(").lower()) for word in words]
     if plain[0] in _OPEN_FIRST or any(word in _OPEN_LATER for word in plain[1:]):
         return True
     if len(words) == 1 and re.sub(r"\W", "", words[0]).lower() in _OPEN_LATER:
