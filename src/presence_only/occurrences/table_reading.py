@@ -382,7 +382,10 @@ def _parse_lines(
     # By order, for polars 1 and 2 count nameless columns from different numbers.
     table.columns = [str(place) for place in wanted]
     if b'"' in rows:
-        table = table.with_columns(_unquoted(pl.col(name)) for name in table.columns)
+        quoted = table.select(pl.all().str.starts_with('"').any()).row(0)
+        table = table.with_columns(
+            _unquoted(pl.col(name)) for name, any_of_it in zip(table.columns, quoted, strict=True) if any_of_it
+        )
     return table.select(pl.col(str(place)).alias(name) for name, place in places.items())
 
 

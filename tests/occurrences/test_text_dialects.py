@@ -1,0 +1,159 @@
+"""How tables are written, line by line; every form holds the same records."""
+
+import zipfile
+
+import polars as pl
+import pytest
+
+from presence_only.common.errors import DataError
+from presence_only.occurrences.column_names import Columns
+from presence_only.occurrences.darwin_core import metafile_of, read_zip
+from presence_only.occurrences.table_reading import read_table
+from presence_only.occurrences.unpacking import Archive
+
+WANTED = Columns(("species", "decimalLatitude"), ("year",))
+ROWS = [("Abies una", "1.5", "2020"), ("Abies altera", "-2", None)]
+FORMS = {
+    "sep=;": "sep=;\nspecies;decimalLatitude;year\nAbies una;1.5;2020\nAbies altera;-2;\n",
+    "sep in quotes": '"sep=,"\r\nspecies,decimalLatitude,year\r\nAbies una,1.5,2020\r\nAbies altera,-2,\r\n',
+    "sep=tab": "sep=\t\nspecies\tdecimalLatitude\tyear\nAbies una\t1.5\t2020\nAbies altera\t-2\t\n",
+    "comments": "# made 2020\n# by x, y\nspecies,decimalLatitude,year\nAbies una,1.5,2020\nAbies altera,-2,NA\n",
+    "comments before tabs": "#a\n\nspecies\tdecimalLatitude\tyear\nAbies una\t1.5\t2020\nAbies altera\t-2\tNA\n",
+    "header as comment": "#species,decimalLatitude,year\nAbies una,1.5,2020\nAbies altera,-2,\n",
+    "bars": "species|decimalLatitude|year\nAbies una|1.5|2020\nAbies altera|-2|\n",
+    "blanks after commas": 'species, decimalLatitude, year\n"Abies una", 1.5, "2020"\nAbies altera, -2, \n',
+    "blanks in tabs": "species\tdecimalLatitude\tyear\n Abies una\t1.5 \t 2020\nAbies altera \t -2\t \n",
+    "cells in quotes under a plain header": (
+        'species\tdecimalLatitude\tyear\n"Abies una"\t"1.5"\t2020\n"Abies altera"\t-2\t""\n'
+    ),
+    "R, row names": '"","species","decimalLatitude","year"\n"1","Abies una",1.5,2020\n"2","Abies altera",-2,NA\n',
+    "R, tab, row names": (
+        '"species"\t"decimalLatitude"\t"year"\n"1"\t"Abies una"\t1.5\t2020\n"2"\t"Abies altera"\t-2\tNA\n'
+    ),
+    "R, blanks, row names": '"species" "decimalLatitude" "year"\n"a" "Abies una" 1.5 2020\n"b" "Abies altera" -2 NA\n',
+    "R without quotes": "species\tdecimalLatitude\tyear\n1\tAbies una\t1.5\t2020\n2\tAbies altera\t-2\tNA\n",
+    "separator ends every row": "species\tdecimalLatitude\tyear\nAbies una\t1.5\t2020\t\nAbies altera\t-2\t\t\n",
+    "separator ends some rows": "species,decimalLatitude,year\nAbies una,1.5,2020\nAbies altera,-2,,,\n",
+}
+
+
+def rows(path, columns=WANTED):
+    return pl.concat(read_table(path, columns)).select("species", "decimalLatitude", "year").rows()
+
+
+def write(tmp_path, text):
+    path = tmp_path / "a.csv"
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+@pytest.mark.parametrize("text", FORMS.values(), ids=FORMS)
+def test_forms(tmp_path, text):
+    assert rows(write(tmp_path, text)) == ROWS
+
+
+@pytest.mark.parametrize("separator", ["\t", ","])
+def test_short_rows_are_filled_by_choice_alone(tmp_path, separator):
+    text = "species,decimalLatitude,year\nAbies una,1.5,2020\nAbies altera,-2\n".replace(",", separator)
+    path = write(tmp_path, text)
+    with pytest.raises(DataError, match=r"has 2 fields, the header 3; every (line|row) must have as many"):
+        rows(path)
+    with pytest.raises(DataError, match=r"as many, or set short_rows: fill if only empty cells at the end"):
+        rows(path, Columns(WANTED.required, WANTED.optional, short_rows="refuse"))
+    assert rows(path, Columns(WANTED.required, WANTED.optional, short_rows="fill")) == ROWS
+
+
+@pytest.mark.parametrize("separator", ["\t", ","])
+def test_a_cell_beyond_the_header_is_refused(tmp_path, separator):
+    text = "species,decimalLatitude,year\nAbies una,1.5,2020\nAbies altera,-2,,x\n".replace(",", separator)
+    with pytest.raises(DataError, match="has 4 fields, the header 3"):
+        rows(write(tmp_path, text))
+
+
+def test_a_separator_within_the_first_row_is_no_name_of_a_row(tmp_path):
+    columns = Columns(("species", "decimalLatitude"), ("year", "locality"))
+    path = write(tmp_path, "id,species,locality,decimalLatitude,year\n1,Abies una,Town, Land,1.5,2020\n")
+    with pytest.raises(DataError, match="has 6 fields, the header 5"):
+        list(read_table(path, columns))
+
+
+def test_a_long_cell(tmp_path):
+    polygon = "POLYGON((" + "1 2, " * 60_000 + "1 2))"
+    path = write(tmp_path, f'species,decimalLatitude,year,area\nAbies una,1.5,2020,"{polygon}"\nAbies altera,-2,,\n')
+    assert rows(path) == ROWS
+
+
+def test_line_numbers_count_what_stands_before_the_header(tmp_path):
+    path = write(tmp_path, "# made 2020\nspecies,decimalLatitude,year\nAbies una,1.5\n")
+    with pytest.raises(DataError, match="the row that ends in line 3 has 2 fields"):
+        rows(path)
+
+
+TERMS = "http://rs.tdwg.org/dwc/terms/"
+
+
+def archive(path, terms, table, header_lines=1):
+    fields = "".join(f'<field index="{i}" term="{TERMS}{term}"/>' for i, term in enumerate(terms) if term)
+    with zipfile.ZipFile(path, "w") as zipped:
+        zipped.writestr("occurrence.txt", table)
+        zipped.writestr(
+            "meta.xml",
+            f'<archive xmlns="http://rs.tdwg.org/dwc/text/"><core fieldsTerminatedBy="\\t" fieldsEnclosedBy="" '
+            f'ignoreHeaderLines="{header_lines}" rowType="{TERMS}Occurrence"><files><location>occurrence.txt</location>'
+            f'</files><id index="0"/>{fields}</core></archive>',
+        )
+    return path
+
+
+def read(path):
+    with Archive(path) as opened:
+        return pl.concat(read_zip(opened, metafile_of(opened.names), WANTED))
+
+
+TERMS_OF_ALL = ("occurrenceID", "species", "year", "decimalLatitude")
+
+
+class TestMetafiles:
+    def test_header_and_metafile_agree(self, tmp_path):
+        path = archive(
+            tmp_path / "a.zip", TERMS_OF_ALL, "occurrenceID\tspecies\tyear\tdecimalLatitude\n1\tA b\t2020\t1\n"
+        )
+        assert read(path).rows() == [("A b", "1", "2020")]
+
+    @pytest.mark.parametrize(
+        ("header", "said"),
+        [
+            ("occurrenceID\tspecies\tdecimalLatitude\tyear", "column 4 'year', the metafile 'decimalLatitude'"),
+            ("occurrenceID\tyear\tspecies\tdecimalLatitude", "column 2 'year', the metafile 'species'"),
+            ("species\toccurrenceID\tyear\tdecimalLatitude", "column 2 'occurrenceID', the metafile 'species'"),
+        ],
+    )
+    def test_another_order(self, tmp_path, header, said):
+        path = archive(tmp_path / "a.zip", TERMS_OF_ALL, f"{header}\n1\t2\t3\t4\n")
+        with pytest.raises(DataError, match=f"the header calls {said}"):
+            read(path)
+
+    def test_rows_that_lost_a_cell(self, tmp_path):
+        path = archive(
+            tmp_path / "a.zip", (*TERMS_OF_ALL, "genus"), "\t".join((*TERMS_OF_ALL, "genus")) + "\n1\tA b\t1\tA\n"
+        )
+        with pytest.raises(DataError, match="line 2 has 4 fields, the header 5 and the metafile 5; they must agree"):
+            read(path)
+
+    def test_rows_that_lost_a_cell_and_have_no_header(self, tmp_path):
+        path = archive(tmp_path / "a.zip", (*TERMS_OF_ALL, "genus"), "1\tA b\t1\tA\n", header_lines=0)
+        with pytest.raises(DataError, match="line 1 has 4 fields, the metafile 5; they must agree"):
+            read(path)
+
+    def test_a_later_row_that_lost_a_cell(self, tmp_path):
+        table = "\t".join(TERMS_OF_ALL) + "\n1\tA b\t2020\t1\n2\tA b\t1\n"
+        with pytest.raises(DataError, match="line 3 has 3 fields, the header 4"):
+            read(archive(tmp_path / "a.zip", TERMS_OF_ALL, table))
+
+    def test_a_header_in_words_of_its_own(self, tmp_path):
+        path = archive(tmp_path / "a.zip", TERMS_OF_ALL, "no\tname\twhen\tnorth\n1\tA b\t2020\t1\n")
+        assert read(path).rows() == [("A b", "1", "2020")]
+
+    def test_further_columns_that_the_metafile_does_not_name(self, tmp_path):
+        path = archive(tmp_path / "a.zip", TERMS_OF_ALL, "\t".join((*TERMS_OF_ALL, "x")) + "\n1\tA b\t2020\t1\ty\n")
+        assert read(path).rows() == [("A b", "1", "2020")]
