@@ -273,6 +273,147 @@ class TestForms:
         assert len(read(write(tmp_path / "a", "csv"), issues=["A(B", ".*"]).table) == 12
 
 
+H = "species\tdecimalLatitude\tdecimalLongitude"
+# Lines of tables that users have, and the records of each species that are kept.
+TABLES = {
+    "genus and epithet": (
+        ["Genus,Species,Lat,Lon", "Blechnum,vulgare,1,2", "Thymus,vulgare,2,3", ",Picea abies,3,4", "Poa,,4,5"],
+        {"Blechnum vulgare": 1, "Thymus vulgare": 1, "Picea abies": 1},
+    ),
+    "scientific names": (
+        [
+            "scientificName,taxonRank,x,y",
+            "Abies una Mill.,species,1,2",
+            "Abies una minor,,2,3",
+            "Abies Mill.,genus,3,4",
+            "Abies,,4,5",
+            "BOLD:AAA1,,5,6",
+            "Abies una × alba,hybrid,6,7",
+        ],
+        {"Abies una": 2},
+    ),
+    "an empty species column": (
+        [
+            "species,genus,specificEpithet,scientificName,lat,lon",
+            ",Abies,una,,1,2",
+            ",,,Abies una L.,2,3",
+            "Abies una,,,,3,4",
+            ",Abies,sp.,,4,5",
+        ],
+        {"Abies una": 3},
+    ),
+    "spellings": (
+        [
+            "species,lat,lon",
+            '"Abies',
+            'una",1,2',
+            "Abies  una,2,3",
+            "ABIES UNA,3,4",
+            '"Abies una L., 1758",4,5',
+            "NA,5,6",
+        ],
+        {"Abies una": 4},
+    ),
+    "ranks": (
+        ["species,taxonRank,lat,lon", "Abies una,SPECIES,1,2", "Abies una,GENUS,2,3", "Abies una,Sub Genus,3,4"],
+        {"Abies una": 1},
+    ),
+    "keys": (
+        [
+            "species,speciesKey,lat,lon",
+            "Abies una,12,1,2",
+            "Abies una,12.0,2,3",
+            "Abies una,1.2e1,3,4",
+            "Abies una,,4,5",
+        ],
+        {"Abies una": 4},
+    ),
+    "statuses": (
+        [
+            "species,occurrenceStatus,lat,lon",
+            "Abies una,present,1,2",
+            "Abies una,common,2,3",
+            "Abies una,NA,3,4",
+            "Abies una,0,4,5",
+            "Abies una,Not detected,5,6",
+            "Abies una,maybe,6,7",
+        ],
+        {"Abies una": 4},
+    ),
+    "bases": (
+        [
+            "species,basisOfRecord,lat,lon",
+            "Abies una,Human Observation,1,2",
+            "Abies una,specimen,2,3",
+            "Abies una,NA,3,4",
+            "Abies una,Fossil,4,5",
+            "Abies una,what,5,6",
+        ],
+        {"Abies una": 4},
+    ),
+}
+
+
+class TestUsersTables:
+    @pytest.mark.parametrize(("lines", "kept"), TABLES.values(), ids=TABLES)
+    def test_which_records_are_kept(self, tmp_path, lines, kept):
+        path = tmp_path / "a.csv"
+        path.write_text("\n".join(lines))
+        found = read(path)
+        assert dict(found.table["species"].cast(pl.String).value_counts().iter_rows()) == kept
+
+    def test_the_funnel_names_the_words_that_were_not_understood(self, tmp_path):
+        path = tmp_path / "a.csv"
+        path.write_text("\n".join(TABLES["statuses"][0]))
+        assert ("occurrenceStatus is PRESENT - not understood: 'maybe' (1)", 4) in read(path).filters
+        path.write_text("\n".join(TABLES["bases"][0]))
+        assert ("basisOfRecord is allowed - not understood: 'what' (1)", 4) in read(path).filters
+        assert ("basisOfRecord is allowed - not understood: 'what' (1)", 2) in read(path, unknown_basis="drop").filters
+        assert len(read(path, basis_of_record=["What"], unknown_basis="drop").table) == 1
+
+    def test_uncertainties_and_places_in_words(self, tmp_path):
+        path = tmp_path / "a.tsv"
+        path.write_text(f"{H}\tcoordinateUncertaintyInMeters\nA b\t1\t2\t30 m\nA b\t 2 \t3\t 50000\nA b\t1,5\t3\t\n")
+        found = read(path)
+        assert sites_of(found.table).tolist() == [[2.0, 1.0]]
+        assert found.filters[1] == (
+            "coordinates given and possible - no degrees: 'longitude 3, latitude 1,5' (1)",
+            2,
+        )
+        assert ("coordinate uncertainty at most 10000 m - not understood: '30 m' (1)", 1) in found.filters
+
+    def test_visits_with_dates_that_were_not_read_stay_apart(self, tmp_path):
+        path = tmp_path / "a.tsv"
+        dates = ["03/05/2020", "04/05/2020", "03/05/2020", "2020-5-3", "3.5.2020", "2020-05-03T01:00/2020-05-03T02:00"]
+        path.write_text(f"{H}\teventDate\n" + "".join(f"A b\t1\t2\t{date}\n" for date in dates))
+        found = read(path)
+        assert len(found.table) == 3
+        assert ("year 1900.. - not understood: '03/05/2020' (2), '04/05/2020' (1)", 6) in found.filters
+        assert read(path, weeks=True).table["week"].to_list() == [17]
+
+    def test_months_in_words_and_days_that_do_not_exist(self, tmp_path):
+        path = tmp_path / "a.tsv"
+        rows = [("May", "3"), ("V", "3.0"), ("5", " 3"), ("2", "31"), ("so", "3"), ("on", "3")]
+        path.write_text(f"{H}\tyear\tmonth\tday\n" + "".join(f"A b\t1\t2\t2020\t{m}\t{d}\n" for m, d in rows))
+        assert len(read(path).table) == 4
+        found = read(path, weeks=True)
+        assert found.table["week"].to_list() == [17]
+        name = "date known to the day - not understood: '2020-2-31' (1), 'on' (1), 'so' (1)"
+        assert (name, 3) in found.filters
+
+    def test_groups_in_any_case(self, tmp_path):
+        path = tmp_path / "a.tsv"
+        path.write_text(f"{H}\tclass\nA b\t1\t2\tAVES\nA c\t1\t3\taves\nA d\t1\t4\tAves\nA e\t1\t5\tNA\n")
+        assert vocabulary(read(path))[1] == ("Aves", "Aves", "Aves", "unknown")
+
+    def test_short_rows_by_choice(self, tmp_path):
+        path = tmp_path / "a.tsv"
+        path.write_text(f"{H}\tlocality\nA b\t1\t2\tx\nA b\t2\t3\n")
+        with pytest.raises(DataError, match="or set short_rows: fill if only empty cells"):
+            read(path)
+        assert len(read(path, short_rows="fill").table) == 2
+
+
 class TestSettings:
     @pytest.mark.parametrize(
         ("given", "rows"),

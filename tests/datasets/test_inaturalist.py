@@ -128,6 +128,25 @@ def test_each_rule_can_be_changed(tmp_path, given, rows):
     assert len(read(write(tmp_path), **given).table) == rows
 
 
+def test_tables_that_went_through_a_data_frame(tmp_path):
+    """Keys as floats, blanks, words for missing values, grades in words, dates in another order."""
+    rows = [
+        ("100.0", " 1", "30.0", "Research Grade", "2019-5-3", ""),
+        ("1e2", "2 ", "NA", "research", "3.5.2019", ""),
+        ("nan", "3", "nan", "research", "2019-05-03", ""),
+        ("100", "4,5", "30", "research", "2019-05-03", ""),
+        ("100", "5", "30", "verified", "2019-05-03", ""),
+        ("100", "6", "30", "research", "2019-02-31", ""),
+    ]
+    found = read(write(tmp_path, observations(rows)), weeks=True)
+    assert sites_of(found.table).tolist() == [[1.0, 51.5], [2.0, 51.5]]
+    assert found.table["week"].to_list() == [17, 17]
+    assert found.filters[1] == ("coordinates given and possible - no degrees: 'longitude 4,5, latitude 51.5' (1)", 5)
+    assert ("quality_grade is research - not understood: 'verified' (1)", 4) in found.filters
+    assert ("date known to the day - not understood: '2019-02-31' (1)", 3) in found.filters
+    assert ("taxon is in taxa", 2) in found.filters
+
+
 def test_groups_of_another_rank(tmp_path):
     assert vocabulary(read(write(tmp_path), group="kingdom"))[1] == ("Animalia", "unknown", "Animalia", "Animalia")
 

@@ -97,12 +97,65 @@ class TestRowRules:
         assert kept == ["s0", "s1", "s3"]
         # Four weeks a month: 7 January ends the first, 8 February begins its second, 31 December the last.
         assert found.table["week"].to_list() == [1, 6, 48]
-        assert filters[3] == ("date known to the day", 3)
+        assert filters[3] == ("date known to the day - not understood: '3-13-1' (1), '4-6-0' (1)", 3)
         assert "week" not in run(columns)[2].table.columns
 
     def test_weeks_of_a_file_without_dates(self):
         with pytest.raises(DataError, match="date known to the day - not in the file: 0"):
             run({"species": ["a"]}, weeks=True)
+
+    def test_days_that_the_calendar_lacks(self):
+        columns = {"month": [2, 2, 2, 4], "day": [29, 29, 31, 31], "year": [2020, 2019, 2020, 2020]}
+        kept, filters, _ = run(columns, weeks=True)
+        assert kept == ["s0"]
+        words = "'2019-2-29' (1), '2020-2-31' (1), '2020-4-31' (1)"
+        assert filters[3] == (f"date known to the day - not understood: {words}", 1)
+
+    def test_places_at_zero_and_equal_coordinates(self):
+        columns = {
+            "longitude": [0.0, 47.0, 12.5, -12.5, 0.0001, 0.3, 0.4, 10.0],
+            "latitude": [47.0, 0.0, 12.5, 12.5, 0.0002, -0.4, -0.31, 10.1],
+        }
+        kept, filters, _ = run(columns)
+        assert len(kept) == 8
+        assert filters[3] == ("coordinates neither 0 nor equal, nor half a degree from 0, 0 - 6 that are, kept", 8)
+        kept, filters, _ = run(columns, zero_or_equal_coordinates="drop")
+        assert kept == ["s6", "s7"]
+        assert filters[3] == ("coordinates neither 0 nor equal, nor half a degree from 0, 0", 2)
+        # Where there is none, the funnel says nothing.
+        assert len(run({"longitude": [10.0], "latitude": [10.1]})[1]) == 4
+
+    def test_open_names_are_dropped_and_listed(self):
+        columns = {"species": ["a", None, None, None], "open_name": [None, "A sp.", "A sp.", None]}
+        kept, filters, _ = run(columns)
+        assert kept == ["a"]
+        assert filters[3:] == (("identified to a species - open names: 'A sp.' (2)", 2), ("of a species", 1))
+
+    def test_texts_that_are_no_date_are_dates_of_their_own(self):
+        columns = {
+            "species": ["a"] * 7,
+            "date_text": [-5, -6, -5, None, None, None, -5],
+            "day": [None, None, None, None, None, 3, 3],
+            "month": [None, None, None, None, None, 5, 5],
+            "year": [2020, 2020, 2020, 2020, 2020, 2020, 2020],
+        }
+        _, filters, _ = run(columns, drop_duplicates=True)
+        # Text 5, text 6, the year alone, and a day that was known otherwise.
+        assert filters[-1] == ("duplicates of species, site and date", 4)
+
+    def test_words_are_counted_and_the_most_frequent_are_listed(self):
+        rule = Rule("odd", pl.lit(True), "word", words=pl.col("word"))
+        words = ["b"] * 3 + ["a"] * 3 + list("cdefg") + [None]
+        _, filters, _ = run({"word": words}, rules=ReaderRules(basis=(rule,)), batches=5)
+        listed = "'a' (3), 'b' (3), 'c' (1), 'd' (1), 'e' (1) and others (2)"
+        assert filters[3] == (f"odd - not understood: {listed}", 12)
+
+    def test_a_file_without_any_degrees_is_refused(self):
+        columns = {"longitude": [None, None], "unread_coordinates": ["longitude 8,5, latitude 47,1", None]}
+        with pytest.raises(DataError, match=r"they say 'longitude 8,5, latitude 47,1' \(1\): write numbers of degrees"):
+            run(columns)
+        with pytest.raises(DataError, match=r"'longitude 850000.0, latitude 50.0' \(1\): convert them to"):
+            run({"longitude": [850_000.0]})
 
     def test_rows_of_no_species(self):
         kept, filters, _ = run({"species": ["a", None, "b"]})

@@ -97,6 +97,21 @@ class TestArchives:
         path = archive(tmp_path / "a.zip", text, {"a.txt": OCCURRENCES, "b.txt": OCCURRENCES})
         assert rows(path) == EXPECTED * 2
 
+    @pytest.mark.parametrize("row_type", ["Occurrence", "DarwinCore", "SimpleDarwinRecord", "occurrence"])
+    def test_row_types_of_occurrences(self, tmp_path, row_type):
+        text = metafile(FIELDS, row_type=row_type)
+        assert rows(archive(tmp_path / "a.zip", text, {"occurrence.txt": OCCURRENCES})) == EXPECTED
+        text = text.replace(f' rowType="{TERMS}{row_type}"', "", 1)
+        assert rows(archive(tmp_path / "b.zip", text, {"occurrence.txt": OCCURRENCES})) == EXPECTED
+
+    @pytest.mark.parametrize("empty", ["", OCCURRENCES.splitlines()[0] + "\n"])
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_a_part_without_rows(self, tmp_path, empty, order):
+        text = metafile(FIELDS, locations=("a.txt", "b.txt")[::order])
+        assert rows(archive(tmp_path / "a.zip", text, {"a.txt": OCCURRENCES, "b.txt": empty})) == EXPECTED
+        with pytest.raises(DataError, match=r"has columns but no rows"):
+            rows(archive(tmp_path / "b.zip", text, {"a.txt": empty, "b.txt": empty}))
+
     def test_the_standards_defaults(self, tmp_path):
         """Commas, quotes, UTF-8 and no header, where the metafile says nothing."""
         text = metafile(FIELDS, attributes="")

@@ -30,7 +30,7 @@ from presence_only.occurrences import darwin_core
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, Unknown, clean
 from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
-from presence_only.occurrences.event_dates import with_event_dates
+from presence_only.occurrences.event_dates import month_number, text_number, with_event_dates
 from presence_only.occurrences.number_columns import (
     identifier,
     number,
@@ -173,7 +173,8 @@ def _standard(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> pl.
         **_names(batch, settings, path),
     }
     if ranks:
-        found["group"] = pl.coalesce(columns[rank].cast(pl.String) for rank in ranks)
+        taxa = batch.select(group=pl.coalesce(columns[rank].cast(pl.String) for rank in ranks)).to_series()
+        found["group"] = _group(taxa)
     for name, column in (
         ("uncertainty_m", "coordinateUncertaintyInMeters"),
         ("from_centroid_m", "distanceFromCentroidInMeters"),
@@ -277,9 +278,19 @@ def _full_rank(settings: DatasetSettings) -> pl.Expr:
 def _dates(batch: pl.DataFrame) -> dict[str, pl.Series]:
     """Year, month and day, from their columns or else from ``eventDate``."""
     names: list[str] = [name for name in ("year", "month", "day") if name in batch.columns]
-    found: dict[str, pl.Series] = {name: batch.select(whole_number(pl.col(name))).to_series() for name in names}
+    found: dict[str, pl.Series] = {}
     if names:
-        found["unread_date"] = unread_numbers(batch, names, "unread_date")
+        if batch.schema.get("month") == pl.String:
+            batch = batch.with_columns(_months(batch["month"]))
+        found = {name: batch.select(whole_number(pl.col(name))).to_series() for name in names}
+        unread = unread_numbers(batch, names, "unread_date")
+        found["unread_date"] = unread
+        found["date_text"] = pl.Series([None], dtype=pl.Int32).new_from_index(0, len(batch))
+        if unread.null_count() < len(unread):
+            # Of texts that were not read, other ones are other dates.
+            texts = batch.select(pl.concat_str(names, separator="-", ignore_nulls=True)).to_series()
+            numbers = [None if word is None else text_number(text) for word, text in zip(unread, texts, strict=True)]
+            found["date_text"] = pl.Series(numbers, dtype=pl.Int32)
     if "eventDate" not in batch.columns:
         return found
     text = pl.col("eventDate").cast(pl.String)
@@ -287,12 +298,26 @@ def _dates(batch: pl.DataFrame) -> dict[str, pl.Series]:
         # Most texts repeat the three columns and need no reading.
         text = pl.when(pl.any_horizontal(found[name].is_null() for name in names)).then(text)
     dates = with_event_dates(batch.select(eventDate=text), "eventDate")
-    for name in ("year", "month", "day"):
-        read = dates[f"date_{name}"]
-        found[name] = found[name].zip_with(found[name].is_not_null(), read) if name in found else read
-    unread = dates["unread_date"]
-    found["unread_date"] = unread.zip_with(unread.is_not_null(), found["unread_date"]) if names else unread
-    return found | {"date_text": dates["date_text"]}
+    read = {name: dates[f"date_{name}"] for name in ("year", "month", "day")}
+    read |= {name: dates[name] for name in ("unread_date", "date_text")}
+    first = {name: found.get(name, column) for name, column in read.items()}
+    return {name: first[name].zip_with(first[name].is_not_null(), column) for name, column in read.items()}
+
+
+def _months(column: pl.Series) -> pl.Series:
+    """A column of months as numbers, as far as their words are known."""
+    words = column.filter(column.cast(pl.Float64, strict=False).is_null()).drop_nulls().unique().to_list()
+    known = {word: str(number) for word in words if (number := month_number(word)) is not None}
+    return column.replace(known) if known else column
+
+
+def _group(column: pl.Series) -> pl.Series:
+    """A column of taxa, in which ``AVES`` and ``aves`` are ``Aves``."""
+    odd = column.str.contains(r"^(?:\p{Ll}|\p{Lu}{2})\p{L}*$").fill_null(False)
+    if not odd.any():
+        return column
+    capital = column.str.slice(0, 1).str.to_uppercase() + column.str.slice(1).str.to_lowercase()
+    return capital.zip_with(odd, column)
 
 
 def _flags(kind: Any) -> pl.Expr:

@@ -291,8 +291,11 @@ def _row_rules(settings: CleaningSettings, rules: ReaderRules, weeks: bool) -> t
         dates = None if weeks else pl.col("unread_date")
         found.append(Rule(name, keep, "year", always=strict, words=dates))
     if weeks:
-        known = day_exists(pl.col("year"), pl.col("month"), pl.col("day"))
-        found.append(Rule("date known to the day", known, "day", always=True, words=pl.col("unread_date")))
+        parts = [pl.col(name) for name in ("year", "month", "day")]
+        words = pl.coalesce("unread_date", pl.format("{}-{}-{}", *parts))
+        found.append(
+            Rule("date known to the day", day_exists(*parts), "day", always=True, words=words, words_of="dropped")
+        )
     open_name = Rule(
         "identified to a species",
         pl.col("open_name").is_null(),
@@ -373,8 +376,9 @@ class _Sieve:
         known = batch.select("species", "key", "group").unique(maintain_order=True)
         codes = [self._codes.setdefault(Taxon(*row), len(self._codes)) for row in known.iter_rows()]
         day = pl.col("year").fill_null(0) * 10_000 + pl.col("month").fill_null(0) * 100 + pl.col("day").fill_null(0)
+        part_unknown = pl.any_horizontal(pl.col("year", "month", "day").is_null())
         # What is no day has a number of its own, so that two visits are never taken for one.
-        date = pl.when(pl.col("day").is_null() & pl.col("date_text").is_not_null()).then("date_text").otherwise(day)
+        date = pl.when(part_unknown & pl.col("date_text").is_not_null()).then("date_text").otherwise(day)
         coded = batch.join(
             known.with_columns(pl.Series("code", codes, dtype=pl.Int32)),
             on=["species", "key", "group"],

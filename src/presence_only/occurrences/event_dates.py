@@ -105,7 +105,7 @@ def with_event_dates(batch: pl.DataFrame, text: str) -> pl.DataFrame:
             "_month": pl.Series([one.month for one in read], dtype=pl.Int32),
             "_day": pl.Series([one.day for one in read], dtype=pl.Int32),
             "date_text": pl.Series(
-                [None if one.day is not None else _number(other) for one, other in zip(read, others, strict=True)],
+                [None if one.day is not None else text_number(other) for one, other in zip(read, others, strict=True)],
                 dtype=pl.Int32,
             ),
             "unread_date": pl.Series(
@@ -205,11 +205,19 @@ def _checked(year: int, month: int, day: int) -> EventDate:
     return EventDate(year, month or None, (day or None) if month else None)
 
 
+def month_number(text: str) -> int | None:
+    """A month as a number, a Roman numeral or an English word; None where the text is none."""
+    text = text.strip().rstrip(".").lower()
+    if text in _ROMANS:
+        return _ROMANS.index(text) + 1
+    return _month(text) if re.fullmatch(_NAMES, text) else None
+
+
+def text_number(text: str) -> int:
+    """A negative number of a text, the same on every machine, for the column ``date_text``."""
+    return -1 - (zlib.crc32(text.encode()) >> 1)
+
+
 def _month(name: str) -> int:
     """The number of a month."""
     return _MONTHS.index(name[:3].lower()) + 1
-
-
-def _number(text: str) -> int:
-    """A negative number of a text, the same on every machine."""
-    return -1 - (zlib.crc32(text.encode()) >> 1)

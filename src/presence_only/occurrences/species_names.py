@@ -53,6 +53,7 @@ HIGHER_RANKS, SPECIES_RANKS = frozenset(_HIGHER_RANKS.split()), frozenset(_SPECI
 _OPEN_FIRST, _OPEN_LATER = frozenset(_OPEN_FIRST_WORDS.split()), frozenset(_OPEN_LATER_WORDS.split())
 _NO_EPITHET = frozenset(_NO_EPITHETS.split())
 _RANKS, _AUTHOR_WORDS = frozenset(_RANK_WORDS.split()), frozenset(_PARTICLES.split())
+_QUOTES = {('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"), ("`", "`")}
 _VIRUS = re.compile(r"(?:virus|phage|viroid|virid|satellite|prion)\w*\b|^candidatus\b", re.IGNORECASE)
 _SIGN = re.compile(r"^[×xX✕╳⨯]$")
 _GENUS = re.compile(r"^[^\W\d_][^\W\d_\-]*(?:-[^\W\d_]+)?$")
@@ -96,11 +97,14 @@ def species_name(text: str, genus: str | None = None) -> SpeciesName:
 
 
 def one_line(text: str) -> str:
-    """A text in composed characters, with a single blank where there was any white space or an underscore."""
+    """A text in composed characters, with single blanks for any white space and underscores, without quotes around."""
     text = unicodedata.normalize("NFC", text)
     # Characters without a width, such as soft hyphens and byte order marks, which nobody sees.
     text = "".join(character for character in text if unicodedata.category(character) != "Cf")
-    return " ".join(text.replace("_", " ").split())
+    text = " ".join(text.replace("_", " ").split())
+    while len(text) > 1 and (text[0], text[-1]) in _QUOTES:
+        text = text[1:-1].strip()
+    return text
 
 
 def with_names(batch: pl.DataFrame, text: str, genus: str | None = None) -> pl.DataFrame:
