@@ -20,6 +20,9 @@ FORMS = {
     "comments": "# made 2020\n# by x, y\nspecies,decimalLatitude,year\nAbies una,1.5,2020\nAbies altera,-2,NA\n",
     "comments before tabs": "#a\n\nspecies\tdecimalLatitude\tyear\nAbies una\t1.5\t2020\nAbies altera\t-2\tNA\n",
     "header as comment": "#species,decimalLatitude,year\nAbies una,1.5,2020\nAbies altera,-2,\n",
+    "commas in a header of semicolons": (
+        "species;decimalLatitude;year;a,b,c,d\nAbies una;1.5;2020;x\nAbies altera;-2;;\n"
+    ),
     "bars": "species|decimalLatitude|year\nAbies una|1.5|2020\nAbies altera|-2|\n",
     "blanks after commas": 'species, decimalLatitude, year\n"Abies una", 1.5, "2020"\nAbies altera, -2, \n',
     "blanks in tabs": "species\tdecimalLatitude\tyear\n Abies una\t1.5 \t 2020\nAbies altera \t -2\t \n",
@@ -157,3 +160,16 @@ class TestMetafiles:
     def test_further_columns_that_the_metafile_does_not_name(self, tmp_path):
         path = archive(tmp_path / "a.zip", TERMS_OF_ALL, "\t".join((*TERMS_OF_ALL, "x")) + "\n1\tA b\t2020\t1\ty\n")
         assert read(path).rows() == [("A b", "1", "2020")]
+
+    def test_a_header_that_the_metafile_forgot(self, tmp_path):
+        header = "occurrenceID\tspecies\tdecimalLatitude\tyear"
+        path = archive(tmp_path / "a.zip", TERMS_OF_ALL, f"{header}\n1\tA b\t1\t2020\n", header_lines=0)
+        with pytest.raises(DataError, match="the header calls column 4 'year', the metafile 'decimalLatitude'"):
+            read(path)
+
+    def test_a_row_that_the_metafile_calls_a_header(self, tmp_path):
+        path = archive(tmp_path / "a.zip", TERMS_OF_ALL, "1\tA b\t2020\t1.5\n2\tA b\t2020\t2\n")
+        with pytest.raises(
+            DataError, match=r"line 1 has the decimalLatitude '1\.5' and is a row, but the metafile calls"
+        ):
+            read(path)

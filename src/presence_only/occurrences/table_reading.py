@@ -227,7 +227,7 @@ def _read_unquoted(
     places = {**columns.find(names, where), **further}
     _check_places(places, shape.n_fields, where)
     if dialect.names is not None and row is not None:
-        check_metafile(dialect.names, fields, len(row), places_by_name(places, further), line, where)
+        check_metafile(dialect.names, fields, row, places_by_name(places, further), line, where)
     for lines, ended in _whole_lines(rest, stream, where):
         rows, n_lines = _checked_lines(lines, separator[0], shape, where, line, ended)
         if rows:
@@ -442,7 +442,7 @@ def _read_quoted(
         if dialect.names is not None and first is not None:
             fields = header if dialect.header_lines else None
             named = places_by_name(places, further)
-            check_metafile(dialect.names, fields, len(first), named, rows.line_num, where)
+            check_metafile(dialect.names, fields, first, named, rows.line_num, where)
         wanted = list(places.values())
         batch: list[list[str]] = []
         row = first

@@ -17,6 +17,7 @@ from presence_only.occurrences.column_names import Columns, plain_name
 
 SEPARATORS = "\t,;|"
 _MOST_LINES_BEFORE = 1000
+_NUMBERS = ("decimalLatitude", "decimalLongitude")
 _SEP_LINE = re.compile(rb'^"?sep=(\\t|.)"?$', re.IGNORECASE)
 
 
@@ -89,23 +90,33 @@ def read_header(stream: io.BufferedIOBase, where: str, columns: Columns, longest
             continue
         elif bare.strip():
             line = line.removeprefix(b"#") if bare.startswith(b"#") else line
-            return Header(line, before, sniff(line, separator))
+            return Header(line, before, sniff(line, columns, separator))
     raise DataError(f"{where}: the first line is empty; it must name the columns")
 
 
 def _names_columns(line: bytes, columns: Columns) -> bool:
     """Whether a line that begins with ``#`` names the wanted columns, and is no comment."""
     line = line.removeprefix(b"#")
-    cells = line.decode("utf-8", "replace").split(sniff(line).separator)
-    plain = {plain_name(cell.strip('"')) for cell in cells}
+    return _has_required(line, sniff(line, columns).separator, columns)
+
+
+def _has_required(line: bytes, separator: str, columns: Columns) -> bool:
+    """Whether a line names all required columns, where this separates its fields."""
+    plain = {plain_name(cell.strip(' "')) for cell in line.decode("utf-8", "replace").strip("\r\n").split(separator)}
     return all(plain & set(columns.names_of(name)) for name in columns.required)
 
 
-def sniff(header: bytes, separator: str | None = None) -> Dialect:
-    """How a table with this header is written: tabs mean no quotes, unless the header itself has them."""
+def sniff(header: bytes, columns: Columns, separator: str | None = None) -> Dialect:
+    """How a table with this header is written: tabs mean no quotes, unless the header itself has them.
+
+    Of several separators it is the one that tells the wanted columns apart, then the most frequent.
+    """
     bare = re.sub(rb'"[^"]*"', b"", header.rstrip(b"\r\n"))
     if separator is None:
-        separator = max(SEPARATORS, key=lambda character: bare.count(character.encode()))
+        counts = {one: bare.count(one.encode()) for one in SEPARATORS}
+        separator = max(
+            SEPARATORS, key=lambda one: (bool(counts[one]) and _has_required(header, one, columns), counts[one])
+        )
         if not bare.count(separator.encode()) and header.startswith(b'"') and bare.strip(b" ") == b"" and b" " in bare:
             separator = " "
     quoted = separator != "\t" or header.startswith(b'"')
@@ -125,21 +136,38 @@ def has_row_names(header: bytes, names: Sequence[str], row: Sequence[str], colum
 
 
 def check_metafile(
-    names: Sequence[str], header: Sequence[str] | None, n_row: int, places: dict[str, int], line: int, where: str
+    names: Sequence[str],
+    header: Sequence[str] | None,
+    row: Sequence[str],
+    places: dict[str, int],
+    line: int,
+    where: str,
 ) -> None:
     """Refuse a table whose header or rows contradict the metafile that names its columns.
 
     Args:
         names: The metafile's names, from left to right.
         header: The fields of the header line; None where there is none.
-        n_row: Fields of the first row.
+        row: The fields of the first row.
         places: Column of every wanted name by the metafile.
         line: Number of the first row's line.
         where: What error messages call the table.
 
     Raises:
-        DataError: If a column has another name in the header, or rows have fewer fields than the metafile says.
+        DataError: If a column has another name in the header, rows have fewer fields than the metafile says, or the
+            line that it calls the header is a row.
     """
+    n_row = len(row)
+    if header is None and sum(bool(cell) and plain_name(cell) in map(plain_name, places) for cell in row) > 1:
+        # A header that the metafile forgot; as a row it has no numbers, and is dropped and counted.
+        header = row
+    if header is not None:
+        for name in places:
+            if name in _NUMBERS and places[name] < len(header) and _is_number(header[places[name]]):
+                raise DataError(
+                    f"{where}: line {line - 1} has the {name} {header[places[name]]!r} and is a row, but the metafile "
+                    "calls it a header; set ignoreHeaderLines of meta.xml to 0"
+                )
     plain = [plain_name(name) for name in header or ()]
     known = {plain_name(name) for name in (*names, *places) if name}
     # A line without any known name is a comment, or names columns in words of its own.
@@ -163,3 +191,12 @@ def check_metafile(
     raise DataError(
         f"{where}: line {line} has {n_row} fields, {counts}; they must agree, or cells stand under wrong names"
     )
+
+
+def _is_number(text: str) -> bool:
+    """Whether a cell holds a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
