@@ -277,7 +277,14 @@ H = "species\tdecimalLatitude\tdecimalLongitude"
 # Lines of tables that users have, and the records of each species that are kept.
 TABLES = {
     "genus and epithet": (
-        ["Genus,Species,Lat,Lon", "Blechnum,vulgare,1,2", "Thymus,vulgare,2,3", ",Picea abies,3,4", "Poa,,4,5"],
+        [
+            "Genus,Species,Lat,Lon",
+            "Blechnum,vulgare,1,2",
+            "Thymus,vulgare,2,3",
+            ",Picea abies,3,4",
+            "Poa,,4,5",
+            ",una,5,6",
+        ],
         {"Blechnum vulgare": 1, "Thymus vulgare": 1, "Picea abies": 1},
     ),
     "scientific names": (
@@ -406,12 +413,12 @@ class TestUsersTables:
         path.write_text(f"{H}\tclass\nA b\t1\t2\tAVES\nA c\t1\t3\taves\nA d\t1\t4\tAves\nA e\t1\t5\tNA\n")
         assert vocabulary(read(path))[1] == ("Aves", "Aves", "Aves", "unknown")
 
-    def test_short_rows_by_choice(self, tmp_path):
+    def test_ragged_rows_by_choice(self, tmp_path):
         path = tmp_path / "a.tsv"
         path.write_text(f"{H}\tlocality\nA b\t1\t2\tx\nA b\t2\t3\n")
-        with pytest.raises(DataError, match="or set short_rows: fill if only empty cells"):
+        with pytest.raises(DataError, match="or set ragged_rows: mend if only empty cells"):
             read(path)
-        assert len(read(path, short_rows="fill").table) == 2
+        assert len(read(path, ragged_rows="mend").table) == 2
 
 
 class TestSettings:

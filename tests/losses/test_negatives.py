@@ -49,7 +49,7 @@ def test_every_subset_is_equally_likely(n, m):
     assert statistic < chi2.ppf(0.9999, len(counts) - 1)
 
 
-def test_rows_with_too_few_repeats_are_redrawn_and_short_rows_left_alone():
+def test_rows_with_too_few_repeats_are_redrawn_and_ragged_rows_left_alone():
     n_B = torch.tensor([1000, 3, 0, 5000, 200])
     rank_BM = draw_distinct(n_B, 50, generator())
     for row in (0, 3, 4):

@@ -1,17 +1,18 @@
 """How tables are written, line by line; every form holds the same records."""
 
 import zipfile
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
 from presence_only.common.errors import DataError
-from presence_only.occurrences.column_names import Columns
+from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
 from presence_only.occurrences.darwin_core import metafile_of, read_zip
 from presence_only.occurrences.table_reading import read_table
 from presence_only.occurrences.unpacking import Archive
 
-WANTED = Columns(("species", "decimalLatitude"), ("year",))
+WANTED = Columns(("species", "decimalLatitude"), ("year",), COORDINATE_SPELLINGS)
 ROWS = [("Abies una", "1.5", "2020"), ("Abies altera", "-2", None)]
 FORMS = {
     "sep=;": "sep=;\nspecies;decimalLatitude;year\nAbies una;1.5;2020\nAbies altera;-2;\n",
@@ -36,7 +37,6 @@ FORMS = {
     "R, blanks, row names": '"species" "decimalLatitude" "year"\n"a" "Abies una" 1.5 2020\n"b" "Abies altera" -2 NA\n',
     "R without quotes": "species\tdecimalLatitude\tyear\n1\tAbies una\t1.5\t2020\n2\tAbies altera\t-2\tNA\n",
     "separator ends every row": "species\tdecimalLatitude\tyear\nAbies una\t1.5\t2020\t\nAbies altera\t-2\t\t\n",
-    "separator ends some rows": "species,decimalLatitude,year\nAbies una,1.5,2020\nAbies altera,-2,,,\n",
 }
 
 
@@ -56,14 +56,30 @@ def test_forms(tmp_path, text):
 
 
 @pytest.mark.parametrize("separator", ["\t", ","])
-def test_short_rows_are_filled_by_choice_alone(tmp_path, separator):
+def test_ragged_rows_are_filled_by_choice_alone(tmp_path, separator):
     text = "species,decimalLatitude,year\nAbies una,1.5,2020\nAbies altera,-2\n".replace(",", separator)
     path = write(tmp_path, text)
     with pytest.raises(DataError, match=r"has 2 fields, the header 3; every (line|row) must have as many"):
         rows(path)
-    with pytest.raises(DataError, match=r"as many, or set short_rows: fill if only empty cells at the end"):
-        rows(path, Columns(WANTED.required, WANTED.optional, short_rows="refuse"))
-    assert rows(path, Columns(WANTED.required, WANTED.optional, short_rows="fill")) == ROWS
+    with pytest.raises(DataError, match=r"as many, or set ragged_rows: mend if only empty cells at the end"):
+        rows(path, replace(WANTED, ragged_rows="refuse"))
+    assert rows(path, replace(WANTED, ragged_rows="mend")) == ROWS
+
+
+@pytest.mark.parametrize("separator", ["\t", ","])
+def test_further_empty_cells_are_cut_by_choice_alone(tmp_path, separator):
+    text = "species,decimalLatitude,year\nAbies una,1.5,2020\nAbies altera,-2,,,\n".replace(",", separator)
+    path = write(tmp_path, text)
+    with pytest.raises(DataError, match=r"has 5 fields, the header 3; every (line|row) must have as many, or set ragg"):
+        rows(path, replace(WANTED, ragged_rows="refuse"))
+    assert rows(path, replace(WANTED, ragged_rows="mend")) == ROWS
+
+
+@pytest.mark.parametrize("separator", ["\t", ","])
+def test_a_shifted_row_where_a_separator_ends_every_row(tmp_path, separator):
+    text = "species,decimalLatitude,year\nAbies una,1.5,2020,\nAbies altera,x,-2,2020\n".replace(",", separator)
+    with pytest.raises(DataError, match="has something in field 4, which is empty in the first row and has no name"):
+        rows(write(tmp_path, text))
 
 
 @pytest.mark.parametrize("separator", ["\t", ","])
@@ -128,6 +144,11 @@ class TestMetafiles:
         [
             ("occurrenceID\tspecies\tdecimalLatitude\tyear", "column 4 'year', the metafile 'decimalLatitude'"),
             ("occurrenceID\tyear\tspecies\tdecimalLatitude", "column 2 'year', the metafile 'species'"),
+            ("occurrenceID\tspecies\tlat\tyear", "column 4 'year', the metafile 'decimalLatitude'"),
+            (
+                "occurrenceID\tspecies\tyear\tverbatimLongitude",
+                "column 4 'verbatimLongitude', the metafile 'decimalLat",
+            ),
             ("species\toccurrenceID\tyear\tdecimalLatitude", "column 2 'occurrenceID', the metafile 'species'"),
         ],
     )
@@ -173,3 +194,12 @@ class TestMetafiles:
             DataError, match=r"line 1 has the decimalLatitude '1\.5' and is a row, but the metafile calls"
         ):
             read(path)
+
+    def test_a_separator_that_ends_every_row(self, tmp_path):
+        table = "\t".join(TERMS_OF_ALL) + "\n1\tA b\t2020\t1\t\n2\tA b\t2020\t2\t"
+        assert read(archive(tmp_path / "a.zip", TERMS_OF_ALL, table)).rows() == [
+            ("A b", "1", "2020"),
+            ("A b", "2", "2020"),
+        ]
+        with pytest.raises(DataError, match="has something in field 5"):
+            read(archive(tmp_path / "b.zip", TERMS_OF_ALL, table + "x\n"))

@@ -131,7 +131,7 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
         DataError: If a file is missing, damaged, unsafe or no such table, or no record is left.
     """
     path = Path(settings.path).expanduser()
-    columns = replace(_COLUMNS, short_rows=settings.short_rows)
+    columns = replace(_COLUMNS, ragged_rows=settings.ragged_rows)
     with closing(_batches(path, columns, limits)) as batches:
         return clean(
             (_standard(batch, settings, path) for batch in batches),
@@ -256,7 +256,10 @@ def _names(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> dict[s
         "genus" if "genus" in given else None,
     )
     kind, name = pl.col("name_kind"), pl.col("name")
-    doubtful = pl.col("strict") & (~name.str.contains(" ") | (kind == "epithet"))
+    doubtful = pl.col("strict") & ~name.str.contains(" ")
+    if "genus" in given:
+        # An epithet whose genus is empty is of no species.
+        doubtful |= kind == "epithet"
     is_open = (kind == "open") | pl.col("rank").is_in(list(HIGHER_RANKS)).fill_null(False) | doubtful
     found = rows.select(
         species=pl.when(~is_open).then(name), open_name=pl.when(is_open).then("text"), taxonRank=_full_rank(settings)

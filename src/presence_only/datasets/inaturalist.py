@@ -78,7 +78,7 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
     root = Path(settings.root).expanduser()
     path, taxa_path = _file(root, "observations"), _file(root, "taxa")
     taxa = _read_taxa(taxa_path, settings.group, limits)
-    columns = replace(_OBSERVATIONS, short_rows=settings.short_rows)
+    columns = replace(_OBSERVATIONS, ragged_rows=settings.ragged_rows)
     with closing(read_table(path, columns, limits)) as batches:
         return clean(_standard(batches, taxa), settings, _rules(settings), settings.weeks, str(path))
 

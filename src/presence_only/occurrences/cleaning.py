@@ -72,9 +72,10 @@ class CleaningSettings(Settings):
 
     Args:
         longitudes: How the file counts them; ``0..360`` is converted, and refused if not said here.
-        short_rows: What becomes of rows of a table with fewer cells than its header: the file is refused, or the
-            missing cells at the end are empty. A cell may be lost in the middle, so that others stand under wrong
-            names; archives are always refused.
+        ragged_rows: What becomes of rows of a table with fewer cells than its header, or with further empty ones: the
+            file is refused, or the missing cells at the end are empty and the further ones cut (``mend``). A cell may
+            be lost or added in the middle, so that others stand under wrong names; archives are always refused. A
+            separator that ends every row is no matter.
         zero_or_equal_coordinates: What becomes of records with longitude or latitude 0, with both equal (whatever
             their signs), or within half a degree of 0, 0: most are slips of the pen, some are true. Those kept are
             counted in the funnel. Source: cc_zero and cc_equ of CoordinateCleaner,
@@ -103,7 +104,7 @@ class CleaningSettings(Settings):
     """
 
     longitudes: Literal["-180..180", "0..360"] = "-180..180"
-    short_rows: Literal["refuse", "fill"] = "refuse"
+    ragged_rows: Literal["refuse", "mend"] = "refuse"
     zero_or_equal_coordinates: Unknown = "keep"
     max_uncertainty_m: Metres | None = 10_000.0
     unknown_uncertainty: Unknown = "keep"

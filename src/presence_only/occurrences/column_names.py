@@ -35,14 +35,15 @@ class Columns:
         required: Without one of them the file is the wrong one.
         optional: Read where the file has them.
         spellings: Other names of a wanted column, which count in this order where the file lacks its own name.
-        short_rows: Whether a row with too few fields is refused, or its missing cells are read as empty: a choice of
-            the user, for a cell may be lost in the middle. None: refused, and the user has no such choice.
+        ragged_rows: Whether a row with too few fields, or with further empty ones, is refused, or its missing cells
+            are read as empty and its further ones cut: a choice of the user, for a cell may be lost or added in the
+            middle. None: refused, and the user has no such choice.
     """
 
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
     spellings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    short_rows: Literal["refuse", "fill"] | None = None
+    ragged_rows: Literal["refuse", "mend"] | None = None
 
     def find(self, header: Sequence[str], where: str) -> dict[str, int]:
         """Position in ``header`` of every wanted column that is there.

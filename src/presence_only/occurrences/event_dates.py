@@ -37,6 +37,7 @@ _COMPACT = re.compile(r"^(\d{4})(\d{2})(\d{2})(?:T.*)?$")
 _ORDINAL = re.compile(r"^(\d{4})-(\d{3})$")
 _DAY_NAME = re.compile(rf"^(\d{{1,2}})(?:st|nd|rd|th)?[-. /]*({_NAMES})\.?[-, /]*(\d{{4}})" + _TIME, re.IGNORECASE)
 _NAME_DAY = re.compile(rf"^({_NAMES})\.?[- ]*(\d{{1,2}})(?:st|nd|rd|th)?,?[- ]+(\d{{4}})" + _TIME, re.IGNORECASE)
+_MONTH_YEAR = re.compile(r"^(\d{1,2})[-/.](\d{4})$")
 _NAME_YEAR = re.compile(rf"^({_NAMES})\.?[-, /]*(\d{{4}})$", re.IGNORECASE)
 _YEAR_NAME = re.compile(rf"^(\d{{4}})[-, /]*({_NAMES})\.?(?:[-, /]*(\d{{1,2}}))?" + _TIME, re.IGNORECASE)
 _ROMAN = re.compile(r"^(\d{1,2})[-. /]+(" + "|".join(_ROMANS) + r")[-. /]+(\d{4})" + _TIME, re.IGNORECASE)
@@ -174,6 +175,8 @@ def _whole(text: str) -> EventDate | None:
         return EventDate(year, day.month, day.day) if day and day.year == year else EventDate(year, understood=False)
     if match := _YEAR_LAST.match(text):
         return _year_last(int(match[1]), int(match[3]), int(match[4]), match[2])
+    if match := _MONTH_YEAR.match(text):
+        return _checked(int(match[2]), int(match[1]), 0)
     if match := _DAY_NAME.match(text):
         return _checked(int(match[3]), _month(match[2]), int(match[1]))
     if match := _NAME_DAY.match(text):

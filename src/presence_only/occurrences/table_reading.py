@@ -225,13 +225,14 @@ def _read_unquoted(
         fields = _decoded(header.rstrip(b"\r\n"), where, line - 1).split(dialect.separator)
     names, shape = _shape(fields, header, row, columns, dialect, where)
     places = {**columns.find(names, where), **further}
-    _check_places(places, shape.n_fields, where)
     if dialect.names is not None and row is not None:
-        check_metafile(dialect.names, fields, row, places_by_name(places, further), line, where)
+        named = places_by_name(places, further)
+        check_metafile(dialect.names, fields, row[: shape.blank_from], named, line, columns, where)
+    _check_places(places, shape.n_fields, where)
     for lines, ended in _whole_lines(rest, stream, where):
         rows, n_lines = _checked_lines(lines, separator[0], shape, where, line, ended)
         if rows:
-            yield _parse_lines(rows, lines, places, dialect.separator, where, line)
+            yield _parse_lines(rows, lines, places, shape, dialect.separator, where, line)
         line += n_lines
 
 
@@ -243,13 +244,17 @@ class _Shape:
         n_fields: Of every row.
         fewest: A row with fewer is an error; those between are filled with empty cells.
         told: What messages compare a row with.
-        hint: What the user can do about a row with too few.
+        hint: What the user can do about a row with too few, or with further empty ones.
+        mend: Whether further empty fields of single rows are cut.
+        blank_from: The fields from here on end every row and must be empty, or cells stand under wrong names.
     """
 
     n_fields: int
     fewest: int
     told: str
     hint: str = ""
+    mend: bool = False
+    blank_from: int = 0
 
 
 def _shape(
@@ -270,24 +275,25 @@ def _shape(
         dialect: How the table is written.
         where: What error messages call the table.
     """
+    hint = ", or set ragged_rows: mend if only empty cells at the end of rows were cut or added"
     if dialect.names is not None:
+        limit = max(len(dialect.names), len(header or ()))
         n_fields = len(row) if row is not None else len(dialect.names)
-        told = f"the first row {n_fields}"
-        if header is not None and len(header) == n_fields:
-            told = f"the header {n_fields}"
-        return dialect.names, _Shape(n_fields, n_fields, told)
+        told = f"the header {n_fields}" if header and len(header) == n_fields else f"the first row {n_fields}"
+        # Without a header, further columns are those that the metafile does not name.
+        ended = header is not None and row is not None and not any(cell.strip() for cell in row[limit:])
+        return dialect.names, _Shape(n_fields, n_fields, told, blank_from=limit if ended else n_fields)
     assert header is not None
     names, told = tuple(header), f"the header {len(header)}"
+    mend, hint = columns.ragged_rows == "mend", hint if columns.ragged_rows == "refuse" else ""
     if row is not None and has_row_names(line, names, row, columns):
-        return ("", *names), _Shape(len(row), len(row), f"the first row {len(row)}")
-    fewest = 1 if columns.short_rows == "fill" else len(names)
-    hint = ""
-    if columns.short_rows == "refuse":
-        hint = ", or set short_rows: fill if only empty cells at the end of rows were cut"
-    if row is not None and len(row) > len(names) and not any(cell.strip() for cell in row[len(names) :]):
+        return ("", *names), _Shape(len(row), len(row), f"the first row {len(row)}", blank_from=len(row))
+    n_fields = len(names)
+    if row is not None and len(row) > n_fields and not any(cell.strip() for cell in row[n_fields:]):
         # A separator ends every row.
-        names += ("",) * (len(row) - len(names))
-    return names, _Shape(len(names), fewest, told, hint)
+        names += ("",) * (len(row) - n_fields)
+        told = f"the first row {len(row)}"
+    return names, _Shape(len(names), 1 if mend else len(names), told, hint, mend, n_fields)
 
 
 def places_by_name(places: dict[str, int], further: Mapping[str, int]) -> dict[str, int]:
@@ -350,22 +356,23 @@ def _checked_lines(
         fields = text.split(bytes([separator]))
         if shape.fewest <= len(fields) < shape.n_fields:
             parts.append(text + bytes([separator]) * (shape.n_fields - len(fields)) + b"\n")
-        elif len(fields) > shape.n_fields and not any(field.strip() for field in fields[shape.n_fields :]):
+        elif shape.mend and len(fields) > shape.n_fields and not any(map(bytes.strip, fields[shape.n_fields :])):
             parts.append(bytes([separator]).join(fields[: shape.n_fields]) + b"\n")
         else:
             found = f"line {line + at} has {len(fields)} fields, {shape.told}"
             if not ended and at == len(ends_N) - 1 and len(fields) < shape.n_fields:
                 raise DataError(f"{where}: ends in the middle of a line ({found}); it is cut off: download it again")
-            hint = shape.hint if len(fields) < shape.n_fields else ""
+            hint = "" if any(map(bytes.strip, fields[shape.n_fields :])) else shape.hint
             raise DataError(f"{where}: {found}; every line must have as many{hint}")
     return b"".join([*parts, lines[kept_from:]]), len(ends_N)
 
 
 def _parse_lines(
-    rows: bytes, lines: bytes, places: dict[str, int], separator: str, where: str, line: int
+    rows: bytes, lines: bytes, places: dict[str, int], shape: _Shape, separator: str, where: str, line: int
 ) -> pl.DataFrame:
     """The wanted columns of whole lines, each with the same number of fields."""
-    wanted = sorted(set(places.values()))
+    blank = range(shape.blank_from, shape.n_fields)
+    wanted = sorted({*places.values(), *blank})
     try:
         table = pl.read_csv(
             rows,
@@ -381,12 +388,24 @@ def _parse_lines(
         raise DataError(f"{where}: the lines from {line} on cannot be read ({error_text(error)})") from None
     # By order, for polars 1 and 2 count nameless columns from different numbers.
     table.columns = [str(place) for place in wanted]
+    for place in blank:
+        filled = table[str(place)].str.strip_chars().str.len_bytes() > 0
+        if filled.any():
+            raise DataError(_filled(where, f"near line {line + int(filled.arg_max() or 0)}", shape))
     if b'"' in rows:
         quoted = table.select(pl.all().str.starts_with('"').any()).row(0)
         table = table.with_columns(
             _unquoted(pl.col(name)) for name, any_of_it in zip(table.columns, quoted, strict=True) if any_of_it
         )
     return table.select(pl.col(str(place)).alias(name) for name, place in places.items())
+
+
+def _filled(where: str, row: str, shape: _Shape) -> str:
+    """The sentence for a row with something behind the separator that ends every row."""
+    return (
+        f"{where}: the row {row} has something in field {shape.blank_from + 1}, which is empty in the first row and "
+        "has no name; cells stand under wrong names"
+    )
 
 
 def _unquoted(column: pl.Expr) -> pl.Expr:
@@ -438,11 +457,11 @@ def _read_quoted(
             first = next(rows, None)
         names, shape = _shape(header if dialect.header_lines else None, line, first, columns, dialect, where)
         places = {**columns.find(names, where), **further}
-        _check_places(places, shape.n_fields, where)
         if dialect.names is not None and first is not None:
             fields = header if dialect.header_lines else None
             named = places_by_name(places, further)
-            check_metafile(dialect.names, fields, first, named, rows.line_num, where)
+            check_metafile(dialect.names, fields, first[: shape.blank_from], named, rows.line_num, columns, where)
+        _check_places(places, shape.n_fields, where)
         wanted = list(places.values())
         batch: list[list[str]] = []
         row = first
@@ -450,6 +469,8 @@ def _read_quoted(
             if row:
                 number = lines_before + rows.line_num
                 row = row if len(row) == shape.n_fields else _mended(row, shape, where, number)
+                if any(cell.strip() for cell in row[shape.blank_from :]):
+                    raise DataError(_filled(where, f"that ends in line {number}", shape))
                 batch.append([row[place] for place in wanted])
             if len(batch) == ROWS_A_BATCH:
                 yield _strings(batch, places)
@@ -470,9 +491,10 @@ def _mended(row: list[str], shape: _Shape, where: str, number: int) -> list[str]
     """
     if shape.fewest <= len(row) < shape.n_fields:
         return [*row, *[""] * (shape.n_fields - len(row))]
-    if len(row) > shape.n_fields and not any(cell.strip() for cell in row[shape.n_fields :]):
+    beyond = any(cell.strip() for cell in row[shape.n_fields :])
+    if shape.mend and len(row) > shape.n_fields and not beyond:
         return row[: shape.n_fields]
-    hint = shape.hint if len(row) < shape.n_fields else ""
+    hint = "" if beyond else shape.hint
     raise DataError(
         f"{where}: the row that ends in line {number} has {len(row)} fields, {shape.told}; "
         f"every row must have as many{hint}: is a quote unmatched, or the file cut off?"

@@ -141,6 +141,7 @@ def check_metafile(
     row: Sequence[str],
     places: dict[str, int],
     line: int,
+    columns: Columns,
     where: str,
 ) -> None:
     """Refuse a table whose header or rows contradict the metafile that names its columns.
@@ -151,6 +152,7 @@ def check_metafile(
         row: The fields of the first row.
         places: Column of every wanted name by the metafile.
         line: Number of the first row's line.
+        columns: What is wanted, with other spellings of its names.
         where: What error messages call the table.
 
     Raises:
@@ -170,17 +172,23 @@ def check_metafile(
                 )
     plain = [plain_name(name) for name in header or ()]
     known = {plain_name(name) for name in (*names, *places) if name}
+    spelled = {name: set(columns.names_of(name)) for name in places}
     # A line without any known name is a comment, or names columns in words of its own.
-    ours = header is not None and bool(known & set(plain))
+    ours = header is not None and bool(known.union(*spelled.values()) & set(plain))
     for name, place in places.items():
         said = plain[place] if place < len(plain) else ""
-        if ours and said != plain_name(name) and (plain_name(name) in plain or said in known):
+        others = known.union(*(spelled[other] for other in places if other != name)) - spelled[name]
+        elsewhere = plain_name(name) in plain or (said not in spelled[name] and bool(spelled[name] & set(plain)))
+        if ours and said not in spelled[name] and (elsewhere or said in others or _is_other_axis(name, said)):
             assert header is not None
             raise DataError(
                 f"{where}: the header calls column {place + 1} {(header[place] if said else '')!r}, the metafile "
                 f"{name!r}; correct meta.xml, or unpack the archive and give the table itself, which is read by its "
                 "header"
             )
+    if any(place >= max(n_row, 1) for place in places.values()) and n_row == len(header or row):
+        # Every row is as long as the header; the metafile speaks of further fields.
+        return
     if n_row == len(names) or (n_row > len(names) and (not ours or n_row == len(plain))):
         return
     if n_row == len(plain) and all(plain[place] == plain_name(name) for name, place in places.items()):
@@ -200,3 +208,9 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_other_axis(name: str, said: str) -> bool:
+    """Whether a header speaks of the other coordinate, as ``verbatimLongitude`` does of a latitude."""
+    wanted = plain_name(name)
+    return ("latitude" in wanted and "longitude" in said) or ("longitude" in wanted and "latitude" in said)
