@@ -40,3 +40,8 @@ def test_columns_name_the_words_that_are_not_known():
     assert found["unread_status"].to_list() == [None, "maybe", None, None]
     assert found["basis"].to_list() == ["preservedspecimen", None, None, "mine"]
     assert found["unread_basis"].to_list() == [None, None, "odd", None]
+
+
+def test_statuses_that_are_numbers():
+    assert with_statuses(pl.DataFrame({"s": [0, 1, 2, None]}), "s")["absent"].to_list() == [True, False, False, None]
+    assert with_statuses(pl.DataFrame({"s": [True, False]}), "s")["absent"].to_list() == [False, True]

@@ -64,6 +64,7 @@ def basis(text: str) -> str | None:
 
 def with_statuses(batch: pl.DataFrame, column: str) -> pl.DataFrame:
     """A batch with ``absent``, and ``unread_status``, the texts that were not understood, of a column of statuses."""
+    batch = batch.with_columns(pl.col(column).cast(pl.String))
     different = batch[column].drop_nulls().unique()
     found = [is_absence(text) for text in different]
     table = pl.DataFrame(
@@ -84,6 +85,7 @@ def with_bases(batch: pl.DataFrame, column: str, also: frozenset[str] = frozense
         column: Its column of kinds of record.
         also: Further words that count as kinds, as :func:`plain_word` gives them.
     """
+    batch = batch.with_columns(pl.col(column).cast(pl.String))
     different = batch[column].drop_nulls().unique()
     found = [plain_word(text) if plain_word(text) in also else basis(text) for text in different]
     table = pl.DataFrame(
