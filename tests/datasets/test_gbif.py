@@ -408,6 +408,11 @@ class TestUsersTables:
         name = "date known to the day - not understood: '2020-2-31' (1), 'on' (1), 'so' (1)"
         assert (name, 3) in found.filters
 
+    def test_counts_in_words(self, tmp_path):
+        path = tmp_path / "a.tsv"
+        path.write_text(f"{H}\tindividualCount\nA b\t1\t2\t 0\nA b\t1\t3\tmany\nA b\t1\t4\t\n")
+        assert ("individualCount is not 0 - not understood: 'many' (1)", 2) in read(path).filters
+
     def test_groups_in_any_case(self, tmp_path):
         path = tmp_path / "a.tsv"
         path.write_text(f"{H}\tclass\nA b\t1\t2\tAVES\nA c\t1\t3\taves\nA d\t1\t4\tAves\nA e\t1\t5\tNA\n")

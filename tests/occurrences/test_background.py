@@ -188,6 +188,15 @@ def test_a_table_gives_all_of_its_sites(tmp_path, name):
     assert set(make_background(str(undated), 1, np.random.default_rng(0), records=dated, earth=earth).week_K) == {9}
 
 
+def test_a_table_in_the_spellings_of_users(tmp_path):
+    path = tmp_path / "sites.csv"
+    path.write_text("sep=;\nLon; Lat;group;week\n 10 ;50;Birds;1.0\n20;-5;NA; 2\n30;7; PLANTS ;3\n")
+    sites = read_background(path, ("birds", "plants", "birds"))
+    assert sites.select("longitude", "latitude").rows() == [(10.0, 50.0), (20.0, -5.0), (30.0, 7.0)]
+    assert sites["group"].to_list() == ["birds", "", "plants"]
+    assert sites["week"].to_list() == [1, 2, 3]
+
+
 def test_covariates_come_from_the_environment_given():
     records = make_records(covariates=False)
     background = make_background(

@@ -28,7 +28,13 @@ ONE_SPECIES = [
     "Abies una s.l.",
     "Abies una agg.",
 ]
-BELOW = ["Abies una minor", "Abies una subsp. minor", "Abies una var. minor (L.) Mill.", "ABIES UNA MINOR"]
+BELOW = [
+    "Abies una minor",
+    "Abies una L. subsp. minor Mill.",
+    "Abies una subsp. minor",
+    "Abies una var. minor (L.) Mill.",
+    "ABIES UNA MINOR",
+]
 HYBRID = [
     "Abies x altera",
     "Abies X altera",

@@ -184,6 +184,8 @@ def _standard(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> pl.
             found[name] = number(columns[column])
     if "uncertainty_m" in found:
         found["unread_uncertainty"] = unread_numbers(batch, ("coordinateUncertaintyInMeters",), "unread_uncertainty")
+    if "count" in found:
+        found["unread_count"] = unread_numbers(batch, ("individualCount",), "unread_count")
     if "speciesKey" in columns:
         found["key"] = identifier(columns["speciesKey"])
     if "issue" in columns:
@@ -215,7 +217,8 @@ def _rules(settings: DatasetSettings) -> ReaderRules:
         # A record without a status is one of a presence.
         keep = ~pl.col("absent").fill_null(False)
         status.append(Rule("occurrenceStatus is PRESENT", keep, "absent", words=pl.col("unread_status")))
-        status.append(Rule("individualCount is not 0", (pl.col("count") != 0).fill_null(True), "count"))
+        keep = (pl.col("count") != 0).fill_null(True)
+        status.append(Rule("individualCount is not 0", keep, "count", words=pl.col("unread_count")))
     taxon = []
     if settings.infraspecific == "drop":
         taxon.append(Rule("taxonRank is SPECIES", pl.col("taxonRank") == "species", "taxonRank"))

@@ -187,6 +187,11 @@ def read_background(path: Path, groups: tuple[str, ...]) -> pl.DataFrame:
     table = table.with_columns(pl.when(east).then(pl.col("longitude") - 360).otherwise(pl.col("longitude")))
     if "group" in table.columns:
         table = table.with_columns(pl.col("group").cast(pl.String).str.strip_chars().fill_null(""))
+        # In any case, as the groups of records.
+        spelled = {group.casefold(): group for group in sorted(groups)}
+        given = table["group"].unique().to_list()
+        same = {one: spelled[one.casefold()] for one in given if one not in groups and one.casefold() in spelled}
+        table = table.with_columns(pl.col("group").replace(same))
         if not {*table["group"]} & {"", *groups}:
             raise DataError(
                 f"{path}: none of its groups, such as {table['group'][0]!r}, is a taxon group of the "

@@ -196,6 +196,9 @@ def _binomial(words: list[str]) -> SpeciesName | None:
         return SpeciesName(name, "infraspecific")
     if behind[0][:1].islower() and behind[0].rstrip(".,").lower() not in _AUTHOR_WORDS and "'" not in behind[0][:2]:
         return SpeciesName(name, "infraspecific") if _EPITHET.match(behind[0]) else None
+    # Behind an author; `f.` is his son there.
+    if any(word.rstrip(".").lower() in _RANKS - {"f"} for word in behind[1:]):
+        return SpeciesName(name, "infraspecific")
     if shouted and len(behind) == 1 and behind[0].isalpha() and len(behind[0]) > 3:
         return SpeciesName(name, "infraspecific")
     return SpeciesName(name, "species")
