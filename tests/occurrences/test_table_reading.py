@@ -74,6 +74,13 @@ class TestForms:
         found = rows(write(tmp_path / "a.csv", text))
         assert [row["species"] for row in found] == ["Parus major", '"Pica" pica', "Apus apus"]
 
+    def test_cells_in_quotes_under_a_plain_header(self, tmp_path):
+        text = f'{HEADER}\n1\t"Parus ""p"" major"\tx\t"51.3"\t""\n2\t"A" b "c"\tx\t"1\t2\n'
+        assert rows(write(tmp_path / "a.csv", text)) == [
+            {"decimalLatitude": "51.3", "species": 'Parus "p" major', "year": None},
+            {"decimalLatitude": '"1', "species": '"A" b "c"', "year": "2"},
+        ]
+
     @pytest.mark.parametrize("separator", [",", ";"])
     def test_quoted_csv(self, tmp_path, separator):
         text = (

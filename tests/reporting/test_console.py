@@ -11,7 +11,7 @@ from presence_only.reporting.console import leaderboard, print_summary
 
 
 def test_a_data_set_is_told_with_what_every_rule_dropped(capsys):
-    filters = (("read", 1000), ("coordinates, uncertainty", 900), ("nothing", 900))
+    filters = (("read", 1000), ("coordinates, uncertainty", 900), ("odd - '[/x]' (1)", 900))
     dataset = replace(tiny.dataset(), filters=filters, notes=("Spatial blocks are no survey.",))
     print_summary("mine", dataset, summarise(dataset), 1.25)
     said = capsys.readouterr().out.splitlines()
@@ -19,7 +19,7 @@ def test_a_data_set_is_told_with_what_every_rule_dropped(capsys):
     assert cells == [
         ["read", "1,000", "-", "-"],
         ["coordinates, uncertainty", "900", "100", "10.00"],
-        ["nothing", "900", "0", "0.00"],
+        ["odd - '[/x]' (1)", "900", "0", "0.00"],
     ]
     assert said[-2:] == [
         "note: Spatial blocks are no survey.",

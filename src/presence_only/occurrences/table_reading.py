@@ -410,7 +410,7 @@ def _filled(where: str, row: str, shape: _Shape) -> str:
 
 def _unquoted(column: pl.Expr) -> pl.Expr:
     """Cells without the quotes that enclose them; a quote elsewhere is a character like any other."""
-    enclosed = column.str.contains(r'^".*"$') & (column.str.len_bytes() > 1)
+    enclosed = column.str.contains(r'^"(?:[^"]|"")*"$')
     inner = column.str.slice(1, column.str.len_chars() - 2).str.replace_all('""', '"', literal=True)
     return pl.when(enclosed).then(inner).otherwise(column)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from presence_only.data.dataset import Dataset
@@ -47,7 +48,8 @@ def funnel(filters: tuple[tuple[str, int], ...], name: str) -> Table:
     for rule, left in filters:
         dropped = 0 if before is None else before - left
         share = f"{100 * dropped / before:.2f}" if before else "-"
-        table.add_row(rule, f"{left:,}", "-" if before is None else f"{dropped:,}", share)
+        # Words of a file are text, whatever brackets they have.
+        table.add_row(escape(rule), f"{left:,}", "-" if before is None else f"{dropped:,}", share)
         before = left
     return table
 
