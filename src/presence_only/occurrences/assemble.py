@@ -286,7 +286,7 @@ def _assemble(
         environment=environment,
     )
     background, left_out = _kept_background(background, settings, area)
-    made = Assembled(TrainingData(training_records, background), filters, facts | left_out)
+    made = Assembled(TrainingData(training_records, background), filters, facts | left_out, environment.notes)
     return made if settings.propagation is None else propagated(made, settings.propagation)
 
 
