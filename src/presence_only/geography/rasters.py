@@ -114,8 +114,8 @@ class Grid:
             column_N %= self.turn
         return column_N - 0.5, row_N - 0.5
 
-    def sites(self, column_X: Ints, row_X: Ints) -> NDArray[np.float64]:
-        """Longitude, latitude of the centres of cells, shape (X, 2)."""
+    def sites(self, column_X: Ints | Floats, row_X: Ints | Floats) -> NDArray[np.float64]:
+        """Longitude, latitude of columns and rows, whole at the centres of cells, shape (X, 2)."""
         a, b, c, d, e, f = self.affine
         x_X = a * (column_X + 0.5) + b * (row_X + 0.5) + c
         y_X = d * (column_X + 0.5) + e * (row_X + 0.5) + f
@@ -213,7 +213,16 @@ def open_environment(where: str, nearest_km: float | None = None) -> Environment
             f"environment {where!r}: there is no such file; give 'earth', or the path of a GeoTIFF, "
             "of a folder of GeoTIFFs or of an .npz of layers"
         )
-    return Layers((_arrays(path) if path.suffix.lower() == ".npz" else _geotiff(path),), nearest_km)
+    return Layers((open_grid(path),), nearest_km)
+
+
+def open_grid(path: Path) -> Grid:
+    """The layers of one file.
+
+    Raises:
+        DataError: As of :func:`open_environment`.
+    """
+    return _arrays(path) if path.suffix.lower() == ".npz" else _geotiff(path)
 
 
 def _interpolate(grid: Grid, sites_N2: Floats, covariates_NC: Float32s) -> None:
