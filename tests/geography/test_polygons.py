@@ -41,6 +41,8 @@ def test_polygons_with_holes_are_those_of_a_plain_ray():
     expected = [(ray(p, star) and not any(ray(p, hole) for hole in holes)) or ray(p, other) for p in sites]
     assert_array_equal(inside, expected)
     assert_array_equal(sites, before)
+    few = [within_polygons(sites[[i]], [Polygon(star, holes), Polygon(other)])[0] for i in range(500)]
+    assert_array_equal(few, expected[:500])
     assert 0.1 < inside.mean() < 0.6
 
 

@@ -69,6 +69,10 @@ def test_a_box_may_cross_180_degrees():
     sites = np.array([[-10.0, 40.0], [10.0, 40.0], [179.0, -17.0], [-179.0, -17.0], [179.0, 17.0]])
     assert_array_equal(within_box(sites, (-20.0, 30.0, 0.0, 50.0)), [True, False, False, False, False])
     assert_array_equal(within_box(sites, (170.0, -20.0, -170.0, 0.0)), [False, False, True, True, False])
+    edge = np.array([[180.0, 0.0], [-180.0, 0.0]])
+    for box in ((170.0, -1.0, 180.0, 1.0), (-180.0, -1.0, -170.0, 1.0), (170.0, -1.0, -170.0, 1.0)):
+        assert within_box(edge, box).all()
+    assert not within_box(edge, (-170.0, -1.0, 170.0, 1.0)).any()
 
 
 def test_the_union_of_polygons_is_held_out(tmp_path):

@@ -250,6 +250,9 @@ def within_box(sites_N2: Floats, box: tuple[float, float, float, float]) -> NDAr
         beside_N = (longitude_N >= west) & (longitude_N <= east)
     else:
         beside_N = (longitude_N >= west) | (longitude_N <= east)
+    if west == -180 or east == 180:
+        # One meridian with two names.
+        beside_N |= np.abs(longitude_N) == 180
     inside_N: NDArray[np.bool_] = beside_N & (latitude_N >= south) & (latitude_N <= north)
     return inside_N
 
