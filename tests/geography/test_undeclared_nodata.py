@@ -43,8 +43,13 @@ def test_what_is_not_in_the_part_that_was_looked_at_is_found_too():
 
 @pytest.mark.parametrize("beside", [-9998.5, -5200.0])
 def test_a_constant_with_values_near_it_is_a_measurement(beside):
-    cells = np.array([3.0, 4.0, -9999.0, beside])
-    assert -9999 not in undeclared_fill("a", cells).values
+    cells = np.concatenate([np.linspace(0, 40, 1000), [-9999.0, beside]])
+    fill = undeclared_fill("a", cells)
+    assert -9999 not in fill.values
+    assert fill.notes == ()
+    frequent = undeclared_fill("a", np.concatenate([cells, np.full(9, -9999.0)]))
+    assert frequent.values == fill.values
+    assert "cells of -9999 (0.99% of the cells that were looked at) are taken as a measurement" in frequent.notes[0]
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int8", "bool"])

@@ -5,7 +5,8 @@ Two rules find them. A float of 1e19 or more, of either sign, is no measurement:
 like, the extremes of an integer type) is undefined where it stands alone: where every other value of the layer is
 further from it than half its size. So -9999 is a depth in a map of the ocean floor, and no temperature.
 
-Of 8-bit layers nothing is taken away, for 255 may be a class or white; a note names it.
+Of 8-bit layers nothing is taken away, for 255 may be a class or white; a note names it. A note also names a constant
+that does not stand alone and is frequent, or the extreme of an integer type.
 
 Shape legend: X cells, in any shape.
 """
@@ -20,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 HUGE = 1e19
+# Share of the cells from which a constant that has values near it is named too, as after a layer was resampled.
+OFTEN = 0.005
 CONSTANTS = (-999, -9999, -99999, -999999, -32768, -2147483648)
 
 
@@ -64,7 +67,7 @@ def undeclared_fill(layer: str, cells_X: NDArray[Any]) -> Fill:
                 f"Layer {layer!r} declares no nodata value. Its cells of {value} ({share}) lie far from all others and "
                 "are taken as undefined."
             )
-        elif value in alone or (value in _extremes(kind) and kind.itemsize > 1):
+        elif value in alone or np.mean(known_X == value) >= OFTEN or (value in _extremes(kind) and kind.itemsize > 1):
             notes.append(
                 f"Layer {layer!r} declares no nodata value. Its cells of {value} ({share}) are taken as a measurement; "
                 "if they stand for no value, declare that, as with gdal_edit.py -a_nodata."
