@@ -95,6 +95,10 @@ def test_other_degrees_keep_their_side_of_180(tmp_path):
     ("item", "sentence"),
     [
         (polygon(SQUARE, crs=named("EPSG:1")), "no way from its coordinate reference system 'EPSG:1' to longitude"),
+        (
+            polygon([[0, 0], [1e9, 0], [1e9, 1e9]], crs=named("EPSG:3035")),
+            "lies outside of its coordinate reference system ETRS89-extended / LAEA Europe",
+        ),
         (polygon(SQUARE, crs=named("Local 7")), "no way from its coordinate reference system 'Local 7' to longitude"),
         (polygon(SQUARE, crs=named('LOCAL_CS["site",UNIT["metre",1]]')), "no way from its coordinate reference system"),
         (

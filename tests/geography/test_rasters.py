@@ -190,6 +190,8 @@ def test_scale_offset_and_nodata_of_integers(tmp_path):
         (2**32 - 1, "uint32"),
         (-(2**31), "int32"),
         (-99999, "int32"),
+        (9999, "uint16"),
+        (99999, "float32"),
     ],
 )
 @pytest.mark.parametrize("form", ["geotiff", "npz"])

@@ -2,7 +2,7 @@
 
 Two rules find them. A float of 1e19 or more, of either sign, is no measurement: the lowest float (-3.4e38), NetCDF's
 9.97e36 and CMIP's 1e20 are undefined in every layer. A constant that programs write for "no value" (-9999 and its
-like, the extremes of an integer type) is undefined where it stands alone: where every other value of the layer is
+like, also 9999, the extremes of an integer type) is undefined where it stands alone: where every other value of the layer is
 further from it than half its size. So -9999 is a depth in a map of the ocean floor, and no temperature.
 
 Of 8-bit layers nothing is taken away, for 255 may be a class or white; a note names it. A note also names a constant
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 HUGE = 1e19
 # Share of the cells from which a constant that has values near it is named too, as after a layer was resampled.
 OFTEN = 0.005
-CONSTANTS = (-999, -9999, -99999, -999999, -32768, -2147483648)
+CONSTANTS = (-999, -9999, -99999, -999999, -32768, -2147483648, 9999, 99999, 999999)
 
 
 @dataclass(frozen=True)
