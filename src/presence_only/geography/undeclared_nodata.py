@@ -1,9 +1,9 @@
 """Undeclared nodata: numbers that stand for "no value" in a raster that does not say so.
 
 Two rules find them. A float of 1e19 or more, of either sign, is no measurement: the lowest float (-3.4e38), NetCDF's
-9.97e36 and CMIP's 1e20 are undefined in every layer. A constant that programs write for "no value" (-9999 and its
-like, also 9999, the extremes of an integer type) is undefined where it stands alone: where every other value of the layer is
-further from it than half its size. So -9999 is a depth in a map of the ocean floor, and no temperature.
+9.97e36 and CMIP's 1e20 are undefined in every layer. A constant that programs write for "no value" (-9999, 9999 and
+their like, the extremes of an integer type) is undefined where it stands alone: where every other value of the layer
+is further from it than half its size. So -9999 is a depth in a map of the ocean floor, and no temperature.
 
 Of 8-bit layers nothing is taken away, for 255 may be a class or white; a note names it. A note also names a constant
 that does not stand alone and is frequent, or the extreme of an integer type.
