@@ -344,6 +344,13 @@ def test_what_there_is_to_find_is_suitability_times_effort_over_the_range(create
             assert_allclose(found[s], expected, rtol=1e-5)
 
 
+def test_a_raster_of_weights_gives_the_background(tmp_path):
+    np.savez(tmp_path / "effort.npz", names=["effort"], layers=[[[0.0, 1.0]]], bounds=(0.0, 0.0, 20.0, 10.0))
+    background = build(background=str(tmp_path / "effort.npz"), background_sites=50).training.background
+    assert background.kind == "raster"
+    assert ((background.sites_K2 >= [10, 0]) & (background.sites_K2 <= [20, 10])).all()
+
+
 def test_land_background_is_drawn_apart_from_the_places_of_the_records():
     training = build(noise_km=0.0, background="land", background_sites=dataset_module.PLACES).training
 

@@ -175,6 +175,126 @@ def test_scale_offset_and_nodata_of_integers(tmp_path):
     assert_allclose(values[:, 0], [20.0, np.nan])
 
 
+@pytest.mark.parametrize(
+    ("fill", "kind"),
+    [
+        (-3.4e38, "float32"),
+        (np.finfo("float64").min, "float64"),
+        (9.96921e36, "float32"),
+        (1e20, "float64"),
+        (-9999, "float32"),
+        (-9999, "int16"),
+        (-32768, "int16"),
+        (32767, "int16"),
+        (65535, "uint16"),
+        (2**32 - 1, "uint32"),
+        (-(2**31), "int32"),
+        (-99999, "int32"),
+        (9999, "uint16"),
+        (99999, "float32"),
+    ],
+)
+@pytest.mark.parametrize("form", ["geotiff", "npz"])
+def test_what_stands_for_no_value_is_undefined_without_a_declaration(tmp_path, fill, kind, form):
+    whole = np.add.outer(np.arange(18), np.arange(36)).astype(kind)
+    holed = whole.copy()
+    holed[:, :4] = fill
+    save = save_geotiff if form == "geotiff" else save_arrays
+    environment = open_environment(save(tmp_path / ("t.tif" if form == "geotiff" else "t.npz"), [holed]))
+    # The coast is 140 W, and the first centre of a cell to the east of it is 135 W.
+    sites = np.array([[-155.0, 5.0], [-137.0, 5.0], [20.0, 5.0]])
+    expected = open_environment(save_arrays(tmp_path / "whole.npz", [whole])).sample(sites)[2, 0]
+    assert_allclose(environment.sample(sites)[:, 0], [np.nan, 4 + 8, expected])
+    said = f"cells of {int(fill)} (11.11% of the cells that were looked at) lie far from all others"
+    told = [said] if abs(fill) < 1e19 else []
+    assert len(environment.notes) == len(told)
+    assert all(part in note for part, note in zip(told, environment.notes, strict=True))
+
+
+def test_a_depth_of_9999_metres_and_a_white_of_255_are_numbers(tmp_path):
+    floor = np.linspace(-10900, 8800, 18 * 36).astype("int16").reshape(1, 18, 36)
+    floor[0, 0, 0] = -9999
+    deep = open_environment(save_geotiff(tmp_path / "floor.tif", floor))
+    assert deep.sample(np.array([[-175.0, 85.0]]))[0, 0] == -9999
+    assert deep.notes == ()
+    tree_cover = np.tile(np.arange(36, dtype="uint8"), (1, 18, 1))
+    tree_cover[0, :9] = 255
+    cover = open_environment(save_geotiff(tmp_path / "cover.tif", tree_cover))
+    assert cover.sample(np.array([[-175.0, 85.0]]))[0, 0] == 255
+    assert len(cover.notes) == 1
+    assert "Layer 'cover' declares no nodata value. Its cells of 255 (50.00% of" in cover.notes[0]
+    assert "are taken as a measurement; if they stand for no value, declare that" in cover.notes[0]
+    mask = np.zeros((1, 18, 36), "uint16")
+    mask[0, :9] = 65535
+    assert open_environment(save_geotiff(tmp_path / "mask.tif", mask)).sample(np.array([[-175.0, 85.0]]))[0, 0] == 65535
+
+
+def test_a_declared_nodata_value_is_believed(tmp_path):
+    stored = np.full((1, 18, 36), 250, dtype=np.int16)
+    stored[0, :9], stored[0, 9, 0] = -9999, -32768
+    raster = open_environment(save_geotiff(tmp_path / "t.tif", stored, nodata=-32768))
+    assert_array_equal(raster.sample(np.array([[0.0, 45.0], [-175.0, -5.0]]))[:, 0], [-9999, np.nan])
+    assert raster.notes == ()
+    # NaN is undefined anyway: to declare it says nothing of -9999.
+    raster = open_environment(save_geotiff(tmp_path / "f.tif", stored.astype("float32"), nodata=np.nan))
+    assert np.isnan(raster.sample(np.array([[0.0, 45.0]]))[0, 0])
+
+
+def test_a_band_of_alpha_is_a_mask_and_no_layer(tmp_path):
+    rasterio = pytest.importorskip("rasterio", reason="GeoTIFFs need rasterio: pip install presence-only[rasters]")
+    layers = np.stack([np.full((18, 36), 7, "uint8"), np.full((18, 36), 255, "uint8")])
+    layers[1, :9] = 0
+    path = save_geotiff(tmp_path / "t.tif", layers, alpha="yes")
+    with rasterio.open(path) as file:
+        assert [band.name for band in file.colorinterp] == ["gray", "alpha"]
+    environment = open_environment(path)
+    assert environment.names == ("t",)
+    assert_array_equal(environment.sample(np.array([[0.0, 45.0], [0.0, -45.0]]))[:, 0], [np.nan, 7])
+
+
+def test_classes_are_kept_and_named(tmp_path):
+    rasterio = pytest.importorskip("rasterio", reason="GeoTIFFs need rasterio: pip install presence-only[rasters]")
+    classes = np.tile(np.arange(36, dtype="uint16"), (1, 18, 1))
+    classes[0, :9] = 65535
+    path = save_geotiff(tmp_path / "cover.tif", classes, photometric="palette")
+    with rasterio.open(path, "r+") as file:
+        file.write_colormap(1, {value: (value, 0, 0, 255) for value in range(36)})
+    environment = open_environment(path)
+    assert environment.sample(np.array([[0.0, 45.0]]))[0, 0] == 65535
+    assert "Layer 'cover' has a colour table" in environment.notes[0]
+
+
+@pytest.mark.parametrize("shape", [{}, {"tiled": True, "blockxsize": 16, "blockysize": 16}])
+def test_a_few_blocks_tell_what_stands_for_no_value(tmp_path, shape, monkeypatch):
+    monkeypatch.setattr(module, "BLOCKS_LOOKED_AT", 8)
+    layer = np.tile(np.arange(128, dtype="uint16"), (1, 256, 1))
+    layer[0, 2:5, 2:5] = 65535
+    path = save_geotiff(tmp_path / "t.tif", layer, (0.0, 0.0, 1.28, 2.56), **shape)
+    assert np.isnan(open_environment(path).sample(np.array([[0.035, 2.525]]))[0, 0])
+
+
+LOCAL = 'LOCAL_CS["unnamed",UNIT["metre",1]]'
+SITE = 'ENGCRS["site 7",EDATUM["site"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'
+
+
+@pytest.mark.parametrize(
+    ("save", "crs", "name"),
+    [
+        (save_geotiff, LOCAL, "unnamed"),
+        (save_arrays, LOCAL, "unnamed"),
+        (save_arrays, SITE, "site 7"),
+        (save_arrays, "EPSG:4978", "WGS 84"),
+        (save_arrays, "EPSG:5773", "EGM96 height"),
+        (save_arrays, "ESRI:104903", "GCS_Moon_2000"),
+    ],
+)
+def test_a_reference_system_that_is_not_on_earths_surface_is_one_sentence(tmp_path, save, crs, name):
+    path = save(tmp_path / ("a.tif" if save is save_geotiff else "a.npz"), np.zeros((1, 2, 2)), crs=crs)
+    sentence = f"there is no way from longitude and latitude to its coordinate reference system {name!r}"
+    with pytest.raises(DataError, match=re.escape(sentence)):
+        open_environment(path)
+
+
 @pytest.mark.parametrize("tiled", [False, True])
 def test_a_projected_raster_is_sampled_where_its_cells_lie(tmp_path, tiled):
     bounds = (2_500_000.0, 1_500_000.0, 6_500_000.0, 5_500_000.0)
@@ -269,6 +389,9 @@ def test_bad_rasters_are_one_sentence(tmp_path):
     path = tmp_path / "a.tif"
     save_geotiff(path, np.random.default_rng(0).normal(size=(1, 400, 400)), crs=None)
     with pytest.raises(DataError, match=re.escape("a.tif: says not where on Earth it lies")):
+        open_environment(str(path))
+    save_geotiff(path, np.zeros((1, 4, 4), "complex64"))
+    with pytest.raises(DataError, match=re.escape("a.tif: holds complex numbers")):
         open_environment(str(path))
     path.write_text("no raster")
     with pytest.raises(DataError, match=re.escape("a.tif: cannot be read as a raster")):

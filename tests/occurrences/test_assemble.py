@@ -162,6 +162,28 @@ def test_a_table_of_background_sites_loses_those_in_the_held_out_area(tmp_path):
         assemble(made_records(), settings(background=str(path)))
 
 
+def test_sites_of_a_bias_raster_lose_those_in_the_held_out_area_and_it_is_noted(tmp_path):
+    path = tmp_path / "effort.npz"
+    # From 0 to 20 east, the eastern half with twice the weight; held out is 10 to 20.
+    np.savez(path, names=["effort"], layers=[[[1.0, 2.0, -9999.0]]], bounds=(0.0, 45.0, 30.0, 55.0))
+    dataset = assemble(made_records(), settings(background=str(path), background_sites=900))
+    background = dataset.training.background
+    assert background.kind == "raster"
+    assert len(background.sites_K2) + dataset.facts["background_sites_held_out"] == 900
+    assert 250 < len(background.sites_K2) < 350
+    assert ((background.sites_K2 >= [0, 45]) & (background.sites_K2 <= [10, 55])).all()
+    assert [note for note in dataset.notes if "'effort: effort'" in note and "-9999" in note]
+
+
+def test_notes_on_layers_reach_the_reader(tmp_path):
+    path = tmp_path / "layers.npz"
+    layer = np.tile(np.arange(36.0), (18, 1))
+    layer[:, 30:] = -9999
+    np.savez(path, names=["soil"], layers=[layer], bounds=(-180.0, -90.0, 180.0, 90.0))
+    dataset = assemble(made_records(), settings(environment=str(path)))
+    assert dataset.notes[-1].startswith("Layer 'layers: soil' declares no nodata value. Its cells of -9999 (16.67% of")
+
+
 def test_covariates_are_sampled_where_there_is_an_environment():
     records = made_records()
     sites, earth = sites_of(records.table), Earth.load()

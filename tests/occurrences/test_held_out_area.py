@@ -1,7 +1,6 @@
 """Held-out areas against plain loops, and the surveys made of their records."""
 
 import json
-from itertools import pairwise
 
 import h3
 import numpy as np
@@ -16,9 +15,7 @@ from presence_only.occurrences.held_out_area import (
     blocks_of,
     held_out_area,
     held_out_survey,
-    read_rings,
     within_box,
-    within_rings,
 )
 from presence_only.occurrences.records import RecordTable
 
@@ -72,53 +69,21 @@ def test_a_box_may_cross_180_degrees():
     sites = np.array([[-10.0, 40.0], [10.0, 40.0], [179.0, -17.0], [-179.0, -17.0], [179.0, 17.0]])
     assert_array_equal(within_box(sites, (-20.0, 30.0, 0.0, 50.0)), [True, False, False, False, False])
     assert_array_equal(within_box(sites, (170.0, -20.0, -170.0, 0.0)), [False, False, True, True, False])
+    edge = np.array([[180.0, 0.0], [-180.0, 0.0]])
+    for box in ((170.0, -1.0, 180.0, 1.0), (-180.0, -1.0, -170.0, 1.0), (170.0, -1.0, -170.0, 1.0)):
+        assert within_box(edge, box).all()
+    assert not within_box(edge, (-170.0, -1.0, 170.0, 1.0)).any()
 
 
-def test_polygons_with_holes_are_those_of_a_plain_ray(tmp_path):
-    def ray(site, rings):
-        crossings = 0
-        for ring in rings:
-            for (x1, y1), (x2, y2) in pairwise(ring):
-                if (y1 > site[1]) != (y2 > site[1]) and site[0] < x1 + (site[1] - y1) / (y2 - y1) * (x2 - x1):
-                    crossings += 1
-        return crossings % 2 == 1
-
-    angle = np.linspace(0, 2 * np.pi, 24)
-    radius = 10 * (1 + 0.5 * np.cos(5 * angle))
-    star = np.column_stack([20 + radius * np.cos(angle), 40 + radius * np.sin(angle)])
-    hole = np.array([[18.0, 38.0], [22.0, 38.0], [22.0, 42.0], [18.0, 42.0], [18.0, 38.0]])
-    other = np.array([[-60.0, -10.0], [-50.0, -10.0], [-55.0, 5.0], [-60.0, -10.0]])
-    geojson = {
-        "type": "FeatureCollection",
-        "features": [
-            {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [star.tolist(), hole.tolist()]}},
-            {"type": "Feature", "geometry": {"type": "MultiPolygon", "coordinates": [[other.tolist()]]}},
-            {"type": "Feature", "geometry": {"type": "Point", "coordinates": [0, 0]}},
-            {"type": "Feature", "geometry": None},
-        ],
-    }
+def test_the_union_of_polygons_is_held_out(tmp_path):
+    square = [[[0.0, 0.0], [8.0, 0.0], [8.0, 8.0], [0.0, 8.0], [0.0, 0.0]]]
     path = tmp_path / "area.geojson"
-    path.write_text(json.dumps(geojson), encoding="utf-8-sig")
-    rings = read_rings(path)
-    rng = np.random.default_rng(0)
-    sites = np.concatenate(
-        [
-            np.column_stack([rng.uniform(0, 40, 2000), rng.uniform(20, 60, 2000)]),
-            np.column_stack([rng.uniform(-65, -45, 500), rng.uniform(-12, 7, 500)]),
-        ]
-    )
-    inside = within_rings(sites, rings)
-    assert_array_equal(inside, [ray(site, rings) for site in sites])
-    assert 0.1 < inside.mean() < 0.6
-    assert not within_rings(np.array([[20.0, 40.0]]), rings)[0]
-
-
-def test_a_polygon_may_cross_180_degrees():
-    ring = np.array([[170.0, -20.0], [190.0, -20.0], [190.0, 0.0], [170.0, 0.0], [170.0, -20.0]])
-    sites = np.array([[175.0, -10.0], [-175.0, -10.0], [-165.0, -10.0], [0.0, -10.0], [180.0, -10.0], [-180.0, -10.0]])
-    expected = [True, True, False, False, True, True]
-    assert_array_equal(within_rings(sites, [ring]), expected)
-    assert_array_equal(within_rings(sites, [ring - [360, 0]]), expected)
+    geometries = [{"type": "Polygon", "coordinates": square}] * 2 + [{"type": "Point", "coordinates": [0, 0]}]
+    path.write_text(json.dumps({"type": "GeometryCollection", "geometries": geometries}))
+    sites = np.array([[2.0, 2.0], [6.0, 6.0], [20.0, 20.0]])
+    area = held_out_area(EvaluationSettings(kind="region", polygon=str(path)), sites, np.random.default_rng(0))
+    assert_array_equal(area.contains(sites), [True, True, False])
+    assert area.words == "the polygons of area.geojson (points and lines left out: 1)"
 
 
 SPECIES, GROUPS = tuple("abcde"), ("bird", "bird", "plant", "plant", "fungus")

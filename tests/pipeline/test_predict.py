@@ -277,6 +277,53 @@ def test_an_impossible_grid_is_refused(edges, sentence):
         Grid(*edges)
 
 
+@pytest.mark.parametrize("box", [(170, -20, -170, -10), (170, -20, 190, -10), (-190, -20, -170, -10)])
+def test_a_map_may_cross_180_degrees(study, monkeypatch, tmp_path, box):
+    cell, arguments = study[0] / "runs/virtual/an_full", ["--species", "virtual_0001", "--resolution", 5, "--box", *box]
+    run(monkeypatch, "--run", cell, *arguments, "--out", tmp_path / "map.csv")
+    table = pl.read_csv(tmp_path / "map.csv")
+    assert table["longitude"].to_list() == [172.5, 177.5, -177.5, -172.5] * 2
+    # Each half is the half of a map that does not cross.
+    run(monkeypatch, "--run", cell, *arguments[:4], "--box", -180, -20, -170, -10, "--out", tmp_path / "east.csv")
+    east = pl.read_csv(tmp_path / "east.csv")
+    assert table.filter(pl.col("longitude") < 0).rows() == east.rows()
+    run(monkeypatch, "--run", cell, *arguments, "--out", tmp_path / "map.png")
+    rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
+    run(monkeypatch, "--run", cell, *arguments, "--out", tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert tuple(file.bounds) == (170, -20, 190, -10)
+        np.testing.assert_allclose(file.read(1).ravel(), table["suitability"].cast(float).to_numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("longitudes", "expected"),
+    [
+        ([-5.0, 15.0], (-15.0, 25.0)),
+        ([170.0, -170.0, -175.0], (160.0, 200.0)),
+        ([150.0, -150.0], (120.0, 240.0)),
+        ([178.0], (168.0, 188.0)),
+        ([-175.0], (175.0, 195.0)),
+        ([-120.0, 0.0, 120.0], (-180.0, 180.0)),
+        ([100.0, -80.0, 0.0], (-180.0, 180.0)),
+    ],
+)
+def test_the_default_map_is_the_narrowest_with_a_margin(longitudes, expected):
+    sites = np.column_stack([longitudes, np.zeros(len(longitudes))])
+    west, south, east, north = predictions._around(sites)
+    assert (west, east) == expected
+    assert (south, north) == (-10.0, 10.0)
+    Grid(west, south, east, north, 1.0)
+
+
+def test_the_picture_of_a_map_across_180_degrees_is_one_piece():
+    sites = np.array([[175.0, -15.0], [-175.0, -15.0]])
+    figure = range_figure(np.zeros((4, 4)), (170, 190, -20, -10), sites, Earth.load().land_share_grid, "species 1")
+    axes = figure.axes[0]
+    assert axes.get_xlim() == (170, 190)
+    np.testing.assert_array_equal(axes.lines[0].get_xdata(), [175.0, 185.0])
+    assert axes.xaxis.get_major_formatter()(185.0, 0) == "-175"
+
+
 @pytest.mark.parametrize(
     "raw",
     [

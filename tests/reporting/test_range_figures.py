@@ -27,6 +27,22 @@ def test_box_has_a_margin_and_stays_on_the_globe():
     assert box_around(np.array([[0.0, 0.0], [40.0, 20.0]])) == (-4.0, 44.0, -2.0, 22.0)
     assert box_around(np.array([[10.0, 20.0]])) == (5.0, 15.0, 15.0, 25.0)
     assert box_around(np.array([[-179.0, 88.0]])) == (-180.0, -174.0, 83.0, 90.0)
+    assert box_around(np.array([[170.0, -10.0], [-170.0, -10.0]])) == (168.0, 192.0, -15.0, -5.0)
+    around = np.column_stack([np.arange(-170.0, 180.0, 10.0), np.zeros(35)])
+    assert box_around(around) == (-180.0, 180.0, -5.0, 5.0)
+    assert box_around(np.delete(around, 2, axis=0)) == (-180.0, 180.0, -5.0, 5.0)
+
+
+def test_panels_of_a_species_on_both_sides_of_180_degrees_are_one_map():
+    own = study(dataset())
+    (one, _) = own.datasets[0].maps
+    sites = np.column_stack([np.tile([175.0, -175.0], 25), np.linspace(-20, -10, 50)])
+    across = type(one)(**{**vars(one), "sites_P2": sites, "sites_M2": sites, "truth_M": np.arange(50) % 3 % 2})
+    records, truth = range_maps_figure([across], own.land_share).axes[:2]
+    assert records.get_xlim() == (174.0, 186.0)
+    expected = np.where(sites[:, 0] < 0, 185.0, 175.0)
+    np.testing.assert_array_equal(records.collections[0].get_offsets()[:, 0], expected)
+    np.testing.assert_array_equal(truth.collections[1].get_offsets()[:, 0], expected[across.truth_M == 1])
 
 
 def test_panels_show_records_truth_and_scores():

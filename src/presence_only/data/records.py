@@ -90,7 +90,8 @@ class Background:
     """Sites without any observation, which a loss may assume empty.
 
     Args:
-        kind: How the sites were drawn: ``uniform`` on the sphere, ``land``, ``target_group`` or ``given``.
+        kind: How the sites were drawn: ``uniform`` on the sphere, ``land``, ``range``, ``target_group``, ``raster`` or
+            ``given``.
         sites_K2: Longitude, latitude in degrees WGS84.
         covariates_KC: Environment at the sites, the columns of the records.
         groups_K: Taxon group whose observers visited the site; the empty string counts for every group.

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ class Earth:
 
     names: tuple[str, ...]
     layers_C: NDArray[np.float32]
+    # Of other environments these are sentences about their layers.
+    notes: ClassVar[tuple[str, ...]] = ()
 
     @staticmethod
     def load() -> Earth:

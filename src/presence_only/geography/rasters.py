@@ -6,7 +6,9 @@ unless these are degrees WGS84, ``crs`` (a string such as ``EPSG:3035``). ``nump
 
 GeoTIFFs need rasterio, ``pip install presence-only[rasters]``. A folder gives all of its ``.tif`` and
 ``.tiff`` files in the order of their names; they may differ in grid, extent and coordinate reference
-system. A file of one band is a layer of the file's name; one of several bands gives a layer each.
+system. A file of one band is a layer of the file's name; one of several bands gives a layer each. A band of alpha is
+no layer, but says where the others are undefined. Undefined is also what ``undeclared_nodata`` finds in layers that
+declare no nodata value.
 
 Shape legend: N sites, C layers (covariates), R rows and Q columns of a part of a grid, X cells.
 """
@@ -32,10 +34,13 @@ from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
 from presence_only.geography.earth import COLUMNS, ROWS, Earth
 from presence_only.geography.sphere import EARTH_RADIUS_KM, sites_of_vectors, unit_vectors
+from presence_only.geography.undeclared_nodata import Fill, undeclared_fill, undefined
 
 Float32s = NDArray[np.float32]
 # Cells that are read at once, 16 MiB in float32; and sites that are interpolated at once.
 CELLS_AT_ONCE, SITES_AT_ONCE = 2**22, 200_000
+# Blocks of a file that are looked at for undeclared nodata.
+BLOCKS_LOOKED_AT = 64
 # Points of the circle around a site that bounds the cells within reach.
 BEARINGS = 16
 
@@ -46,6 +51,10 @@ class Environment(Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """Name of every layer."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about the layers that whoever reads the results must know."""
 
     def sample(self, sites_N2: Floats) -> Float32s:
         """Covariates at sites, shape (N, C), NaN where undefined."""
@@ -63,6 +72,7 @@ class Grid:
         crs: Coordinate reference system of x and y; None: longitude, latitude in degrees WGS84.
         read: From the index of a layer, rows and columns to float32, NaN where undefined.
         block_rows: Rows that the file holds together.
+        notes: Sentences about the layers that whoever reads the results must know.
     """
 
     names: tuple[str, ...]
@@ -71,6 +81,7 @@ class Grid:
     crs: str | None
     read: Callable[[int, slice, slice], Float32s]
     block_rows: int = 1
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def wraps(self) -> bool:
@@ -103,8 +114,8 @@ class Grid:
             column_N %= self.turn
         return column_N - 0.5, row_N - 0.5
 
-    def sites(self, column_X: Ints, row_X: Ints) -> NDArray[np.float64]:
-        """Longitude, latitude of the centres of cells, shape (X, 2)."""
+    def sites(self, column_X: Ints | Floats, row_X: Ints | Floats) -> NDArray[np.float64]:
+        """Longitude, latitude of columns and rows, whole at the centres of cells, shape (X, 2)."""
         a, b, c, d, e, f = self.affine
         x_X = a * (column_X + 0.5) + b * (row_X + 0.5) + c
         y_X = d * (column_X + 0.5) + e * (row_X + 0.5) + f
@@ -146,6 +157,11 @@ class Layers:
     def names(self) -> tuple[str, ...]:
         """Name of every layer."""
         return tuple(name for grid in self.grids for name in grid.names)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about the layers that whoever reads the results must know."""
+        return tuple(note for grid in self.grids for note in grid.notes)
 
     def sample(self, sites_N2: Floats) -> Float32s:
         """Covariates at sites, shape (N, C), interpolated bilinearly between the centres of cells.
@@ -197,7 +213,16 @@ def open_environment(where: str, nearest_km: float | None = None) -> Environment
             f"environment {where!r}: there is no such file; give 'earth', or the path of a GeoTIFF, "
             "of a folder of GeoTIFFs or of an .npz of layers"
         )
-    return Layers((_arrays(path) if path.suffix.lower() == ".npz" else _geotiff(path),), nearest_km)
+    return Layers((open_grid(path),), nearest_km)
+
+
+def open_grid(path: Path) -> Grid:
+    """The layers of one file.
+
+    Raises:
+        DataError: As of :func:`open_environment`.
+    """
+    return _arrays(path) if path.suffix.lower() == ".npz" else _geotiff(path)
 
 
 def _interpolate(grid: Grid, sites_N2: Floats, covariates_NC: Float32s) -> None:
@@ -357,14 +382,17 @@ def _arrays(path: Path) -> Grid:
         )
     if bounds.shape != (4,) or bounds.dtype.kind not in "iuf" or not (bounds[:2] < bounds[2:]).all():
         raise DataError(f"{path}: bounds are {bounds.tolist()}; they must be west, south, east, north")
-    layers_C = layers.astype(np.float32)
-    layers_C[~np.isfinite(layers_C)] = np.nan
+    names = tuple(str(name) for name in held["names"])
+    fills = [undeclared_fill(f"{path.stem}: {name}", layer) for name, layer in zip(names, layers, strict=True)]
+    undefined_C = np.stack([undefined(layer, fill.values) for layer, fill in zip(layers, fills, strict=True)])
+    layers_C = np.where(undefined_C, 0, layers).astype(np.float32)
+    layers_C[undefined_C] = np.nan
     west, south, east, north = bounds.tolist()
     rows, columns = layers.shape[1:]
     affine = ((east - west) / columns, 0.0, west, 0.0, (south - north) / rows, north)
     crs = _crs(path, str(held["crs"])) if "crs" in held else None
-    names = tuple(str(name) for name in held["names"])
-    return Grid(names, (rows, columns), affine, crs, lambda i, r, q: layers_C[i, r, q])
+    notes = tuple(note for fill in fills for note in fill.notes)
+    return Grid(names, (rows, columns), affine, crs, lambda i, r, q: layers_C[i, r, q], notes=notes)
 
 
 def _geotiff(path: Path) -> Grid:
@@ -384,38 +412,95 @@ def _geotiff(path: Path) -> Grid:
                 f"{path}: says not where on Earth it lies; set its coordinate reference system and bounds, "
                 "as with gdal_translate -a_srs EPSG:4326 -a_ullr <west> <north> <east> <south>"
             )
-        names = (path.stem,) if raster.count == 1 else _band_names(path.stem, raster.descriptions)
+        interpretations = [interpretation.name for interpretation in raster.colorinterp]
+        bands = [band for band, name in enumerate(interpretations) if name != "alpha"]
+        if not bands:
+            raise DataError(f"{path}: has no band but alpha, which says where others are undefined; it needs a layer")
+        if any(raster.dtypes[band].startswith("complex") for band in bands):
+            raise DataError(f"{path}: holds complex numbers; a layer must hold real ones")
+        texts = [raster.descriptions[band] or f"band {band + 1}" for band in bands]
+        names = (path.stem,) if len(bands) == 1 else tuple(f"{path.stem}: {text}" for text in texts)
         scales, offsets = tuple(raster.scales), tuple(raster.offsets)
         shape, affine = (raster.height, raster.width), tuple(raster.transform)[:6]
         crs = None if raster.crs.to_epsg() == 4326 else _crs(path, raster.crs.to_wkt())
         block_rows = int(raster.block_shapes[0][0])
+        classes = [interpretations[band] == "palette" for band in bands]
+        fills = [
+            _classes(name) if is_class else _band_fill(raster, band, name, path)
+            for name, band, is_class in zip(names, bands, classes, strict=True)
+        ]
 
     def read(layer: int, rows: slice, columns: slice) -> Float32s:
         window = ((rows.start, rows.stop), (columns.start, columns.stop))
+        band = bands[layer]
         try:
             with rasterio.open(path) as opened:
-                cells = opened.read(layer + 1, window=window, masked=True)
+                cells = opened.read(band + 1, window=window, masked=True)
         except rasterio.errors.RasterioError as error:
             raise DataError(f"{path}: cannot be read ({' '.join(str(error).split())}); fetch it again") from None
-        values: Float32s = cells.filled(0).astype(np.float32) * scales[layer] + offsets[layer]
+        undefined_RQ = np.ma.getmaskarray(cells) | undefined(cells.data, fills[layer].values)
+        values: Float32s = np.where(undefined_RQ, 0, cells.data).astype(np.float32) * scales[band] + offsets[band]
         values = values.astype(np.float32, copy=False)
-        values[np.ma.getmaskarray(cells) | ~np.isfinite(values)] = np.nan
+        values[undefined_RQ | ~np.isfinite(values)] = np.nan
         return values
 
-    return Grid(names, shape, affine, crs, read, block_rows)
+    notes = tuple(note for fill in fills for note in fill.notes)
+    return Grid(names, shape, affine, crs, read, block_rows, notes)
 
 
-def _band_names(stem: str, descriptions: tuple[str | None, ...]) -> tuple[str, ...]:
-    """A name for every band: what the file says about it, or its number."""
-    return tuple(f"{stem}: {text or f'band {band}'}" for band, text in enumerate(descriptions, start=1))
+def _classes(name: str) -> Fill:
+    """Of a band with a colour table, whose values are classes: all of them count."""
+    return Fill(
+        notes=(
+            f"Layer {name!r} has a colour table: its values are numbers of classes, of which a mean between two cells "
+            "means nothing; give the share of each class as a layer.",
+        )
+    )
+
+
+def _band_fill(raster: Any, band: int, name: str, path: Path) -> Fill:
+    """What stands for "no value" in a band that does not say so, judged by some of its blocks."""
+    kind, nodata = np.dtype(raster.dtypes[band]), raster.nodatavals[band]
+    # NaN is undefined in any case, and GDAL disregards what an integer type cannot hold.
+    lowest, highest = (-np.inf, np.inf) if kind.kind == "f" else (np.iinfo(kind).min, np.iinfo(kind).max)
+    declared = nodata is not None and lowest <= nodata <= highest
+    masked = any(flag.name in ("alpha", "per_dataset") for flag in raster.mask_flag_enums[band])
+    if declared or masked:
+        return Fill()
+    height, width = raster.block_shapes[band]
+    down, across = -(-raster.height // height), -(-raster.width // width)
+    # Steps of the golden ratio fall into all rows and columns of blocks.
+    share = np.arange(BLOCKS_LOOKED_AT) * (np.sqrt(5) - 1) / 2 % 1
+    chosen = (
+        np.unique((share * down * across).astype(np.int64))
+        if down * across > BLOCKS_LOOKED_AT
+        else range(down * across)
+    )
+    try:
+        cells = [
+            raster.read(band + 1, window=raster.block_window(band + 1, *divmod(int(i), across))).ravel() for i in chosen
+        ]
+    except _rasterio(path).errors.RasterioError as error:
+        raise DataError(f"{path}: cannot be read ({' '.join(str(error).split())}); fetch it again") from None
+    return undeclared_fill(name, np.concatenate(cells))
 
 
 def _crs(path: Path, text: str) -> str:
     """A coordinate reference system that pyproj knows."""
     try:
-        return str(pyproj.CRS(text).to_wkt())
+        crs = pyproj.CRS(text)
     except pyproj.exceptions.CRSError:
         raise DataError(f"{path}: unknown coordinate reference system {text!r}; give one such as EPSG:4326") from None
+    try:
+        if not (crs.is_geographic or crs.is_projected):
+            raise pyproj.exceptions.ProjError("neither longitude and latitude nor a projection of them")
+        pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
+    except pyproj.exceptions.ProjError:
+        raise DataError(
+            f"{path}: there is no way from longitude and latitude to its coordinate reference system {crs.name!r}; "
+            "set the one that it has on Earth, such as EPSG:4326, as with gdal_edit.py -a_srs"
+        ) from None
+    return str(crs.to_wkt())
 
 
 def _rasterio(path: Path) -> Any:

@@ -19,6 +19,7 @@ from presence_only.common.arrays import Floats
 from presence_only.common.atomic_files import write_whole
 from presence_only.common.errors import UserError
 from presence_only.data.sites import WEEKS
+from presence_only.geography.longitudes import within_180
 from presence_only.model.interface import SpeciesModel
 
 Sample = Callable[[Floats], Floats]
@@ -36,7 +37,7 @@ class Grid:
     Args:
         west: Western edge in degrees, -180..180.
         south: Southern edge in degrees, -90..90.
-        east: Eastern edge, more than ``west``.
+        east: Eastern edge, more than ``west`` by at most 360; more than 180 if the grid crosses 180 degrees.
         north: Northern edge, more than ``south``.
         resolution: Side of a cell in degrees, > 0.
 
@@ -51,10 +52,14 @@ class Grid:
     resolution: float
 
     def __post_init__(self) -> None:
-        if not (-180 <= self.west < self.east <= 180 and -90 <= self.south < self.north <= 90):
+        if not (
+            -180 <= self.west <= 180
+            and self.west < self.east <= self.west + 360
+            and (-90 <= self.south < self.north <= 90)
+        ):
             raise MapError(
                 f"box {self.west:g} {self.south:g} {self.east:g} {self.north:g}: must be west south east north in "
-                "degrees, west < east within -180..180 and south < north within -90..90"
+                "degrees, west and east within -180..180, or east beyond 180, and south < north within -90..90"
             )
         if not 0 < self.resolution <= 90:
             raise MapError(f"resolution = {self.resolution:g}: must be within 0..90 degrees, and more than 0")
@@ -72,11 +77,11 @@ class Grid:
 
     @property
     def sites_M2(self) -> NDArray[np.float64]:
-        """Centres of the cells, northern row first."""
+        """Centres of the cells, northern row first, longitudes within -180..180."""
         height, width = self.shape
         longitude_W = self.west + (np.arange(width) + 0.5) * (self.east - self.west) / width
         latitude_H = self.north - (np.arange(height) + 0.5) * (self.north - self.south) / height
-        longitude_HW, latitude_HW = np.meshgrid(longitude_W, latitude_H)
+        longitude_HW, latitude_HW = np.meshgrid(within_180(longitude_W), latitude_H)
         return np.column_stack([longitude_HW.ravel(), latitude_HW.ravel()])
 
 
@@ -134,6 +139,8 @@ def check_geotiff() -> None:
 
 def write_geotiff(path: Path, grid: Grid, score_HW: Floats) -> None:
     """One float32 band in EPSG:4326, NaN where unknown, whole or not at all.
+
+    A grid across 180 degrees stays in one piece: longitudes count on beyond 180, as GIS programs expect it.
 
     Raises:
         MapError: If rasterio is not installed.

@@ -3,8 +3,8 @@
 Training never sees a held-out record: the vocabulary, the background and whatever is measured for
 standardisation come from the other records alone. Background sites that are drawn without a look at
 any record (``uniform``, ``land``) may lie in the held-out area, as they do when the final map is
-made; so may those within the ``range`` of the training records. Those of a given table may not, for
-they may be places of held-out records.
+made; so may those within the ``range`` of the training records. Those of a given table or raster may not, for
+it may know of held-out records.
 
 Label propagation, where it is asked for, comes last: it sees the training rows alone, and the background knows
 nothing of it.
@@ -34,7 +34,7 @@ from presence_only.data.sites import sites_of, weeks_of
 from presence_only.data.training import TrainingData
 from presence_only.geography.earth import Earth
 from presence_only.geography.rasters import Environment, Layers, open_environment
-from presence_only.occurrences.background import check_kind, is_table, make_background
+from presence_only.occurrences.background import background_notes, check_kind, is_file, make_background
 from presence_only.occurrences.held_out_area import (
     Area,
     EvaluationSettings,
@@ -64,8 +64,9 @@ class AssemblySettings(Settings):
             the layer is defined, within ``nearest_km``, and keeps what has none.
         nearest_km: How far ``nearest`` looks, in kilometres.
         background: How background sites are drawn: ``uniform`` on the sphere, ``land``, ``range``
-            (within the convex hull of the training records), ``target_group``, or the path of a table
-            (.csv, .tsv or .parquet) with longitude, latitude and, if wanted, group and week.
+            (within the convex hull of the training records), ``target_group``, the path of a table
+            (.csv, .tsv or .parquet) with longitude, latitude and, if wanted, group and week, or the path of a raster
+            (.tif, .tiff or .npz) in proportion to whose values sites are drawn.
         background_sites: How many are drawn; a table gives all of its own.
         rows: ``records``: a training row is one record; ``checklists``: it is an h3 cell, or with
             ``weeks`` a cell in a week, with all species recorded there.
@@ -286,7 +287,8 @@ def _assemble(
         environment=environment,
     )
     background, left_out = _kept_background(background, settings, area)
-    made = Assembled(TrainingData(training_records, background), filters, facts | left_out)
+    notes = (*environment.notes, *background_notes(settings.background))
+    made = Assembled(TrainingData(training_records, background), filters, facts | left_out, notes)
     return made if settings.propagation is None else propagated(made, settings.propagation)
 
 
@@ -308,7 +310,7 @@ def _kept_background(
 ) -> tuple[Background, dict[str, int | float]]:
     """The background without the sites that the settings or the held-out area forbid, and their numbers."""
     left_out: dict[str, int | float] = {}
-    if is_table(settings.background) and area is not None:
+    if is_file(settings.background) and area is not None:
         held_K = area.contains(background.sites_K2)
         left_out["background_sites_held_out"] = int(held_K.sum())
         background = _take(background, ~held_K, f"all of them lie in the held-out area ({area.words})")

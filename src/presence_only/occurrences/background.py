@@ -1,4 +1,4 @@
-"""Background sites: places that a loss may assume empty, drawn in one of four ways, or read from a table.
+"""Background sites: places that a loss may assume empty, drawn in one of four ways, by a raster, or read from a table.
 
 Shape legend: N sites, K background sites, P positives, C covariates. A site is longitude, latitude
 in degrees WGS84.
@@ -21,29 +21,50 @@ from presence_only.geography.earth import Earth
 from presence_only.geography.rasters import Environment
 from presence_only.geography.sphere import uniform_sphere_sites
 from presence_only.geography.spherical_hull import sites_within, spherical_hull
+from presence_only.occurrences.bias_raster import bias_raster_sites, open_bias_raster
 from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
 from presence_only.occurrences.table_reading import read_table
 from presence_only.occurrences.training_rows import distinct
 
 BackgroundKind = Literal["uniform", "land", "range", "target_group"]
-TABLES = (".csv", ".tsv", ".parquet")
+TABLES, RASTERS = (".csv", ".tsv", ".parquet"), (".tif", ".tiff", ".npz")
 
 
 def check_kind(kind: str) -> None:
-    """Refuse a background that is neither a known kind nor the path of a table.
+    """Refuse a background that is neither a known kind nor the path of a table or raster.
 
     Raises:
         ValueError: Saying what a background must be.
     """
-    if kind not in get_args(BackgroundKind) and not is_table(kind):
+    if kind not in get_args(BackgroundKind) and not is_file(kind):
         raise ValueError(
-            f"one of {', '.join(get_args(BackgroundKind))}, or the path of a table that ends in {', '.join(TABLES)}"
+            f"one of {', '.join(get_args(BackgroundKind))}, or the path of a table that ends in {', '.join(TABLES)}, "
+            f"or of a raster of weights that ends in {', '.join(RASTERS)}"
         )
 
 
 def is_table(kind: str) -> bool:
     """Whether a background is the path of a table."""
     return Path(kind).suffix.lower() in TABLES
+
+
+def is_raster(kind: str) -> bool:
+    """Whether a background is the path of a raster of weights."""
+    return Path(kind).suffix.lower() in RASTERS
+
+
+def is_file(kind: str) -> bool:
+    """Whether a background is made of a user's file, which may know of held-out records."""
+    return is_table(kind) or is_raster(kind)
+
+
+def background_notes(kind: str) -> tuple[str, ...]:
+    """Sentences about the background that whoever reads the results must know.
+
+    Raises:
+        DataError: If it is a raster that cannot be read.
+    """
+    return open_bias_raster(Path(kind).expanduser()).notes if is_raster(kind) else ()
 
 
 def target_group_rows(
@@ -98,8 +119,9 @@ def make_background(
     Args:
         kind: ``uniform`` on the sphere; ``land`` in proportion to its area; ``range``: uniform within
             the convex hull of the records on the sphere; ``target_group``: the records' own sites, with
-            the taxon group that was reported there; or the path of a table, as of
-            :func:`read_background`, which gives all of its rows.
+            the taxon group that was reported there; the path of a table, as of :func:`read_background`, which gives
+            all of its rows; or the path of a raster of weights, as of
+            :func:`~presence_only.occurrences.bias_raster.bias_raster_sites`.
         n: Number of sites, at least 1.
         generator: Source of the draws.
         records: The training records; read for ``range`` and ``target_group``, for weeks and for the
@@ -110,13 +132,13 @@ def make_background(
     Raises:
         ValueError: If the kind is unknown, ``n`` is less than 1, or the grid is missing or has not
             the covariates of the records.
-        DataError: If the records span no range, or the table cannot be read.
+        DataError: If the records span no range, or the table or raster cannot be read.
     """
     if kind == "target_group":
         rows, groups = target_group_rows(n, records, generator)
         week_K = None if records.week_N is None else records.week_N[rows]
         return Background(kind, records.sites_N2[rows], records.covariates_NC[rows], groups, week_K)
-    if kind not in get_args(BackgroundKind) and not is_table(kind):
+    if kind not in get_args(BackgroundKind) and not is_file(kind):
         raise ValueError(f"unknown background {kind!r}; known: {', '.join(get_args(BackgroundKind))}")
     _check_number(n)
     environment = earth if environment is None else environment
@@ -128,6 +150,9 @@ def make_background(
         sites_K2, week_K = sites_of(table), weeks_of(table)
         groups_K = tuple(table["group"]) if "group" in table.columns else None
         kind = "given"
+    elif is_raster(kind):
+        sites_K2 = bias_raster_sites(Path(kind).expanduser(), n, generator)
+        kind = "raster"
     elif kind == "land":
         assert earth is not None
         sites_K2 = earth.land_sites(n, generator)

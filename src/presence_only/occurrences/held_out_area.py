@@ -14,13 +14,11 @@ Shape legend: N sites or rows, P positives, M survey sites, S species, B blocks.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -33,7 +31,9 @@ from presence_only.common.settings import Settings
 from presence_only.data.sites import sites_of, weeks_of
 from presence_only.data.survey import Survey
 from presence_only.data.truth import ABSENT, NOT_SURVEYED, PRESENT, SurveyTruth
+from presence_only.geography.geojson import read_polygons
 from presence_only.geography.h3_cells import cells_of
+from presence_only.geography.polygons import within_polygons
 from presence_only.geography.rasters import Environment
 from presence_only.occurrences.folds import deal
 from presence_only.occurrences.records import categories, places
@@ -61,7 +61,7 @@ class EvaluationSettings(Settings):
         folds: Number of folds.
         fold: The one that is held out, counted from 0.
         box: West, south, east, north in degrees; west may be greater than east, across 180 degrees.
-        polygon: A GeoJSON file of polygons.
+        polygon: A GeoJSON file of polygons, of which the union is held out.
     """
 
     kind: Literal["blocks", "h3", "region"] = "blocks"
@@ -250,84 +250,11 @@ def within_box(sites_N2: Floats, box: tuple[float, float, float, float]) -> NDAr
         beside_N = (longitude_N >= west) & (longitude_N <= east)
     else:
         beside_N = (longitude_N >= west) | (longitude_N <= east)
+    if west == -180 or east == 180:
+        # One meridian with two names.
+        beside_N |= np.abs(longitude_N) == 180
     inside_N: NDArray[np.bool_] = beside_N & (latitude_N >= south) & (latitude_N <= north)
     return inside_N
-
-
-def within_rings(sites_N2: Floats, rings: list[NDArray[np.float64]]) -> NDArray[np.bool_]:
-    """Whether sites lie within polygons by the even-odd rule, shape (N,), so that a hole is outside.
-
-    Edges are straight in longitude and latitude. A ring may leave -180..180 degrees to cross 180.
-
-    Args:
-        sites_N2: Longitude, latitude.
-        rings: Each (X, 2), the last point equal to the first.
-    """
-    order_N = np.argsort(sites_N2[:, 1], kind="stable")
-    longitude_N, latitude_N = sites_N2[order_N, 0], sites_N2[order_N, 1]
-    inside_N = np.zeros(len(sites_N2), dtype=bool)
-    for ring in rings:
-        west, east = ring[:, 0].min(), ring[:, 0].max()
-        turns = [turn for turn in (-360.0, 0.0, 360.0) if west - turn <= 180 and east - turn >= -180]
-        for (x_from, y_from), (x_to, y_to) in pairwise(ring):
-            # Only the sites at the latitudes of an edge can see it to their east.
-            start, stop = np.searchsorted(latitude_N, sorted((y_from, y_to)))
-            if start == stop:
-                continue
-            share = (latitude_N[start:stop] - y_from) / (y_to - y_from)
-            x_edge = x_from + share * (x_to - x_from)
-            for turn in turns:
-                inside_N[start:stop] ^= longitude_N[start:stop] + turn < x_edge
-    result_N = np.empty_like(inside_N)
-    result_N[order_N] = inside_N
-    return result_N
-
-
-def read_rings(path: Path) -> list[NDArray[np.float64]]:
-    """All rings of the polygons of a GeoJSON file (RFC 7946).
-
-    Raises:
-        DataError: If the file is missing, is no GeoJSON, or has no polygon.
-    """
-    try:
-        found = list(_rings(json.loads(path.read_text("utf-8-sig"))))
-        rings = [np.asarray(ring, dtype=np.float64)[:, :2] for ring in found]
-    except OSError:
-        raise DataError(
-            f"evaluation.polygon = {str(path)!r}: cannot be opened; give a GeoJSON file of polygons"
-        ) from None
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise DataError(
-            f"evaluation.polygon = {str(path)!r}: cannot be read as GeoJSON ({error}); it must hold polygons"
-        ) from None
-    if not rings or any(len(ring) < 4 or not np.isfinite(ring).all() for ring in rings):
-        raise DataError(
-            f"evaluation.polygon = {str(path)!r}: has no polygon, or a ring of less than four points; "
-            "it must hold Polygon or MultiPolygon geometries, longitude before latitude"
-        )
-    return [np.concatenate([ring, ring[:1]]) if np.any(ring[0] != ring[-1]) else ring for ring in rings]
-
-
-def _rings(item: Any) -> Iterator[Any]:
-    """The rings below a GeoJSON object."""
-    match item["type"]:
-        case "FeatureCollection":
-            parts = item["features"]
-        case "GeometryCollection":
-            parts = item["geometries"]
-        case "Feature":
-            parts = [item["geometry"]] if item["geometry"] else []
-        case "Polygon":
-            yield from item["coordinates"]
-            return
-        case "MultiPolygon":
-            for polygon in item["coordinates"]:
-                yield from polygon
-            return
-        case _:
-            return
-    for part in parts:
-        yield from _rings(part)
 
 
 def _region(settings: EvaluationSettings) -> Area:
@@ -337,4 +264,6 @@ def _region(settings: EvaluationSettings) -> Area:
         words = f"the box west {west:g}, south {south:g}, east {east:g}, north {north:g}"
         return Area(words, partial(within_box, box=settings.box))
     path = Path(settings.polygon or "").expanduser()
-    return Area(f"the polygons of {path.name}", partial(within_rings, rings=read_rings(path)))
+    found = read_polygons(path, "evaluation.polygon")
+    besides = f" (points and lines left out: {found.left_out:,})" if found.left_out else ""
+    return Area(f"the polygons of {path.name}{besides}", partial(within_polygons, polygons=found.polygons))

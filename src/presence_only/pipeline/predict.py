@@ -36,7 +36,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--run", type=Path, required=True, help="folder runs/<dataset>/<variant>, or one seed's in it")
     parser.add_argument("--species", help="name of the species to map")
     parser.add_argument("--out", type=Path, help="map.png, map.tif (GeoTIFF) or map.csv")
-    parser.add_argument("--box", type=float, nargs=4, metavar=("WEST", "SOUTH", "EAST", "NORTH"), help="degrees")
+    parser.add_argument(
+        "--box",
+        type=float,
+        nargs=4,
+        metavar=("WEST", "SOUTH", "EAST", "NORTH"),
+        help="degrees; with a west greater than the east, the map crosses 180 degrees",
+    )
     parser.add_argument("--resolution", type=float, help="side of a cell in degrees; default: 360 cells across")
     parser.add_argument("--at", type=float, nargs=2, metavar=("LON", "LAT"), help="list the species of this place")
     parser.add_argument("--top", type=int, help=f"how many species to list (default {TOP})")

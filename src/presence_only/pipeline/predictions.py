@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import errno
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from presence_only.common.arrays import Ints
+from presence_only.common.arrays import Floats, Ints
 from presence_only.common.similar_names import suggestions
 from presence_only.data.added_presences import recorded_alone
 from presence_only.data.records import PresenceRecords
 from presence_only.data.training import TrainingData
+from presence_only.geography.longitudes import narrowest_arc
 from presence_only.model.files import load_model
 from presence_only.model.interface import SpeciesModel
 from presence_only.model.range_map import Grid, MapError, Sample, check_geotiff, suitability, write_geotiff, write_table
@@ -106,7 +107,7 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
         raise MapError(f"--out {out}: must end in one of {', '.join(FORMATS)}")
     index = find_species(arguments.species, run.records.species)
     sites_P2 = run.records.sites_N2[run.records.row_P[run.records.species_P == index]]
-    west, south, east, north = arguments.box or _around(sites_P2)
+    west, south, east, north = _in_order(arguments.box) if arguments.box else _around(sites_P2)
     resolution = max(east - west, north - south) / 360 if arguments.resolution is None else arguments.resolution
     grid = Grid(west, south, east, north, resolution)
     check_writable(out)
@@ -184,10 +185,23 @@ def _counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
-def _around(sites_P2: np.ndarray) -> tuple[float, float, float, float]:
-    """Whole degrees around some sites with a margin: west, south, east, north."""
-    low, high = sites_P2.min(axis=0), sites_P2.max(axis=0)
-    margin = np.maximum((high - low) * 0.5, 10.0)
-    west, south = np.maximum(np.floor(low - margin), [-180, -90])
-    east, north = np.minimum(np.ceil(high + margin), [180, 90])
-    return float(west), float(south), float(east), float(north)
+def _in_order(box: Sequence[float]) -> tuple[float, float, float, float]:
+    """West, south, east, north with west within -180..180 and east to the east of it, where they can be read so."""
+    west, south, east, north = box
+    if -360 <= west < -180:
+        west, east = west + 360, east + 360
+    if -180 <= east < west <= 180:
+        east += 360
+    return west, south, east, north
+
+
+def _around(sites_P2: Floats) -> tuple[float, float, float, float]:
+    """Whole degrees around some sites with a margin: west, south, east, north, the east beyond 180 if it crosses."""
+    (west, east), (south, north) = narrowest_arc(sites_P2[:, 0]), (sites_P2[:, 1].min(), sites_P2[:, 1].max())
+    margin_x, margin_y = max((east - west) * 0.5, 10.0), max((north - south) * 0.5, 10.0)
+    west, east = float(np.floor(west - margin_x)), float(np.ceil(east + margin_x))
+    if east - west >= 360:
+        west, east = -180.0, 180.0
+    elif west < -180:
+        west, east = west + 360, east + 360
+    return west, float(max(np.floor(south - margin_y), -90)), east, float(min(np.ceil(north + margin_y), 90))

@@ -413,6 +413,18 @@ class TestImagesAndRasters:
             read_raster(tmp_path / "a.tif")
 
     @needs_rasterio
+    @pytest.mark.parametrize("fill", [-3.4e38, -9999.0])
+    def test_a_number_that_stands_for_no_value_is_unknown(self, folder, fill):
+        place = folder / "eval/geo_feature/ELEVATION.tif"
+        plain_P = made(folder).further["geo_feature"].values_RP[RASTERS.index("ELEVATION")]
+        layer = read_raster(place)
+        layer[35:40, 40:70] = fill
+        write_raster(place, layer)
+        values_P = made(folder).further["geo_feature"].values_RP[RASTERS.index("ELEVATION")]
+        assert np.isnan(values_P[: 5 * 30]).all()
+        assert np.corrcoef(values_P[5 * 30 :], plain_P[5 * 30 :])[0, 1] > 0.9999
+
+    @needs_rasterio
     def test_the_layers_are_the_countrys_pixels_with_the_checkerboard_of_the_world(self, original):
         root, written = original
         task = made(root).further["geo_feature"]

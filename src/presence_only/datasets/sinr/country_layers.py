@@ -8,6 +8,7 @@ Shape legend: H x W a raster of the world, P pixels of the country, C covariates
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
 from presence_only.data.geo_feature import GeoFeatureLayers
 from presence_only.datasets.sinr.published_files import LOGARITHMIC, RASTERS, SinrFolder, read_raster
+from presence_only.geography.undeclared_nodata import undeclared_fill, undefined
 
 # Sides of a checkerboard's cell in pixels.
 CELL = 25
@@ -43,7 +45,8 @@ def country_layers(folder: SinrFolder, covariates: Callable[[Floats], Floats]) -
                 "must agree"
             )
         try:
-            values.append(scaled_layer(raster_HW[country_HW], logarithm=name == LOGARITHMIC))
+            values_P = _known(raster_HW[country_HW], name)
+            values.append(scaled_layer(values_P, logarithm=name == LOGARITHMIC))
         except DataError as error:
             raise DataError(f"{folder.raster(name)}: {error}") from None
     sites_P2 = pixel_sites(*country_HW.shape)[country_HW]
@@ -54,6 +57,14 @@ def country_layers(folder: SinrFolder, covariates: Callable[[Floats], Floats]) -
         test_P=is_test_pixel(*country_HW.shape)[country_HW],
         names=tuple(name.lower() for name in RASTERS),
     )
+
+
+def _known(values_P: NDArray[Any], name: str) -> NDArray[np.float32]:
+    """A layer's values in float32, NaN in pixels of a number that stands for "no value"."""
+    unknown_P = undefined(values_P, undeclared_fill(name, values_P).values) & np.isfinite(values_P)
+    known_P = np.where(unknown_P, 0, values_P).astype(np.float32)
+    known_P[unknown_P] = np.nan
+    return known_P
 
 
 def pixel_sites(height: int, width: int) -> NDArray[np.float64]:

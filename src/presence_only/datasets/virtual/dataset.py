@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ from presence_only.datasets.virtual.recording import displace, observe, share_re
 from presence_only.datasets.virtual.species import PREVALENCE_MEDIAN, World, make_world, survey_all
 from presence_only.geography.earth import Earth
 from presence_only.occurrences.assemble import Assembled, check_propagation, propagated
-from presence_only.occurrences.background import BackgroundKind, make_background
+from presence_only.occurrences.background import RASTERS, BackgroundKind, background_notes, is_raster, make_background
 from presence_only.occurrences.label_propagation import PropagationSettings
 from presence_only.occurrences.propagation_truth import compare_with_truth
 from presence_only.occurrences.random_cap import at_most
@@ -82,7 +82,8 @@ class DatasetSettings(DatasetKind):
         bias: Power of the observers' effort; 0 spreads them evenly over the land.
         noise_km: Standard deviation of a record's displacement to the east and to the north.
         seed: Of the world and of everything drawn in it.
-        background: How background sites are drawn.
+        background: How background sites are drawn: ``uniform``, ``land``, ``range``, ``target_group``, or the path of a
+            raster of weights; see :func:`~presence_only.occurrences.background.make_background`.
         background_sites: How many.
         survey_resolution: h3 resolution of the survey; 3 has about 11,000 land cells.
         groups: Number of taxon groups, over which species are dealt in turn.
@@ -110,7 +111,7 @@ class DatasetSettings(DatasetKind):
     bias: float = Field(default=1.0, ge=0, le=5)
     noise_km: float = Field(default=5.0, ge=0, le=500)
     seed: int = Field(default=0, ge=0, lt=2**32)
-    background: BackgroundKind = "uniform"
+    background: str = "uniform"
     background_sites: int = Field(default=50_000, ge=1, le=100_000_000)
     survey_resolution: int = Field(default=3, ge=1, le=4)
     groups: int = Field(default=1, ge=1, le=1000)
@@ -120,6 +121,14 @@ class DatasetSettings(DatasetKind):
     held_out_cells: float = Field(default=0.0, ge=0, le=0.5)
     held_out_resolution: int = Field(default=3, ge=0, le=5)
     propagation: PropagationSettings | None = None
+
+    @field_validator("background")
+    @classmethod
+    def _known_background(cls, kind: str) -> str:
+        if kind not in get_args(BackgroundKind) and not is_raster(kind):
+            known = ", ".join(map(repr, get_args(BackgroundKind)))
+            raise ValueError(f"one of {known}, or the path of a raster of weights that ends in {', '.join(RASTERS)}")
+        return kind
 
     @field_validator("records")
     @classmethod
@@ -201,7 +210,7 @@ def build(settings: DatasetSettings) -> Dataset:
     )
     covariates_MC = earth.sample(survey_sites.sites_N2)
     survey = Survey(survey_sites.sites_N2, covariates_MC, SurveyTruth.of_matrix(truth_MS), records.species, earth.names)
-    made = Assembled(TrainingData(records, background), filters, {})
+    made = Assembled(TrainingData(records, background), filters, {}, background_notes(settings.background))
     if held is not None:
         made = without_held_out(made, held)
     if settings.propagation is not None:

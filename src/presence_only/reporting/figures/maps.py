@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.data.records import PresenceRecords
+from presence_only.geography.longitudes import counted_on
 from presence_only.reporting.figures.style import ORANGE
 
 
@@ -79,7 +80,7 @@ def range_figure(
 
     Args:
         score_HW: Within 0..1, northern row first; NaN where unknown.
-        extent: West, east, south, north in degrees.
+        extent: West, east, south, north in degrees; east is more than 180 where the map crosses 180 degrees.
         sites_P2: The species' training records, longitude, latitude in degrees.
         land_share: Share of land of every cell of 1 degree, (180, 360) from the south-west; its coasts
             are rough, but show where one is.
@@ -91,8 +92,10 @@ def range_figure(
     image = axes.imshow(score_HW, extent=(west, east, south, north), vmin=0.0, vmax=1.0, cmap="viridis")
     figure.colorbar(image, ax=axes, label="relative suitability (0 to 1, no probability)", shrink=0.8)
     label = f"{len(sites_P2):,} training record{'s' * (len(sites_P2) != 1)}"
-    axes.plot(*sites_P2.T, "o", ms=3, mfc="none", mec=ORANGE, mew=0.8, label=label)
-    _draw_coasts(axes, land_share, "white")
+    axes.plot(*counted_on(sites_P2, west, east).T, "o", ms=3, mfc="none", mec=ORANGE, mew=0.8, label=label)
+    _draw_coasts(axes, land_share, "white", twice=east > 180)
+    if east > 180:
+        axes.xaxis.set_major_formatter(lambda longitude, _: f"{longitude - 360 * (longitude > 180):g}")
     axes.set(xlim=(west, east), ylim=(south, north), xlabel="longitude (degrees)", ylabel="latitude (degrees)")
     axes.set_aspect(1.0 / max(np.cos(np.radians((south + north) / 2)), 0.2))
     axes.set_title(title, fontsize=10)
@@ -100,7 +103,8 @@ def range_figure(
     return figure
 
 
-def _draw_coasts(axes: Axes, land_share: Floats, colour: str) -> None:
-    """The coasts of the shipped grid of the Earth."""
-    longitude, latitude = np.arange(360) - 179.5, np.arange(180) - 89.5
-    axes.contour(longitude, latitude, land_share, levels=[0.5], colors=colour, linewidths=0.7)
+def _draw_coasts(axes: Axes, land_share: Floats, colour: str, *, twice: bool = False) -> None:
+    """The coasts of the shipped grid of the Earth; ``twice``: also beyond 180 degrees, to 540."""
+    longitude, latitude = np.arange(720 if twice else 360) - 179.5, np.arange(180) - 89.5
+    share = np.tile(land_share, (1, 2)) if twice else land_share
+    axes.contour(longitude, latitude, share, levels=[0.5], colors=colour, linewidths=0.7)

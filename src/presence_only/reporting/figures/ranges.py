@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from presence_only.geography.longitudes import counted_on, narrowest_arc
 from presence_only.reporting.figures.style import BLUE, ORANGE
 from presence_only.reporting.figures.svg import plain
 
@@ -66,17 +67,15 @@ def range_maps_figure(maps: Sequence[SpeciesMap], land_share: Array) -> Figure:
     points = None
     for row, own in zip(grid, maps, strict=True):
         west, east, south, north = box_around(np.concatenate([own.sites_P2, own.sites_M2[own.truth_M == 1]]))
+        records_P2, sites_M2 = counted_on(own.sites_P2, west, east), counted_on(own.sites_M2, west, east)
         near_M = (
-            (own.sites_M2[:, 0] >= west)
-            & (own.sites_M2[:, 0] <= east)
-            & (own.sites_M2[:, 1] >= south)
-            & (own.sites_M2[:, 1] <= north)
+            (sites_M2[:, 0] >= west) & (sites_M2[:, 0] <= east) & (sites_M2[:, 1] >= south) & (sites_M2[:, 1] <= north)
         )
-        sites_m2, truth_m = own.sites_M2[near_M], own.truth_M[near_M]
+        sites_m2, truth_m = sites_M2[near_M], own.truth_M[near_M]
         # As large as the sites are apart, in points: a panel is about 120 of them wide.
         side = np.clip(130.0 * (1.0 / max(len(sites_m2), 1)) ** 0.5, 0.8, 6.0)
         style = {"s": side**2, "marker": "s", "lw": 0, "rasterized": True}
-        row[0].scatter(*own.sites_P2.T, s=4, color=ORANGE, lw=0, alpha=0.7, rasterized=True)
+        row[0].scatter(*records_P2.T, s=4, color=ORANGE, lw=0, alpha=0.7, rasterized=True)
         row[1].scatter(*sites_m2[truth_m == 0].T, color="#bbbbbb", alpha=0.5, **style)
         row[1].scatter(*sites_m2[truth_m == 1].T, color=BLUE, **style)
         for axes, (variant, score_M) in zip(row[2:], own.scores.items(), strict=True):
@@ -102,11 +101,17 @@ def range_maps_figure(maps: Sequence[SpeciesMap], land_share: Array) -> Figure:
 
 
 def box_around(sites_P2: Array) -> tuple[float, float, float, float]:
-    """West, east, south and north of a box around sites, with a margin, at least 10 degrees wide and high."""
-    low, high = sites_P2.min(axis=0), sites_P2.max(axis=0)
+    """West, east, south and north of a box around sites, with a margin, at least 10 degrees wide and high.
+
+    East is more than 180 where the narrowest box crosses 180 degrees; otherwise the margin ends there.
+    """
+    first, last = narrowest_arc(sites_P2[:, 0])
+    low, high = np.array([first, sites_P2[:, 1].min()]), np.array([last, sites_P2[:, 1].max()])
     margin = np.maximum(0.1 * (high - low), (10 - (high - low)) / 2)
     (west, south), (east, north) = low - margin, high + margin
-    return max(float(west), -180), min(float(east), 180), max(float(south), -90), min(float(north), 90)
+    if last <= 180 or east - west >= 360:
+        west, east = (max(float(west), -180), min(float(east), 180)) if last <= 180 else (-180, 180)
+    return float(west), float(east), max(float(south), -90), min(float(north), 90)
 
 
 def _frame(axes: Axes, box: tuple[float, float, float, float], land_share: Array) -> None:
@@ -114,9 +119,9 @@ def _frame(axes: Axes, box: tuple[float, float, float, float], land_share: Array
     west, east, south, north = box
     column = slice(max(int(west + 178), 0), int(east + 182))
     row = slice(max(int(south + 88), 0), int(north + 92))
-    share = land_share[row, column]
+    share = (land_share if east <= 180 else np.tile(land_share, (1, 2)))[row, column]
     if share.min() < 0.5 < share.max():
-        longitude, latitude = np.arange(360)[column] - 179.5, np.arange(180)[row] - 89.5
+        longitude, latitude = np.arange(360 if east <= 180 else 720)[column] - 179.5, np.arange(180)[row] - 89.5
         axes.contour(longitude, latitude, share, levels=[0.5], colors="#888888", linewidths=0.5)
     axes.set(xlim=(west, east), ylim=(south, north))
     axes.set_aspect(1.0 / max(np.cos(np.radians((south + north) / 2)), 0.2))
