@@ -2,8 +2,8 @@
 
 Shape legend: M survey sites, S species, U units (species or sites), N surveyed scores of one unit, P presences of
 some units. Scores and truth are (M, S): arrays, lists, torch tensors, tables of pandas or polars, or a
-:class:`~presence_only.common.matrices.Matrix` that makes a part when asked for it. They come back unmodified. Truth is 1
-present, 0 absent, -1 not surveyed, in integers or bool, and what was not surveyed has no influence.
+:class:`~presence_only.common.matrices.Matrix` that makes a part when asked for it. They come back unmodified. Truth is
+1 present, 0 absent, -1 not surveyed, in integers or bool, and what was not surveyed has no influence.
 
 Average precision and AUC see the order of the scores alone, so logits and probabilities serve equally; neither says
 whether a score is a calibrated probability. They are exact with ties: sites of equal score form one threshold, as in

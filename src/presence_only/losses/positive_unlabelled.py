@@ -31,7 +31,7 @@ from presence_only.losses.base import (
 )
 from presence_only.losses.host_reads import count_each
 from presence_only.losses.negatives import Positives, at_pairs, open_targets, zero
-from presence_only.losses.numerics import softplus, widen
+from presence_only.losses.numerics import finite_logits, softplus, widen
 from presence_only.losses.parameters import ParametersOfChoice
 
 ESTIMATORS = ("nnpu", "upu")
@@ -100,7 +100,7 @@ def nnpu(
         TypeError: If an argument has the wrong type.
         ValueError: If shapes disagree, a number is out of range, a target is neither 0 nor 1, or nothing is unlabelled.
     """
-    positives = open_targets(logits_BS, targets_BS)
+    positives = open_targets(logits_BS, targets_BS, as_pairs=True)
     n_rows, n_species = logits_BS.shape
     check_background(background_KS, background_mask_KS, n_species)
     check_choice("estimator", estimator, ESTIMATORS)
@@ -123,7 +123,8 @@ def nnpu(
     loss = PositiveUnlabelledLoss(
         weight_S * n_rows, rows_unlabelled, background_KS is not None, estimator == "nnpu", beta, gamma
     )
-    return loss.on_pairs(logits_BS, positives, background_KS, background_mask_KS)
+    far_KS = None if background_KS is None else finite_logits(background_KS)
+    return loss.on_pairs(finite_logits(logits_BS), positives, far_KS, background_mask_KS)
 
 
 def _prior_per_species(prior: object, n_species: int) -> Tensor:

@@ -17,7 +17,7 @@ from torch.nn.functional import logsigmoid
 from presence_only.losses.argument_checks import check_number
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.negatives import open_targets, zero
-from presence_only.losses.numerics import sigmoid, widen
+from presence_only.losses.numerics import finite_logits, sigmoid, widen
 
 
 def sigmoid_f1(logits_BS: Tensor, targets_BS: Tensor, *, beta: float = 1.0, eta: float = 0.0) -> Tensor:
@@ -48,7 +48,7 @@ def sigmoid_f1(logits_BS: Tensor, targets_BS: Tensor, *, beta: float = 1.0, eta:
     check_number("eta", eta, -math.inf, open_ends="low")
     if logits_BS.numel() == 0:
         return zero(logits_BS)
-    return mean_error(beta * (widen(logits_BS) + eta), targets_BS != 0)
+    return mean_error(beta * (finite_logits(logits_BS) + eta), targets_BS != 0)
 
 
 def mean_error(z_BS: Tensor, present_BS: Tensor) -> Tensor:
