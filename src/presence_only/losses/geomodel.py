@@ -132,10 +132,10 @@ class BinaryFocalLoss(nn.Module):
         """The mean loss.
 
         Args:
-            pred: Logits, or probabilities in [0, 1]; any shape. A probability of exactly 0 or 1 on the wrong side
-                counts as the number of its dtype next to it: 0 as the smallest normal number (in float32 it costs
-                87.3 nats with gamma 0), 1 as the largest number below 1 (16.6 nats). The gradient is that of this
-                number, so it is finite and points to the right side.
+            pred: Logits, or probabilities in [0, 1]; any shape. A probability of exactly 0 or 1 on the wrong side costs
+                infinitely much: log 0 is not rounded away. Its gradient is finite and points to the right side; it is
+                that of the smallest normal number of the dtype in place of 0, and of the largest number below 1 in
+                place of 1.
             targets: In [0, 1], the shape of ``pred``.
 
         Returns:

@@ -399,28 +399,34 @@ def soft_focal(x: Tensor, targets: Tensor, gamma: float) -> Tensor:
 
 
 def focal_of_probabilities(p: Tensor, targets: Tensor, gamma: float, dtype: torch.dtype) -> Tensor:
-    """(1 - p_t)^gamma BCE of probabilities in [0, 1], finite also where one has rounded to 0 or 1 on the wrong side.
+    """(1 - p_t)^gamma BCE of probabilities in [0, 1], infinite where one is exactly 0 or 1 on the wrong side.
 
-    There the logarithm and its slope are those of the number next to it: the smallest normal number of the dtype for 0,
-    and the largest number below 1 for 1. The slope is then finite, and still pulls to the right side.
+    The slope is finite also there: it is that of the probability next to it, the smallest normal number of the dtype
+    for 0, and the largest number below 1 for 1.
 
     Args:
         p: Probabilities, float32 or float64.
         targets: In [0, 1], of the same dtype.
         gamma: Focusing exponent >= 0.
-        dtype: What the probabilities were computed in, which may be narrower.
+        dtype: What the probabilities were given in, which may be narrower, and has to hold the slope.
     """
     present, absent = targets > 0, targets < 1
     # Double where: a class with weight 0 is not evaluated where its logarithm is infinite.
-    inside_p = torch.where(present, p, 0.5)
+    log_p = _log(torch.where(present, p, 0.5), dtype)
     inside_q = torch.where(absent, p, 0.5)
-    numbers = torch.finfo(dtype)
-    # Sums, so that the slope does not end at the bound as that of a clamp does; elsewhere 0 is added.
-    log_p = torch.log(inside_p + (numbers.tiny - inside_p.detach()).clamp(min=0))
-    log_q = torch.log1p(-(inside_q - (inside_q.detach() - (1 - numbers.eps / 2)).clamp(min=0)))
+    # A sum, so that the slope does not end at the bound as that of a clamp does; below it, 0 is added.
+    log_q = torch.log1p(-(inside_q - (inside_q.detach() - (1 - torch.finfo(dtype).eps / 2)).clamp(min=0)))
     cost = -torch.where(present, targets * log_p, 0.0) - torch.where(absent, (1 - targets) * log_q, 0.0)
     if gamma != 0:
         miss = targets * (1 - p) + (1 - targets) * p
         easy = miss <= 0  # a slope of 0^(gamma - 1) would be infinite for gamma < 1
         cost = torch.where(easy, 0.0, torch.where(easy, 1.0, miss) ** gamma) * cost
-    return torch.where(p.isnan(), p, cost)
+    wrong = (present & (p == 0)) | (absent & (p == 1))
+    return torch.where(p.isnan(), p, torch.where(wrong, cost + torch.inf, cost))
+
+
+def _log(p: Tensor, dtype: torch.dtype) -> Tensor:
+    """log p with all digits for p > 0, and a slope of at most 1 over the smallest normal number of the dtype."""
+    value = p.detach()
+    bounded = torch.log(p + (torch.finfo(dtype).tiny - value).clamp(min=0))
+    return bounded + torch.where(value > 0, torch.log(value) - bounded.detach(), 0.0)

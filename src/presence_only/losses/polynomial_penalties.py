@@ -125,7 +125,8 @@ class RobustAsymmetric(Penalty):
         """p_m^gamma_neg (-log(1 - p_m)) (lambda - p) p^2 (lambda - 1 + p_m)."""
         x = widen(logits)
         cost = margined_softplus(x, self.ral_gamma_neg, self.ral_clip)
-        return times(self.ral_lambda - 1 + margined_sigmoid(x, self.ral_clip), times(hill(x, self.ral_lambda), cost))
+        milder = times(hill(x, self.ral_lambda), cost)
+        return times(self.ral_lambda - 1 + margined_sigmoid(x, self.ral_clip), milder)
 
 
 def focused_polynomial(x: Tensor, gamma: float, eps: float, eps_pow: float) -> Tensor:
