@@ -105,6 +105,8 @@ def open_targets(logits_BS: Tensor, targets_BS: Tensor, *, as_pairs: bool = Fals
     logits, targets = f"logits{of}", f"targets{of}"
     check_floating(logits, logits_BS, 2)
     check_same_shape(targets, targets_BS, logits, logits_BS)
+    if targets_BS.is_complex():
+        raise TypeError(f"{targets} has dtype {targets_BS.dtype}: must be exactly 0 or 1")
     positives = Positives.from_targets(targets_BS)
     if positives.present_BS is None:
         check_presences(targets, targets_BS[positives.row_P, positives.species_P])

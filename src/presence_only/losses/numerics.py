@@ -176,7 +176,7 @@ class _Entropy(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        size = x.abs().clamp_(max=LARGE)
+        size = x.abs().clamp(max=LARGE)
         small = torch.exp(-size)
         return torch.log1p(small) + size * (small / (1 + small))
 
@@ -220,7 +220,7 @@ class _Focused(torch.autograd.Function):
         (z,) = ctx.saved_tensors
         p, power = _factor(z, ctx.gamma)
         q = sigmoid(-z) if torch.is_grad_enabled() else torch.sigmoid(-z)
-        return gradient * (power * (p + ctx.gamma * (q * softplus(z).clamp_(max=LARGE)))), None
+        return gradient * (power * (p + ctx.gamma * (q * softplus(z).clamp(max=LARGE)))), None
 
 
 def _factor(z: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
@@ -426,7 +426,7 @@ def focal_of_probabilities(p: Tensor, targets: Tensor, gamma: float, dtype: torc
 
 
 def _log(p: Tensor, dtype: torch.dtype) -> Tensor:
-    """log p with all digits for p > 0, and a slope of at most 1 over the smallest normal number of the dtype."""
+    """Logarithm of p, and a slope of at most 1 over the smallest normal number of the dtype."""
     value = p.detach()
     bounded = torch.log(p + (torch.finfo(dtype).tiny - value).clamp(min=0))
     return bounded + torch.where(value > 0, torch.log(value) - bounded.detach(), 0.0)

@@ -340,6 +340,9 @@ def choose(penalty: Penalty, logits: Tensor, present: Tensor, pos_weight: Tensor
         pos_weight: Factor of the positives, the same shape (expanded, it takes no memory); None: 1.
     """
     x = widen(logits)
+    if is_mapped(x) or is_mapped(present):
+        terms = penalty.positive(x)
+        return torch.where(present, terms if pos_weight is None else pos_weight * terms, penalty.negative(x))
     present_P = penalty.positive(x.masked_select(present))
     if pos_weight is not None:
         present_P = pos_weight.masked_select(present) * present_P
