@@ -55,6 +55,7 @@ def focal_loss(
 
     Args:
         logits: Floating point, shape (batch, n_species) or any other; half types are computed in float32.
+            At an infinite logit value and gradient are their limits: the value may be infinite, the gradient is not.
         targets: In [0, 1], the shape of ``logits``; integers and bools are cast.
         alpha: Weight of positives in [0, 1]; None: no weights at all.
         gamma: Focusing exponent, finite and >= 0; 0 is (weighted) cross-entropy.
@@ -87,6 +88,7 @@ def asymmetric_loss(
 
     Args:
         logits: Floating point, shape (batch, n_species) or any other; half types are computed in float32.
+            At an infinite logit value and gradient are their limits: the value may be infinite, the gradient is not.
         targets: In [0, 1], the shape of ``logits``; integers and bools are cast.
         gamma_pos: Focusing exponent of positives, finite and >= 0.
         gamma_neg: Focusing exponent of negatives, finite and >= 0.

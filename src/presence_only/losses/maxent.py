@@ -56,7 +56,7 @@ def maxent(
     (2009), https://doi.org/10.1890/07-2153.1
 
     Args:
-        logits_BS: Logits at the recorded sites.
+        logits_BS: Logits at the recorded sites; an infinite one counts as +-1e30, to be compared with others.
         targets_BS: Exactly 0 or 1, the same shape; integers and bools are cast.
         background_KS: Logits at background sites, at least one.
         background_mask_KS: Which species a background site counts for, bool; None: all.

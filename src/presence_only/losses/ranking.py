@@ -72,7 +72,7 @@ def pairwise_ranking(
     al. (2011), https://www.ijcai.org/Abstract/11/460, with the softplus of BPR in place of the hinge
 
     Args:
-        logits_BS: Logits at the rows.
+        logits_BS: Logits at the rows; an infinite one counts as +-1e30, so that it can be compared with others.
         targets_BS: Exactly 0 or 1, the same shape; integers and bools are cast.
         background_KS: Logits at background sites; given if and only if partners are drawn there.
         background_mask_KS: Which species a background site counts for, bool; None: all.

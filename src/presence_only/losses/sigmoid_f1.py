@@ -31,7 +31,7 @@ def sigmoid_f1(logits_BS: Tensor, targets_BS: Tensor, *, beta: float = 1.0, eta:
     Source: Benedict et al. (2022), https://arxiv.org/abs/2108.10566
 
     Args:
-        logits_BS: Logits.
+        logits_BS: Logits; an infinite one counts as +-1e30, so that it can be compared with others.
         targets_BS: Exactly 0 or 1, the same shape; integers and bools are cast.
         beta: Steepness of the decision, finite and > 0; for a large one the shares are 0 or 1 and it is F1 itself.
         eta: What is added to the logits, finite: a pair is called present above -eta.

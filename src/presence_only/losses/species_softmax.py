@@ -49,7 +49,7 @@ def species_softmax(logits_BS: Tensor, targets_BS: Tensor, *, normalisation: flo
     https://aclanthology.org/P14-1129
 
     Args:
-        logits_BS: Logits.
+        logits_BS: Logits; an infinite one counts as +-1e30, so that it can be compared with others.
         targets_BS: Exactly 0 or 1, the same shape; integers and bools are cast.
         normalisation: Weight of z^2, >= 0.
 

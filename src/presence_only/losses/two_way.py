@@ -31,7 +31,7 @@ def two_way(
     Source: Kobayashi (2023), Two-way multi-label loss, CVPR, https://github.com/tk1980/TwoWayMultiLabelLoss
 
     Args:
-        logits_BS: Logits.
+        logits_BS: Logits; an infinite one counts as +-1e30, so that it can be compared with others.
         targets_BS: Exactly 0 or 1, the same shape; integers and bools are cast.
         pos_temperature: T_p, finite and > 0.
         neg_temperature: T_n, finite and > 0.
