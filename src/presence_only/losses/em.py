@@ -16,7 +16,7 @@ from presence_only.common.settings import SettingsError
 from presence_only.losses.argument_checks import check_floating, check_number, check_same_shape
 from presence_only.losses.base import BatchLoss, LossBatch, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.host_reads import count_each, is_mapped
-from presence_only.losses.negatives import Positives, open_targets, zero
+from presence_only.losses.negatives import Positives, open_targets, zero, zero_at
 from presence_only.losses.numerics import finite_logits, sigmoid, softplus, widen
 from presence_only.losses.pair_weights import (
     LabelledSettings,
@@ -88,11 +88,7 @@ def _with_pseudo_labels(
     soft_BS = f_BS * softplus(-x_BS) + (1 - f_BS) * softplus(x_BS)
     terms_BS = torch.where(labelled_BS, beta * soft_BS, weights.unobserved * weights.penalty.negative(x_BS))
     # Overwritten, not subtracted: a large logit would take the digits of all others with it.
-    if positives.present_BS is not None:
-        terms_BS = torch.where(positives.present_BS, 0.0, terms_BS)
-    else:
-        terms_BS = terms_BS.index_put((positives.row_P, positives.species_P), terms_BS.new_zeros(()))
-    return observed_sum(weights, x_BS, positives) + terms_BS.sum()
+    return observed_sum(weights, x_BS, positives) + zero_at(positives, terms_BS).sum()
 
 
 def label_lowest(x_BS: Tensor, positives: Positives, label_BS: Tensor, share: float) -> Tensor:

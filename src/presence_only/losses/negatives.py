@@ -132,11 +132,19 @@ def unobserved_terms(penalty: Penalty, logits_BS: Tensor, positives: Positives) 
     Observed pairs are overwritten, not subtracted from the sum: a large logit would take the digits
     of all others with it.
     """
-    terms_BS = penalty.negative(logits_BS)
-    if positives.present_BS is not None:
-        return torch.where(positives.present_BS, 0.0, terms_BS)
-    # Not in place: a penalty may have kept its result for its slope.
-    return terms_BS.index_put((positives.row_P, positives.species_P), terms_BS.new_zeros(()))
+    return zero_at(positives, penalty.negative(logits_BS))
+
+
+def zero_at(positives: Positives, terms_BS: Tensor) -> Tensor:
+    """Terms of all pairs, with 0 at the observed ones; not in place, as a penalty may have kept them for its slope."""
+    pairs, present_BS = (positives.row_P, positives.species_P), positives.present_BS
+    if present_BS is None and torch.compiler.is_compiling():
+        # The default backend of torch 2.13 loses the slope of index_put where a sum over rows follows.
+        present_BS = torch.zeros_like(terms_BS, dtype=torch.bool)
+        present_BS = present_BS.index_put(pairs, present_BS.new_ones(()))
+    if present_BS is not None:
+        return torch.where(present_BS, 0.0, terms_BS)
+    return terms_BS.index_put(pairs, terms_BS.new_zeros(()))
 
 
 def sampled_sum(

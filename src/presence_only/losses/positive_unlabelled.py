@@ -30,7 +30,7 @@ from presence_only.losses.base import (
     open_batch,
 )
 from presence_only.losses.host_reads import count_each
-from presence_only.losses.negatives import Positives, at_pairs, open_targets, zero
+from presence_only.losses.negatives import Positives, at_pairs, open_targets, zero, zero_at
 from presence_only.losses.numerics import finite_logits, softplus, widen
 from presence_only.losses.parameters import ParametersOfChoice
 
@@ -181,7 +181,7 @@ class PositiveUnlabelledLoss:
         if self.rows_unlabelled:
             # A record's own row joins below, in one product with its negative weight: nothing is added that is
             # subtracted again.
-            absent_BS = softplus(x_BS).index_put((row_P, species_P), x_BS.new_zeros(()))
+            absent_BS = zero_at(positives, softplus(x_BS))
             unlabelled_S = absent_BS.sum(dim=0)
         if background_KS is not None:
             absent_KS = softplus(widen(background_KS))
