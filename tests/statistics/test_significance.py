@@ -105,10 +105,14 @@ def test_the_page_says_the_same_of_every_pair_with_the_best(folder, monkeypatch)
         assert words == [judged(p.significant) for p in pairs if p.first == order[0]]
 
 
-@every_study
-def test_a_write_up_marks_the_differences_that_are_not_significant(folder):
+@pytest.mark.parametrize(
+    ("folder", "page"),
+    [*((folder, "README.md") for folder in STUDIES), (ROOT, "docs/answer.md")],
+    ids=[*(folder.name for folder in STUDIES), "answer"],
+)
+def test_a_write_up_marks_the_differences_that_are_not_significant(folder, page):
     """A signed number with its interval is significant, unless the words after it say that it is not."""
-    number, text = r"([+-]\d?\.\d+)", " ".join((folder / "README.md").read_text().split())
+    number, text = r"([+-]\d?\.\d+)", " ".join((folder / page).read_text().split())
     # The README of the project quotes other studies too.
     studies = [folder, *(path.parent for path in folder.glob("experiments/*/results"))]
     rows = [

@@ -43,7 +43,8 @@ def scenarios_figure(differences: pl.DataFrame, titles: Mapping[str, str], label
         axes.grid(alpha=0.3)
     for axes in panels[len(titles) :]:
         axes.remove()
-    panels[0].set_yticks(range(len(place)), list(place), fontsize=7)
+    for axes in panels[: len(titles) : n_columns]:
+        axes.set_yticks(range(len(place)), list(place), fontsize=7)
     figure.suptitle("dot: mean over worlds; bar: 95 % interval over worlds", fontsize=8)
     return figure
 
@@ -103,7 +104,7 @@ def cost_figure(curves: pl.DataFrame, variants: Sequence[str]) -> Figure:
 
 
 def scatter_figure(table: pl.DataFrame, x: tuple[str, str], y: tuple[str, str], *, log_x: bool) -> Figure:
-    """One metric against another, a named dot per variant.
+    """One metric against another, a dot per variant; names stand in a column, highest first, with lines to the dots.
 
     Args:
         table: A row per variant, with a column ``variant``.
@@ -114,8 +115,19 @@ def scatter_figure(table: pl.DataFrame, x: tuple[str, str], y: tuple[str, str], 
     figure = Figure(figsize=(7.2, 4.8), layout="constrained")
     axes = figure.subplots()
     axes.plot(table[x[0]], table[y[0]], "o", color=BLUE, ms=5)
-    for row in table.iter_rows(named=True):
-        axes.annotate(row["variant"], (row[x[0]], row[y[0]]), fontsize=7, xytext=(3, 3), textcoords="offset points")
+    # Beside the dots, names of variants that lie close together would cover each other.
+    for row, height in zip(
+        table.sort(y[0], descending=True).iter_rows(named=True), np.linspace(0.98, 0.02, table.height), strict=True
+    ):
+        axes.annotate(
+            row["variant"],
+            (row[x[0]], row[y[0]]),
+            xytext=(1.05, height),
+            textcoords="axes fraction",
+            fontsize=7,
+            va="center",
+            arrowprops={"arrowstyle": "-", "lw": 0.5, "color": "0.7", "relpos": (0, 0.5)},
+        )
     if log_x:
         axes.set_xscale("log")
     axes.set_xlabel(x[1])
