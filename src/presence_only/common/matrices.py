@@ -6,7 +6,7 @@ Shape legend: M sites, S species, m and s some of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,11 @@ class Matrix(Protocol):
     def rows(self, sites: slice, /) -> Array:
         """The part (m, S) of all species at some sites."""
         ...
+
+
+def is_matrix(values_MS: object) -> TypeGuard[Matrix]:
+    """Whether it gives parts of itself: tables have columns and rows too, but as names, or not both as methods."""
+    return all(callable(getattr(values_MS, part, None)) for part in ("rows", "columns"))
 
 
 def as_matrix(values_MS: Array | Matrix) -> Matrix:

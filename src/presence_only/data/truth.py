@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from presence_only.common.array_likes import as_array
 from presence_only.common.arrays import Ints
 from presence_only.common.errors import DataError
+from presence_only.common.matrices import is_matrix
 
 PRESENT, ABSENT, NOT_SURVEYED = 1, 0, -1
 # Comparisons that are held at a time while counting: 16 MB.
@@ -33,15 +35,17 @@ class SurveyTruth:
     _form: _Dense | _Lists
 
     @classmethod
-    def of_matrix(cls, truth_MS: NDArray[Any]) -> Self:
-        """Truth at hand as a matrix, which is not copied if it is int8.
+    def of_matrix(cls, truth_MS: ArrayLike) -> Self:
+        """Truth at hand as a matrix, which is not copied if it is an array in int8.
 
         Args:
-            truth_MS: Integers or bool: 1 present, 0 absent, -1 not surveyed.
+            truth_MS: Integers or bool: 1 present, 0 absent, -1 not surveyed; an array, or what
+                :func:`~presence_only.common.array_likes.as_array` takes.
 
         Raises:
             DataError: If it has another number of dimensions than two, another type or another value.
         """
+        truth_MS = as_array("truth", truth_MS)
         if truth_MS.ndim != 2:
             raise DataError(f"truth has shape {truth_MS.shape}: must be (sites, species)")
         if truth_MS.dtype != np.bool_ and not np.issubdtype(truth_MS.dtype, np.integer):
@@ -126,9 +130,9 @@ class SurveyTruth:
             return cls(_Lists(n_sites, arrays["elsewhere_S"], arrays["start_S1"], site_P, arrays["label_P"]))
 
 
-def as_truth(truth_MS: NDArray[Any] | SurveyTruth) -> SurveyTruth:
+def as_truth(truth_MS: ArrayLike | SurveyTruth) -> SurveyTruth:
     """A matrix as a truth, see :meth:`SurveyTruth.of_matrix`; a truth as it is."""
-    return SurveyTruth.of_matrix(truth_MS) if isinstance(truth_MS, np.ndarray) else truth_MS
+    return truth_MS if is_matrix(truth_MS) else SurveyTruth.of_matrix(truth_MS)  # type: ignore[return-value, arg-type]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from presence_only.common.array_likes import real_numbers
 from presence_only.data.truth import SurveyTruth, as_truth
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 
@@ -40,7 +41,7 @@ class Classes:
         return len(self.low)
 
 
-def quantile_classes(quantity_U: Array, n_classes: int = 4) -> Classes:
+def quantile_classes(quantity_U: ArrayLike, n_classes: int = 4) -> Classes:
     """Classes of about equally many units each; units of equal quantity share a class.
 
     Args:
@@ -52,7 +53,7 @@ def quantile_classes(quantity_U: Array, n_classes: int = 4) -> Classes:
     """
     if n_classes < 1:
         raise ValueError(f"n_classes = {n_classes}: must be at least 1")
-    quantity_U = np.asarray(quantity_U, dtype=np.float64)
+    quantity_U = real_numbers("quantity", quantity_U).astype(np.float64)
     known_U = ~np.isnan(quantity_U)
     if not known_U.any():
         raise ValueError("the quantity is unknown for every unit; at least one must be known to make classes")
@@ -103,7 +104,7 @@ def mean_by_class(values: Mapping[str, Array], classes: Classes) -> pl.DataFrame
     return pl.DataFrame(rows)
 
 
-def range_extent(sites_M2: Array, truth_MS: Array | SurveyTruth) -> Floats:
+def range_extent(sites_M2: ArrayLike, truth_MS: ArrayLike | SurveyTruth) -> Floats:
     """How far a species reaches: median distance in km of its surveyed presences from their centre.
 
     The centre is the mean of the sites as unit vectors, put back onto the sphere; for presences all around
@@ -115,9 +116,14 @@ def range_extent(sites_M2: Array, truth_MS: Array | SurveyTruth) -> Floats:
 
     Returns:
         Shape (S,), NaN without presences.
+
+    Raises:
+        ValueError: If sites and truth differ in number, or one is no array of its kind.
     """
-    unit_M3 = unit_vectors(sites_M2)
+    unit_M3 = unit_vectors(real_numbers("sites", sites_M2))
     truth = as_truth(truth_MS)
+    if len(unit_M3) != truth.shape[0]:
+        raise ValueError(f"sites have {len(unit_M3)} rows and truth {truth.shape[0]}: both must be the survey's sites")
     extent_S = np.full(truth.shape[1], np.nan)
     for s in range(truth.shape[1]):
         truth_M = truth.columns(slice(s, s + 1))[:, 0]

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
+from presence_only.common.array_likes import real_numbers
 from presence_only.common.matrices import Matrix
 from presence_only.data.truth import PRESENT, SurveyTruth
 from presence_only.evaluation.passes import SpeciesPart, read_species, slices, species_at_once
@@ -65,8 +66,8 @@ class PrecisionRecall:
         ValueError: If a recall is out of range.
     """
 
-    def __init__(self, recall_G: Floats = RECALLS) -> None:
-        self._recall_G = np.asarray(recall_G, dtype=np.float64)
+    def __init__(self, recall_G: ArrayLike = RECALLS) -> None:
+        self._recall_G = real_numbers("recalls", recall_G).astype(np.float64)
         if self._recall_G.ndim != 1 or not ((self._recall_G > 0) & (self._recall_G <= 1)).all():
             raise ValueError(f"recalls = {self._recall_G}: must be a list of numbers within 0..1, 0 excluded")
         self._total_G, self._n_species = np.zeros(len(self._recall_G)), 0
@@ -105,8 +106,8 @@ class Calibration:
         ValueError: If the edges do not ascend.
     """
 
-    def __init__(self, edge_G: Floats = LOGIT_EDGES) -> None:
-        self._edge_G = np.asarray(edge_G, dtype=np.float64)
+    def __init__(self, edge_G: ArrayLike = LOGIT_EDGES) -> None:
+        self._edge_G = real_numbers("edges", edge_G).astype(np.float64)
         if self._edge_G.ndim != 1 or len(self._edge_G) < 1 or not (np.diff(self._edge_G) > 0).all():
             raise ValueError(f"edges = {self._edge_G}: must be a list of ascending logits")
         self._n, self._present, self._score = np.zeros((3, len(self._edge_G) + 1))
@@ -172,7 +173,9 @@ def bins_of(logit_P: Array, edge_G: Floats, out: Ints) -> Ints:
     return out
 
 
-def precision_recall(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth, recall_G: Floats = RECALLS) -> Curve:
+def precision_recall(
+    scores_MS: ArrayLike | Matrix, truth_MS: ArrayLike | SurveyTruth, recall_G: ArrayLike = RECALLS
+) -> Curve:
     """The curve of :class:`PrecisionRecall`.
 
     Args:
@@ -189,7 +192,9 @@ def precision_recall(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth, r
     return reader.curve()
 
 
-def calibration(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth, edge_G: Floats = LOGIT_EDGES) -> Curve:
+def calibration(
+    scores_MS: ArrayLike | Matrix, truth_MS: ArrayLike | SurveyTruth, edge_G: ArrayLike = LOGIT_EDGES
+) -> Curve:
     """The curve of :class:`Calibration`.
 
     Args:

@@ -12,8 +12,9 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from presence_only.common.array_likes import flags, real_numbers
 from presence_only.common.arrays import mean_where_defined
 from presence_only.common.matrices import Matrix
 from presence_only.data.truth import SurveyTruth
@@ -109,14 +110,14 @@ class ListReader:
 
 
 def geoscore(
-    scores_MS: Array | Matrix,
-    truth_MS: Array | SurveyTruth,
-    effort_M: Array,
+    scores_MS: ArrayLike | Matrix,
+    truth_MS: ArrayLike | SurveyTruth,
+    effort_M: ArrayLike,
     *,
-    watchlist_S: Array | None = None,
-    holdout_M: Array | None = None,
+    watchlist_S: ArrayLike | None = None,
+    holdout_M: ArrayLike | None = None,
     threshold: float = THRESHOLD,
-    ap_M: Array | None = None,
+    ap_M: ArrayLike | None = None,
 ) -> GeoScore:
     """GeoScore of one run on one survey.
 
@@ -152,10 +153,15 @@ def geoscore(
         ap_M: Average precision over species of every site, where it is at hand; None: it is computed.
 
     Raises:
-        ValueError: If a shape disagrees, the threshold is out of range, or a surveyed score is NaN.
+        ValueError: If a shape disagrees, the threshold is out of range, a surveyed score or an effort is NaN, or an
+            argument is no array of its kind.
     """
     scores, truth = matrices(scores_MS, truth_MS)
     n_sites, n_species = scores.shape
+    effort_M = real_numbers("effort", effort_M)
+    watchlist_S = None if watchlist_S is None else flags("watchlist", watchlist_S)
+    holdout_M = None if holdout_M is None else flags("holdout", holdout_M)
+    ap_M = None if ap_M is None else real_numbers("ap", ap_M)
     for name, array, size in (
         ("effort", effort_M, n_sites),
         ("watchlist", watchlist_S, n_species),
@@ -164,6 +170,8 @@ def geoscore(
     ):
         if array is not None and array.shape != (size,):
             raise ValueError(f"{name} has shape {array.shape}; {(size,)} expected")
+    if np.isnan(effort_M).any():
+        raise ValueError("effort holds NaN: it must be a number at every site")
     lists = ListReader(n_sites, threshold)
     if ap_M is None:
         ap_M = sample_average_precision(scores, truth)

@@ -1,8 +1,9 @@
 """Metrics of a species range model: average precision, AUC, and the table of all that an evaluation reports.
 
 Shape legend: M survey sites, S species, U units (species or sites), N surveyed scores of one unit, P presences of
-some units. Scores and truth are (M, S), as arrays or as a :class:`~presence_only.common.matrices.Matrix` that makes
-a part when asked for it; truth is 1 present, 0 absent, -1 not surveyed, and what was not surveyed has no influence.
+some units. Scores and truth are (M, S): arrays, lists, torch tensors, tables of pandas or polars, or a
+:class:`~presence_only.common.matrices.Matrix` that makes a part when asked for it. They come back unmodified. Truth is
+1 present, 0 absent, -1 not surveyed, in integers or bool, and what was not surveyed has no influence.
 
 Average precision and AUC see the order of the scores alone, so logits and probabilities serve equally; neither says
 whether a score is a calibrated probability. They are exact with ties: sites of equal score form one threshold, as in
@@ -16,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from presence_only.common.arrays import mean_where_defined
 from presence_only.common.matrices import Matrix, as_matrix
@@ -50,7 +51,7 @@ class Metric:
     meaning: str
     formula: Formula
 
-    def function(self, scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Floats:
+    def function(self, scores_MS: ArrayLike | Matrix, truth_MS: ArrayLike | SurveyTruth) -> Floats:
         """One value per unit, NaN where undefined.
 
         Args:
@@ -109,12 +110,12 @@ def in_tables() -> dict[str, Metric]:
     return dict(sorted(METRICS.items(), key=lambda item: item[1].unit == "site"))
 
 
-def average_precision(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Floats:
+def average_precision(scores_MS: ArrayLike | Matrix, truth_MS: ArrayLike | SurveyTruth) -> Floats:
     """Average precision over the surveyed sites for every species (S,); NaN for one without presences."""
     return per_unit("species", *matrices(scores_MS, truth_MS), [_AP])[0]
 
 
-def sample_average_precision(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Floats:
+def sample_average_precision(scores_MS: ArrayLike | Matrix, truth_MS: ArrayLike | SurveyTruth) -> Floats:
     """Average precision over the surveyed species for every site (M,); NaN for one without presences.
 
     It compares the scores of different species, so it also asks whether they share one scale. Where all
@@ -124,7 +125,7 @@ def sample_average_precision(scores_MS: Array | Matrix, truth_MS: Array | Survey
     return per_unit("site", *matrices(scores_MS, truth_MS), [_AP])[0]
 
 
-def auc_roc(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Floats:
+def auc_roc(scores_MS: ArrayLike | Matrix, truth_MS: ArrayLike | SurveyTruth) -> Floats:
     """Area under the ROC curve over the surveyed sites for every species (S,).
 
     It is NaN for a species without presences or without absences.
@@ -154,7 +155,7 @@ class Evaluation:
         return table[METRICS[metric].column]
 
 
-def evaluate(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> Evaluation:
+def evaluate(scores_MS: ArrayLike | Matrix, truth_MS: ArrayLike | SurveyTruth) -> Evaluation:
     """Score every species and every site by every metric.
 
     Metrics of sites are left undefined where there are more than ``SITES_LIMIT`` sites, as in a grid

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from presence_only.common.array_likes import real_numbers
 from presence_only.common.matrices import Matrix
 from presence_only.data.truth import SurveyTruth
 from presence_only.evaluation.effort_scores import EffortReader
@@ -24,12 +25,12 @@ Array = NDArray[Any]
 
 
 def observer_numbers(
-    scores_MS: Array | Matrix,
-    truth_MS: Array | SurveyTruth,
-    effort_M: Array,
+    scores_MS: ArrayLike | Matrix,
+    truth_MS: ArrayLike | SurveyTruth,
+    effort_M: ArrayLike,
     *,
-    watchlist_S: Array | None = None,
-    ap_M: Array | None = None,
+    watchlist_S: ArrayLike | None = None,
+    ap_M: ArrayLike | None = None,
 ) -> dict[str, float]:
     """Every metric of one seed that has to do with observer effort.
 
@@ -48,7 +49,7 @@ def observer_numbers(
         ValueError: If the shapes disagree, or a surveyed score is NaN.
     """
     scores, truth = matrices(scores_MS, truth_MS)
-    units = TruthUnits(truth)
+    units, effort_M = TruthUnits(truth), real_numbers("effort", effort_M)
     reader = EffortReader(SurveyEffort(effort_M, units))
     read_species(scores, units, [reader], in_order=True)
     return numbers_of(geoscore(scores, truth, effort_M, watchlist_S=watchlist_S, ap_M=ap_M), reader)

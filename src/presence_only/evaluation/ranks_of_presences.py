@@ -21,9 +21,10 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from presence_only.common.matrices import Matrix, as_matrix
+from presence_only.common.array_likes import as_array, check_same_labels, real_numbers
+from presence_only.common.matrices import Matrix, as_matrix, is_matrix
 from presence_only.data.truth import PRESENT, SurveyTruth, as_truth
 from presence_only.evaluation.order import Ordered
 from presence_only.evaluation.units import TruthUnits, Unit, Units, contiguous
@@ -256,18 +257,24 @@ def values_of(block: Block, formula: Formula) -> Floats:
     return values_U
 
 
-def matrices(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> tuple[Matrix, SurveyTruth]:
+def matrices(scores_MS: ArrayLike | Matrix, truth_MS: ArrayLike | SurveyTruth) -> tuple[Matrix, SurveyTruth]:
     """Scores and truth as matrices that give parts.
+
+    Args:
+        scores_MS: Numbers (M, S), or a matrix that gives parts; see :func:`~presence_only.common.array_likes.as_array`.
+        truth_MS: 1 present, 0 absent, -1 not surveyed, likewise.
 
     Raises:
         ValueError: If the shapes disagree.
-        DataError: If truth is an array of another type, or holds another value.
+        DataError: If one is no array of numbers, truth is of another type or holds another value, or two tables name
+            their rows or columns differently.
     """
-    if len(scores_MS.shape) != 2 or scores_MS.shape != truth_MS.shape:
-        raise ValueError(
-            f"scores have shape {scores_MS.shape} and truth {truth_MS.shape}: both must be (sites, species)"
-        )
-    return as_matrix(scores_MS), as_truth(truth_MS)
+    scores = scores_MS if is_matrix(scores_MS) else real_numbers("scores", scores_MS)
+    truth: SurveyTruth | Array = truth_MS if is_matrix(truth_MS) else as_array("truth", truth_MS)  # type: ignore[assignment]
+    check_same_labels("scores", scores_MS, "truth", truth_MS)
+    if len(scores.shape) != 2 or scores.shape != truth.shape:
+        raise ValueError(f"scores have shape {scores.shape} and truth {truth.shape}: both must be (sites, species)")
+    return as_matrix(scores), as_truth(truth)
 
 
 def per_unit(unit: Unit, scores: Matrix, truth: SurveyTruth, formulas: Sequence[Formula]) -> list[Floats]:

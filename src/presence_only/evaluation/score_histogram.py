@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from presence_only.common.matrices import Matrix
@@ -138,7 +138,7 @@ class ScoreHistogram:
         return dict(zip(SCALE_NUMBERS, values, strict=True))
 
 
-def scale_numbers(scores_MS: Array | Matrix, truth_MS: Array | SurveyTruth) -> dict[str, float]:
+def scale_numbers(scores_MS: ArrayLike | Matrix, truth_MS: ArrayLike | SurveyTruth) -> dict[str, float]:
     """What the scale of scores is worth on a survey: the numbers of :class:`ScoreHistogram`.
 
     Args:

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from presence_only.losses.host_reads import is_mapped
+
 
 def check_number(name: str, value: object, low: float, high: float = math.inf, *, open_ends: str = "") -> float:
     """Refuse anything but a finite real number between ``low`` and ``high``.
@@ -85,11 +87,11 @@ def check_floating(name: str, value: object, ndim: int | None = None) -> None:
 
 
 def check_same_shape(name: str, value: object, other_name: str, other: Tensor) -> None:
-    """Refuse two tensors whose shapes differ: nothing broadcasts.
+    """Refuse two tensors whose shapes differ, for nothing broadcasts, or that lie on different devices.
 
     Raises:
         TypeError: If ``value`` is no tensor.
-        ValueError: If the shapes differ.
+        ValueError: If the shapes or the devices differ.
     """
     _check_tensor(name, value)
     assert isinstance(value, Tensor)
@@ -97,6 +99,8 @@ def check_same_shape(name: str, value: object, other_name: str, other: Tensor) -
         raise ValueError(
             f"{name} has shape {tuple(value.shape)}: must equal the shape {tuple(other.shape)} of {other_name}"
         )
+    if value.device != other.device:
+        raise ValueError(f"{name} lies on {value.device}: must lie on {other.device}, as {other_name} does")
 
 
 def check_shape(name: str, value: object, shape: tuple[int, ...]) -> None:
@@ -118,7 +122,9 @@ def check_unit_interval(name: str, value: Tensor) -> None:
     Raises:
         ValueError: If a value is outside; the message holds the extremes found.
     """
-    if value.numel() == 0 or value.dtype == torch.bool:
+    if value.is_complex():
+        raise TypeError(f"{name} has dtype {value.dtype}: must be real numbers")
+    if value.numel() == 0 or value.dtype == torch.bool or is_mapped(value):
         return
     low, high = torch.stack(value.detach().aminmax()).tolist()  # no temporary of the tensor's size
     if not (low >= 0.0 and high <= 1.0):
@@ -135,6 +141,8 @@ def check_presences(name: str, presences_P: Tensor) -> None:
     Raises:
         ValueError: If one is not 1 either; the message holds it.
     """
+    if is_mapped(presences_P):
+        return
     wrong_P = presences_P[presences_P != 1]
     if len(wrong_P):
         raise ValueError(f"{name} hold {wrong_P[0].item():g}: must be exactly 0 or 1")
@@ -152,7 +160,7 @@ def check_indices(name: str, value: object, shape: tuple[int, ...], size: int) -
     if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
         raise TypeError(f"{name} has dtype {value.dtype}: must be an integer tensor")
     check_shape(name, value, shape)
-    if value.numel():
+    if value.numel() and not is_mapped(value):
         low, high = torch.stack(value.aminmax()).tolist()
         if low < 0 or high >= size:
             raise ValueError(f"{name} span [{low}, {high}]: must lie in 0..{size - 1}")

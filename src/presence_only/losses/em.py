@@ -15,9 +15,9 @@ from torch import Tensor
 from presence_only.common.settings import SettingsError
 from presence_only.losses.argument_checks import check_floating, check_number, check_same_shape
 from presence_only.losses.base import BatchLoss, LossBatch, TrainingCounts, empty_loss, open_batch
-from presence_only.losses.host_reads import count_each
-from presence_only.losses.negatives import Positives, open_targets, zero
-from presence_only.losses.numerics import sigmoid, softplus, widen
+from presence_only.losses.host_reads import count_each, is_mapped
+from presence_only.losses.negatives import Positives, open_targets, zero, zero_at
+from presence_only.losses.numerics import finite_logits, sigmoid, softplus, widen
 from presence_only.losses.pair_weights import (
     LabelledSettings,
     PairWeights,
@@ -71,13 +71,12 @@ def em(
         return zero(logits_BS) if logits_BS.numel() == 0 else loss_from_all_logits(weights, logits_BS, positives)
     check_floating("pseudo_labels_BS", pseudo_labels_BS)
     check_same_shape("pseudo_labels_BS", pseudo_labels_BS, "logits_BS", logits_BS)
-    if bool(((pseudo_labels_BS < 0) | (pseudo_labels_BS > 1)).any()):
+    if not is_mapped(pseudo_labels_BS) and bool(((pseudo_labels_BS < 0) | (pseudo_labels_BS > 1)).any()):
         raise ValueError("pseudo_labels_BS hold a value outside [0, 1]: must be probabilities, or NaN where none is")
     if logits_BS.numel() == 0:
         return zero(logits_BS)
-    return (
-        _with_pseudo_labels(weights, widen(logits_BS), positives, pseudo_labels_BS.detach(), beta) / logits_BS.numel()
-    )
+    x_BS = finite_logits(logits_BS)  # with a label of 0 or 1, an infinite cost would be multiplied by 0
+    return _with_pseudo_labels(weights, x_BS, positives, pseudo_labels_BS.detach(), beta) / logits_BS.numel()
 
 
 def _with_pseudo_labels(
@@ -89,8 +88,7 @@ def _with_pseudo_labels(
     soft_BS = f_BS * softplus(-x_BS) + (1 - f_BS) * softplus(x_BS)
     terms_BS = torch.where(labelled_BS, beta * soft_BS, weights.unobserved * weights.penalty.negative(x_BS))
     # Overwritten, not subtracted: a large logit would take the digits of all others with it.
-    terms_BS = terms_BS.index_put((positives.row_P, positives.species_P), terms_BS.new_zeros(()))
-    return observed_sum(weights, x_BS, positives) + terms_BS.sum()
+    return observed_sum(weights, x_BS, positives) + zero_at(positives, terms_BS).sum()
 
 
 def label_lowest(x_BS: Tensor, positives: Positives, label_BS: Tensor, share: float) -> Tensor:

@@ -54,7 +54,10 @@ def epr(logits_BS: Tensor, targets_BS: Tensor, *, expected_species: float) -> Te
 def _regularised(logits_BS: Tensor, positives: Positives, expected: Tensor) -> Tensor:
     """:func:`epr` on checked inputs."""
     n_rows, n_species = logits_BS.shape
-    surprise = softplus(-at_pairs(logits_BS, positives.row_P, positives.species_P)).sum()
+    if positives.present_BS is not None:
+        surprise = torch.where(positives.present_BS, softplus(-widen(logits_BS)), 0.0).sum()
+    else:
+        surprise = softplus(-at_pairs(logits_BS, positives.row_P, positives.species_P)).sum()
     predicted = sigmoid(widen(logits_BS)).sum() / n_rows
     excess = (predicted - expected.to(predicted.dtype)) / n_species
     return surprise / (n_rows * n_species) + excess.square()

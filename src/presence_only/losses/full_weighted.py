@@ -13,6 +13,7 @@ from torch import Tensor
 
 from presence_only.losses.argument_checks import check_background, check_count, check_number, check_shape
 from presence_only.losses.base import PenaltySettings, TrainingCounts
+from presence_only.losses.host_reads import is_mapped
 from presence_only.losses.negatives import open_targets, zero
 from presence_only.losses.numerics import widen
 from presence_only.losses.pair_weights import LabelledSettings, PairWeights, loss_from_all_logits
@@ -70,14 +71,14 @@ def full_weighted(
     if logits_BS.numel() == 0:
         return zero(*(logits for logits in (logits_BS, background_KS) if logits is not None))
     if records_S is None or n_sites is None:
-        records_S = torch.bincount(positives.species_P, minlength=logits_BS.shape[1])
+        records_S = positives.records_per_species_S()
         n_sites = len(logits_BS)
     else:
         n_sites = check_count("n_sites", n_sites)
         check_shape("records_S", records_S, (logits_BS.shape[1],))
-        if bool((records_S[positives.species_P.to(records_S.device)] <= 0).any()):
+        if not is_mapped(records_S) and bool((records_S[positives.species_P.to(records_S.device)] <= 0).any()):
             raise ValueError("records_S is 0 for a species present in targets_BS: must count all of its sites")
-        if bool((records_S > n_sites).any()):
+        if not is_mapped(records_S) and bool((records_S > n_sites).any()):
             raise ValueError(f"records_S reach {records_S.max().item():g}: must not exceed n_sites = {n_sites}")
     counts = TrainingCounts(n_sites, records_S.to(logits_BS.device, widen(logits_BS[:0]).dtype))
     weights = balanced(CrossEntropy(), counts, lambda1, lambda2)

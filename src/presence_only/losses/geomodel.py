@@ -20,14 +20,13 @@ from presence_only.losses.argument_checks import (
     check_count,
     check_floating,
     check_number,
-    check_presences,
     check_same_shape,
     check_unit_interval,
 )
 from presence_only.losses.assume_negative import SPATIAL, DrawnAbsences, assume_negative
 from presence_only.losses.host_reads import on_host
-from presence_only.losses.negatives import Positives, zero
-from presence_only.losses.numerics import focal_of_probabilities, widen
+from presence_only.losses.negatives import Positives, open_targets, zero
+from presence_only.losses.numerics import focal_of_probabilities, weighed, widen
 from presence_only.losses.pair_weights import with_smoothing
 from presence_only.losses.parameters import from_parameters
 from presence_only.losses.penalties import Asymmetric, CrossEntropy, Focal, Penalty, all_hard, at_positives, choose
@@ -56,6 +55,7 @@ def focal_loss(
 
     Args:
         logits: Floating point, shape (batch, n_species) or any other; half types are computed in float32.
+            At an infinite logit value and gradient are their limits: the value may be infinite, the gradient is not.
         targets: In [0, 1], the shape of ``logits``; integers and bools are cast.
         alpha: Weight of positives in [0, 1]; None: no weights at all.
         gamma: Focusing exponent, finite and >= 0; 0 is (weighted) cross-entropy.
@@ -88,6 +88,7 @@ def asymmetric_loss(
 
     Args:
         logits: Floating point, shape (batch, n_species) or any other; half types are computed in float32.
+            At an infinite logit value and gradient are their limits: the value may be infinite, the gradient is not.
         targets: In [0, 1], the shape of ``logits``; integers and bools are cast.
         gamma_pos: Focusing exponent of positives, finite and >= 0.
         gamma_neg: Focusing exponent of negatives, finite and >= 0.
@@ -133,8 +134,10 @@ class BinaryFocalLoss(nn.Module):
         """The mean loss.
 
         Args:
-            pred: Logits, or probabilities in [0, 1]; any shape. A probability of exactly 0 or 1 on
-                the wrong side costs infinitely much: log 0 is not rounded away.
+            pred: Logits, or probabilities in [0, 1]; any shape. A probability of exactly 0 or 1 on the wrong side costs
+                infinitely much: log 0 is not rounded away. Its gradient is finite and points to the right side; it is
+                that of the smallest normal number of the dtype in place of 0, and of the largest number below 1 in
+                place of 1.
             targets: In [0, 1], the shape of ``pred``.
 
         Returns:
@@ -148,8 +151,9 @@ class BinaryFocalLoss(nn.Module):
             return focal_loss(pred, targets, alpha=None, gamma=self.gamma)
         check_floating("pred", pred)
         y = _targets_like(pred, targets, "pred")
-        check_unit_interval("pred", pred.nan_to_num(nan=0.5))  # NaN propagates, it is not refused
-        return _reduce(focal_of_probabilities(widen(pred), y, self.gamma), "mean")
+        # NaN propagates, it is not refused.
+        check_unit_interval("pred", pred.nan_to_num(nan=0.5, posinf=torch.inf, neginf=-torch.inf))
+        return _reduce(focal_of_probabilities(widen(pred), y, self.gamma, pred.dtype), "mean")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -259,11 +263,8 @@ class AssumeNegativeLoss(nn.Module):
             TypeError: If an argument is no tensor of the right kind.
             ValueError: If shapes disagree or a target is neither 0 nor 1.
         """
-        check_floating("logits", logits, 2)
-        check_same_shape("targets", targets, "logits", logits)
+        positives = open_targets(logits, targets, as_pairs=self.spatial == "batch", of="")
         check_background(background_logits, None, logits.shape[1], name="background_logits")
-        positives = Positives.from_targets(targets)
-        check_presences("targets", targets[positives.row_P, positives.species_P])
         if logits.numel() == 0:
             return zero(logits) if background_logits is None else zero(logits, background_logits)
         return self.on_pairs(logits, positives, generator, background_logits)
@@ -524,7 +525,8 @@ def _weighted_cross_entropy(logits: Tensor, targets: Tensor, pos_weight_S: Tenso
     weight_S, curve, present = pos_weight_S.to(y), CrossEntropy(), y == 1
     if all_hard(y, present):
         return _reduce(choose(curve, logits, present, weight_S.expand_as(logits)), reduction)
-    return _reduce(weight_S * y * curve.positive(logits) + (1 - y) * curve.negative(logits), reduction)
+    terms = weighed(weight_S * y, curve.positive(logits)) + weighed(1 - y, curve.negative(logits))
+    return _reduce(terms, reduction)
 
 
 def _targets_like(logits: Tensor, targets: Tensor, name: str) -> Tensor:

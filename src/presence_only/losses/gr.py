@@ -18,7 +18,7 @@ from torch.nn.functional import logsigmoid
 from presence_only.losses.balance import balanced_logits
 from presence_only.losses.base import LossBatch, LossSettings, TrainingCounts
 from presence_only.losses.negatives import open_targets, zero
-from presence_only.losses.numerics import sigmoid, sigmoid_power, softplus, widen
+from presence_only.losses.numerics import sigmoid, sigmoid_power, softplus, times, widen
 from presence_only.losses.pair_weights import PairWeights, loss_from_all_logits
 from presence_only.losses.parameters import check_parameters, parameter
 from presence_only.losses.penalties import Penalty
@@ -74,7 +74,7 @@ class GeneralizedRobust(Penalty):
         label = self.w * p + self.b
         weight = torch.exp(-0.5 * ((p - self.mu) / self.sigma).square())
         present, absent = generalized_cross_entropy(x, self.q2), generalized_cross_entropy(-x, self.q3)
-        return weight * (sigmoid(label) * present + sigmoid(-label) * absent)
+        return times(weight, times(sigmoid(label), present) + times(sigmoid(-label), absent))
 
 
 def generalized_cross_entropy(x: Tensor, exponent: float) -> Tensor:

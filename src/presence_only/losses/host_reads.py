@@ -17,8 +17,18 @@ HOST = "cpu"
 
 
 def on_host(x: Tensor) -> bool:
-    """Whether the values of a tensor can be read without waiting for a device."""
-    return x.device.type == HOST
+    """Whether the values of a tensor can be read without waiting for a device, and at all."""
+    return x.device.type == HOST and not is_mapped(x)
+
+
+def is_mapped(x: Tensor) -> bool:
+    """Whether ``torch.func.vmap`` maps over a tensor, whose values nobody can read then."""
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(x):
+        if functorch.is_batchedtensor(x):
+            return True
+        x = functorch.get_unwrapped(x)
+    return False
 
 
 def keep(counted_P: Tensor, *values_P: Tensor) -> tuple[Tensor, ...]:

@@ -15,7 +15,7 @@ from presence_only.losses.argument_checks import check_background, check_floatin
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.host_reads import keep
 from presence_only.losses.negatives import Positives, at_pairs, open_targets, zero
-from presence_only.losses.numerics import softplus, widen
+from presence_only.losses.numerics import finite_logits, softplus, widen
 from presence_only.losses.species_weights import Weighting, check_species_weights, weights_by_records
 
 
@@ -56,7 +56,7 @@ def maxent(
     (2009), https://doi.org/10.1890/07-2153.1
 
     Args:
-        logits_BS: Logits at the recorded sites.
+        logits_BS: Logits at the recorded sites; an infinite one counts as +-1e30, to be compared with others.
         targets_BS: Exactly 0 or 1, the same shape; integers and bools are cast.
         background_KS: Logits at background sites, at least one.
         background_mask_KS: Which species a background site counts for, bool; None: all.
@@ -72,7 +72,7 @@ def maxent(
         ValueError: If shapes disagree, there is no background site, a target is neither 0 nor 1, or a
             weight is negative, NaN or infinite.
     """
-    positives = open_targets(logits_BS, targets_BS)
+    positives = open_targets(logits_BS, targets_BS, as_pairs=True)
     check_floating("background_KS", background_KS, 2)
     check_background(background_KS, background_mask_KS, logits_BS.shape[1])
     weights_S = torch.ones(logits_BS.shape[1], device=logits_BS.device, dtype=widen(logits_BS[:0]).dtype)
@@ -81,6 +81,7 @@ def maxent(
         weights_S = given_S.to(weights_S)
     if logits_BS.numel() == 0:
         return zero(logits_BS, background_KS)
+    logits_BS, background_KS = finite_logits(logits_BS), finite_logits(background_KS)
     surprise_P, species_P, counted_P = record_surprise(
         logits_BS, positives, background_KS, background_mask_KS, include_presences=include_presences
     )

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from presence_only.losses.argument_checks import check_floating, check_presences, check_same_shape
-from presence_only.losses.host_reads import count_each, keep, on_host
+from presence_only.losses.host_reads import count_each, is_mapped, keep, on_host
 from presence_only.losses.numerics import widen
 from presence_only.losses.penalties import Penalty
 
@@ -40,12 +40,15 @@ class Positives:
         species_P: Species of every pair, int64.
         n_rows: B.
         n_species: S.
+        present_BS: The pairs as a mask, bool, in place of the other two, which are then empty: under
+            ``torch.func.vmap`` nobody knows how many there are. None: they are listed.
     """
 
     row_P: Tensor
     species_P: Tensor
     n_rows: int
     n_species: int
+    present_BS: Tensor | None = None
 
     @classmethod
     def from_pairs(cls, row_P: Tensor, species_P: Tensor, logits_BS: Tensor) -> Self:
@@ -59,6 +62,10 @@ class Positives:
     @classmethod
     def from_targets(cls, targets_BS: Tensor) -> Self:
         """The pairs whose target is not 0."""
+        if is_mapped(targets_BS):
+            none = torch.zeros(0, dtype=torch.int64, device=targets_BS.device)
+            n_rows, n_species = targets_BS.shape
+            return cls(none, none, n_rows, n_species, targets_BS != 0)
         row_P, species_P = targets_BS.nonzero(as_tuple=True)
         return cls(row_P, species_P, *targets_BS.shape)
 
@@ -68,22 +75,43 @@ class Positives:
         row_B = torch.arange(len(species_B), device=species_B.device)
         return cls(row_B, species_B.long(), len(species_B), n_species)
 
+    def records_per_species_S(self) -> Tensor:
+        """Number of rows that hold each species, int64."""
+        if self.present_BS is not None:
+            return self.present_BS.sum(dim=0)
+        return torch.bincount(self.species_P, minlength=self.n_species)
+
     def unobserved_per_row_B(self) -> Tensor:
         """Number of unobserved species n of every row, int64."""
+        if self.present_BS is not None:
+            return self.n_species - self.present_BS.sum(dim=1)
         return self.n_species - count_each(self.row_P, self.n_rows)
 
 
-def open_targets(logits_BS: Tensor, targets_BS: Tensor) -> Positives:
+def open_targets(logits_BS: Tensor, targets_BS: Tensor, *, as_pairs: bool = False, of: str = "_BS") -> Positives:
     """Check the arguments that all losses of logits and targets share, and return the observed pairs.
+
+    Args:
+        logits_BS: Logits.
+        targets_BS: Exactly 0 or 1.
+        as_pairs: Whether the loss needs the pairs as a list.
+        of: How the names of the arguments end.
 
     Raises:
         TypeError: If one is no tensor, or the logits are no floating-point one.
-        ValueError: If the shapes differ, or a target is neither 0 nor 1.
+        ValueError: If the shapes differ, a target is neither 0 nor 1, or the pairs are needed as a list and cannot be
+            listed, for ``torch.func.vmap`` maps over the targets.
     """
-    check_floating("logits_BS", logits_BS, 2)
-    check_same_shape("targets_BS", targets_BS, "logits_BS", logits_BS)
+    logits, targets = f"logits{of}", f"targets{of}"
+    check_floating(logits, logits_BS, 2)
+    check_same_shape(targets, targets_BS, logits, logits_BS)
+    if targets_BS.is_complex():
+        raise TypeError(f"{targets} has dtype {targets_BS.dtype}: must be exactly 0 or 1")
     positives = Positives.from_targets(targets_BS)
-    check_presences("targets_BS", targets_BS[positives.row_P, positives.species_P])
+    if positives.present_BS is None:
+        check_presences(targets, targets_BS[positives.row_P, positives.species_P])
+    elif as_pairs:
+        raise ValueError(f"{targets} are mapped over by torch.func.vmap: must be the same for all in this loss")
     return positives
 
 
@@ -104,9 +132,19 @@ def unobserved_terms(penalty: Penalty, logits_BS: Tensor, positives: Positives) 
     Observed pairs are overwritten, not subtracted from the sum: a large logit would take the digits
     of all others with it.
     """
-    terms_BS = penalty.negative(logits_BS)
-    # Not in place: a penalty may have kept its result for its slope.
-    return terms_BS.index_put((positives.row_P, positives.species_P), terms_BS.new_zeros(()))
+    return zero_at(positives, penalty.negative(logits_BS))
+
+
+def zero_at(positives: Positives, terms_BS: Tensor) -> Tensor:
+    """Terms of all pairs, with 0 at the observed ones; not in place, as a penalty may have kept them for its slope."""
+    pairs, present_BS = (positives.row_P, positives.species_P), positives.present_BS
+    if present_BS is None and torch.compiler.is_compiling():
+        # The default backend of torch 2.13 loses the slope of index_put where a sum over rows follows.
+        present_BS = torch.zeros_like(terms_BS, dtype=torch.bool)
+        present_BS = present_BS.index_put(pairs, present_BS.new_ones(()))
+    if present_BS is not None:
+        return torch.where(present_BS, 0.0, terms_BS)
+    return terms_BS.index_put(pairs, terms_BS.new_zeros(()))
 
 
 def sampled_sum(
@@ -230,8 +268,11 @@ def _draw_unobserved(positives: Positives, n_drawn: int, generator: torch.Genera
         Species, shape (B, ``n_drawn``), and whether it is one: a row may have fewer.
     """
     key_BS = random_integers((positives.n_rows, positives.n_species), positives.row_P.device, generator)
-    minus_one = torch.full_like(positives.row_P, -1)
-    key_BS.index_put_((positives.row_P, positives.species_P), minus_one)
+    if positives.present_BS is not None:
+        key_BS = torch.where(positives.present_BS, -1, key_BS)
+    else:
+        minus_one = torch.full_like(positives.row_P, -1)
+        key_BS.index_put_((positives.row_P, positives.species_P), minus_one)
     key_BM, species_BM = key_BS.topk(n_drawn, dim=1, sorted=False)
     return species_BM, key_BM >= 0
 

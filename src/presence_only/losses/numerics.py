@@ -1,9 +1,10 @@
 """Exact functions of the logit: cross-entropy, its focused and margined forms, entropy, powers of the sigmoid.
 
 All are exact at every finite logit: no sigmoid that has rounded to 1 is put into a logarithm, and no small constant
-is added to hide it. Values and slopes are sums of positive terms, which do not cancel. Functions of several
-operations carry their slope in closed form and keep only the logits for it: what those operations would leave
-behind is many times the logits' memory.
+is added to hide it. At an infinite logit a value is its limit, which may be infinite, and a slope its limit, which is
+finite. Values and slopes are sums of positive terms, which do not cancel. Functions of several operations carry their
+slope in closed form and keep only the logits for it: what those operations would leave behind is many times the logits'
+memory.
 
 Notation: x logit, p = sigmoid(x), q = sigmoid(-x), softplus(x) = -log q, all in nats. Half and bfloat16 are widened to
 float32 by :func:`widen`; float64 stays float64.
@@ -22,6 +23,8 @@ from presence_only.losses.host_reads import on_host
 
 # Exponents for which a power is a few products.
 WHOLE = frozenset(range(17))
+# What stands for an infinite number in a product with something that has fallen to 0 long before: the product is 0.
+LARGE = 1e30
 
 
 def widen(x: Tensor) -> Tensor:
@@ -41,6 +44,72 @@ def power_of(base: Tensor, exponent: float) -> Tensor:
         if left:
             base = base * base
     return torch.ones_like(base) if result is None else result
+
+
+def times(factor: Tensor, cost: Tensor) -> Tensor:
+    """``factor * cost``, whose slope stays finite where the cost is infinite and the factor no longer changes.
+
+    Args:
+        factor: Finite, above 0 where the cost is infinite.
+        cost: The same shape.
+    """
+    result: Tensor = _Times.apply(factor, cost)  # type: ignore[no-untyped-call, unused-ignore]
+    return result
+
+
+class _Times(torch.autograd.Function):
+    """A product; in the slope for the factor, an infinite cost counts as ``LARGE``."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(factor: Tensor, cost: Tensor) -> Tensor:
+        return factor * cost
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        factor, cost = ctx.saved_tensors
+        of_factor, of_cost = ctx.needs_input_grad
+        return (
+            gradient * cost.clamp(-LARGE, LARGE) if of_factor else None,
+            gradient * factor if of_cost else None,
+        )
+
+
+def weighed(weight: Tensor, cost: Tensor) -> Tensor:
+    """``weight * cost``, and 0 where the weight is 0 and the cost infinite."""
+    return torch.where((weight == 0) & cost.isinf(), 0.0, weight * cost)
+
+
+def finite_logits(x: Tensor) -> Tensor:
+    """Logits in the precision of the computation, of which infinite ones are +-``LARGE``, with the slopes of ``LARGE``.
+
+    For losses that compare logits with each other: the difference of two infinite ones would be NaN.
+    """
+    result: Tensor = _Bounded.apply(widen(x))  # type: ignore[no-untyped-call, unused-ignore]
+    return result
+
+
+class _Bounded(torch.autograd.Function):
+    """``x`` clamped to +-``LARGE``, with slope 1 everywhere."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.clamp(-LARGE, LARGE)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient
 
 
 def softplus(x: Tensor) -> Tensor:
@@ -78,7 +147,8 @@ def sigmoid_power(x: Tensor, exponent: float) -> Tensor:
     if x.dtype == torch.float64:
         head = exponent
     falls = x < 0
-    linear = torch.where(falls, x, 0.0)
+    # Far below, where the power is 0 in any precision, the product of an infinite logit and 0 would be NaN.
+    linear = torch.where(falls, x, 0.0).clamp(min=max(-1000 / exponent, -LARGE))
     bend = logsigmoid(torch.where(falls, -x, x))  # logsigmoid(x) - linear, between -log 2 and 0
     remainder = exponent * bend
     if head != exponent:
@@ -106,7 +176,7 @@ class _Entropy(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        size = x.abs()
+        size = x.abs().clamp(max=LARGE)
         small = torch.exp(-size)
         return torch.log1p(small) + size * (small / (1 + small))
 
@@ -119,7 +189,7 @@ class _Entropy(torch.autograd.Function):
         x: Tensor
         (x,) = ctx.saved_tensors
         small = torch.exp(-x.abs())
-        return -gradient * x * (small / (1 + small).square())
+        return -gradient * x.clamp(-LARGE, LARGE) * (small / (1 + small).square())
 
 
 def focused_softplus(z: Tensor, gamma: float) -> Tensor:
@@ -150,7 +220,7 @@ class _Focused(torch.autograd.Function):
         (z,) = ctx.saved_tensors
         p, power = _factor(z, ctx.gamma)
         q = sigmoid(-z) if torch.is_grad_enabled() else torch.sigmoid(-z)
-        return gradient * (power * (p + ctx.gamma * (q * softplus(z)))), None
+        return gradient * (power * (p + ctx.gamma * (q * softplus(z).clamp(max=LARGE)))), None
 
 
 def _factor(z: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
@@ -210,6 +280,8 @@ class _Margined(torch.autograd.Function):
     infinite slopes, and once training has silenced most of them, leaving them out is also faster.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(x: Tensor, gamma: float, margin: float) -> Tensor:
         active, x_A, bound = _above(x, margin)
@@ -245,6 +317,8 @@ def margined_sigmoid(x: Tensor, margin: float) -> Tensor:
 
 class _MarginedSigmoid(torch.autograd.Function):
     """max(p - margin, 0), slope p q above the margin."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor, margin: float) -> Tensor:
@@ -320,19 +394,39 @@ def soft_focal(x: Tensor, targets: Tensor, gamma: float) -> Tensor:
     half = torch.where(soft, targets, 0.5)
     low = torch.minimum(half, 1 - half)
     base = low + (1 - 2 * low) * sigmoid(torch.where(half > 0.5, -x, x))
-    mixed = base**gamma * (half * softplus(-x) + (1 - half) * softplus(x))
+    mixed = times(base**gamma, half * softplus(-x) + (1 - half) * softplus(x))
     return torch.where(soft, mixed, focused_softplus(torch.where(present, -x, x), gamma))
 
 
-def focal_of_probabilities(p: Tensor, targets: Tensor, gamma: float) -> Tensor:
-    """(1 - p_t)^gamma BCE of probabilities in [0, 1], infinite where one is exactly 0 or 1 on the wrong side."""
+def focal_of_probabilities(p: Tensor, targets: Tensor, gamma: float, dtype: torch.dtype) -> Tensor:
+    """(1 - p_t)^gamma BCE of probabilities in [0, 1], infinite where one is exactly 0 or 1 on the wrong side.
+
+    The slope is finite also there: it is that of the probability next to it, the smallest normal number of the dtype
+    for 0, and the largest number below 1 for 1.
+
+    Args:
+        p: Probabilities, float32 or float64.
+        targets: In [0, 1], of the same dtype.
+        gamma: Focusing exponent >= 0.
+        dtype: What the probabilities were given in, which may be narrower, and has to hold the slope.
+    """
     present, absent = targets > 0, targets < 1
     # Double where: a class with weight 0 is not evaluated where its logarithm is infinite.
-    log_p = torch.log(torch.where(present, p, 0.5))
-    log_q = torch.log1p(-torch.where(absent, p, 0.5))
+    log_p = _log(torch.where(present, p, 0.5), dtype)
+    inside_q = torch.where(absent, p, 0.5)
+    # A sum, so that the slope does not end at the bound as that of a clamp does; below it, 0 is added.
+    log_q = torch.log1p(-(inside_q - (inside_q.detach() - (1 - torch.finfo(dtype).eps / 2)).clamp(min=0)))
     cost = -torch.where(present, targets * log_p, 0.0) - torch.where(absent, (1 - targets) * log_q, 0.0)
     if gamma != 0:
         miss = targets * (1 - p) + (1 - targets) * p
         easy = miss <= 0  # a slope of 0^(gamma - 1) would be infinite for gamma < 1
         cost = torch.where(easy, 0.0, torch.where(easy, 1.0, miss) ** gamma) * cost
-    return torch.where(p.isnan(), p, cost)
+    wrong = (present & (p == 0)) | (absent & (p == 1))
+    return torch.where(p.isnan(), p, torch.where(wrong, cost + torch.inf, cost))
+
+
+def _log(p: Tensor, dtype: torch.dtype) -> Tensor:
+    """Logarithm of p, and a slope of at most 1 over the smallest normal number of the dtype."""
+    value = p.detach()
+    bounded = torch.log(p + (torch.finfo(dtype).tiny - value).clamp(min=0))
+    return bounded + torch.where(value > 0, torch.log(value) - bounded.detach(), 0.0)

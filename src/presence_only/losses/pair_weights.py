@@ -217,6 +217,11 @@ def loss_from_all_logits(
 
 def observed_sum(weights: PairWeights, logits_BS: Tensor, positives: Positives) -> Tensor:
     """Sum over recorded pairs of ``positive`` * pos(x)."""
+    if positives.present_BS is not None:
+        terms_BS = torch.where(positives.present_BS, weights.penalty.positive(widen(logits_BS)), 0.0)
+        if isinstance(weights.positive, Tensor):
+            return (weights.positive.to(terms_BS) * terms_BS.sum(dim=0)).sum()
+        return weights.positive * terms_BS.sum()
     terms_P = weights.penalty.positive(at_pairs(logits_BS, positives.row_P, positives.species_P))
     if isinstance(weights.positive, Tensor):
         return (weights.positive.to(terms_P)[positives.species_P] * terms_P).sum()
@@ -229,8 +234,14 @@ def unobserved_sum(weights: PairWeights, logits_BS: Tensor, positives: Positives
         return zero(logits_BS)
     terms_BS = unobserved_terms(weights.penalty, logits_BS, positives)
     if isinstance(weights.unobserved, Tensor):
-        return (weights.unobserved.to(terms_BS) * terms_BS.sum(dim=0)).sum()
+        return _weighed(weights.unobserved, terms_BS.sum(dim=0))
     return weights.unobserved * terms_BS.sum()
+
+
+def _weighed(weight_S: Tensor, cost_S: Tensor) -> Tensor:
+    """Sum over species of weight times cost; what weighs nothing is not looked at, be it infinite or NaN."""
+    weight_S = weight_S.to(cost_S)
+    return torch.where(weight_S != 0, weight_S * cost_S, 0.0).sum()
 
 
 def with_background(
@@ -266,7 +277,7 @@ def with_background(
         return (near + weights.background * terms_KS.sum()) / n_near
     if isinstance(weights.background, Tensor):
         far = n_far.to(terms_KS.dtype) if isinstance(n_far, Tensor) else n_far
-        return near / n_near + (weights.background.to(terms_KS) * (terms_KS.sum(dim=0) / far)).sum()
+        return near / n_near + _weighed(weights.background, terms_KS.sum(dim=0) / far)
     if isinstance(n_far, Tensor):
         return near / n_near + weights.background * (terms_KS.sum(dim=0) / n_far.to(terms_KS.dtype)).sum()
     return near / n_near + weights.background * (terms_KS.sum() / n_far)

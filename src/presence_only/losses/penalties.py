@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from presence_only.losses.fast_curves import (
@@ -28,6 +29,7 @@ from presence_only.losses.fast_curves import (
     scaled,
     smoothed_cross_entropy_curve,
 )
+from presence_only.losses.host_reads import is_mapped
 from presence_only.losses.numerics import (
     WHOLE,
     entropy,
@@ -36,6 +38,7 @@ from presence_only.losses.numerics import (
     margined_softplus,
     soft_focal,
     softplus,
+    weighed,
     widen,
 )
 from presence_only.losses.parameters import check_parameters, parameter
@@ -65,7 +68,8 @@ class Penalty(ABC):
 
     def mixed(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The same without asking first whether all targets are 0 or 1: linear in the target."""
-        return targets * self.positive(logits) + (1 - targets) * self.negative(logits)
+        share = targets.to(widen(logits.reshape(-1)[:0]).dtype)
+        return weighed(share, self.positive(logits)) + weighed(1 - share, self.negative(logits))
 
 
 @dataclass(frozen=True)
@@ -108,13 +112,11 @@ class Focal(Penalty):
 
     def positive(self, logits: Tensor) -> Tensor:
         """Alpha q^gamma softplus(-x)."""
-        curve = focused_softplus(-widen(logits), self.gamma)
-        return curve if self.alpha is None else self.alpha * curve
+        return _scaled(self.alpha, focused_softplus(-widen(logits), self.gamma))
 
     def negative(self, logits: Tensor) -> Tensor:
         """(1 - alpha) p^gamma softplus(x)."""
-        curve = focused_softplus(widen(logits), self.gamma)
-        return curve if self.alpha is None else (1 - self.alpha) * curve
+        return _scaled(None if self.alpha is None else 1 - self.alpha, focused_softplus(widen(logits), self.gamma))
 
     def fast_negative(self) -> Curve | None:
         """Whole exponents are products."""
@@ -129,7 +131,7 @@ class Focal(Penalty):
         loss = soft_focal(x, targets, self.gamma)
         if self.alpha is None:
             return loss
-        return (self.alpha * targets + (1 - self.alpha) * (1 - targets)) * loss
+        return weighed(self.alpha * targets + (1 - self.alpha) * (1 - targets), loss)
 
 
 @dataclass(frozen=True)
@@ -289,24 +291,35 @@ class Smoothed(Penalty):
     def positive(self, logits: Tensor) -> Tensor:
         """(1 - e) of the penalty if present, e of that if absent."""
         e = self.label_smoothing
+        if e == 0:
+            return self.penalty.positive(logits)
         return (1 - e) * self.penalty.positive(logits) + e * self.penalty.negative(logits)
 
     def negative(self, logits: Tensor) -> Tensor:
         """(1 - e) of the penalty if absent, e of that if present."""
         e = self.label_smoothing
+        if e == 0:
+            return self.penalty.negative(logits)
         return (1 - e) * self.penalty.negative(logits) + e * self.penalty.positive(logits)
 
     def mixed(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The penalty's curves mixed by the target clamped to [e, 1 - e]."""
         e = self.label_smoothing
         share = targets.to(widen(logits).dtype).clamp(e, 1 - e)
-        return share * self.penalty.positive(logits) + (1 - share) * self.penalty.negative(logits)
+        return weighed(share, self.penalty.positive(logits)) + weighed(1 - share, self.penalty.negative(logits))
 
     def fast_negative(self) -> Curve | None:
         """Cross-entropy with a smoothed label is cross-entropy and a straight line."""
         if self.penalty != CrossEntropy():
             return None
         return partial(smoothed_cross_entropy_curve, label_smoothing=self.label_smoothing)
+
+
+def _scaled(weight: float | None, cost: Tensor) -> Tensor:
+    """``weight * cost``; a weight of 0 silences an infinite cost too, and leaves NaN."""
+    if weight is None:
+        return cost
+    return torch.where(cost.isnan(), cost, 0.0) if weight == 0 else weight * cost
 
 
 def smoothed(penalty: Penalty, label_smoothing: float) -> Penalty:
@@ -327,6 +340,9 @@ def choose(penalty: Penalty, logits: Tensor, present: Tensor, pos_weight: Tensor
         pos_weight: Factor of the positives, the same shape (expanded, it takes no memory); None: 1.
     """
     x = widen(logits)
+    if is_mapped(x) or is_mapped(present):
+        terms = penalty.positive(x)
+        return torch.where(present, terms if pos_weight is None else pos_weight * terms, penalty.negative(x))
     present_P = penalty.positive(x.masked_select(present))
     if pos_weight is not None:
         present_P = pos_weight.masked_select(present) * present_P
@@ -346,7 +362,10 @@ def at_positives(
 
 
 def all_hard(targets: Tensor, present: Tensor) -> bool:
-    """Whether every target is exactly 0 or 1, given where it is 1; one that asks for a slope counts as soft."""
-    if targets.requires_grad:
+    """Whether every target is exactly 0 or 1, given where it is 1.
+
+    One that asks for a slope counts as soft, and so does one whose value cannot be read.
+    """
+    if targets.requires_grad or is_mapped(targets):
         return False
     return bool(targets.count_nonzero() == present.count_nonzero())

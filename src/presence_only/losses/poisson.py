@@ -81,7 +81,7 @@ def poisson(
         return zero(logits_BS, background_KS)
     if len(background_KS) == 0:
         raise ValueError(f"background_KS has shape {tuple(background_KS.shape)}: must have at least one row")
-    n_S = torch.bincount(positives.species_P, minlength=n_species).double()
+    n_S = positives.records_per_species_S().double()
     if background_mask_KS is not None:
         n_S = torch.where(background_mask_KS.any(dim=0), n_S, 0.0)
     weights = process(penalty, TrainingCounts(n_rows, n_S), weight_S)

@@ -23,6 +23,7 @@ from presence_only.losses.numerics import (
     sigmoid,
     sigmoid_power,
     softplus,
+    times,
     widen,
 )
 from presence_only.losses.parameters import check_parameters, parameter
@@ -124,13 +125,14 @@ class RobustAsymmetric(Penalty):
         """p_m^gamma_neg (-log(1 - p_m)) (lambda - p) p^2 (lambda - 1 + p_m)."""
         x = widen(logits)
         cost = margined_softplus(x, self.ral_gamma_neg, self.ral_clip)
-        return cost * hill(x, self.ral_lambda) * (self.ral_lambda - 1 + margined_sigmoid(x, self.ral_clip))
+        milder = times(hill(x, self.ral_lambda), cost)
+        return times(self.ral_lambda - 1 + margined_sigmoid(x, self.ral_clip), milder)
 
 
 def focused_polynomial(x: Tensor, gamma: float, eps: float, eps_pow: float) -> Tensor:
     """q^gamma (-log p - eps q - eps_pow q^2 / 2), for ``eps`` and ``eps_pow`` <= 1."""
     cost: Tensor = _Polynomial.apply(x, eps, eps_pow)  # type: ignore[no-untyped-call, unused-ignore]
-    return cost if gamma == 0 else sigmoid_power(-x, gamma) * cost
+    return cost if gamma == 0 else times(sigmoid_power(-x, gamma), cost)
 
 
 class _Polynomial(torch.autograd.Function):

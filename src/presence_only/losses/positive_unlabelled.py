@@ -30,8 +30,8 @@ from presence_only.losses.base import (
     open_batch,
 )
 from presence_only.losses.host_reads import count_each
-from presence_only.losses.negatives import Positives, at_pairs, open_targets, zero
-from presence_only.losses.numerics import softplus, widen
+from presence_only.losses.negatives import Positives, at_pairs, open_targets, zero, zero_at
+from presence_only.losses.numerics import finite_logits, softplus, widen
 from presence_only.losses.parameters import ParametersOfChoice
 
 ESTIMATORS = ("nnpu", "upu")
@@ -81,7 +81,7 @@ def nnpu(
     du Plessis et al. (2015), https://proceedings.mlr.press/v37/plessis15.html, for the logistic loss.
 
     Args:
-        logits_BS: Logits at the rows.
+        logits_BS: Logits at the rows; an infinite one counts as +-1e30, so that it can be compared with others.
         targets_BS: Exactly 0 or 1, the same shape; integers and bools are cast.
         prior: pi, the share of unlabelled sites where a species occurs, in (0, 1): one number, or one per species.
         background_KS: Logits at background sites; None: only rows are unlabelled.
@@ -100,7 +100,7 @@ def nnpu(
         TypeError: If an argument has the wrong type.
         ValueError: If shapes disagree, a number is out of range, a target is neither 0 nor 1, or nothing is unlabelled.
     """
-    positives = open_targets(logits_BS, targets_BS)
+    positives = open_targets(logits_BS, targets_BS, as_pairs=True)
     n_rows, n_species = logits_BS.shape
     check_background(background_KS, background_mask_KS, n_species)
     check_choice("estimator", estimator, ESTIMATORS)
@@ -123,7 +123,8 @@ def nnpu(
     loss = PositiveUnlabelledLoss(
         weight_S * n_rows, rows_unlabelled, background_KS is not None, estimator == "nnpu", beta, gamma
     )
-    return loss.on_pairs(logits_BS, positives, background_KS, background_mask_KS)
+    far_KS = None if background_KS is None else finite_logits(background_KS)
+    return loss.on_pairs(finite_logits(logits_BS), positives, far_KS, background_mask_KS)
 
 
 def _prior_per_species(prior: object, n_species: int) -> Tensor:
@@ -180,7 +181,7 @@ class PositiveUnlabelledLoss:
         if self.rows_unlabelled:
             # A record's own row joins below, in one product with its negative weight: nothing is added that is
             # subtracted again.
-            absent_BS = softplus(x_BS).index_put((row_P, species_P), x_BS.new_zeros(()))
+            absent_BS = zero_at(positives, softplus(x_BS))
             unlabelled_S = absent_BS.sum(dim=0)
         if background_KS is not None:
             absent_KS = softplus(widen(background_KS))
@@ -199,8 +200,31 @@ class PositiveUnlabelledLoss:
 
     def held(self, bracket_S: Tensor, present_S: Tensor) -> Tensor:
         """max(bracket, -beta), with the slopes of ``nnpu``: those of ``present_S`` are taken back where it is held."""
-        turned_S = -self.beta - self.gamma * (bracket_S - bracket_S.detach()) - (present_S - present_S.detach())
-        return torch.where(bracket_S < -self.beta, turned_S, bracket_S)
+        held_S: Tensor = _Held.apply(bracket_S, present_S, self.beta, self.gamma)  # type: ignore[no-untyped-call, unused-ignore]
+        return held_S
+
+
+class _Held(torch.autograd.Function):
+    """max(bracket, -beta), with the slopes of a turned step where it is held: -gamma for the bracket, -1 for the other.
+
+    Differences of a tensor and itself would say the same, but a compiler may take them for 0.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(bracket_S: Tensor, present_S: Tensor, beta: float, gamma: float) -> Tensor:
+        return torch.where(bracket_S < -beta, -beta, bracket_S)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, float, float], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0] < -inputs[2])
+        ctx.gamma = inputs[3]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        (turned_S,) = ctx.saved_tensors
+        return torch.where(turned_S, -ctx.gamma * gradient, gradient), torch.where(turned_S, -gradient, 0.0), None, None
 
 
 Probability = Annotated[float, Field(gt=0, lt=1)]

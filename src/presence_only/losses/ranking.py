@@ -31,7 +31,7 @@ from presence_only.losses.negatives import (
     open_targets,
     zero,
 )
-from presence_only.losses.numerics import softplus
+from presence_only.losses.numerics import finite_logits, softplus
 
 PAIRS = ("spatial", "community", "both")
 SITES = ("batch", "background", "both")
@@ -72,7 +72,7 @@ def pairwise_ranking(
     al. (2011), https://www.ijcai.org/Abstract/11/460, with the softplus of BPR in place of the hinge
 
     Args:
-        logits_BS: Logits at the rows.
+        logits_BS: Logits at the rows; an infinite one counts as +-1e30, so that it can be compared with others.
         targets_BS: Exactly 0 or 1, the same shape; integers and bools are cast.
         background_KS: Logits at background sites; given if and only if partners are drawn there.
         background_mask_KS: Which species a background site counts for, bool; None: all.
@@ -90,7 +90,7 @@ def pairwise_ranking(
         ValueError: If shapes disagree, a target is neither 0 nor 1, a name is unknown, ``n_pairs`` is 0, or the
             background is missing or not asked for.
     """
-    positives = open_targets(logits_BS, targets_BS)
+    positives = open_targets(logits_BS, targets_BS, as_pairs=True)
     check_background(background_KS, background_mask_KS, logits_BS.shape[1])
     for name, value, known in (("pairs", pairs, PAIRS), ("sites", sites, SITES), ("weights", weights, WEIGHTS)):
         check_choice(name, value, known)
@@ -105,7 +105,8 @@ def pairwise_ranking(
         )
     if logits_BS.numel() == 0:
         return zero(*(logits for logits in (logits_BS, background_KS) if logits is not None))
-    return loss.on_pairs(logits_BS, positives, background_KS, background_mask_KS, generator)
+    far_KS = None if background_KS is None else finite_logits(background_KS)
+    return loss.on_pairs(finite_logits(logits_BS), positives, far_KS, background_mask_KS, generator)
 
 
 @dataclass(frozen=True)

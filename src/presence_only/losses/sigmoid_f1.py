@@ -17,7 +17,7 @@ from torch.nn.functional import logsigmoid
 from presence_only.losses.argument_checks import check_number
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.negatives import open_targets, zero
-from presence_only.losses.numerics import sigmoid, widen
+from presence_only.losses.numerics import finite_logits, sigmoid, widen
 
 
 def sigmoid_f1(logits_BS: Tensor, targets_BS: Tensor, *, beta: float = 1.0, eta: float = 0.0) -> Tensor:
@@ -31,7 +31,7 @@ def sigmoid_f1(logits_BS: Tensor, targets_BS: Tensor, *, beta: float = 1.0, eta:
     Source: Benedict et al. (2022), https://arxiv.org/abs/2108.10566
 
     Args:
-        logits_BS: Logits.
+        logits_BS: Logits; an infinite one counts as +-1e30, so that it can be compared with others.
         targets_BS: Exactly 0 or 1, the same shape; integers and bools are cast.
         beta: Steepness of the decision, finite and > 0; for a large one the shares are 0 or 1 and it is F1 itself.
         eta: What is added to the logits, finite: a pair is called present above -eta.
@@ -48,7 +48,7 @@ def sigmoid_f1(logits_BS: Tensor, targets_BS: Tensor, *, beta: float = 1.0, eta:
     check_number("eta", eta, -math.inf, open_ends="low")
     if logits_BS.numel() == 0:
         return zero(logits_BS)
-    return mean_error(beta * (widen(logits_BS) + eta), targets_BS != 0)
+    return mean_error(beta * (finite_logits(logits_BS) + eta), targets_BS != 0)
 
 
 def mean_error(z_BS: Tensor, present_BS: Tensor) -> Tensor:

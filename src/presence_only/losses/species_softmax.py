@@ -25,7 +25,7 @@ from presence_only.losses.base import (
 from presence_only.losses.chunks import batch_without_logits
 from presence_only.losses.host_reads import count_each
 from presence_only.losses.negatives import Positives, open_targets, zero
-from presence_only.losses.numerics import widen
+from presence_only.losses.numerics import finite_logits, widen
 from presence_only.losses.sampled_species import SpeciesSample
 from presence_only.losses.scalable import ScalableLoss
 from presence_only.losses.softmax_rows import rows_from_logits, walk_rows
@@ -49,7 +49,7 @@ def species_softmax(logits_BS: Tensor, targets_BS: Tensor, *, normalisation: flo
     https://aclanthology.org/P14-1129
 
     Args:
-        logits_BS: Logits.
+        logits_BS: Logits; an infinite one counts as +-1e30, so that it can be compared with others.
         targets_BS: Exactly 0 or 1, the same shape; integers and bools are cast.
         normalisation: Weight of z^2, >= 0.
 
@@ -61,10 +61,10 @@ def species_softmax(logits_BS: Tensor, targets_BS: Tensor, *, normalisation: flo
         ValueError: If the shapes differ, a target is neither 0 nor 1, or the weight is negative, NaN or infinite.
     """
     check_number("normalisation", normalisation, 0)
-    positives = open_targets(logits_BS, targets_BS)
+    positives = open_targets(logits_BS, targets_BS, as_pairs=True)
     if logits_BS.numel() == 0:
         return zero(logits_BS)
-    losses_B = rows_from_logits(logits_BS, positives, normalisation)
+    losses_B = rows_from_logits(finite_logits(logits_BS), positives, normalisation)
     return (losses_B * row_weights(positives, None).to(losses_B)).sum()
 
 

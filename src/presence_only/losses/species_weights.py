@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from presence_only.losses.argument_checks import check_shape
+from presence_only.losses.host_reads import is_mapped
 
 Weighting = Literal["uniform", "sqrt", "records"]
 _EXPONENTS = {"uniform": 0.0, "sqrt": 0.5, "records": 1.0}
@@ -31,6 +32,6 @@ def check_species_weights(species_weights_S: Tensor | None, n_species: int) -> T
     if species_weights_S is None:
         return None
     check_shape("species_weights_S", species_weights_S, (n_species,))
-    if not bool((species_weights_S.isfinite() & (species_weights_S >= 0)).all()):
+    if not is_mapped(species_weights_S) and not bool((species_weights_S.isfinite() & (species_weights_S >= 0)).all()):
         raise ValueError("species_weights_S hold a negative or non-finite value: must be finite and >= 0")
     return species_weights_S

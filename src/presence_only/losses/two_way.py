@@ -15,7 +15,7 @@ from torch import Tensor
 from presence_only.losses.argument_checks import check_number
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.negatives import open_targets, zero
-from presence_only.losses.numerics import softplus, widen
+from presence_only.losses.numerics import finite_logits, softplus, widen
 
 
 def two_way(
@@ -31,7 +31,7 @@ def two_way(
     Source: Kobayashi (2023), Two-way multi-label loss, CVPR, https://github.com/tk1980/TwoWayMultiLabelLoss
 
     Args:
-        logits_BS: Logits.
+        logits_BS: Logits; an infinite one counts as +-1e30, so that it can be compared with others.
         targets_BS: Exactly 0 or 1, the same shape; integers and bools are cast.
         pos_temperature: T_p, finite and > 0.
         neg_temperature: T_n, finite and > 0.
@@ -48,7 +48,7 @@ def two_way(
     check_number("neg_temperature", neg_temperature, 0.0, open_ends="low")
     if logits_BS.numel() == 0:
         return zero(logits_BS)
-    return both_ways(logits_BS, targets_BS != 0, pos_temperature, neg_temperature)
+    return both_ways(finite_logits(logits_BS), targets_BS != 0, pos_temperature, neg_temperature)
 
 
 def both_ways(logits_BS: Tensor, present_BS: Tensor, pos_temperature: float, neg_temperature: float) -> Tensor:
