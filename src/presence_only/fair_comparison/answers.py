@@ -29,7 +29,7 @@ TARGETS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
 
 
 def values_of(
-    scores: pl.DataFrame, metric: str, settings: str, scenarios: Sequence[str] | None = None
+    scores: pl.DataFrame, metric: str, settings: str, scenarios: Sequence[str]
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
     """One metric as the statistics over worlds take it, as the mean over scenarios in every world.
 
@@ -40,13 +40,11 @@ def values_of(
         scores: The table of scores.
         metric: A column of it.
         settings: Which runs.
-        scenarios: Which scenarios; None: those that have all variants.
+        scenarios: Which scenarios.
 
     Returns:
         World to variant to the value (1, 1), NaN where a run has none.
     """
-    if scenarios is None:
-        scenarios = full_scenarios(scores, settings)
     own = scores.filter((pl.col("settings") == settings) & pl.col("scenario").is_in(scenarios))
     values: dict[str, dict[str, NDArray[np.float64]]] = {}
     for (world, variant), part in own.group_by("world", "variant", maintain_order=True):
