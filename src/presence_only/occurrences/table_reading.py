@@ -81,6 +81,30 @@ def read_table(path: Path, columns: Columns, limits: Limits = LIMITS) -> Generat
             yield from read_text(stream, str(path), columns)
 
 
+def header_of(path: Path, columns: Columns, limits: Limits = LIMITS) -> tuple[str, ...]:
+    """The names of a table's columns, from left to right, as the file has them.
+
+    Args:
+        path: A text table, plain or as .gz, or a parquet file.
+        columns: What the table must have, by which its header is known.
+        limits: How much a packed file may unpack to.
+
+    Raises:
+        DataError: If the file is missing, empty, damaged or not such a table.
+    """
+    if first_bytes(path) == b"PAR1":
+        try:
+            return tuple(pl.scan_parquet(path, glob=False).collect_schema().names())
+        except (PolarsError, OSError) as error:
+            raise DataError(_damaged_parquet(str(path), error)) from None
+    with open_text(path, limits) as stream:
+        found = read_header(stream, str(path), columns, LONGEST_LINE_BYTES)
+    text = _decoded(found.line, str(path), found.before + 1).rstrip("\r\n")
+    if not found.dialect.quote:
+        return tuple(text.split(found.dialect.separator))
+    return tuple(next(csv.reader([text], delimiter=found.dialect.separator, quotechar=found.dialect.quote), ()))
+
+
 def read_archive(archive: Archive, columns: Columns) -> Generator[pl.DataFrame, None, None]:
     """The rows of the one table in a zip, or of all of its parquet files."""
     members = [name for name in archive.names if not _is_companion(name)]
