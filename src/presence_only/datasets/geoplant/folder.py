@@ -98,7 +98,9 @@ class Download:
                 f"{self.root}: {len(found)} files could hold the {what} ({rule}): {self.listed(found)}; name one by "
                 f"{setting}"
             )
-        tables = f"its tables are {self.listed(self.tables)}" if self.tables else "it holds no table at all"
+        # Those that are not deep first, where the tables of metadata are.
+        flat = sorted(self.tables, key=lambda path: (len(path.parts), path))
+        tables = f"its tables are {self.listed(flat)}" if self.tables else "it holds no table at all"
         raise DataError(
             f"{self.root}: no file holds the {what} ({rule}); {tables}. Unpack zip files, or name the file by {setting}"
         )

@@ -110,5 +110,5 @@ def _standard(batch: pl.DataFrame, visits: bool) -> pl.DataFrame:
     if visits:
         visit = next((name for name in ("surveyId", "patchID") if name in batch.columns), None)
         columns.append(visit_numbers(pl.col(visit) if visit else pl.lit(None, pl.String)).alias("visit"))
-    columns += date_columns(dated(batch), "date").values()
+    columns += [column.alias(name) for name, column in date_columns(dated(batch), "date").items()]
     return batch.select(columns)

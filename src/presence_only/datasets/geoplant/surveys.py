@@ -22,12 +22,12 @@ import polars as pl
 from presence_only.common.errors import DataError
 from presence_only.datasets.geoplant.records import dated, species_names
 from presence_only.occurrences.cleaning import listed
-from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
+from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns, plain_name
 from presence_only.occurrences.date_columns import date_columns
 from presence_only.occurrences.number_columns import number, unread_coordinates
 from presence_only.occurrences.predictor_tables import visit_numbers
 from presence_only.occurrences.records import week_of
-from presence_only.occurrences.table_reading import read_table
+from presence_only.occurrences.table_reading import header_of, read_table
 
 # Degrees that rows of one survey may differ by: a metre.
 SAME_PLACE = 1e-5
@@ -110,6 +110,8 @@ def read_surveys(path: Path, labels: Path | None, wanted: Wanted) -> Surveys:
         for batch in batches:
             read.add(batch, path, wanted, labels is not None)
     surveys, presences, facts, notes = read.surveys(), read.presences(), read.facts, read.notes(path)
+    if labels is None and len(presences) == 0:
+        raise DataError(_without_species(path))
     if labels is not None:
         presences, more = _read_labels(labels, surveys)
         facts |= more
@@ -120,9 +122,18 @@ def read_surveys(path: Path, labels: Path | None, wanted: Wanted) -> Surveys:
     if len(surveys) == 0:
         steps = "; ".join(f"{rule}: {left:,}" for rule, left in filters)
         raise DataError(f"{path}: no survey is left (surveys left by each rule - {steps})")
-    presences = presences.join(surveys.select("survey"), on="survey", how="semi", maintain_order="left")
+    found = presences.drop_nulls().join(surveys.select("survey"), on="survey", how="semi", maintain_order="left")
     kept = [name for name in ("survey", "longitude", "latitude", "visit", "week") if name in surveys.columns]
-    return Surveys(surveys.select(kept), presences, tuple(filters), facts, tuple(notes))
+    return Surveys(surveys.select(kept), found, tuple(filters), facts, tuple(notes))
+
+
+def names_species(path: Path) -> bool:
+    """Whether a table of surveys has a column of species.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    return "speciesid" in map(plain_name, header_of(path, _COLUMNS))
 
 
 @dataclass(eq=False)
@@ -141,10 +152,7 @@ class _Rows:
     def add(self, batch: pl.DataFrame, path: Path, wanted: Wanted, labelled: bool) -> None:
         """Take the rows of a batch."""
         if "speciesId" not in batch.columns and not labelled:
-            raise DataError(
-                f"{path}: has no column 'speciesId': it says what was surveyed, not what was found; set truth to other "
-                "surveys, such as train, or labels_file to a table of surveyId and speciesIds"
-            )
+            raise DataError(_without_species(path))
         rows = _standard(batch, path, wanted)
         words = unread_coordinates(batch, "longitude", "latitude").drop_nulls()
         self.words.update(dict(words.value_counts().iter_rows()) if len(words) else {})
@@ -187,6 +195,14 @@ class _Rows:
         if not self.words:
             return []
         return [f"Coordinates of {path.name} that are no degrees: {listed(self.words)}."]
+
+
+def _without_species(path: Path) -> str:
+    """The sentence for surveys that do not say what they found."""
+    return (
+        f"{path}: has no column 'speciesId' with species: it says what was surveyed, not what was found; set truth to "
+        "other surveys, such as train, or labels_file to a table of surveyId and speciesIds"
+    )
 
 
 def _standard(batch: pl.DataFrame, path: Path, wanted: Wanted) -> pl.DataFrame:
