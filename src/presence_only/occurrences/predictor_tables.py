@@ -285,8 +285,8 @@ class _Join:
                     self.values_UC[equal_U, column] = np.nan
                     self.facts["predictor_values_constant_for_none"] += n_equal
                     self.notes.append(
-                        f"{n_equal:,} values {value:.0f} of the predictor {name!r} ({self.whose}) lie far from all "
-                        "others and count as unknown."
+                        f"The value {value:.0f} of the predictor {name!r} lies far from all others and counts as "
+                        f"unknown ({self.whose}: {n_equal:,})."
                     )
 
     def predictors(self, kept_C: NDArray[np.bool_]) -> Predictors:
