@@ -145,10 +145,12 @@ def test_two_tables_may_not_have_a_column_of_one_name(tmp_path):
 
 def test_parquet_and_packed_tables_and_semicolons(tmp_path):
     records = tmp_path / "PO.parquet"
-    pl.DataFrame({"surveyId": [2, 1], "a": [2.5, None], "b": [7, 8]}).write_parquet(records)
+    said = {"surveyId": [2, 1], "a": [2.5, None], "b": [7, 8], "c": [[1, 2], None], "__index_level_0__": [0, 1]}
+    pl.DataFrame(said).write_parquet(records)
     surveys = tmp_path / "PA.csv"
-    surveys.write_text('"surveyId";"b";"a"\n1;5;"6"\n')
+    surveys.write_text('"surveyId";"b";"a";"c"\n1;5;"6";1\n')
     made, other = join([PredictorTable("x", records, surveys)], [1, 2], [1])
     assert made.names == ("a", "b")
+    assert any("'c a list' (1)" in note for note in made.notes)
     assert values(made, 1, 2) == [[None, 8], [2.5, 7]]
     assert values(other, 1) == [[6, 5]]

@@ -38,6 +38,8 @@ ID_SPELLINGS = ("surveyId", "patchID")
 _NO_PREDICTORS = frozenset(
     map(plain_name, (*ID_SPELLINGS, *LONGITUDES, *LATITUDES, "speciesId", "timeSerieID", "glcID", "gbifID", "Id"))
 )
+# What pandas calls the numbers of its rows, in text and in parquet.
+_ROW_NUMBERS = ("Unnamed: ", "__index_level_")
 _COLUMNS = Columns((ID_SPELLINGS[0],), spellings={ID_SPELLINGS[0]: ID_SPELLINGS})
 
 
@@ -302,8 +304,7 @@ def _candidates(path: Path) -> dict[str, str]:
     return {
         plain_name(name): name
         for name in names
-        # Pandas calls the numbers of its rows so.
-        if name and not name.startswith("Unnamed: ") and plain_name(name) not in _NO_PREDICTORS
+        if name and not name.startswith(_ROW_NUMBERS) and plain_name(name) not in _NO_PREDICTORS
     }
 
 
@@ -321,6 +322,8 @@ def _batches(path: Path, names: tuple[str, ...]) -> Iterator[pl.DataFrame]:
 def _numbers(batch: pl.DataFrame, names: tuple[str, ...]) -> tuple[NDArray[np.float64], Counter[str]]:
     """The values (N, C), NaN where there is none, and the texts that are no numbers, with their columns."""
     cells = batch.select(f"predictor {i}" for i in range(len(names)))
+    lists = [column.name for column in cells.iter_columns() if column.dtype.is_nested()]
+    cells = cells.with_columns(pl.when(pl.col(name).is_not_null()).then(pl.lit("a list")).alias(name) for name in lists)
     read = cells.select(number(pl.all()))
     words: Counter[str] = Counter()
     for name, before, after in zip(names, cells.iter_columns(), read.iter_columns(), strict=True):

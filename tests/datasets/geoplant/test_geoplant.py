@@ -7,6 +7,7 @@ from support.geoplant import COLUMNS, RECORDS, SURVEYS, kind, predictor_path, wr
 from presence_only.common.errors import DataError
 from presence_only.common.settings import SettingsError
 from presence_only.datasets import build_dataset, parse_dataset
+from presence_only.occurrences import table_reading
 
 YEARS = (2023, 2024, 2025, 2026)
 ALL = list(COLUMNS)
@@ -197,7 +198,7 @@ def test_rasters_give_covariates_anywhere_and_stand_before_predictors(downloads)
     both = build(folder, environment="earth", predictors=["elevation"])
     assert both.training.records.covariate_names == (*records.covariate_names, "Elevation")
     np.testing.assert_array_equal(both.survey.covariates_MC[:, :-1], sample(both.survey.sites_M2))
-    with pytest.raises(DataError, match="has covariates at its own sites only"):
+    with pytest.raises(DataError, match="predictors are known at the places of records and surveys alone"):
         parse_dataset(kind(folder, predictors=["elevation"]), "datasets.x").covariate_source()
 
 
@@ -209,6 +210,9 @@ def test_rasters_give_covariates_anywhere_and_stand_before_predictors(downloads)
         ({"sea": "drop", "environment": "earth"}, "sea is keep or nearest, as predictors are given"),
         ({"predictors": ["elevation", "elevation"]}, "each of the predictors once"),
         ({"truth": "Test"}, r"truth = 'Test': must be lower-case letters"),
+        ({"predictors": [{"records": "a.csv"}]}, r"predictors = .*: must be names or patterns of tables, or pairs"),
+        ({"predictors": [3]}, "3 is neither"),
+        ({"survey_area_m2": [5]}, "a list of two areas in square metres"),
         ({"survey_area_m2": [5, 1]}, "the least and the most area"),
     ],
 )
@@ -244,6 +248,33 @@ def test_a_caps_of_records_keeps_the_predictors_of_those_that_remain(downloads):
     assert records.records_per_species().max() == 10
     for site, row in zip(records.sites_N2.tolist(), records.covariates_NC, strict=True):
         assert row[0] == np.float32(expected[tuple(site)])
+
+
+def test_rows_of_a_survey_may_lie_in_several_batches(downloads, monkeypatch):
+    folder, _ = downloads[2025]
+    whole = build(folder, predictors=ALL, survey_area_m2=[20, 60])
+    monkeypatch.setattr(table_reading, "BLOCK_BYTES", 300)
+    parts = build(folder, predictors=ALL, survey_area_m2=[20, 60])
+    assert presences(parts.survey) == presences(whole.survey)
+    assert parts.facts == whole.facts
+    np.testing.assert_array_equal(parts.survey.covariates_MC, whole.survey.covariates_MC)
+    np.testing.assert_array_equal(parts.training.records.covariates_NC, whole.training.records.covariates_NC)
+
+
+def test_records_and_surveys_without_predictors_are_kept_and_counted(tmp_path):
+    said = write_download(tmp_path, 2025)
+    for side, keep in (("PO", said.records[0][0]), ("train", next(iter(said.surveys["train"])))):
+        path = predictor_path(tmp_path, 2025, "elevation", side)
+        header, *lines = path.read_text().splitlines()
+        path.write_text("\n".join([header, *(line for line in lines if line.split(",")[0] == str(keep))]))
+    dataset = build(tmp_path, predictors=["elevation", "landcover"])
+    unknown_NC = np.isnan(dataset.training.records.covariates_NC)
+    assert unknown_NC[1:, 0].all()
+    assert not unknown_NC[0].any()
+    assert not unknown_NC[:, 1:].any()
+    assert dataset.facts["records_without_predictors"] == dataset.facts["predictor_values_unknown"] == 399
+    assert np.isnan(dataset.survey.covariates_MC).sum() == 59
+    assert dataset.facts["surveys_without_predictors"] == dataset.facts["survey_predictor_values_unknown"] == 59
 
 
 def test_files_are_found_anywhere_or_named(tmp_path):

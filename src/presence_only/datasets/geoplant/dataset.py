@@ -20,7 +20,7 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 import polars as pl
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
@@ -86,6 +86,26 @@ class DatasetSettings(AssemblySettings, CleaningSettings, DatasetKind):
     predictors: Annotated[tuple[str | PredictorFiles, ...], Field(strict=False)] = ()
     background: str = "target_group"
 
+    @field_validator("predictors", mode="before")
+    @classmethod
+    def _names_or_files(cls, given: object) -> object:
+        for one in given if isinstance(given, list | tuple) else ():
+            files = (
+                isinstance(one, dict) and one.keys() == {"records", "surveys"} and {*map(type, one.values())} == {str}
+            )
+            if not (isinstance(one, str | PredictorFiles) or files):
+                raise ValueError(
+                    f"names or patterns of tables, or pairs {{records: <file>, surveys: <file>}}; {one!r} is neither"
+                )
+        return given
+
+    @field_validator("survey_area_m2", mode="before")
+    @classmethod
+    def _two_areas(cls, given: object) -> object:
+        if isinstance(given, list | tuple) and len(given) != 2:
+            raise ValueError("a list of two areas in square metres, the least and the most")
+        return given
+
     @model_validator(mode="after")
     def _predictors_have_sites_of_their_own(self) -> Self:
         if not self.predictors:
@@ -123,7 +143,12 @@ class DatasetSettings(AssemblySettings, CleaningSettings, DatasetKind):
         Raises:
             DataError: If there are predictors, which are known at the sites of the data set only.
         """
-        return DatasetKind.covariate_source(self) if self.predictors else AssemblySettings.covariate_source(self)
+        if self.predictors:
+            raise DataError(
+                "predictors are known at the places of records and surveys alone; none can be sampled elsewhere: for "
+                "maps give an environment of rasters in place of predictors"
+            )
+        return super().covariate_source()
 
 
 def build(settings: DatasetSettings) -> Dataset:
