@@ -29,7 +29,7 @@ from presence_only.geography.undeclared_nodata import HUGE, undeclared_fill
 from presence_only.occurrences.cleaning import listed
 from presence_only.occurrences.column_names import LATITUDES, LONGITUDES, Columns, plain_name
 from presence_only.occurrences.number_columns import identifier, number
-from presence_only.occurrences.table_reading import header_of, read_table
+from presence_only.occurrences.table_reading import read_names, read_table
 
 Float32s = NDArray[np.float32]
 # What the tables call the id of a visit; that of 2023 is a place.
@@ -300,7 +300,7 @@ class _Join:
 
 def _candidates(path: Path) -> dict[str, str]:
     """The columns of a table that may be predictors, by their plain names."""
-    names = [name.strip() for name in header_of(path, _COLUMNS)]
+    names = [name.strip() for name in read_names(path, _COLUMNS)]
     return {
         plain_name(name): name
         for name in names

@@ -1,5 +1,8 @@
 """GeoPlant's layouts of 2023 to 2026, written here as published, against what plain loops over the same rows say."""
 
+import gzip
+import zipfile
+
 import numpy as np
 import pytest
 from support.geoplant import COLUMNS, RECORDS, SURVEYS, kind, predictor_path, write_download, write_table
@@ -170,6 +173,12 @@ def test_rows_of_a_survey_that_disagree_in_place_leave_it_out_and_every_row_is_c
     write_table(tmp_path / SURVEYS[2025], [["lon", "lat", "speciesId", "surveyId"], *rows])
     dataset = build(tmp_path)
     assert presences(dataset.survey) == {(1, 45): {"17", "330"}, (3, 47): set(), (5, 49): {"17"}}
+    assert dataset.survey_filters[:4] == (
+        ("surveys read", 6),
+        ("rows agree in place", 5),
+        ("surveys", 5),
+        ("coordinates given and possible", 3),
+    )
     facts = dataset.facts
     assert (facts["survey_rows"], facts["survey_rows_without_id"], facts["survey_rows_without_species"]) == (10, 1, 1)
     assert facts["survey_rows_repeated"] == 1
@@ -275,6 +284,21 @@ def test_records_and_surveys_without_predictors_are_kept_and_counted(tmp_path):
     assert dataset.facts["records_without_predictors"] == dataset.facts["predictor_values_unknown"] == 399
     assert np.isnan(dataset.survey.covariates_MC).sum() == 59
     assert dataset.facts["surveys_without_predictors"] == dataset.facts["survey_predictor_values_unknown"] == 59
+
+
+def test_single_files_may_be_packed(tmp_path):
+    write_download(tmp_path, 2025)
+    whole = build(tmp_path, predictors=["elevation"])
+    for path in (tmp_path / SURVEYS[2025], predictor_path(tmp_path, 2025, "elevation", "PO")):
+        with zipfile.ZipFile(path.with_suffix(".csv.zip"), "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(path, path.name)
+        path.unlink()
+    records = tmp_path / RECORDS[2025]
+    records.with_suffix(".csv.gz").write_bytes(gzip.compress(records.read_bytes()))
+    records.unlink()
+    packed = build(tmp_path, predictors=["elevation"])
+    assert presences(packed.survey) == presences(whole.survey)
+    np.testing.assert_array_equal(packed.training.records.covariates_NC, whole.training.records.covariates_NC)
 
 
 def test_files_are_found_anywhere_or_named(tmp_path):

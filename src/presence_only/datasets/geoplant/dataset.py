@@ -219,14 +219,14 @@ def _assembled(made: Assembled, read: Surveys, predictors: Predictors | None, se
         drop_undefined=settings.sea == "drop",
         repeated_visits=settings.repeated_visits,
     )
-    funnel = {f"surveys: {rule}": left for rule, left in survey.filters}
     return Dataset(
         made.training,
         survey.survey,
         made.filters,
         (*made.notes, *survey.notes),
-        made.facts | funnel | survey.facts,
+        made.facts | survey.facts,
         added=made.added,
+        survey_filters=survey.filters,
     )
 
 

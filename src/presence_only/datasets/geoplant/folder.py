@@ -26,7 +26,8 @@ from presence_only.common.errors import DataError
 
 Side = Literal["PO", "PA"]
 
-ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
+# Kaggle packs single files as `.csv.zip`.
+ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zip", ".parquet")
 _SHOWN = 8
 # Millions of image patches lie in folders of two digits, two deep.
 _TILES = re.compile(r"^\d{1,2}$")

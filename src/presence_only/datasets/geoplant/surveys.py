@@ -27,7 +27,7 @@ from presence_only.occurrences.date_columns import date_columns
 from presence_only.occurrences.number_columns import number, unread_coordinates
 from presence_only.occurrences.predictor_tables import visit_numbers
 from presence_only.occurrences.records import week_of
-from presence_only.occurrences.table_reading import header_of, read_table
+from presence_only.occurrences.table_reading import read_names, read_table
 
 # Degrees that rows of one survey may differ by: a metre.
 SAME_PLACE = 1e-5
@@ -133,7 +133,7 @@ def names_species(path: Path) -> bool:
     Raises:
         DataError: If it cannot be read.
     """
-    return "speciesid" in map(plain_name, header_of(path, _COLUMNS))
+    return "speciesid" in map(plain_name, read_names(path, _COLUMNS))
 
 
 @dataclass(eq=False)
