@@ -218,6 +218,8 @@ def test_rasters_give_covariates_anywhere_and_stand_before_predictors(downloads)
         ({"rows": "checklists"}, "rows 'records', as predictors belong to single records"),
         ({"sea": "drop", "environment": "earth"}, "sea is keep or nearest, as predictors are given"),
         ({"predictors": ["elevation", "elevation"]}, "each of the predictors once"),
+        ({"evaluation": {"folds": 3}}, "truth 'evaluation', as evaluation is given; truth is 'train'"),
+        ({"truth": "evaluation"}, "settings without predictors, as truth is 'evaluation'"),
         ({"truth": "Test"}, r"truth = 'Test': must be lower-case letters"),
         ({"predictors": [{"records": "a.csv"}]}, r"predictors = .*: must be names or patterns of tables, or pairs"),
         ({"predictors": [3]}, "3 is neither"),
@@ -284,6 +286,20 @@ def test_records_and_surveys_without_predictors_are_kept_and_counted(tmp_path):
     assert dataset.facts["records_without_predictors"] == dataset.facts["predictor_values_unknown"] == 399
     assert np.isnan(dataset.survey.covariates_MC).sum() == 59
     assert dataset.facts["surveys_without_predictors"] == dataset.facts["survey_predictor_values_unknown"] == 59
+
+
+def test_records_alone_are_evaluated_as_any_records(tmp_path):
+    write_download(tmp_path, 2025, predictors=False)
+    own = write_table(
+        tmp_path / "own.csv", [["site", "lon", "lat", "17", "330"], ["a", 5, 41, 1, 0], ["b", 6, 59, 0, 1]]
+    )
+    (tmp_path / SURVEYS[2025]).unlink()
+    blocks = build(tmp_path, truth="evaluation", evaluation={"degrees": 2.0})
+    assert 0 < blocks.facts["held_out_records"] < 400
+    dataset = build(tmp_path, truth="evaluation", evaluation={"kind": "survey", "path": str(own)})
+    assert presences(dataset.survey) == {(5, 41): {"17"}, (6, 59): {"330"}}
+    with pytest.raises(DataError, match=r"no file holds the surveys of truth 'train' \(\*PA\*metadata\*train\*"):
+        build(tmp_path)
 
 
 def test_single_files_may_be_packed(tmp_path):

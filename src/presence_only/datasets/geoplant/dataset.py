@@ -30,7 +30,14 @@ from presence_only.data.sites import sites_of
 from presence_only.datasets.geoplant.folder import Download, side_of, stem
 from presence_only.datasets.geoplant.records import read_records
 from presence_only.datasets.geoplant.surveys import Surveys, Wanted, names_species, read_surveys
-from presence_only.occurrences.assemble import Assembled, AssemblySettings, assemble_training, environment_at
+from presence_only.occurrences.assemble import (
+    Assembled,
+    AssemblySettings,
+    RecordsSettings,
+    assemble,
+    assemble_training,
+    environment_at,
+)
 from presence_only.occurrences.cleaning import CleaningSettings
 from presence_only.occurrences.predictor_tables import Predictors, PredictorTable, join_predictors
 from presence_only.occurrences.records import RecordTable
@@ -53,7 +60,7 @@ class PredictorFiles(Settings):
     surveys: str
 
 
-class DatasetSettings(AssemblySettings, CleaningSettings, DatasetKind):
+class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
     """A download of GeoPlant, and which of its records, surveys and predictors to use.
 
     Args:
@@ -62,7 +69,8 @@ class DatasetSettings(AssemblySettings, CleaningSettings, DatasetKind):
         records_file: The table of presence-only records, if its name does not tell; a path below ``root``.
         surveys_file: The table of presence-absence surveys, if its name does not tell.
         labels_file: The table of what test surveys found, if its name does not tell.
-        truth: Which surveys are the truth: ``train``, or such as ``test_iid``, ``test_ood`` and ``test_glc25``.
+        truth: Which surveys are the truth: ``train``, or such as ``test_iid``, ``test_ood`` and ``test_glc25``; or
+            ``evaluation``: none of the download's, but what ``evaluation`` says, as of all records.
         survey_countries: Surveys of these countries alone; empty: of all.
         survey_regions: Surveys of these biogeographical regions alone, such as ``ALPINE``; empty: of all.
         survey_area_m2: Surveys of at least and at most this area in square metres alone; null: of any.
@@ -78,7 +86,7 @@ class DatasetSettings(AssemblySettings, CleaningSettings, DatasetKind):
     records_file: str | None = None
     surveys_file: str | None = None
     labels_file: str | None = None
-    truth: Annotated[str, Field(pattern=r"^(train|test(_[a-z0-9]+)?)$")] = "train"
+    truth: Annotated[str, Field(pattern=r"^(train|test(_[a-z0-9]+)?|evaluation)$")] = "train"
     survey_countries: Words = ()
     survey_regions: Words = ()
     survey_area_m2: Annotated[tuple[Area, Area], Field(strict=False)] | None = None
@@ -128,6 +136,21 @@ class DatasetSettings(AssemblySettings, CleaningSettings, DatasetKind):
         return self
 
     @model_validator(mode="after")
+    def _one_truth(self) -> Self:
+        given = {"evaluation", "evaluation_sites"} & self.model_fields_set
+        if given and self.truth != "evaluation":
+            raise ValueError(
+                f"settings with truth 'evaluation', as {min(given)} is given; truth is {self.truth!r}, and the surveys "
+                "of the download make the evaluation"
+            )
+        if self.truth == "evaluation" and self.predictors:
+            raise ValueError(
+                "settings without predictors, as truth is 'evaluation': predictors are known at the records and the "
+                "surveys of the download alone; give an environment of rasters in their place"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _areas_in_order(self) -> Self:
         if self.survey_area_m2 is not None and self.survey_area_m2[0] > self.survey_area_m2[1]:
             raise ValueError("settings with a survey_area_m2 of the least and the most area, in this order")
@@ -148,7 +171,7 @@ class DatasetSettings(AssemblySettings, CleaningSettings, DatasetKind):
                 "predictors are known at the places of records and surveys alone; none can be sampled elsewhere: for "
                 "maps give an environment of rasters in place of predictors"
             )
-        return super().covariate_source()
+        return AssemblySettings.covariate_source(self)
 
 
 def build(settings: DatasetSettings) -> Dataset:
@@ -165,12 +188,14 @@ def build(settings: DatasetSettings) -> Dataset:
     """
     download = Download.under(settings.root)
     tables = [_tables(download, word, settings.truth) for word in settings.predictors]
-    surveys_path = _surveys_path(download, settings)
+    surveys_path = None if settings.truth == "evaluation" else _surveys_path(download, settings)
     records_path = (
         download.one(("*P[O0]*metadata*train*", "*Presences_only_train*"), "presence-only records", "records_file")
         if settings.records_file is None
         else download.named(settings.records_file, "records_file")
     )
+    if surveys_path is None:
+        return assemble(read_records(records_path, settings, weeks=settings.weeks, visits=False), settings)
     surveys = read_surveys(surveys_path, _labels_path(download, settings, surveys_path), _wanted(settings))
     records = read_records(records_path, settings, weeks=settings.weeks, visits=bool(tables))
     if not tables:

@@ -52,6 +52,8 @@ _LABELS = Columns(
     required=("surveyId", "speciesIds"), spellings={"speciesIds": ("speciesIds", "predictions", "speciesId")}
 )
 _MOST_DAYS = 1000
+# Batches whose surveys are kept apart.
+_PARTS = 8
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ class _Rows:
     words: Counter[str] = field(default_factory=Counter)
     parts: list[pl.DataFrame] = field(default_factory=list)
     pairs: list[pl.DataFrame] = field(default_factory=list)
+    n_pairs: int = 0
 
     def add(self, batch: pl.DataFrame, path: Path, wanted: Wanted, labelled: bool) -> None:
         """Take the rows of a batch."""
@@ -170,6 +173,10 @@ class _Rows:
         if not labelled:
             self.facts["survey_rows_without_species"] += rows["species"].null_count()
             self.pairs.append(rows.select("survey", "species").drop_nulls())
+            self.n_pairs += len(self.pairs[-1])
+        if len(self.parts) == _PARTS:
+            # Rows of a survey may lie anywhere in the file; what is kept must not grow with its rows.
+            self.parts, self.pairs = [self.surveys()], [self.presences()]
 
     def surveys(self) -> pl.DataFrame:
         """One row per survey, in the order of the file."""
@@ -185,9 +192,8 @@ class _Rows:
         """What was found, each pair once."""
         if not self.pairs:
             return pl.DataFrame(schema={"survey": pl.Int64, "species": pl.String})
-        pairs = pl.concat(self.pairs)
-        once = pairs.unique(maintain_order=True)
-        self.facts["survey_rows_repeated"] = len(pairs) - len(once)
+        once = pl.concat(self.pairs).unique(maintain_order=True)
+        self.facts["survey_rows_repeated"] = self.n_pairs - len(once)
         return once
 
     def notes(self, path: Path) -> list[str]:
