@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 from presence_only.common.errors import DataError
 from presence_only.common.settings import SettingsError
 from presence_only.data.sites import sites_of
+from presence_only.data.summary import explain
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.own_survey import SurveyEvaluation, read_own_survey
@@ -79,7 +80,7 @@ def test_a_wide_table_in_every_form(seed, form, tmp_path):
     assert_array_equal(made.survey.sites_M2, sites[kept])
     assert made.facts["survey_columns_of_no_species"] == 2
     assert made.facts["survey_species_unknown_to_training"] == 1
-    assert made.notes[0] == "2 columns of the survey were taken for no species: 'observer', 'Great tit'."
+    assert made.notes[0] == "Columns of the survey that were taken for no species (2): 'observer', 'Great tit'."
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -288,7 +289,7 @@ def test_training_is_the_same_whatever_the_survey_says(changes, tmp_path):
     dataset = assembled(records, one)
     assert dataset.training.records.n_rows == 900
     assert dataset.filters == (("read", 900),)
-    assert dataset.survey_filters[0] == ("surveys", 30)
+    assert explain(dataset)["survey_filters"][0] == {"rule": "surveys", "rows_left": 30}
     assert dataset.facts["survey_species"] == 6
     assert len(dataset.survey.sites_M2) == 30
 

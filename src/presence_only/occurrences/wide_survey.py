@@ -99,7 +99,7 @@ def read_wide_survey(
     notes = []
     if others:
         shown = ", ".join(map(repr, others[:5])) + (f" and {len(others) - 5:,} more" if len(others) > 5 else "")
-        notes.append(f"{len(others):,} columns of the survey were taken for no species: {shown}.")
+        notes.append(f"Columns of the survey that were taken for no species ({len(others):,}): {shown}.")
     tables = table.tables(groups, known)
     facts = {
         "survey_columns_of_no_species": len(others),
