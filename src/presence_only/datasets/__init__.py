@@ -12,6 +12,7 @@ from presence_only.data.dataset import Dataset, DatasetKind
 # Kind in params.yaml to its settings.
 KINDS = {
     "gbif": "presence_only.datasets.gbif:DatasetSettings",
+    "geoplant": "presence_only.datasets.geoplant.dataset:DatasetSettings",
     "inaturalist": "presence_only.datasets.inaturalist:DatasetSettings",
     "nceas": "presence_only.datasets.nceas:DatasetSettings",
     "sinr": "presence_only.datasets.sinr.dataset:DatasetSettings",
