@@ -248,6 +248,20 @@ def test_blank_values_of_a_long_table_are_not_looked_for(tmp_path):
     assert made.facts["survey_rows_without_value"] == 2
 
 
+def test_columns_of_other_types_than_text(tmp_path):
+    nan = float("nan")
+    wide = {"Parus major": [True, False, None], "Abies alba": [nan, 2.0, 0.0], "Quercus robur": [0, 1, None]}
+    path = tmp_path / "wide.parquet"
+    pl.DataFrame({"x": [1.0, 2.0, 3.0], "y": [1, 2, 3]} | wide).write_parquet(path)
+    found, _ = truth_of(path)
+    assert [[row[s] for s in (0, 5, 3)] for row in found] == [[1, -1, 0], [0, 1, 1], [-1, 0, -1]]
+    long = {"surveyId": [1.0, 2.0, 3.0], "species": ["Parus major", "Abies alba", None], "occurs": [1, 1, None]}
+    path = tmp_path / "long.parquet"
+    pl.DataFrame({"lon": [1.0, 2.0, 3.0], "lat": [1, 2, 3]} | long).write_parquet(path)
+    found, _ = truth_of(path)
+    assert [[row[0], row[5]] for row in found] == [[1, 0], [0, 1], [0, 0]]
+
+
 def test_words_and_numbers_of_presence():
     for words, code in ((WORDS[1], 1), (WORDS[0], 0), (WORDS[-1], -1), (["X", "+", "0.5", "12"], 1)):
         assert {word: presence_code(word) for word in words} == dict.fromkeys(words, code)
