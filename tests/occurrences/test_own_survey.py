@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 from presence_only.common.errors import DataError
 from presence_only.common.settings import SettingsError
 from presence_only.data.sites import sites_of
+from presence_only.data.summary import explain
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.own_survey import SurveyEvaluation, read_own_survey
@@ -79,7 +80,7 @@ def test_a_wide_table_in_every_form(seed, form, tmp_path):
     assert_array_equal(made.survey.sites_M2, sites[kept])
     assert made.facts["survey_columns_of_no_species"] == 2
     assert made.facts["survey_species_unknown_to_training"] == 1
-    assert made.notes[0] == "2 columns of the survey were taken for no species: 'observer', 'Great tit'."
+    assert made.notes[0] == "Columns of the survey that were taken for no species (2): 'observer', 'Great tit'."
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -247,6 +248,20 @@ def test_blank_values_of_a_long_table_are_not_looked_for(tmp_path):
     assert made.facts["survey_rows_without_value"] == 2
 
 
+def test_columns_of_other_types_than_text(tmp_path):
+    nan = float("nan")
+    wide = {"Parus major": [True, False, None], "Abies alba": [nan, 2.0, 0.0], "Quercus robur": [0, 1, None]}
+    path = tmp_path / "wide.parquet"
+    pl.DataFrame({"x": [1.0, 2.0, 3.0], "y": [1, 2, 3]} | wide).write_parquet(path)
+    found, _ = truth_of(path)
+    assert [[row[s] for s in (0, 5, 3)] for row in found] == [[1, -1, 0], [0, 1, 1], [-1, 0, -1]]
+    long = {"surveyId": [1.0, 2.0, 3.0], "species": ["Parus major", "Abies alba", None], "occurs": [1, 1, None]}
+    path = tmp_path / "long.parquet"
+    pl.DataFrame({"lon": [1.0, 2.0, 3.0], "lat": [1, 2, 3]} | long).write_parquet(path)
+    found, _ = truth_of(path)
+    assert [[row[0], row[5]] for row in found] == [[1, 0], [0, 1], [0, 0]]
+
+
 def test_words_and_numbers_of_presence():
     for words, code in ((WORDS[1], 1), (WORDS[0], 0), (WORDS[-1], -1), (["X", "+", "0.5", "12"], 1)):
         assert {word: presence_code(word) for word in words} == dict.fromkeys(words, code)
@@ -288,7 +303,7 @@ def test_training_is_the_same_whatever_the_survey_says(changes, tmp_path):
     dataset = assembled(records, one)
     assert dataset.training.records.n_rows == 900
     assert dataset.filters == (("read", 900),)
-    assert dataset.survey_filters[0] == ("surveys", 30)
+    assert explain(dataset)["survey_filters"][0] == {"rule": "surveys", "rows_left": 30}
     assert dataset.facts["survey_species"] == 6
     assert len(dataset.survey.sites_M2) == 30
 

@@ -230,11 +230,11 @@ def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
 
 def _with_own_survey(records: RecordTable, settings: RecordsSettings, evaluation: SurveyEvaluation) -> Dataset:
     """Training data from all records, or from those far enough from the survey's sites, and the survey of a file."""
-    names, groups, group_S = categories(records.table["species"]), categories(records.table["group"]), None
+    names, groups = categories(records.table["species"]), categories(records.table["group"])
     group_S = group_places(records.table)
     known = {name: groups[group] for name, group in zip(names, group_S, strict=True) if group >= 0}
     rows = read_own_survey(evaluation, known, weeks=settings.weeks)
-    area, facts = None, {}
+    area, facts, left = None, {}, records
     if evaluation.hold_out_near_km is not None:
         area = area_near(rows.sites(), evaluation.hold_out_near_km)
         near_P = area.contains(sites_of(records.table))
@@ -242,8 +242,6 @@ def _with_own_survey(records: RecordTable, settings: RecordsSettings, evaluation
         filters = records.filters or (("read", len(records.table)),)
         facts["held_out_records"] = int(near_P.sum())
         left = RecordTable(kept, (*filters, (f"farther than {area.words}", len(kept))))
-    else:
-        left = records
     table, filters = _training_rows(left, settings)
     environment = environment_at(settings)
     made = _assemble(table, records, settings, environment, area)

@@ -94,16 +94,16 @@ def read_wide_survey(
     surveys = in_degrees(pl.concat(places).with_row_index("survey"), longitudes, where)
     if "week" in surveys.columns:
         check_weeks_of_surveys(surveys, where)
-    taken = {*COLUMNS.find(names, where).values()}
-    others = [name for place, name in enumerate(names) if place not in taken and name not in table.headers]
+    taken, headers = {*COLUMNS.find(names, where).values()}, table.headers
+    others = [name for place, name in enumerate(names) if place not in taken and name not in headers]
     notes = []
     if others:
         shown = ", ".join(map(repr, others[:5])) + (f" and {len(others) - 5:,} more" if len(others) > 5 else "")
-        notes.append(f"{len(others):,} columns of the survey were taken for no species: {shown}.")
+        notes.append(f"Columns of the survey that were taken for no species ({len(others):,}): {shown}.")
     tables = table.tables(groups, known)
     facts = {
         "survey_columns_of_no_species": len(others),
-        "survey_columns_of_one_species": len(table.headers) - len(set(table.headers.values())),
+        "survey_columns_of_one_species": len(headers) - len(set(headers.values())),
     }
     return SurveyRows(surveys, facts=facts, notes=tuple(notes), **tables)
 
