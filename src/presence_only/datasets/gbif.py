@@ -181,7 +181,7 @@ def _standard(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> pl.
     if "issue" in columns:
         found["issue"] = _flags(batch.schema["issue"])
     found |= {name: columns[name] for name in ("absent", "unread_status", "basis", "unread_basis") if name in columns}
-    found |= date_columns(batch)
+    found |= date_columns(batch, "eventDate")
     return batch.select(*(expression.alias(name) for name, expression in found.items()))
 
 

@@ -1,4 +1,4 @@
-"""Year, month and day of a row, from columns of their own or else from a text of a date."""
+"""Dates in several columns of a table: year, month and day, or one text."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from presence_only.occurrences.event_dates import month_number, text_number, wit
 from presence_only.occurrences.number_columns import unread_numbers, whole_number
 
 
-def date_columns(batch: pl.DataFrame) -> dict[str, pl.Series]:
-    """Year, month and day of every row, from columns of these names or else from ``eventDate``.
+def date_columns(batch: pl.DataFrame, text: str) -> dict[str, pl.Series]:
+    """Year, month and day from their columns, or else from a column of texts, of those that a batch has.
+
+    Args:
+        batch: Rows with columns ``year``, ``month``, ``day`` or ``text``, or some of them.
+        text: Name of the column of texts, such as ``eventDate``.
 
     Returns:
-        What the batch's columns allow of ``year``, ``month``, ``day``, ``date_text`` and ``unread_date``, as in
-        :mod:`~presence_only.occurrences.records`.
+        The columns of a table of records: ``year``, ``month``, ``day``, ``date_text`` and ``unread_date``.
     """
     names: list[str] = [name for name in ("year", "month", "day") if name in batch.columns]
     found: dict[str, pl.Series] = {}
@@ -29,13 +32,13 @@ def date_columns(batch: pl.DataFrame) -> dict[str, pl.Series]:
             texts = batch.select(pl.concat_str(names, separator="-", ignore_nulls=True)).to_series()
             numbers = [None if word is None else text_number(text) for word, text in zip(unread, texts, strict=True)]
             found["date_text"] = pl.Series(numbers, dtype=pl.Int32)
-    if "eventDate" not in batch.columns:
+    if text not in batch.columns:
         return found
-    text = pl.col("eventDate").cast(pl.String)
+    words = pl.col(text).cast(pl.String)
     if len(names) == 3:
         # Most texts repeat the three columns and need no reading.
-        text = pl.when(pl.any_horizontal(found[name].is_null() for name in names)).then(text)
-    dates = with_event_dates(batch.select(eventDate=text), "eventDate")
+        words = pl.when(pl.any_horizontal(found[name].is_null() for name in names)).then(words)
+    dates = with_event_dates(batch.select(words.alias(text)), text)
     read = {name: dates[f"date_{name}"] for name in ("year", "month", "day")}
     read |= {name: dates[name] for name in ("unread_date", "date_text")}
     first = {name: found.get(name, column) for name, column in read.items()}

@@ -1,0 +1,52 @@
+"""Tables that a setting names by paths and patterns, and the species that a file is named after."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from presence_only.common.errors import DataError
+
+_ENDINGS = re.compile(r"(?:\.(?:csv|tsv|txt|tab|gz|zip|parquet))+$", re.IGNORECASE)
+
+
+def one_or_more(given: object) -> object:
+    """A path alone as a list of one, before settings are checked."""
+    return (given,) if isinstance(given, str) else given
+
+
+def table_paths(given: Sequence[str]) -> list[Path]:
+    """The files that paths and patterns stand for, each once, the files of a pattern in alphabetical order.
+
+    Args:
+        given: Paths, or patterns with ``*``, ``?`` or ``[...]``; ``~`` is the home folder.
+
+    Raises:
+        DataError: If a pattern fits no file, or a folder holds no parquet file.
+    """
+    found: dict[Path, None] = {}
+    for text in given:
+        path = Path(text).expanduser()
+        if path.exists() or not glob.has_magic(text):
+            fitting = [path]
+        else:
+            # Path.glob takes no absolute patterns.
+            fitting = sorted(Path(file) for file in glob.glob(str(path), recursive=True) if Path(file).is_file())  # noqa: PTH207
+        if not fitting:
+            raise DataError(f"path = {text!r}: no file fits this pattern")
+        for one in fitting:
+            if one.is_dir() and (tables := [file for file in one.iterdir() if _ENDINGS.search(file.name.lower())]):
+                ending = min(tables).suffix
+                if ending != ".parquet":
+                    raise DataError(f"path = {text!r}: is a folder; write a pattern such as {one}/*{ending}")
+            found[one] = None
+    return list(found)
+
+
+def name_in_file_name(path: Path) -> str:
+    """The name that a file is called after, without endings: ``Parus major`` of ``Parus_major.csv.gz``."""
+    name = _ENDINGS.sub("", path.name)
+    # Points and underscores stand for blanks where there are none.
+    return name if " " in name else re.sub(r"[._]+", " ", name).strip()
