@@ -238,10 +238,13 @@ def _group(batch: pl.DataFrame) -> pl.Series | None:
 
 def _rules(settings: DatasetSettings) -> ReaderRules:
     """The rules on absences, and on names below the species."""
+    present = ~pl.col("absent").fill_null(False)
     status = (
         # A record without a status is one of a presence.
-        Rule("status is a presence", ~pl.col("absent").fill_null(False), "absent", words=pl.col("unread_status")),
-        Rule("count is not 0", (pl.col("count") != 0).fill_null(True), "count", words=pl.col("unread_count")),
+        Rule("status is a presence", present, "absent", words=pl.col("unread_status"), quiet=True),
+        Rule(
+            "count is not 0", (pl.col("count") != 0).fill_null(True), "count", words=pl.col("unread_count"), quiet=True
+        ),
     )
     taxon: tuple[Rule, ...] = ()
     if settings.infraspecific == "drop":
