@@ -73,7 +73,7 @@ def cells_of_codes(codes: pl.Series) -> pl.DataFrame:
         if len(fitting):
             fields = fitting.select(groups=pl.col("code").str.extract_groups(form)).unnest("groups")
             east_N, north_N, half_N = read(fields)
-            known_N = np.isfinite(east_N) & np.isfinite(north_N) & (np.abs(east_N) <= 180) & (np.abs(north_N) <= 90)
+            known_N = np.isfinite(half_N) & (np.abs(east_N) <= 180) & (np.abs(north_N) <= 90)
             cells = [np.where(known_N, values_N, np.nan) for values_N in (east_N, north_N, half_N)]
             table = {name: pl.Series(cell).fill_nan(None) for name, cell in zip(_COLUMNS_OF_CELLS, cells, strict=True)}
             parts.append(pl.DataFrame({"said": fitting["said"], **table}))
