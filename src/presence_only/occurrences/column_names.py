@@ -30,13 +30,23 @@ TABLE_SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("decimalLongitude", "lon", "long", "lng", "lonWGS84", "longitudeWGS84", "longWGS84", "WGS84lon"),
             *("lonDD", "longDD", "longitudeDD", "decimalLon", "decimalLong", "decLon", "decLong", "lonDec", "longDec"),
             *("decLongitude", "longitudeDec", "longitudeDecimal", "lonDegrees", "longitudeDegrees", "longitudes"),
-            *("longitud", "longitudine", "Längengrad", "Laengengrad", "coordsLon", "geoLon", "pointLon"),
+            *(
+                "longitud",
+                "longitudine",
+                "Längengrad",
+                "Laengengrad",
+                "coordsLon",
+                "geoLon",
+                "pointLon",
+                "xLon",
+                "xWGS84",
+            ),
         ),
         "latitude": (
             *("decimalLatitude", "lat", "latWGS84", "latitudeWGS84", "WGS84lat"),
             *("latDD", "latitudeDD", "decimalLat", "decLat", "latDec", "decLatitude", "latitudeDec"),
             *("latitudeDecimal", "latDegrees", "latitudeDegrees", "latitudes"),
-            *("latitud", "latitudine", "Breitengrad", "coordsLat", "geoLat", "pointLat"),
+            *("latitud", "latitudine", "Breitengrad", "coordsLat", "geoLat", "pointLat", "yLat", "yWGS84"),
         ),
         "species": ("speciesName", "spName", "binomial", "binomialName", "binomen", "latinName", "nameOfSpecies"),
         "scientificName": ("sciName", "scientific", "nombreCientifico", "acceptedScientificName"),
@@ -68,8 +78,8 @@ TABLE_SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 TABLE_WEAK: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "longitude": ("x", "xcoord", "coordX", "coordsX", "pointX", "xLon", "xWGS84", "easting", "eastings", "UTMx"),
-        "latitude": ("y", "ycoord", "coordY", "coordsY", "pointY", "yLat", "yWGS84", "northing", "northings", "UTMy"),
+        "longitude": ("x", "xcoord", "coordX", "coordsX", "pointX", "easting", "eastings", "UTMx"),
+        "latitude": ("y", "ycoord", "coordY", "coordsY", "pointY", "northing", "northings", "UTMy"),
         "species": (
             "taxon",
             "taxonName",
