@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 import pyproj
 import pytest
+from ruamel.yaml import YAML
 from support.records import vocabulary
 
 from presence_only.common.errors import DataError
@@ -17,6 +19,8 @@ from presence_only.common.settings import SettingsError
 from presence_only.data.sites import sites_of
 from presence_only.datasets import build_dataset, gbif_cube, parse_dataset
 from presence_only.datasets.gbif_cube import DatasetSettings, read_records
+from presence_only.occurrences.assemble import RecordsSettings
+from presence_only.occurrences.cleaning import CleaningSettings
 from presence_only.occurrences.records import places
 
 REAL = Path(os.environ.get("PRESENCE_ONLY_NCEAS", "")).expanduser().parent / "real" / "cube"
@@ -257,3 +261,11 @@ def test_real_cubes(name, code, box):
     settings = {"kind": "gbif_cube", "path": str(REAL / name), "min_records": 2, "evaluation": {"degrees": 0.5}}
     dataset = build_dataset(parse_dataset(settings | {"background_sites": 50}, "datasets.mine"))
     assert dataset.facts["cube_occurrences"] == sum(int(row["occurrences"]) for row in rows)
+
+
+def test_the_page_has_every_setting_and_a_study_that_is_one():
+    text = (Path(__file__).parents[2] / "docs" / "records" / "gbif_cube.md").read_text()
+    own = set(DatasetSettings.model_fields) - set(RecordsSettings.model_fields) - set(CleaningSettings.model_fields)
+    assert [name for name in own - {"kind"} if f"| `{name}`" not in text] == []
+    (raw,) = YAML(typ="safe").load(re.findall(r"```yaml\n(datasets:.*?)```", text, flags=re.S)[0])["datasets"].values()
+    assert parse_dataset(raw, "datasets.mine").kind == "gbif_cube"

@@ -5,18 +5,23 @@ import os
 import re
 import zipfile
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import polars as pl
 import pyproj
 import pytest
+from ruamel.yaml import YAML
 from support.records import vocabulary
 
 from presence_only.common.errors import DataError
 from presence_only.common.settings import SettingsError
 from presence_only.data.sites import sites_of
 from presence_only.datasets import build_dataset, parse_dataset
-from presence_only.datasets.table import DatasetSettings, read_records
+from presence_only.datasets.table import ColumnName, DatasetSettings, read_records
+from presence_only.occurrences.assemble import RecordsSettings
+from presence_only.occurrences.cleaning import CleaningSettings
+from presence_only.occurrences.column_names import TABLE_SPELLINGS, TABLE_WEAK, Columns, plain_name
 from presence_only.occurrences.records import places
 
 REAL = Path(os.environ.get("PRESENCE_ONLY_NCEAS", "")).expanduser().parent / "real" / "table"
@@ -309,3 +314,23 @@ def test_real_tables_become_data_sets(name, evaluation):
     dataset = build_dataset(parse_dataset(settings, "datasets.mine"))
     assert dataset.training.records.n_rows > 90
     assert len(dataset.survey.sites_M2) > 20
+
+
+def test_the_page_has_every_setting_and_a_study_that_is_one():
+    text = (Path(__file__).parents[2] / "docs" / "records" / "table.md").read_text()
+    own = set(DatasetSettings.model_fields) - set(RecordsSettings.model_fields) - set(CleaningSettings.model_fields)
+    assert [name for name in own - {"kind"} if f"| `{name}`" not in text] == []
+    (raw,) = YAML(typ="safe").load(re.findall(r"```yaml\n(datasets:.*?)```", text, flags=re.S)[0])["datasets"].values()
+    assert parse_dataset(raw, "datasets.mine").kind == "table"
+
+
+def test_the_names_on_the_page_are_recognised():
+    text = (Path(__file__).parents[2] / "docs" / "records" / "table.md").read_text()
+    optional = tuple(name for name in get_args(ColumnName) if name not in {"longitude", "latitude"})
+    columns = Columns(("longitude", "latitude"), optional, TABLE_SPELLINGS, TABLE_WEAK, setting="columns")
+    rows = re.findall(r"^\| (`.*?) \| (.*?) \|", text.split("## What is read")[1].split("\n## ")[0], flags=re.M)
+    assert {name for wanted, _ in rows for name in re.findall(r"`(\w+)`", wanted)} == set(get_args(ColumnName))
+    for wanted, names in rows:
+        known = {plain for name in re.findall(r"`(\w+)`", wanted) for plain in columns.names_of(name)}
+        listed = re.split(r"[,;] (?:else )?", re.sub(r", \.\.\.|; else class.*|these names alone", "", names).strip())
+        assert {plain_name(name) for name in listed if name} <= known

@@ -101,10 +101,10 @@ def test_the_names_that_a_user_gives():
     given = {"longitude": "lon", "species": "Genus species"}
     assert table(given).find(header, "t") == {"longitude": 0, "latitude": 2, "species": 4}
     # What is given for one thing is no candidate for another; of two spellings the very one counts.
-    assert table({"key": "lon", "date": "LON"}).find(["lon", "LON", "Long", "lat"], "t") == {
+    assert table({"count": "lon", "date": "LON"}).find(["lon", "LON", "Long", "lat"], "t") == {
         "longitude": 2,
         "latitude": 3,
-        "key": 0,
+        "count": 0,
         "date": 1,
     }
     assert table({"species": "genus_SPECIES"}).find(["x", "y", "Genus species"], "t")["species"] == 2

@@ -45,10 +45,14 @@ def test_absolute_patterns_and_the_home_folder(folder, monkeypatch):
     ("given", "sentence"),
     [
         ("*.parquet", r"^path = '\*\.parquet': no file fits this pattern$"),
+        ("a.XLSX", r"^path = 'a\.XLSX': is a spreadsheet; save its sheet as CSV$"),
+        ("*.rds", r"^path = 'a\.rds': is a file of R; write the table with write\.csv"),
         ("more", r"^path = 'more': is a folder; write a pattern such as more/\*\.csv$"),
     ],
 )
 def test_what_is_no_table(folder, given, sentence):
+    for name in ("a.XLSX", "a.rds"):
+        (folder / name).write_text("x")
     with pytest.raises(DataError, match=sentence):
         table_paths([given])
 

@@ -42,7 +42,7 @@ ColumnName = Literal[
     "species",
     "scientificName",
     "taxonRank",
-    "key",
+    "speciesKey",
     "occurrences",
     "uncertainty",
     "yearMonth",
@@ -53,7 +53,7 @@ ColumnName = Literal[
     "occurrenceStatus",
 ]
 _OPTIONAL = (
-    *("cell", "longitude", "latitude", "species", "scientificName", "taxonRank", "key", *GROUP_RANKS),
+    *("cell", "longitude", "latitude", "species", "scientificName", "taxonRank", "speciesKey", *GROUP_RANKS),
     *("occurrences", "uncertainty", "yearMonth", "eventDate", "year", "month", "day", "occurrenceStatus"),
 )
 
@@ -190,16 +190,16 @@ def _standard(batch: pl.DataFrame, settings: DatasetSettings, where: str, first:
     found: dict[str, Any] = _places(batch, where, first)
     if {"species", "scientificName"} & set(batch.columns):
         found |= taxon_columns(batch, settings.infraspecific, where)
-    elif "key" in batch.columns:
+    elif "speciesKey" in batch.columns:
         # A key is all that an older cube says of its species.
-        found["species"] = identifier(pl.col("key"))
+        found["species"] = identifier(pl.col("speciesKey"))
     else:
         raise DataError(
             f"{where}: no column 'species' and no 'specieskey'; a cube of species has one of them, or say which column "
             "it is: columns: {species: NAME}"
         )
-    if "key" in batch.columns:
-        found["key"] = identifier(pl.col("key"))
+    if "speciesKey" in batch.columns:
+        found["key"] = identifier(pl.col("speciesKey"))
     group = taxon_group(batch, settings.group)
     if group is not None:
         found["group"] = group

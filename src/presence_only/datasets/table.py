@@ -39,7 +39,7 @@ ColumnName = Literal[
     "genus",
     "specificEpithet",
     "taxonRank",
-    "key",
+    "speciesKey",
     "group",
     "date",
     "year",
@@ -52,7 +52,7 @@ ColumnName = Literal[
 ]
 _REQUIRED = ("longitude", "latitude")
 _OPTIONAL = (
-    *("species", "scientificName", "genus", "specificEpithet", "taxonRank", "key", "group", *GROUP_RANKS),
+    *("species", "scientificName", "genus", "specificEpithet", "taxonRank", "speciesKey", "group", *GROUP_RANKS),
     *("date", "year", "month", "day", "week", "uncertainty", "count", "status"),
 )
 _NUMBERS = ("longitude", "latitude", "uncertainty", "count")
@@ -162,8 +162,8 @@ def _standard(
         batch = with_statuses(batch, "status")
     found: dict[str, Any] = {name: pl.col(name) for name in ("longitude", "latitude", "unread_coordinates")}
     found |= _species(batch, settings, where, first)
-    if "key" in batch.columns:
-        found["key"] = identifier(pl.col("key"))
+    if "speciesKey" in batch.columns:
+        found["key"] = identifier(pl.col("speciesKey"))
     if (group := _group(batch)) is not None:
         found["group"] = group
     for name, column in (("uncertainty_m", "uncertainty"), ("count", "count")):

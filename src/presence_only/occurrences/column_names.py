@@ -30,17 +30,8 @@ TABLE_SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("decimalLongitude", "lon", "long", "lng", "lonWGS84", "longitudeWGS84", "longWGS84", "WGS84lon"),
             *("lonDD", "longDD", "longitudeDD", "decimalLon", "decimalLong", "decLon", "decLong", "lonDec", "longDec"),
             *("decLongitude", "longitudeDec", "longitudeDecimal", "lonDegrees", "longitudeDegrees", "longitudes"),
-            *(
-                "longitud",
-                "longitudine",
-                "Längengrad",
-                "Laengengrad",
-                "coordsLon",
-                "geoLon",
-                "pointLon",
-                "xLon",
-                "xWGS84",
-            ),
+            *("longitud", "longitudine", "Längengrad", "Laengengrad", "coordsLon", "geoLon", "pointLon", "xLon"),
+            "xWGS84",
         ),
         "latitude": (
             *("decimalLatitude", "lat", "latWGS84", "latitudeWGS84", "WGS84lat"),
@@ -55,7 +46,7 @@ TABLE_SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "date": (
             *("eventDate", "observedOn", "observationDate", "dateObserved", "obsDate", "dateObs", "dateOfObservation"),
             *("surveyDate", "sampleDate", "samplingDate", "collectionDate", "dateCollected", "recordDate", "visitDate"),
-            *("sightingDate", "observedAt", "datum", "fecha", "eventTime"),
+            *("sightingDate", "observedAt", "fecha"),
         ),
         "year": ("yr", "obsYear", "yearObserved", "yearCollected", "collectionYear", "eventYear"),
         "month": ("obsMonth", "monthObserved", "monthCollected", "eventMonth"),
@@ -73,7 +64,6 @@ TABLE_SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("occurrenceStatus", "presence", "present", "presenceAbsence", "presAbs", "detected", "detection"),
             *("pbOcc", "pb"),
         ),
-        "key": ("speciesKey",),
     }
 )
 TABLE_WEAK: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -103,15 +93,14 @@ CUBE_SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "cell": (
             *("cellCode", "eeaCellCode", "eeargCellCode", "eeaCode", "eeargCode", "euroStatCellCode", "euroStatCode"),
-            *("eqdCellCode", "eqdgcCellCode", "eqdgcCode", "eqdcCode", "eqdgc", "mgrsCellCode", "mgrsCode", "mgrs"),
-            *("isea3hCellCode", "isea3hCode", "isea3h", "dmsgCellCode", "dmsgCode", "dmsgcCode", "gridCell"),
-            *("gridCellCode", "gridCode", "cellName", "cellId"),
+            *("eqdCellCode", "eqdgCellCode", "eqdgcCellCode", "eqdgCode", "eqdgcCode", "mgrsCellCode", "mgrsCode"),
+            *("isea3hCellCode", "isea3hCode", "dmsgCellCode", "dmsgCode", "gridCellCode", "gridCode", "gridCell"),
+            *("mgrs", "eqdgc", "isea3h", "cellName", "cellId"),
         ),
         "longitude": ("decimalLongitude",),
         "latitude": ("decimalLatitude",),
         "species": ("speciesName",),
         "scientificName": ("acceptedScientificName",),
-        "key": ("speciesKey",),
         "occurrences": ("occurrenceCount", "occurrencesCount", "numberOfOccurrences", "countOfOccurrences"),
         "uncertainty": (
             *("minCoordinateUncertaintyInMeters", "minCoordinateUncertaintyInMetres", "minCoordinateUncertainty"),
@@ -126,7 +115,7 @@ CUBE_WEAK: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "cell": ("grid",),
         "longitude": LONGITUDES[2:],
         "latitude": LATITUDES[2:],
-        "key": ("taxonKey", "acceptedTaxonKey"),
+        "speciesKey": ("taxonKey", "acceptedTaxonKey"),
         "occurrences": ("count", "n", "obs", "records"),
         "uncertainty": ("coordinateUncertaintyInMeters",),
     }

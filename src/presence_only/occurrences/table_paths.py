@@ -10,6 +10,12 @@ from pathlib import Path
 from presence_only.common.errors import DataError
 
 _ENDINGS = re.compile(r"(?:\.(?:csv|tsv|txt|tab|gz|zip|parquet))+$", re.IGNORECASE)
+# What people have in place of a table, and how they get one.
+_NO_TABLES = {
+    (".xlsx", ".xls", ".ods"): "is a spreadsheet; save its sheet as CSV",
+    (".rds", ".rda", ".rdata"): "is a file of R; write the table with write.csv(table, 'table.csv', row.names = FALSE)",
+    (".shp", ".gpkg", ".geojson", ".kml"): "is a file of geometries; export its points as CSV with their coordinates",
+}
 
 
 def one_or_more(given: object) -> object:
@@ -24,7 +30,8 @@ def table_paths(given: Sequence[str]) -> list[Path]:
         given: Paths, or patterns with ``*``, ``?`` or ``[...]``; ``~`` is the home folder.
 
     Raises:
-        DataError: If a pattern fits no file, or a folder holds no parquet file.
+        DataError: If a pattern fits no file, a folder holds other tables than parquet files, or a file is of a kind
+            that is no table.
     """
     found: dict[Path, None] = {}
     for text in given:
@@ -41,6 +48,9 @@ def table_paths(given: Sequence[str]) -> list[Path]:
                 ending = min(tables).suffix
                 if ending != ".parquet":
                     raise DataError(f"path = {text!r}: is a folder; write a pattern such as {one}/*{ending}")
+            for endings, sentence in _NO_TABLES.items():
+                if one.is_file() and one.suffix.lower() in endings:
+                    raise DataError(f"path = {str(one)!r}: {sentence}")
             found[one] = None
     return list(found)
 
