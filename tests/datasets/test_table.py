@@ -73,6 +73,11 @@ FORMS = {
     "R's write.csv": r_table(","),
     "R's write.csv, read and written": "X" + r_table(",").replace('"', ""),
     "R's write.table": r_table(" ").removeprefix('"" '),
+    "R's write.table without quotes": r_table(" ")
+    .replace('"', "")
+    .replace("s m", "s_m")
+    .replace("s a", "s_a")
+    .lstrip(),
     "R's make.names": lines(",").replace("Parus major", "Parus.major"),
     "underscores and authors": lines(",")
     .replace("Parus major", "Parus_major")
@@ -193,6 +198,21 @@ def test_names_as_they_are_given(tmp_path):
     assert [row[0] for row in seen(records)] == tidy
     assert vocabulary(records)[0] == tuple(sorted(set(tidy)))
     assert [row[0] for row in seen(read(tmp_path / "t.csv"))].count("Parus major") == 3
+
+
+def test_names_as_they_are_given_in_two_columns(tmp_path):
+    text = "genus,species,lon,lat\nParus,major,3,1\nAbies,major,4,1\nAbies,Abies alba,5,1\nTurdus,Song thrush,6,1\n"
+    found = [row[0] for row in seen(read(write(tmp_path, text), names="as_given"))]
+    assert found == ["Parus major", "Abies major", "Abies alba", "Song thrush"]
+    text = "genus,specificEpithet,lon,lat\nParus,major,3,1\nAbies,,4,1\n"
+    assert [row[0] for row in seen(read(write(tmp_path, text), names="as_given"))] == ["Parus major"]
+
+
+def test_numbers_of_species_are_one_with_decimals_and_without(tmp_path):
+    text = "species_code,lon,lat\n12,3,1\n12.0,4,1\n012,5,1\n"
+    assert [row[0] for row in seen(read(write(tmp_path, text), names="as_given"))] == ["12", "12", "012"]
+    with pytest.raises(DataError, match="no name identifies a species, as in '12'; set names: as_given if"):
+        read(tmp_path / "t.csv")
 
 
 def test_names_below_the_species_can_be_dropped(tmp_path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import polars as pl
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -189,15 +189,10 @@ def _standard(
 def _species(batch: pl.DataFrame, settings: DatasetSettings, where: str, first: bool) -> dict[str, pl.Series]:
     """The species of every row and, of scientific names, open names and ranks."""
     named = [name for name in ("species", "scientificName") if name in batch.columns]
-    if settings.names == "as_given":
-        if not named:
-            raise DataError(f"{where}: {_no_species(settings)}")
-        text = pl.coalesce(pl.col(name).cast(pl.String) for name in named)
-        # White space, and characters that have no width.
-        text = text.str.replace_all(r"\p{Cf}", "").str.replace_all(r"[\s\p{Z}]+", " ").str.strip_chars()
-        return {"species": batch.select(species=pl.when(text != "").then(text)).to_series()}
     if not named and not {"genus", "specificEpithet"} <= set(batch.columns):
         raise DataError(f"{where}: {_no_species(settings)}")
+    if settings.names == "as_given":
+        return {"species": _names_as_given(batch)}
     # R turns blanks into points where it makes names: `Parus.major`.
     mangled = r"^\p{Lu}\p{Ll}{2,}(?:\.\p{Ll}{3,})+$"
     texts = (pl.col(name).cast(pl.String) for name in named)
@@ -213,6 +208,22 @@ def _species(batch: pl.DataFrame, settings: DatasetSettings, where: str, first: 
             "names or codes, or say which column has the species: columns: {species: NAME}"
         )
     return found
+
+
+def _names_as_given(batch: pl.DataFrame) -> pl.Series:
+    """The names of species as they are written, apart from blanks; an epithet alone has its genus before it."""
+    columns = {name: pl.col(name).cast(pl.String) for name in batch.columns if name in get_args(ColumnName)}
+    sources = [columns[name] for name in ("species", "scientificName") if name in columns]
+    if "genus" in columns:
+        epithet = columns.get("specificEpithet", pl.lit(None, dtype=pl.String))
+        whole = pl.format("{} {}", columns["genus"], epithet)
+        if "species" in columns:
+            alone = columns["species"].str.contains(r"^\p{Ll}[\p{Ll}-]*$")
+            sources.insert(0, pl.when(alone).then(pl.format("{} {}", columns["genus"], columns["species"])))
+        sources.append(whole)
+    # White space, and characters that have no width; numbers are one whether they have decimals or not.
+    text = pl.coalesce(sources).str.replace_all(r"\p{Cf}", "").str.replace_all(r"[\s\p{Z}]+", " ")
+    return batch.select(species=identifier(text)).to_series()
 
 
 def _no_species(settings: DatasetSettings) -> str:
