@@ -2,8 +2,9 @@
 
 Writes a simple CSV as GBIF's (50 columns, tab-separated, unquoted) with seeded records that carry what
 real ones do: absences, specimens, unknown and large uncertainties, zero coordinates, flags, subspecies,
-higher ranks, duplicates, lone quotes; the same records as iNaturalist's open data, gz, and as a plain table with
-commas and dates; and an occurrence cube of as many rows in cells of 1 km. A fresh
+higher ranks, duplicates, lone quotes; the same records as iNaturalist's open data, gz, as a plain table with
+commas and dates, and as GeoPlant's, with surveys and 19 predictors of every record and survey; and an
+occurrence cube of as many rows in cells of 1 km. A fresh
 process reads each, cleans it and makes training arrays; its wall time and its peak memory (VmHWM) are
 reported, beside those of a process that only imports the package.
 
@@ -30,6 +31,7 @@ from results import write_results
 
 BLOCK = 100_000
 SPECIES = 5_000
+RECORDS = "GLC24_PO_metadata_train.csv"
 CLASSES = (
     ("Animalia", "Chordata", "Aves"),
     ("Animalia", "Arthropoda", "Insecta"),
@@ -93,18 +95,37 @@ CHILD = """
 import json, sys, time
 from pathlib import Path
 mode, path = sys.argv[1:3]
-from importlib import import_module
-kind = import_module(f"presence_only.datasets.{mode}")
-place = "root" if mode == "inaturalist" else "path"
-# A cube has no days.
-raw = {"kind": mode, place: path, "weeks": mode != "gbif_cube"}
-settings, read_records = kind.DatasetSettings.parse(raw, f"datasets.{mode}"), kind.read_records
+if mode.startswith("geoplant"):
+    from presence_only.datasets.geoplant import dataset, records
+    from presence_only.datasets.geoplant.dataset import DatasetSettings
+    predictors = ["bioclimatic"] if mode == "geoplant predictors" else []
+    settings = DatasetSettings.parse(
+        {"kind": "geoplant", "root": path, "weeks": True, "predictors": predictors}, "datasets.geoplant"
+    )
+    def read_records(settings):
+        file = next(Path(path).glob("*PO_metadata*"))
+        return records.read_records(file, settings, weeks=True, visits=False)
+else:
+    from importlib import import_module
+    kind = import_module(f"presence_only.datasets.{mode}")
+    place = "root" if mode == "inaturalist" else "path"
+    # A cube has no days.
+    raw = {"kind": mode, place: path, "weeks": mode != "gbif_cube"}
+    settings, read_records = kind.DatasetSettings.parse(raw, f"datasets.{mode}"), kind.read_records
 from presence_only.occurrences.assemble import assemble_training
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 answer = {"imported": peak()}
-if sys.argv[3] == "read":
+if sys.argv[3] == "read" and mode == "geoplant predictors":
+    start, cpu = time.perf_counter(), time.process_time()
+    made = settings.build()
+    training = made.training
+    answer |= {"read_s": time.perf_counter() - start, "cpu_s": time.process_time() - cpu, "assemble_s": 0.0}
+    answer |= {"read_peak": peak(), "peak": peak(), "filters": made.filters}
+    answer["table"] = training.records.covariates_NC.nbytes / 2**20
+    answer |= {"rows": training.records.n_rows, "species": training.records.n_species}
+elif sys.argv[3] == "read":
     start, cpu = time.perf_counter(), time.process_time()
     records = read_records(settings)
     answer |= {"read_s": time.perf_counter() - start, "cpu_s": time.process_time() - cpu}
@@ -127,8 +148,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="presence-only-", dir=arguments.folder) as folder:
         root = Path(folder)
         start = perf_counter()
-        gbif, inaturalist, plain, cube = (root / name for name in ("gbif.csv", "inaturalist", "plain.csv", "cube.tsv"))
+        gbif, inaturalist, geoplant = root / "gbif.csv", root / "inaturalist", root / "geoplant"
+        plain, cube = root / "plain.csv", root / "cube.tsv"
         inaturalist.mkdir()
+        geoplant.mkdir()
         write_taxa(inaturalist / "taxa.csv.gz")
         with (
             gbif.open("wb") as file,
@@ -145,13 +168,15 @@ def main() -> None:
                 )
                 plain_table(table).write_csv(plain_file, include_header=first == 0)
                 cells(table, rng).write_csv(cube_file, include_header=first == 0, separator="\t")
+        write_geoplant(geoplant, arguments.rows, arguments.seed)
         print(f"written in {perf_counter() - start:.0f} s", flush=True)
         report = [
             f"Load average {os.getloadavg()[0]:.1f} before reading.",
             "",
             "Each line is a fresh process. Peak memory is VmHWM, which counts the interpreter and the imported "
             "packages too; `imports` is the same process without a file; `table` is the table of records "
-            "that are kept. CPU seconds, over all threads, are what does not depend on what else ran.",
+            "that are kept, or with predictors their values; that line is of a whole data set, with its surveys. "
+            "CPU seconds, over all threads, are what does not depend on what else ran.",
             "",
             "| file | rows | size (MB) | read and clean (s) | CPU (s) | to training arrays (s) | kept | species "
             "| table (MB) | imports (MB) | peak of reading (MB) | peak (MB) |",
@@ -160,6 +185,13 @@ def main() -> None:
         funnels = []
         for name, mode, path, size in (
             ("GBIF simple CSV", "gbif", gbif, gbif.stat().st_size),
+            ("GeoPlant records", "geoplant", geoplant, (geoplant / RECORDS).stat().st_size),
+            (
+                "GeoPlant with surveys and 19 predictors",
+                "geoplant predictors",
+                geoplant,
+                sum(file.stat().st_size for file in geoplant.iterdir()),
+            ),
             ("iNaturalist .csv.gz", "inaturalist", inaturalist, (inaturalist / "observations.csv.gz").stat().st_size),
             ("plain table with commas", "table", plain, plain.stat().st_size),
             ("occurrence cube", "gbif_cube", cube, cube.stat().st_size),
@@ -341,6 +373,55 @@ def write_taxa(path: Path) -> None:
         rows.append((str(3_000_000 + i), below, "5", "subspecies", f"Genus{i // 7} species{i} minor", "true"))
     with gzip.open(path, "wt", encoding="utf-8") as file:
         file.writelines("\t".join(row) + "\n" for row in rows)
+
+
+def write_geoplant(folder: Path, rows: int, seed: int) -> None:
+    """GeoPlant's records, one survey of 17 species per 54 records, and 19 predictors of each, as of 2024."""
+    surveys = max(1, rows // 54)
+    with (folder / RECORDS).open("wb") as file, (folder / "GLC24-PO-train-bioclimatic-average.csv").open("wb") as other:
+        for index, first in enumerate(range(0, rows, BLOCK)):
+            rng = np.random.default_rng([seed, index])
+            table = records(rng, first, min(BLOCK, rows - first))
+            metadata = table.select(
+                publisher=pl.lit("Pl@ntNet"),
+                year=pl.col("year"),
+                month=pl.col("month").cast(pl.Float64),
+                day=pl.col("day").cast(pl.Float64),
+                lat=pl.col("decimalLatitude"),
+                lon=pl.col("decimalLongitude"),
+                geoUncertaintyInM=pl.col("coordinateUncertaintyInMeters"),
+                taxonRank=pl.col("taxonRank"),
+                date=pl.col("eventDate").str.slice(0, 10),
+                dayOfYear=pl.col("day").cast(pl.Float64),
+                speciesId=pl.col("speciesKey").cast(pl.Float64) - 2_000_000,
+                surveyId=pl.col("gbifID") - 4_000_000_000,
+            )
+            metadata.write_csv(file, include_header=first == 0)
+            bioclimatic(rng, metadata["surveyId"]).write_csv(other, include_header=first == 0)
+    rng = np.random.default_rng([seed, rows])
+    visits = pl.Series("surveyId", np.arange(surveys))
+    bioclimatic(rng, visits).write_csv(folder / "GLC24-PA-train-bioclimatic.csv")
+    places = pl.DataFrame(
+        {
+            "lon": rng.uniform(-10, 30, surveys).round(6),
+            "lat": rng.uniform(36, 70, surveys).round(6),
+            "year": rng.integers(2017, 2022, surveys),
+            "geoUncertaintyInM": 5.0,
+            "areaInM2": rng.choice([100.0, 25.0, -np.inf], surveys),
+            "region": "CONTINENTAL",
+            "country": "France",
+        }
+    )
+    found = np.repeat(np.arange(surveys), 17)
+    species = np.minimum(rng.zipf(1.3, len(found)) - 1, SPECIES - 1).astype(float)
+    table = places[found].with_columns(speciesId=pl.Series(species), surveyId=pl.Series(found))
+    table.write_csv(folder / "GLC24_PA_metadata_train.csv")
+
+
+def bioclimatic(rng: np.random.Generator, visits: pl.Series) -> pl.DataFrame:
+    """19 predictors of visits, in any order of these."""
+    values = {f"Bio{i + 1}": rng.integers(0, 4000, len(visits)) for i in range(19)}
+    return pl.DataFrame({"surveyId": visits, **values})[rng.permutation(len(visits))]
 
 
 def child(mode: str, path: Path, work: str) -> dict:

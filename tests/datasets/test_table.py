@@ -347,7 +347,7 @@ def test_the_page_has_every_setting_and_a_study_that_is_one():
 def test_the_names_on_the_page_are_recognised():
     text = (Path(__file__).parents[2] / "docs" / "records" / "table.md").read_text()
     optional = tuple(name for name in get_args(ColumnName) if name not in {"longitude", "latitude"})
-    columns = Columns(("longitude", "latitude"), optional, TABLE_SPELLINGS, TABLE_WEAK, setting="columns")
+    columns = Columns(("longitude", "latitude"), optional, TABLE_SPELLINGS, weak=TABLE_WEAK, setting="columns")
     rows = re.findall(r"^\| (`.*?) \| (.*?) \|", text.split("## What is read")[1].split("\n## ")[0], flags=re.M)
     assert {name for wanted, _ in rows for name in re.findall(r"`(\w+)`", wanted)} == set(get_args(ColumnName))
     for wanted, names in rows:

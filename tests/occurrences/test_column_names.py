@@ -53,7 +53,9 @@ def test_two_of_one_name():
 
 def table(given=None):
     optional = tuple(name for name in TABLE_SPELLINGS if name not in {"longitude", "latitude"})
-    return Columns(("longitude", "latitude"), optional, TABLE_SPELLINGS, TABLE_WEAK, given or {}, setting="columns")
+    return Columns(
+        ("longitude", "latitude"), optional, TABLE_SPELLINGS, weak=TABLE_WEAK, given=given or {}, setting="columns"
+    )
 
 
 @pytest.mark.parametrize(

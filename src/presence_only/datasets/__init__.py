@@ -13,6 +13,7 @@ from presence_only.data.dataset import Dataset, DatasetKind
 KINDS = {
     "gbif": "presence_only.datasets.gbif:DatasetSettings",
     "gbif_cube": "presence_only.datasets.gbif_cube:DatasetSettings",
+    "geoplant": "presence_only.datasets.geoplant.dataset:DatasetSettings",
     "inaturalist": "presence_only.datasets.inaturalist:DatasetSettings",
     "nceas": "presence_only.datasets.nceas:DatasetSettings",
     "sinr": "presence_only.datasets.sinr.dataset:DatasetSettings",

@@ -140,7 +140,7 @@ def _read(settings: DatasetSettings, limits: Limits) -> tuple[RecordTable, _Coun
         (),
         _OPTIONAL,
         CUBE_SPELLINGS,
-        CUBE_WEAK,
+        weak=CUBE_WEAK,
         given=dict(settings.columns.items()),
         setting="columns",
         ragged_rows=settings.ragged_rows,

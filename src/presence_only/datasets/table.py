@@ -120,7 +120,7 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
         _REQUIRED,
         _OPTIONAL,
         TABLE_SPELLINGS,
-        TABLE_WEAK,
+        weak=TABLE_WEAK,
         given=dict(settings.columns.items()),
         setting="columns",
         ragged_rows=settings.ragged_rows,

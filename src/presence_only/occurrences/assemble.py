@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Protocol, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
@@ -39,6 +39,7 @@ from presence_only.occurrences.background import background_notes, check_kind, i
 from presence_only.occurrences.held_out_area import (
     Area,
     EvaluationSettings,
+    area_near,
     held_out_area,
     held_out_survey,
     layers_defined,
@@ -49,8 +50,13 @@ from presence_only.occurrences.label_propagation import (
     propagation_facts,
     propagation_note,
 )
+from presence_only.occurrences.own_survey import SurveyEvaluation, read_own_survey
 from presence_only.occurrences.records import RecordTable, categories, group_places, places
+from presence_only.occurrences.survey_assembly import survey_of_rows
 from presence_only.occurrences.training_rows import checklist_rows, record_rows, rows_of
+
+# Sites of a held-out area that make up the survey, unless a setting says so.
+SITES_OF_AN_AREA = 10_000
 
 
 class AssemblySettings(Settings):
@@ -128,16 +134,27 @@ def check_propagation(propagation: PropagationSettings | None, rows: str) -> Non
         )
 
 
+def _choice(raw: object) -> str:
+    """Which settings of an evaluation are meant."""
+    kind = raw.get("kind") if isinstance(raw, dict) else getattr(raw, "kind", None)
+    return "survey" if kind == "survey" else "area"
+
+
 class RecordsSettings(AssemblySettings):
-    """How occurrence records become training data and, in a held-out area, the survey.
+    """How occurrence records become training data, and what makes the survey.
 
     Args:
-        evaluation: Which area is held out of training.
-        evaluation_sites: At most so many of its sites make up the survey, drawn alike.
+        evaluation: Which area is held out of training and makes the survey; or, with ``kind: survey``, the file of a
+            survey of one's own.
+        evaluation_sites: At most so many sites make up the survey, drawn alike; null: 10,000 of a held-out area, all
+            of a survey.
     """
 
-    evaluation: EvaluationSettings = EvaluationSettings()
-    evaluation_sites: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    evaluation: Annotated[
+        Annotated[EvaluationSettings, Tag("area")] | Annotated[SurveyEvaluation, Tag("survey")],
+        Discriminator(_choice),
+    ] = EvaluationSettings()
+    evaluation_sites: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,20 +176,22 @@ class Assembled:
 
 
 def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
-    """Training data from the records outside of the held-out area, and a survey from those within.
+    """Training data from the records, and a survey from those of a held-out area or from a file.
 
     Args:
         records: All records, cleaned.
-        settings: How they become rows, and which area is held out.
+        settings: How they become rows, and which area is held out or which file is the survey.
 
     Returns:
         A data set whose notes say what the survey is not, and whose facts count every species, record
         and site that was left out.
 
     Raises:
-        DataError: If weeks are asked for and the records have none, a file of layers or background
-            sites is wrong, or no record is left to train or to test on.
+        DataError: If weeks are asked for and the records have none, a file of layers, background
+            sites or the survey is wrong, or no record is left to train or to test on.
     """
+    if isinstance(settings.evaluation, SurveyEvaluation):
+        return _with_own_survey(records, settings, settings.evaluation)
     table, filters = _training_rows(records, settings)
     first_P, _ = rows_of(table)
     area = held_out_area(settings.evaluation, sites_of(table.filter(first_P)), numpy_stream(settings.seed, "folds"))
@@ -186,13 +205,13 @@ def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
         area,
         sites_of(held),
         numpy_stream(settings.seed, "assumed absences"),
-        most=settings.evaluation_sites,
+        most=settings.evaluation_sites or SITES_OF_AN_AREA,
     )
     survey, counts = held_out_survey(
         held,
         made.training.records.species,
         made.training.records.groups,
-        settings.evaluation_sites,
+        settings.evaluation_sites or SITES_OF_AN_AREA,
         numpy_stream(settings.seed, "survey"),
         environment=environment,
         drop_undefined=settings.sea == "drop",
@@ -225,14 +244,76 @@ def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
     return Dataset(made.training, survey, filters + made.filters, (*notes, *made.notes), facts, added=made.added)
 
 
-def assemble_training(records: RecordTable, settings: AssemblySettings) -> Assembled:
+def _with_own_survey(records: RecordTable, settings: RecordsSettings, evaluation: SurveyEvaluation) -> Dataset:
+    """Training data from all records, or from those far enough from the survey's sites, and the survey of a file."""
+    names, groups, group_S = categories(records.table["species"]), categories(records.table["group"]), None
+    group_S = group_places(records.table)
+    known = {name: groups[group] for name, group in zip(names, group_S, strict=True) if group >= 0}
+    rows = read_own_survey(evaluation, known, weeks=settings.weeks)
+    area, facts = None, {}
+    if evaluation.hold_out_near_km is not None:
+        area = area_near(rows.sites(), evaluation.hold_out_near_km)
+        near_P = area.contains(sites_of(records.table))
+        kept = records.table.filter(~near_P)
+        filters = records.filters or (("read", len(records.table)),)
+        facts["held_out_records"] = int(near_P.sum())
+        left = RecordTable(kept, (*filters, (f"farther than {area.words}", len(kept))))
+    else:
+        left = records
+    table, filters = _training_rows(left, settings)
+    environment = environment_at(settings)
+    made = _assemble(table, records, settings, environment, area)
+    survey = survey_of_rows(
+        rows,
+        made.training.records.species,
+        environment=environment,
+        weeks=settings.weeks,
+        drop_undefined=settings.sea == "drop",
+        repeated_visits=evaluation.repeated_visits,
+        sites=settings.evaluation_sites,
+        generator=numpy_stream(settings.seed, "survey"),
+    )
+    return Dataset(
+        made.training,
+        survey.survey,
+        filters + made.filters,
+        (*survey.notes, *made.notes),
+        made.facts | facts | survey.facts,
+        added=made.added,
+        survey_filters=survey.filters,
+    )
+
+
+class RowCovariates(Protocol):
+    """Covariates that come with the records, and not from a map.
+
+    Attributes:
+        names: Name of every covariate.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of every covariate."""
+
+    def of(self, rows: pl.DataFrame) -> Floats:
+        """Covariates (N, C) of training rows, a table with the column ``visit``; NaN where unknown."""
+
+
+def assemble_training(
+    records: RecordTable, settings: AssemblySettings, row_covariates: RowCovariates | None = None
+) -> Assembled:
     """Training data from all records, for a data set that brings a survey of its own.
+
+    Args:
+        records: All records, cleaned.
+        settings: How they become rows; with ``row_covariates``, ``records``, and a background of ``target_group``.
+        row_covariates: What comes behind the covariates of the environment; None: nothing.
 
     Raises:
         DataError: As of :func:`assemble`.
     """
     table, filters = _training_rows(records, settings)
-    made = _assemble(table, records, settings, environment_at(settings), None)
+    made = _assemble(table, records, settings, environment_at(settings), None, row_covariates)
     return replace(made, filters=filters + made.filters)
 
 
@@ -265,6 +346,7 @@ def _assemble(
     settings: AssemblySettings,
     environment: Environment,
     area: Area | None,
+    row_covariates: RowCovariates | None = None,
 ) -> Assembled:
     """Training data from a table of rows, those of all ``records`` that lie outside of ``area``."""
     filters: tuple[tuple[str, int], ...] = ()
@@ -284,6 +366,10 @@ def _assemble(
     trained_S, ever_S = group_S >= 0, group_places(records.table) >= 0
     facts: dict[str, int | float] = {"species_without_training_records": int((ever_S & ~trained_S).sum())}
     rows = table.filter(first_P)
+    covariate_names = environment.names
+    if row_covariates is not None:
+        covariate_names += row_covariates.names
+        covariates_NC = np.concatenate([covariates_NC, row_covariates.of(rows)], axis=1, dtype=np.float32)
     training_records = PresenceRecords(
         sites_N2=sites_of(rows),
         covariates_NC=covariates_NC,
@@ -291,7 +377,7 @@ def _assemble(
         species_P=(np.cumsum(trained_S) - 1)[places(table["species"])],
         species=tuple(name for name, trained in zip(names, trained_S, strict=True) if trained),
         groups=tuple(groups[group] for group in group_S[trained_S]),
-        covariate_names=environment.names,
+        covariate_names=covariate_names,
         week_N=weeks_of(rows),
     )
     background = make_background(

@@ -387,7 +387,8 @@ class _Sieve:
             nulls_equal=True,
             maintain_order="left",
         )
-        self._kept.append(coded.select("longitude", "latitude", "code", date.cast(pl.Int32).alias("date")))
+        visit = ["visit"] if "visit" in batch.columns else []
+        self._kept.append(coded.select("longitude", "latitude", "code", date.cast(pl.Int32).alias("date"), *visit))
 
     def check_longitudes(self, where: str) -> None:
         """Refuse a file whose longitudes run from 0 to 360: dropping half of the world is no cleaning."""
@@ -486,7 +487,9 @@ def _named(
     ]
     date_N = table["date"].to_numpy()
     week_N = week_of(date_N // 100 % 100, date_N % 100) if weeks else None
-    return RecordTable.of(sites_of(table), species_N, names, [entry.group for entry in entries], week_N, filters)
+    groups = [entry.group for entry in entries]
+    visit_N = table["visit"] if "visit" in table.columns else None
+    return RecordTable.of(sites_of(table), species_N, names, groups, week_N, filters, visit_N)
 
 
 def _first_of_each(table: pl.DataFrame) -> NDArray[np.bool_]:

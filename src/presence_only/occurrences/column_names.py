@@ -133,22 +133,24 @@ class Columns:
         required: Without one of them the file is the wrong one.
         optional: Read where the file has them.
         spellings: Other names of a wanted column, which count in this order where the file lacks its own name.
+        exact: Columns by the very words of the header, under names of the reader's own.
+        ragged_rows: Whether a row with too few fields, or with further empty ones, is refused, or its missing cells
+            are read as empty and its further ones cut: a choice of the user, for a cell may be lost or added in the
+            middle. None: refused, and the user has no such choice.
         weak: Further names, such as ``x``, which count only where the file has none of the others.
         given: Names that the user gave for wanted columns; no other name counts for these.
         setting: The setting by which the user gives them, such as ``columns``. With it, two columns that may both be
             a wanted one are refused; empty: the first name counts.
-        ragged_rows: Whether a row with too few fields, or with further empty ones, is refused, or its missing cells
-            are read as empty and its further ones cut: a choice of the user, for a cell may be lost or added in the
-            middle. None: refused, and the user has no such choice.
     """
 
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
     spellings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ragged_rows: Literal["refuse", "mend"] | None = None
+    exact: Mapping[str, str] = field(default_factory=dict)
     weak: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
     setting: str = ""
-    ragged_rows: Literal["refuse", "mend"] | None = None
 
     def find(self, header: Sequence[str], where: str) -> dict[str, int]:
         """Position in ``header`` of every wanted column that is there.
@@ -183,8 +185,19 @@ class Columns:
         if missing:
             hint = f"; or say which column it is: {self.setting}: {{{missing[0]}: NAME}}" if self.setting else ""
             raise DataError(f"{where}: no column {', '.join(map(repr, missing))}; {_alike(missing, header)}{hint}")
+        if self.exact:
+            words: dict[str, list[int]] = {}
+            for place, text in enumerate(header):
+                words.setdefault(text.strip(), []).append(place)
+            for name, text in self.exact.items():
+                at = words.get(text.strip(), [])
+                if len(at) != 1:
+                    raise DataError(f"{where}: {len(at)} columns are named {text!r}; there must be one")
+                found[name] = at[0]
         self._check_second_pair(found, header, places, where)
-        return {name: found[name] for name in (*self.required, *self.optional, *self.given) if name in found}
+        return {
+            name: found[name] for name in (*self.required, *self.optional, *self.given, *self.exact) if name in found
+        }
 
     def names_of(self, name: str) -> tuple[str, ...]:
         """All plain names of a wanted column, its own first."""

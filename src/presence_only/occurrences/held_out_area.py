@@ -23,11 +23,12 @@ from typing import Annotated, Literal, Self
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from scipy.spatial import cKDTree
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
-from presence_only.common.settings import Settings
+from presence_only.common.settings import Settings, known_name
 from presence_only.data.sites import sites_of, weeks_of
 from presence_only.data.survey import Survey
 from presence_only.data.truth import ABSENT, NOT_SURVEYED, PRESENT, SurveyTruth
@@ -35,6 +36,7 @@ from presence_only.geography.geojson import read_polygons
 from presence_only.geography.h3_cells import cells_of
 from presence_only.geography.polygons import within_polygons
 from presence_only.geography.rasters import Environment
+from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 from presence_only.occurrences.folds import deal
 from presence_only.occurrences.records import categories, places
 from presence_only.occurrences.training_rows import distinct
@@ -77,6 +79,12 @@ class EvaluationSettings(Settings):
     box: Annotated[tuple[Longitude, Latitude, Longitude, Latitude], Field(strict=False)] | None = None
     polygon: str | None = None
     absences: Absences = "groups"
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _known_kind(cls, kind: object) -> object:
+        # The settings of a survey are a class of their own, but as good a choice.
+        return known_name(kind, (*_FIELDS, "survey")) if isinstance(kind, str) else kind
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
@@ -248,6 +256,24 @@ def held_out_survey(
         week_M = None if week_M is None else week_M[defined_M]
     truth = SurveyTruth.of_matrix(truth_MS)
     return Survey(sites_M2, covariates_MC, truth, species, environment.names, week_M), counts
+
+
+def area_near(sites_M2: Floats, km: float) -> Area:
+    """The area within a distance of sites, on the great circle.
+
+    Args:
+        sites_M2: The sites, at least one.
+        km: The distance in kilometres, >= 0; at 0 the sites themselves.
+    """
+    tree = cKDTree(unit_vectors(sites_M2))
+    # A metre, for sites are written to five decimals or so.
+    chord = 2 * np.sin(min((km + 1e-3) / EARTH_RADIUS_KM, np.pi) / 2)
+
+    def contains(sites_N2: Floats) -> NDArray[np.bool_]:
+        near_N: NDArray[np.bool_] = np.isfinite(tree.query(unit_vectors(sites_N2), distance_upper_bound=chord)[0])
+        return near_N
+
+    return Area(f"{km:g} km from the survey's sites", contains)
 
 
 def layers_defined(covariates_NC: Floats) -> NDArray[np.bool_]:
