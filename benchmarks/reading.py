@@ -1,9 +1,10 @@
-"""How long does a GBIF download take to become training arrays, and how much memory?
+"""How long does a file of records take to become training arrays, and how much memory?
 
 Writes a simple CSV as GBIF's (50 columns, tab-separated, unquoted) with seeded records that carry what
 real ones do: absences, specimens, unknown and large uncertainties, zero coordinates, flags, subspecies,
-higher ranks, duplicates, lone quotes; and the same records as iNaturalist's open data, gz, and as GeoPlant's,
-with surveys and 19 predictors of every record and survey. A fresh
+higher ranks, duplicates, lone quotes; the same records as iNaturalist's open data, gz, as a plain table with
+commas and dates, and as GeoPlant's, with surveys and 19 predictors of every record and survey; and an
+occurrence cube of as many rows in cells of 1 km. A fresh
 process reads each, cleans it and makes training arrays; its wall time and its peak memory (VmHWM) are
 reported, beside those of a process that only imports the package.
 
@@ -104,12 +105,13 @@ if mode.startswith("geoplant"):
     def read_records(settings):
         file = next(Path(path).glob("*PO_metadata*"))
         return records.read_records(file, settings, weeks=True, visits=False)
-elif mode == "gbif":
-    from presence_only.datasets.gbif import DatasetSettings, read_records
-    settings = DatasetSettings.parse({"kind": "gbif", "path": path, "weeks": True}, "datasets.gbif")
 else:
-    from presence_only.datasets.inaturalist import DatasetSettings, read_records
-    settings = DatasetSettings.parse({"kind": "inaturalist", "root": path, "weeks": True}, "datasets.inaturalist")
+    from importlib import import_module
+    kind = import_module(f"presence_only.datasets.{mode}")
+    place = "root" if mode == "inaturalist" else "path"
+    # A cube has no days.
+    raw = {"kind": mode, place: path, "weeks": mode != "gbif_cube"}
+    settings, read_records = kind.DatasetSettings.parse(raw, f"datasets.{mode}"), kind.read_records
 from presence_only.occurrences.assemble import assemble_training
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -147,10 +149,16 @@ def main() -> None:
         root = Path(folder)
         start = perf_counter()
         gbif, inaturalist, geoplant = root / "gbif.csv", root / "inaturalist", root / "geoplant"
+        plain, cube = root / "plain.csv", root / "cube.tsv"
         inaturalist.mkdir()
         geoplant.mkdir()
         write_taxa(inaturalist / "taxa.csv.gz")
-        with gbif.open("wb") as file, gzip.open(inaturalist / "observations.csv.gz", "wb", compresslevel=1) as packed:
+        with (
+            gbif.open("wb") as file,
+            gzip.open(inaturalist / "observations.csv.gz", "wb", compresslevel=1) as packed,
+            plain.open("wb") as plain_file,
+            cube.open("wb") as cube_file,
+        ):
             for index, first in enumerate(range(0, arguments.rows, BLOCK)):
                 rng = np.random.default_rng([arguments.seed, index])
                 table = records(rng, first, min(BLOCK, arguments.rows - first))
@@ -158,6 +166,8 @@ def main() -> None:
                 observations(table, rng).write_csv(
                     packed, include_header=first == 0, separator="\t", quote_style="never"
                 )
+                plain_table(table).write_csv(plain_file, include_header=first == 0)
+                cells(table, rng).write_csv(cube_file, include_header=first == 0, separator="\t")
         write_geoplant(geoplant, arguments.rows, arguments.seed)
         print(f"written in {perf_counter() - start:.0f} s", flush=True)
         report = [
@@ -183,6 +193,8 @@ def main() -> None:
                 sum(file.stat().st_size for file in geoplant.iterdir()),
             ),
             ("iNaturalist .csv.gz", "inaturalist", inaturalist, (inaturalist / "observations.csv.gz").stat().st_size),
+            ("plain table with commas", "table", plain, plain.stat().st_size),
+            ("occurrence cube", "gbif_cube", cube, cube.stat().st_size),
         ):
             idle, found = child(mode, path, "import"), child(mode, path, "read")
             report.append(
@@ -312,6 +324,38 @@ def observations(table: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
         observed_on=pl.col("eventDate").str.slice(0, 10),
         anomaly_score=pl.lit(1.5),
     )
+
+
+def plain_table(table: pl.DataFrame) -> pl.DataFrame:
+    """The same records as someone's own table."""
+    return table.select(
+        species=pl.col("species"),
+        lon=pl.col("decimalLongitude"),
+        lat=pl.col("decimalLatitude"),
+        date=pl.col("eventDate").str.slice(0, 10),
+        uncertainty_m=pl.col("coordinateUncertaintyInMeters"),
+        group=pl.col("class"),
+    )
+
+
+def cells(table: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """A cube of the same species and years in cells of 1 km of Europe, around a place of each species."""
+    home = pl.col("speciesKey").cast(pl.Float64).fill_null(0)
+    return table.select(
+        year=pl.col("year"),
+        eeacellcode=pl.format(
+            "1kmE{}N{}",
+            (3_000 + home * 7 % 3_000 + pl.Series(rng.normal(0, 200, len(table)))).cast(pl.Int64),
+            (1_600 + home * 11 % 3_000 + pl.Series(rng.normal(0, 200, len(table)))).cast(pl.Int64).abs(),
+        ),
+        classkey=pl.lit(212),
+        class_=pl.col("class"),
+        specieskey=pl.col("speciesKey"),
+        species=pl.col("species"),
+        occurrences=pl.Series(rng.zipf(2.0, len(table)).clip(max=10_000)),
+        mincoordinateuncertaintyinmeters=pl.col("coordinateUncertaintyInMeters"),
+        mintemporaluncertainty=pl.lit(86_400),
+    ).rename({"class_": "class"})
 
 
 def write_taxa(path: Path) -> None:

@@ -367,7 +367,7 @@ def test_all_sites_are_scored_unless_a_number_is_set(tmp_path):
             {"kind": "survey", "path": "x", "layout": "flat"},
             "d.evaluation.layout = 'flat': must be one of 'wide' or 'long'",
         ),
-        ({"kind": "blocks", "path": "x"}, "unknown key 'path' in d.evaluation; known: box, degrees"),
+        ({"kind": "blocks", "path": "x"}, "unknown key 'path' in d.evaluation; known: absences, box, degrees"),
         ({"degrees": 0.0}, "d.evaluation.degrees = 0.0: must be greater than or equal to 0.1"),
         (
             {"kind": "surveys", "path": "x"},

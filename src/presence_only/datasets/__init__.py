@@ -12,10 +12,12 @@ from presence_only.data.dataset import Dataset, DatasetKind
 # Kind in params.yaml to its settings.
 KINDS = {
     "gbif": "presence_only.datasets.gbif:DatasetSettings",
+    "gbif_cube": "presence_only.datasets.gbif_cube:DatasetSettings",
     "geoplant": "presence_only.datasets.geoplant.dataset:DatasetSettings",
     "inaturalist": "presence_only.datasets.inaturalist:DatasetSettings",
     "nceas": "presence_only.datasets.nceas:DatasetSettings",
     "sinr": "presence_only.datasets.sinr.dataset:DatasetSettings",
+    "table": "presence_only.datasets.table:DatasetSettings",
     "virtual": "presence_only.datasets.virtual:DatasetSettings",
 }
 # What was a setting of data sets, and is one of the encoder: data need not be made anew for another input.

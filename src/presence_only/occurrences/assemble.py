@@ -34,6 +34,7 @@ from presence_only.data.sites import sites_of, weeks_of
 from presence_only.data.training import TrainingData
 from presence_only.geography.earth import Earth
 from presence_only.geography.rasters import Environment, Layers, open_environment
+from presence_only.occurrences.assumed_absences import assumed_absence_sites
 from presence_only.occurrences.background import background_notes, check_kind, is_file, make_background
 from presence_only.occurrences.held_out_area import (
     Area,
@@ -199,6 +200,13 @@ def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
     filters += ((f"outside of the held-out area ({area.words})", len(table)),)
     environment = environment_at(settings)
     made = _assemble(table, records, settings, environment, area)
+    absences_A2 = assumed_absence_sites(
+        settings.evaluation.absences,
+        area,
+        sites_of(held),
+        numpy_stream(settings.seed, "assumed absences"),
+        most=settings.evaluation_sites or SITES_OF_AN_AREA,
+    )
     survey, counts = held_out_survey(
         held,
         made.training.records.species,
@@ -207,6 +215,7 @@ def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
         numpy_stream(settings.seed, "survey"),
         environment=environment,
         drop_undefined=settings.sea == "drop",
+        absences_A2=absences_A2,
     )
     without = made.facts["species_without_training_records"]
     notes = [
@@ -214,6 +223,13 @@ def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
         "other species are taken as absent. Its figures compare losses with each other within the observers' "
         "footprint; they are not comparable with figures of a survey that looked for absences."
     ]
+    if len(absences_A2):
+        on_land = " on land" if settings.evaluation.absences == "land" else ""
+        counts["evaluation_sites_assumed_absent"] = len(absences_A2)
+        notes.append(
+            f"All species are taken as absent at {len(absences_A2):,} random places{on_land} of the held-out area too; "
+            "some of these are occupied."
+        )
     if without:
         notes.append(
             f"{without:,} species have no record left to train on, most of them because all lie in the held-out "

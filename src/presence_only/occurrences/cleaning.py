@@ -357,7 +357,7 @@ class _Sieve:
         batch = batch.filter(pl.col("failed") == 0)
         if len(batch):
             for number, rule in enumerate(self._rules):
-                if not rule.drops:
+                if not rule.drops and (rule.column in present or rule.always):
                     self._suspect[number] += batch.select((~rule.keep).sum()).item()
             self._remember(batch)
 
