@@ -11,6 +11,7 @@ from presence_only.data.dataset import Dataset, DatasetKind
 
 # Kind in params.yaml to its settings.
 KINDS = {
+    "ebird": "presence_only.datasets.ebird.dataset:DatasetSettings",
     "gbif": "presence_only.datasets.gbif:DatasetSettings",
     "inaturalist": "presence_only.datasets.inaturalist:DatasetSettings",
     "nceas": "presence_only.datasets.nceas:DatasetSettings",

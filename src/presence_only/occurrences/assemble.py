@@ -172,21 +172,15 @@ def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
         DataError: If weeks are asked for and the records have none, a file of layers or background
             sites is wrong, or no record is left to train or to test on.
     """
-    table, filters = _training_rows(records, settings)
-    first_P, _ = rows_of(table)
-    area = held_out_area(settings.evaluation, sites_of(table.filter(first_P)), numpy_stream(settings.seed, "folds"))
-    held_P = area.contains(sites_of(table))
-    held, table = table.filter(held_P), table.filter(~held_P)
-    filters += ((f"outside of the held-out area ({area.words})", len(table)),)
-    environment = environment_at(settings)
-    made = _assemble(table, records, settings, environment, area)
+    outside = assemble_outside(records, settings, settings.evaluation)
+    area, held, made = outside.area, outside.held, outside.made
     survey, counts = held_out_survey(
         held,
         made.training.records.species,
         made.training.records.groups,
         settings.evaluation_sites,
         numpy_stream(settings.seed, "survey"),
-        environment=environment,
+        environment=outside.environment,
         drop_undefined=settings.sea == "drop",
     )
     without = made.facts["species_without_training_records"]
@@ -206,7 +200,41 @@ def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
             "was recorded in the held-out area, which would say where they are absent."
         )
     facts = made.facts | counts | {"held_out_records": len(held)}
-    return Dataset(made.training, survey, filters + made.filters, (*notes, *made.notes), facts, added=made.added)
+    return Dataset(made.training, survey, made.filters, (*notes, *made.notes), facts, added=made.added)
+
+
+@dataclass(frozen=True, eq=False)
+class Outside:
+    """Training data from the records outside of a held-out area.
+
+    Args:
+        area: What is held out.
+        held: The records within, with their training rows.
+        made: The training data and what was counted.
+        environment: The layers that sites get their covariates from.
+    """
+
+    area: Area
+    held: pl.DataFrame
+    made: Assembled
+    environment: Environment
+
+
+def assemble_outside(records: RecordTable, settings: AssemblySettings, evaluation: EvaluationSettings) -> Outside:
+    """Training data from the records outside of the area that ``evaluation`` holds out.
+
+    Raises:
+        DataError: As of :func:`assemble`.
+    """
+    table, filters = _training_rows(records, settings)
+    first_P, _ = rows_of(table)
+    area = held_out_area(evaluation, sites_of(table.filter(first_P)), numpy_stream(settings.seed, "folds"))
+    held_P = area.contains(sites_of(table))
+    held, table = table.filter(held_P), table.filter(~held_P)
+    filters += ((f"outside of the held-out area ({area.words})", len(table)),)
+    environment = environment_at(settings)
+    made = _assemble(table, records, settings, environment, area)
+    return Outside(area, held, replace(made, filters=filters + made.filters), environment)
 
 
 def assemble_training(records: RecordTable, settings: AssemblySettings) -> Assembled:

@@ -14,11 +14,12 @@ Shape legend: N sites or rows, P positives, M survey sites, S species, B blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -42,11 +43,14 @@ from presence_only.occurrences.training_rows import distinct
 Longitude = Annotated[float, Field(ge=-180.0, le=180.0)]
 Latitude = Annotated[float, Field(ge=-90.0, le=90.0)]
 
-_FIELDS = {
-    "blocks": {"degrees", "folds", "fold"},
-    "h3": {"resolution", "folds", "fold"},
-    "region": {"box", "polygon"},
-}
+# Kind of an evaluation to its settings.
+SETTINGS_OF_KINDS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "blocks": frozenset({"degrees", "folds", "fold"}),
+        "h3": frozenset({"resolution", "folds", "fold"}),
+        "region": frozenset({"box", "polygon"}),
+    }
+)
 
 
 class EvaluationSettings(Settings):
@@ -64,6 +68,8 @@ class EvaluationSettings(Settings):
         polygon: A GeoJSON file of polygons, of which the union is held out.
     """
 
+    SETTINGS_OF_KINDS: ClassVar[Mapping[str, frozenset[str]]] = SETTINGS_OF_KINDS
+
     kind: Literal["blocks", "h3", "region"] = "blocks"
     degrees: Annotated[float, Field(ge=0.1, le=90.0)] = 5.0
     resolution: Annotated[int, Field(ge=0, le=5)] = 1
@@ -74,7 +80,7 @@ class EvaluationSettings(Settings):
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
-        own = _FIELDS[self.kind]
+        own = self.SETTINGS_OF_KINDS[self.kind]
         foreign = sorted(self.model_fields_set - own - {"kind"})
         if foreign:
             raise ValueError(f"settings without {foreign[0]!r}, as kind {self.kind!r} takes {', '.join(sorted(own))}")

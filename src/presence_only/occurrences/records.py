@@ -12,6 +12,7 @@ columns. A column means the same everywhere:
 | uncertainty_m | Float64 | reader | coordinate uncertainty in metres |
 | year, month, day | Int32 | reader | when it was seen |
 | date_text | Int32 | reader | a negative number of the text of a date that is no day, plain month or plain year |
+| visit | Int64 | reader | number of a visit that several observers report, each for himself; null for other visits |
 | open_name | String | reader | the name of a row that is not identified to a species; null elsewhere |
 | unread_coordinates, unread_uncertainty, unread_date | String | reader | a text that was not understood, or null |
 | code | Int32 | cleaning | place of the species among those met in the file |
@@ -51,6 +52,7 @@ READER_COLUMNS: dict[str, Any] = {
     "key": pl.String,
     "group": pl.String,
     "date_text": pl.Int32,
+    "visit": pl.Int64,
     "open_name": pl.String,
     "unread_coordinates": pl.String,
     "unread_uncertainty": pl.String,
