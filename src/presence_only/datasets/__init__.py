@@ -14,6 +14,7 @@ KINDS = {
     "ebird": "presence_only.datasets.ebird.dataset:DatasetSettings",
     "gbif": "presence_only.datasets.gbif:DatasetSettings",
     "inaturalist": "presence_only.datasets.inaturalist:DatasetSettings",
+    "inaturalist_export": "presence_only.datasets.inaturalist_export:DatasetSettings",
     "nceas": "presence_only.datasets.nceas:DatasetSettings",
     "sinr": "presence_only.datasets.sinr.dataset:DatasetSettings",
     "virtual": "presence_only.datasets.virtual:DatasetSettings",

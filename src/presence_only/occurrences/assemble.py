@@ -232,6 +232,11 @@ def assemble_outside(records: RecordTable, settings: AssemblySettings, evaluatio
     held_P = area.contains(sites_of(table))
     held, table = table.filter(held_P), table.filter(~held_P)
     filters += ((f"outside of the held-out area ({area.words})", len(table)),)
+    if "suspect" in records.table.columns:
+        # The survey was made before: a rule that knows the truth, such as a range model, must not choose it.
+        table = _trusted_rows(records, settings)
+        table = table.filter(~area.contains(sites_of(table)))
+        filters += ((f"{records.training_rule} (training alone)", len(table)),)
     environment = environment_at(settings)
     made = _assemble(table, records, settings, environment, area)
     return Outside(area, held, replace(made, filters=filters + made.filters), environment)
@@ -244,6 +249,9 @@ def assemble_training(records: RecordTable, settings: AssemblySettings) -> Assem
         DataError: As of :func:`assemble`.
     """
     table, filters = _training_rows(records, settings)
+    if "suspect" in records.table.columns:
+        table = _trusted_rows(records, settings)
+        filters += ((f"{records.training_rule} (training alone)", len(table)),)
     made = _assemble(table, records, settings, environment_at(settings), None)
     return replace(made, filters=filters + made.filters)
 
@@ -259,7 +267,7 @@ def _training_rows(
     records: RecordTable, settings: AssemblySettings
 ) -> tuple[pl.DataFrame, tuple[tuple[str, int], ...]]:
     """The records with their training rows, and the funnel so far."""
-    table, filters = records.table, records.filters or (("read", len(records.table)),)
+    table, filters = records.table.drop("suspect", strict=False), records.filters or (("read", len(records.table)),)
     if settings.weeks and "week" not in table.columns:
         raise DataError("weeks: true: the records have no dates; give a file that has them, or weeks: false")
     if not settings.weeks:
@@ -269,6 +277,15 @@ def _training_rows(
     table = checklist_rows(table, resolution=settings.checklist_resolution)
     once = "once a cell and week" if settings.weeks else "once a cell"
     return table, (*filters, (f"species {once} (checklists)", len(table)))
+
+
+def _trusted_rows(records: RecordTable, settings: AssemblySettings) -> pl.DataFrame:
+    """The rows of records that are not suspect; the row of a cell lacks what only suspect ones have."""
+    trusted = records.table.filter(~pl.col("suspect"))
+    if len(trusted) == 0:
+        raise DataError(f"no record is left to train on after the rule {records.training_rule!r}; loosen it")
+    table, _ = _training_rows(replace(records, table=trusted), settings)
+    return table
 
 
 def _assemble(

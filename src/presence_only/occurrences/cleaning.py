@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -393,8 +393,8 @@ class _Sieve:
             nulls_equal=True,
             maintain_order="left",
         )
-        visit = ["visit"] if "visit" in self._columns else []
-        self._kept.append(coded.select("longitude", "latitude", "code", date.cast(pl.Int32).alias("date"), *visit))
+        further = [name for name in ("visit", "suspect") if name in self._columns]
+        self._kept.append(coded.select("longitude", "latitude", "code", date.cast(pl.Int32).alias("date"), *further))
 
     def check_longitudes(self, where: str) -> None:
         """Refuse a file whose longitudes run from 0 to 360: dropping half of the world is no cleaning."""
@@ -493,7 +493,10 @@ def _named(
     ]
     date_N = table["date"].to_numpy()
     week_N = week_of(date_N // 100 % 100, date_N % 100) if weeks else None
-    return RecordTable.of(sites_of(table), species_N, names, [entry.group for entry in entries], week_N, filters)
+    records = RecordTable.of(sites_of(table), species_N, names, [entry.group for entry in entries], week_N, filters)
+    if "suspect" not in table.columns:
+        return records
+    return replace(records, table=records.table.with_columns(table["suspect"].fill_null(False)))
 
 
 def _first_of_each(table: pl.DataFrame) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ columns. A column means the same everywhere:
 | year, month, day | Int32 | reader | when it was seen |
 | date_text | Int32 | reader | a negative number of the text of a date that is no day, plain month or plain year |
 | visit | Int64 | reader | number of a visit that several observers report, each for himself; null for other visits |
+| suspect | Boolean | reader | whether the record is not good enough to train on, though a survey may have it |
 | open_name | String | reader | the name of a row that is not identified to a species; null elsewhere |
 | unread_coordinates, unread_uncertainty, unread_date | String | reader | a text that was not understood, or null |
 | code | Int32 | cleaning | place of the species among those met in the file |
@@ -53,6 +54,7 @@ READER_COLUMNS: dict[str, Any] = {
     "group": pl.String,
     "date_text": pl.Int32,
     "visit": pl.Int64,
+    "suspect": pl.Boolean,
     "open_name": pl.String,
     "unread_coordinates": pl.String,
     "unread_uncertainty": pl.String,
@@ -65,9 +67,11 @@ class RecordTable:
     """Cleaned records in the order of the file, and what the cleaning left.
 
     Args:
-        table: Columns longitude, latitude, species, group and, where weeks are read, week.
+        table: Columns longitude, latitude, species, group and, where weeks are read, week; where a reader tells
+            suspect records from others, suspect.
         filters: Each rule of the cleaning in the order of use, with the rows that remained after it;
             the first entry is ``("read", rows of the file)``.
+        training_rule: What the funnel calls the rule that suspect records break.
 
     Raises:
         DataError: If no record is left.
@@ -75,6 +79,7 @@ class RecordTable:
 
     table: pl.DataFrame
     filters: tuple[tuple[str, int], ...] = ()
+    training_rule: str = "not suspect"
 
     def __post_init__(self) -> None:
         if len(self.table) == 0:
