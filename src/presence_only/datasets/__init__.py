@@ -13,6 +13,7 @@ from presence_only.data.dataset import Dataset, DatasetKind
 KINDS = {
     "ebird": "presence_only.datasets.ebird.dataset:DatasetSettings",
     "gbif": "presence_only.datasets.gbif:DatasetSettings",
+    "geomodel": "presence_only.datasets.geomodel.dataset:DatasetSettings",
     "inaturalist": "presence_only.datasets.inaturalist:DatasetSettings",
     "inaturalist_export": "presence_only.datasets.inaturalist_export:DatasetSettings",
     "nceas": "presence_only.datasets.nceas:DatasetSettings",

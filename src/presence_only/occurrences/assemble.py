@@ -109,6 +109,12 @@ class AssemblySettings(Settings):
             raise ValueError("settings with an environment, as propagation compares rows by their covariates")
         return self
 
+    def open_layers(self) -> Environment:
+        """As of :func:`environment_at`; a kind whose file brings layers of its own has its own way."""
+        if self.environment is None:
+            return Layers(())
+        return open_environment(self.environment, self.nearest_km if self.sea == "nearest" else None)
+
     def covariate_source(self) -> Callable[[Floats], Floats]:
         """The function from sites (M, 2) to covariates (M, C), for maps."""
         return environment_at(self).sample
@@ -258,9 +264,7 @@ def assemble_training(records: RecordTable, settings: AssemblySettings) -> Assem
 
 def environment_at(settings: AssemblySettings) -> Environment:
     """The layers that sites get their covariates from, with the rule for the sea; none where none are read."""
-    if settings.environment is None:
-        return Layers(())
-    return open_environment(settings.environment, settings.nearest_km if settings.sea == "nearest" else None)
+    return settings.open_layers()
 
 
 def _training_rows(

@@ -87,7 +87,10 @@ class HeldOut:
             in_area_N[~possible_N] = False
             in_area_N[possible_N] = self.within(sites_N2[possible_N])
         in_years = pl.col("year").is_in(list(self.years)).fill_null(False) if self.years else pl.lit(True)
-        return [pl.Series("in_area", in_area_N), rows.select(in_years=pl.repeat(True, len(rows)) & in_years)["in_years"]]
+        return [
+            pl.Series("in_area", in_area_N),
+            rows.select(in_years=pl.repeat(True, len(rows)) & in_years)["in_years"],
+        ]
 
     def of_training(self) -> pl.Expr:
         """Whether training may see a row, from the columns of :meth:`columns`."""
@@ -322,13 +325,14 @@ def zero_filled(
         filters.append(("checklist has a record in the EBD", len(surveys)))
     ids = surveys["key"].implode()
     presences, unclear = (
-        pl.concat(parts).unique(maintain_order=True).filter(pl.col("survey").is_in(ids)) for parts in (present, doubtful)
+        pl.concat(parts).unique(maintain_order=True).filter(pl.col("survey").is_in(ids))
+        for parts in (present, doubtful)
     )
     names = sorted({*presences["species"].unique(), *unclear["species"].unique(), *species})
     steps = "; ".join(f"{rule}: {left:,}" for rule, left in filters)
     notes = [
-        f"The survey is made of complete checklists of eBird ({held_out.words}; checklists left by each rule - {steps}). "
-        "A species of the EBD that a checklist does not have is taken as absent there."
+        f"The survey is made of complete checklists of eBird ({held_out.words}; checklists left by each rule - "
+        f"{steps}). A species of the EBD that a checklist does not have is taken as absent there."
     ]
     if n_lacking:
         notes.append(
@@ -360,9 +364,7 @@ def zero_filled(
     )
 
 
-def _found(
-    rows: pl.DataFrame, categories: tuple[Category, ...], unapproved: bool
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _found(rows: pl.DataFrame, categories: tuple[Category, ...], unapproved: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Pairs of survey and species that were found, and pairs of which the file says neither."""
     none = {name: pl.lit(None, dtype=kind).alias(name) for name, kind in _MAY_LACK.items() if name not in rows.columns}
     rows = rows.with_columns(none.values()).filter(

@@ -165,9 +165,7 @@ def _with_checklists(records: RecordTable, settings: DatasetSettings) -> Dataset
         repeated_visits=evaluation.repeated_visits,
     )
     facts = made.facts | truth.facts | {"evaluation_sites_found": drawn.n_sites}
-    return Dataset(
-        made.training, truth.survey, made.filters, (*truth.notes, *made.notes), facts, added=made.added
-    )
+    return Dataset(made.training, truth.survey, made.filters, (*truth.notes, *made.notes), facts, added=made.added)
 
 
 def _training(records: RecordTable, settings: DatasetSettings) -> tuple[Assembled, Area | None]:

@@ -52,7 +52,9 @@ def standard(batch: pl.DataFrame) -> pl.DataFrame:
     if "OBSERVATION COUNT" in batch.columns:
         count = pl.col("OBSERVATION COUNT").cast(pl.String)
         found.append(number(count).alias("count"))
-        found.append(pl.when(number(count).is_null() & (count.str.to_uppercase() != "X")).then(count).alias("unread_count"))
+        found.append(
+            pl.when(number(count).is_null() & (count.str.to_uppercase() != "X")).then(count).alias("unread_count")
+        )
     for column, name in (("APPROVED", "approved"), ("ALL SPECIES REPORTED", "complete")):
         if column in batch.columns:
             answers = with_answers(batch.select(column), column, f"unread_{name}")
