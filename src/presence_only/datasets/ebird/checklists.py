@@ -180,7 +180,7 @@ def draw_checklists(
     by_site = evaluation.repeated_visits == "merge"
     complete, outside, orders = _Numbers(), _Numbers(), _Numbers()
     kept: list[pl.DataFrame] = []
-    waiting, limit = 0, np.uint64(2**64 - 1)
+    waiting, limit = 0, 2**64 - 1
     with closing(read_tables(path, _SAMPLING, limits, without=_OF_THE_EBD)) as batches:
         for batch in batches:
             rows = _standard(batch, weeks)
@@ -192,11 +192,15 @@ def draw_checklists(
             rows = judge.passed(rows).with_columns(visit_keys().alias("key"))
             rows = rows.with_columns(_order(rows, salt, by_site, weeks))
             orders.add(rows["order"])
-            kept.append(rows.filter(pl.col("order") <= limit).select(*_MEMBER, *(["week"] if weeks else [])))
+            kept.append(
+                rows.filter(pl.col("order") <= pl.lit(limit, dtype=pl.UInt64)).select(
+                    *_MEMBER, *(["week"] if weeks else [])
+                )
+            )
             waiting += len(kept[-1])
             if waiting > max(_TOO_MANY * sites, 100_000):
                 kept = [_first(pl.concat(kept), sites)]
-                waiting, limit = len(kept[0]), kept[0]["order"].max()
+                waiting, limit = len(kept[0]), int(kept[0]["order"].to_numpy().max())
     members = _first(pl.concat(kept), sites) if kept else pl.DataFrame()
     n_sites = len(orders.all())
     filters = judge.filters()

@@ -92,8 +92,8 @@ def effort_rules(settings: EffortSettings | None) -> tuple[Rule, ...]:
     found = []
     if settings.protocol_name:
         wanted = pl.Series(settings.protocol_name, dtype=pl.String)
-        words = pl.DataFrame({"word": wanted}).select(_protocol(pl.col("word"))).to_series().to_list()
-        keep = pl.col("protocol").is_in(words).fill_null(unknown)
+        plain = pl.DataFrame({"word": wanted}).select(_protocol(pl.col("word"))).to_series().to_list()
+        keep = pl.col("protocol").is_in(plain).fill_null(unknown)
         name = f"protocol is {', '.join(settings.protocol_name)}"
         others = pl.col("protocol_word")
         found.append(
