@@ -10,7 +10,9 @@ import pytest
 
 from presence_only.common.errors import DataError
 from presence_only.datasets import build_dataset, parse_dataset
+from presence_only.datasets.ebird import checklists as checklists_module
 from presence_only.geography.h3_cells import cells_of
+from presence_only.occurrences import table_reading
 
 REAL = Path(os.environ.get("PRESENCE_ONLY_RECORDS", "none")).expanduser() / "ebird"
 SHARED = (
@@ -315,6 +317,23 @@ def test_some_of_many_sites(tmp_path):
     assert again == drawn
     other = truth_of(build(write(tmp_path, checklists, seen), evaluation, evaluation_sites=12, seed=1))
     assert set(other) != set(drawn)
+
+
+def test_what_is_drawn_does_not_depend_on_how_the_file_is_read(tmp_path, monkeypatch):
+    checklists, seen = many(n=200)
+    paths = write(tmp_path, checklists, seen)
+    wholes = {}
+    for visits in ("merge", "keep"):
+        evaluation = {"years": [2022, 2023], "repeated_visits": visits}
+        wholes[visits] = build(paths, evaluation, evaluation_sites=12)
+        assert len(wholes[visits].survey.sites_M2) == 12
+    monkeypatch.setattr(table_reading, "BLOCK_BYTES", 2_000)
+    monkeypatch.setattr(checklists_module, "_WAITING", 10)
+    for visits, whole in wholes.items():
+        evaluation = {"years": [2022, 2023], "repeated_visits": visits}
+        parts = build(paths, evaluation, evaluation_sites=12)
+        assert truth_of(parts) == truth_of(whole)
+        assert parts.facts == whole.facts
 
 
 def test_checklists_that_the_sampling_file_lacks(tmp_path):

@@ -60,8 +60,8 @@ _SAMPLING = Columns(
 )
 # A column that the EBD has and the sampling file lacks.
 _OF_THE_EBD = ("SCIENTIFIC NAME",)
-# Visits are put in order when so many times those that are drawn have come together.
-_TOO_MANY = 4
+# Checklists are put in order, and most of them forgotten, when so many have come together, and so many times the sites.
+_WAITING, _TIMES_THE_SITES = 100_000, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +198,7 @@ def draw_checklists(
                 )
             )
             waiting += len(kept[-1])
-            if waiting > max(_TOO_MANY * sites, 100_000):
+            if waiting > max(_WAITING, _TIMES_THE_SITES * sites):
                 kept = [_first(pl.concat(kept), sites)]
                 waiting, limit = len(kept[0]), int(kept[0]["order"].to_numpy().max())
     members = _first(pl.concat(kept), sites) if kept else pl.DataFrame()
