@@ -2,11 +2,13 @@
 
 Writes a simple CSV as GBIF's (50 columns, tab-separated, unquoted) with seeded records that carry what
 real ones do: absences, specimens, unknown and large uncertainties, zero coordinates, flags, subspecies,
-higher ranks, duplicates, lone quotes; and the same records as iNaturalist's open data, gz. A fresh
-process reads each, cleans it and makes training arrays; its wall time and its peak memory (VmHWM) are
-reported, beside those of a process that only imports the package.
+higher ranks, duplicates, lone quotes; the same records as iNaturalist's open data, gz; and an eBird Basic Dataset
+of as many rows with its sampling file, whose last two years are the truth. A fresh process reads each, cleans it and
+makes training arrays, of the last a survey too; its wall time and its peak memory (VmHWM) are reported, beside those
+of a process that only imports the package.
 
     python benchmarks/reading.py --rows 10000000
+    python benchmarks/reading.py --rows 10000000 --files ebird        # this one alone, into a file of its own
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
@@ -88,11 +91,31 @@ HEADER = [
     "mediaType",
     "issue",
 ]
+# The columns of an EBD and of its sampling file; a tab ends every line.
+EBD_COLUMNS = (
+    "GLOBAL UNIQUE IDENTIFIER|LAST EDITED DATE|TAXONOMIC ORDER|CATEGORY|TAXON CONCEPT ID|COMMON NAME|SCIENTIFIC NAME|"
+    "SUBSPECIES COMMON NAME|SUBSPECIES SCIENTIFIC NAME|EXOTIC CODE|OBSERVATION COUNT|BREEDING CODE|BREEDING CATEGORY|"
+    "BEHAVIOR CODE|AGE/SEX|COUNTRY|COUNTRY CODE|STATE|STATE CODE|COUNTY|COUNTY CODE|IBA CODE|BCR CODE|USFWS CODE|"
+    "ATLAS BLOCK|LOCALITY|LOCALITY ID|LOCALITY TYPE|LATITUDE|LONGITUDE|OBSERVATION DATE|TIME OBSERVATIONS STARTED|"
+    "OBSERVER ID|OBSERVER ORCID ID|SAMPLING EVENT IDENTIFIER|OBSERVATION TYPE|PROTOCOL NAME|PROTOCOL CODE|"
+    "PROJECT NAMES|PROJECT IDENTIFIERS|DURATION MINUTES|EFFORT DISTANCE KM|EFFORT AREA HA|NUMBER OBSERVERS|"
+    "ALL SPECIES REPORTED|GROUP IDENTIFIER|HAS MEDIA|APPROVED|REVIEWED|REASON|CHECKLIST COMMENTS|SPECIES COMMENTS"
+)
+EBD_HEADER = EBD_COLUMNS.split("|")
+SAMPLING_HEADER = [*EBD_HEADER[1:2], *EBD_HEADER[15:46], "CHECKLIST COMMENTS"]
+CHECKLIST_ROWS = 15
 CHILD = """
 import json, sys, time
 from pathlib import Path
 mode, path = sys.argv[1:3]
-if mode == "gbif":
+if mode.startswith("ebird"):
+    from presence_only.datasets.ebird.dataset import DatasetSettings, read_records
+    raw = {"kind": "ebird", "path": path, "weeks": True}
+    if mode == "ebird survey":
+        raw |= {"sampling": path.replace("ebd", "sampling")}
+        raw |= {"evaluation": {"kind": "checklists", "years": [2023, 2024], "effort": {"effort_hours": 6.0}}}
+    settings = DatasetSettings.parse(raw, "datasets.ebird")
+elif mode == "gbif":
     from presence_only.datasets.gbif import DatasetSettings, read_records
     settings = DatasetSettings.parse({"kind": "gbif", "path": path, "weeks": True}, "datasets.gbif")
 else:
@@ -109,62 +132,109 @@ if sys.argv[3] == "read":
     answer |= {"read_s": time.perf_counter() - start, "cpu_s": time.process_time() - cpu}
     answer |= {"read_peak": peak(), "filters": records.filters}
     answer["table"] = records.table.estimated_size() / 2**20
-    start = time.perf_counter()
-    training = assemble_training(records, settings).training
-    answer |= {"assemble_s": time.perf_counter() - start, "peak": peak()}
+    start, cpu = time.perf_counter(), time.process_time()
+    if mode == "ebird survey":
+        from presence_only.datasets.ebird.dataset import with_checklists
+        training = with_checklists(records, settings).training
+    else:
+        training = assemble_training(records, settings).training
+    answer |= {"assemble_s": time.perf_counter() - start, "assemble_cpu_s": time.process_time() - cpu, "peak": peak()}
     answer |= {"rows": training.records.n_rows, "species": training.records.n_species}
 print(json.dumps(answer))
 """
+
+
+FILES = ("gbif", "inaturalist", "ebird")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=positive, default=10_000_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--files", nargs="+", choices=FILES, default=FILES, help="which of them; default: all")
     parser.add_argument("--folder", type=Path, help="where the files are written and removed; default: a temporary one")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="presence-only-", dir=arguments.folder) as folder:
-        root = Path(folder)
         start = perf_counter()
-        gbif, inaturalist = root / "gbif.csv", root / "inaturalist"
-        inaturalist.mkdir()
-        write_taxa(inaturalist / "taxa.csv.gz")
-        with gbif.open("wb") as file, gzip.open(inaturalist / "observations.csv.gz", "wb", compresslevel=1) as packed:
-            for index, first in enumerate(range(0, arguments.rows, BLOCK)):
-                rng = np.random.default_rng([arguments.seed, index])
-                table = records(rng, first, min(BLOCK, arguments.rows - first))
-                table.write_csv(file, include_header=first == 0, separator="\t", quote_style="never")
-                observations(table, rng).write_csv(
-                    packed, include_header=first == 0, separator="\t", quote_style="never"
-                )
+        write = {"gbif": write_gbif, "inaturalist": write_inaturalist, "ebird": write_ebird}
+        lines = [line for name in arguments.files for line in write[name](Path(folder), arguments.rows, arguments.seed)]
         print(f"written in {perf_counter() - start:.0f} s", flush=True)
         report = [
             f"Load average {os.getloadavg()[0]:.1f} before reading.",
             "",
             "Each line is a fresh process. Peak memory is VmHWM, which counts the interpreter and the imported "
             "packages too; `imports` is the same process without a file; `table` is the table of records "
-            "that are kept. CPU seconds, over all threads, are what does not depend on what else ran.",
+            "that are kept. CPU seconds, over all threads, are what does not depend on what else ran. The EBD with "
+            "checklists is read a second time for the survey, and the sampling file once, which counts in `to training "
+            "arrays`.",
             "",
-            "| file | rows | size (MB) | read and clean (s) | CPU (s) | to training arrays (s) | kept | species "
-            "| table (MB) | imports (MB) | peak of reading (MB) | peak (MB) |",
-            "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+            "| file | rows | size (MB) | read and clean (s) | CPU (s) | to training arrays (s) | CPU (s) | kept "
+            "| species | table (MB) | imports (MB) | peak of reading (MB) | peak (MB) |",
+            "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
         ]
         funnels = []
-        for name, mode, path, size in (
-            ("GBIF simple CSV", "gbif", gbif, gbif.stat().st_size),
-            ("iNaturalist .csv.gz", "inaturalist", inaturalist, (inaturalist / "observations.csv.gz").stat().st_size),
-        ):
+        for name, mode, path, size in lines:
             idle, found = child(mode, path, "import"), child(mode, path, "read")
             report.append(
                 f"| {name} | {arguments.rows:,} | {size / 2**20:,.0f} | {found['read_s']:.1f} | "
-                f"{found['cpu_s']:.1f} | {found['assemble_s']:.1f} | {found['filters'][-1][1]:,} | "
-                f"{found['species']:,} | {found['table']:,.0f} | {idle['imported']:,.0f} | "
-                f"{found['read_peak']:,.0f} | {found['peak']:,.0f} |"
+                f"{found['cpu_s']:.1f} | {found['assemble_s']:.1f} | {found['assemble_cpu_s']:.1f} | "
+                f"{found['filters'][-1][1]:,} | {found['species']:,} | {found['table']:,.0f} | "
+                f"{idle['imported']:,.0f} | {found['read_peak']:,.0f} | {found['peak']:,.0f} |"
             )
             funnels += ["", f"{name}, rows left after each rule:", "", "| rule | rows |", "|---|--:|"]
             funnels += [f"| {rule} | {rows:,} |" for rule, rows in found["filters"]]
-    write_results(Path(__file__), report + funnels)
+    part = "" if tuple(arguments.files) == FILES else "_" + "_".join(arguments.files)
+    write_results(Path(__file__), report + funnels, name=f"reading{part}")
     Console(width=160).print("\n".join(report + funnels))
+
+
+def blocks(rows: int, seed: int) -> Iterator[tuple[int, np.random.Generator, pl.DataFrame]]:
+    """The records in blocks: the first row of each, a generator for what is added to it, and its simple CSV."""
+    for index, first in enumerate(range(0, rows, BLOCK)):
+        rng = np.random.default_rng([seed, index])
+        yield first, rng, records(rng, first, min(BLOCK, rows - first))
+
+
+def write_gbif(root: Path, rows: int, seed: int) -> list[tuple[str, str, Path, int]]:
+    """A simple CSV; name, mode, path and size of each way to read it."""
+    path = root / "gbif.csv"
+    with path.open("wb") as file:
+        for first, _, table in blocks(rows, seed):
+            table.write_csv(file, include_header=first == 0, separator="\t", quote_style="never")
+    return [("GBIF simple CSV", "gbif", path, path.stat().st_size)]
+
+
+def write_inaturalist(root: Path, rows: int, seed: int) -> list[tuple[str, str, Path, int]]:
+    """The folder of iNaturalist's open data."""
+    folder = root / "inaturalist"
+    folder.mkdir()
+    write_taxa(folder / "taxa.csv.gz")
+    path = folder / "observations.csv.gz"
+    with gzip.open(path, "wb", compresslevel=1) as packed:
+        for first, rng, table in blocks(rows, seed):
+            text = observations(table, rng)
+            text.write_csv(packed, include_header=first == 0, separator="\t", quote_style="never")
+    return [("iNaturalist .csv.gz", "inaturalist", folder, path.stat().st_size)]
+
+
+def write_ebird(root: Path, rows: int, seed: int) -> list[tuple[str, str, Path, int]]:
+    """An EBD and its sampling file."""
+    ebd, sampling = root / "ebd.txt", root / "sampling.txt"
+    with ebd.open("wb") as file, sampling.open("wb") as checklists:
+        for first, rng, table in blocks(rows, seed):
+            seen = ebird(table, rng, first)
+            for target, header, part in (
+                (file, EBD_HEADER, seen),
+                (checklists, SAMPLING_HEADER, seen.unique("SAMPLING EVENT IDENTIFIER", maintain_order=True)),
+            ):
+                columns = [pl.col(name) if name in part.columns else pl.lit(None).alias(name) for name in header]
+                ended = part.select(*columns, pl.lit(None).alias(""))
+                ended.write_csv(target, include_header=first == 0, separator="\t", quote_style="never")
+    size = ebd.stat().st_size
+    return [
+        ("eBird EBD", "ebird", ebd, size),
+        ("eBird EBD with checklists", "ebird survey", ebd, size + sampling.stat().st_size),
+    ]
 
 
 def records(rng: np.random.Generator, first: int, rows: int) -> pl.DataFrame:
@@ -281,6 +351,61 @@ def observations(table: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
         quality_grade=pl.Series(rng.choice(["research", "needs_id", "casual"], len(table), p=[0.6, 0.3, 0.1])),
         observed_on=pl.col("eventDate").str.slice(0, 10),
         anomaly_score=pl.lit(1.5),
+    )
+
+
+def ebird(table: pl.DataFrame, rng: np.random.Generator, first: int) -> pl.DataFrame:
+    """The same records as an EBD, of which every few are one checklist, at the place and on the day of its first."""
+    rows = len(table)
+    checklist = (first + np.arange(rows)) // CHECKLIST_ROWS
+    start = pl.Series(np.maximum(checklist * CHECKLIST_ROWS - first, 0))
+    number = pl.Series("number", checklist)
+
+    def of_checklist(values: np.ndarray) -> pl.Series:
+        return pl.Series(values).gather(start)
+
+    place = table.select("decimalLatitude", "decimalLongitude", "month", "day")[start]
+    year = of_checklist(rng.integers(1995, 2025, rows))
+    group = of_checklist(rng.random(rows)) < 0.15
+    category = rng.choice(
+        ["species", "issf", "spuh", "slash", "hybrid", "form", "domestic"],
+        rows,
+        p=[0.93, 0.03, 0.02, 0.01, 0.003, 0.002, 0.005],
+    )
+    return table.select(
+        pl.format("URN:CornellLabOfOrnithology:EBIRD:OBS{}", pl.col("gbifID")).alias("GLOBAL UNIQUE IDENTIFIER"),
+        pl.lit("2024-10-24 10:50:37.607947").alias("LAST EDITED DATE"),
+        pl.Series("CATEGORY", category),
+        pl.col("verbatimScientificName").alias("COMMON NAME"),
+        pl.col("verbatimScientificName").alias("SCIENTIFIC NAME"),
+        pl.Series("OBSERVATION COUNT", rng.choice(["1", "2", "X", "17"], rows)),
+        pl.lit("Germany").alias("COUNTRY"),
+        pl.lit("DE").alias("COUNTRY CODE"),
+        pl.lit("Sachsen-Anhalt").alias("STATE"),
+        pl.lit("DE-ST").alias("STATE CODE"),
+        pl.col("locality").alias("LOCALITY"),
+        pl.lit("P").alias("LOCALITY TYPE"),
+        place["decimalLatitude"].alias("LATITUDE"),
+        place["decimalLongitude"].alias("LONGITUDE"),
+        pl.format(
+            "{}-{}-{}",
+            pl.lit(year),
+            pl.lit(place["month"]).cast(pl.String).str.zfill(2),
+            pl.lit(place["day"]).cast(pl.String).str.zfill(2),
+        ).alias("OBSERVATION DATE"),
+        pl.lit("07:30:00").alias("TIME OBSERVATIONS STARTED"),
+        pl.format("obsr{}", pl.lit(number) % 977).alias("OBSERVER ID"),
+        pl.format("S{}", pl.lit(number) + 1).alias("SAMPLING EVENT IDENTIFIER"),
+        of_checklist(rng.choice(["Traveling", "Stationary", "Incidental"], rows)).alias("PROTOCOL NAME"),
+        of_checklist(rng.integers(1, 500, rows)).alias("DURATION MINUTES"),
+        of_checklist(rng.uniform(0, 12, rows).round(3)).alias("EFFORT DISTANCE KM"),
+        of_checklist(rng.integers(1, 12, rows)).alias("NUMBER OBSERVERS"),
+        of_checklist(rng.choice([1, 0], rows, p=[0.8, 0.2])).alias("ALL SPECIES REPORTED"),
+        # Two neighbours in the file are a group.
+        pl.when(pl.lit(group)).then(pl.format("G{}", pl.lit(number) // 2 + 1)).alias("GROUP IDENTIFIER"),
+        pl.lit(0).alias("HAS MEDIA"),
+        pl.Series("APPROVED", rng.choice([1, 0], rows, p=[0.995, 0.005])),
+        pl.col("locality").alias("SPECIES COMMENTS"),
     )
 
 

@@ -97,7 +97,7 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
     def build(self) -> Dataset:
         """Read, clean and assemble the download."""
         records = read_records(self)
-        return assemble(records, self) if self.sampling is None else _with_checklists(records, self)
+        return assemble(records, self) if self.sampling is None else with_checklists(records, self)
 
 
 def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTable:
@@ -133,8 +133,16 @@ def _rules(settings: DatasetSettings) -> ReaderRules:
     )
 
 
-def _with_checklists(records: RecordTable, settings: DatasetSettings) -> Dataset:
-    """Training data from what is not held out, and the truth from complete checklists of what is."""
+def with_checklists(records: RecordTable, settings: DatasetSettings) -> Dataset:
+    """Training data from what is not held out, and the truth from complete checklists of what is.
+
+    Args:
+        records: What :func:`read_records` gave.
+        settings: The files and the rules; with a sampling file.
+
+    Raises:
+        DataError: As of :func:`~presence_only.occurrences.assemble.assemble`, or if a file is no such table.
+    """
     evaluation = settings.evaluation
     made, area = _training(records, settings)
     held_out = HeldOut(evaluation.years, None if area is None else _within(area, settings), _words(evaluation, area))
