@@ -135,7 +135,7 @@ if sys.argv[3] == "read":
     start, cpu = time.perf_counter(), time.process_time()
     if mode == "ebird survey":
         from presence_only.datasets.ebird.dataset import with_checklists
-        training = with_checklists(records, settings).training
+        training = with_checklists(records, settings, settings.evaluation).training
     else:
         training = assemble_training(records, settings).training
     answer |= {"assemble_s": time.perf_counter() - start, "assemble_cpu_s": time.process_time() - cpu, "peak": peak()}

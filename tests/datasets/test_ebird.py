@@ -264,9 +264,18 @@ class TestBadFiles:
     ("given", "sentence"),
     [
         ({"evaluation": {"kind": "checklists", "years": [2020]}}, "settings with sampling, the path"),
-        ({"sampling": "s.txt", "evaluation": {"kind": "h3"}}, r"such as area: \{kind: h3\}"),
-        ({"evaluation": {"kind": "blocks", "years": [2020]}}, "settings without 'years', as kind 'blocks' takes"),
-        ({"sampling": "s", "evaluation": {"kind": "checklists", "fold": 1}}, "settings without 'fold'"),
+        (
+            {"sampling": "s.txt", "evaluation": {"kind": "h3"}},
+            "what is held out goes into evaluation.years or evaluation.area",
+        ),
+        (
+            {"evaluation": {"kind": "blocks", "years": [2020]}},
+            r"unknown key 'years' in datasets\.x\.evaluation; known: box, degrees",
+        ),
+        (
+            {"sampling": "s", "evaluation": {"kind": "checklists", "fold": 1}},
+            r"unknown key 'fold' in datasets\.x\.evaluation; known: area, effort",
+        ),
         ({"sampling": "s", "evaluation": {"kind": "checklists", "years": [2020, 2020]}}, "every year once"),
         ({"categories": ["spuh"]}, "must be one of 'species', 'issf', 'form'"),
         ({"effort": {"hours": 3}}, "hours"),

@@ -73,10 +73,12 @@ def double_loop(rows, species, key):
             line.append(max(values, default=-1))
         truth.append(line)
     truth = np.array(truth)
+    # A site where nothing that training knows was looked for is left out.
+    kept = (truth >= 0).any(axis=1)
     for s in range(len(species)):
         if not (truth[:, s] == 0).any():
             truth[:, s] = -1
-    return list(sites), truth
+    return [site for site, keep in zip(sites, kept, strict=True) if keep], truth[kept], len(sites)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -88,33 +90,17 @@ def test_the_truth_is_that_of_a_double_loop(seed, form, weeks, visits, monkeypat
         monkeypatch.setattr(truth_module, "_LISTED_BYTES", 0)
     rows = made_rows(seed)
     made = survey_of_rows(rows, TRAINED, weeks=weeks, repeated_visits=visits)
-    if visits == "keep":
-        sites, truth = double_loop(rows, TRAINED, lambda row: row["survey"])
-    else:
-        sites, truth = double_loop(
-            rows, TRAINED, lambda row: (row["longitude"], row["latitude"], *([row["week"]] if weeks else []))
-        )
-    # A site where nothing that training knows was looked for is left out.
-    visited = {survey for survey, _ in rows.visits.iter_rows()}
-    visited |= {s for table in (rows.presences, rows.absences) for s, name in table.iter_rows() if name in TRAINED}
-    of_site = {}
-    for row in rows.surveys.iter_rows(named=True):
-        key = (
-            row["survey"]
-            if visits == "keep"
-            else (row["longitude"], row["latitude"], *([row["week"]] if weeks else []))
-        )
-        of_site.setdefault(key, []).append(row["survey"] in visited)
-    kept = [any(of_site[site]) for site in sites]
-    assert_array_equal(made.survey.truth.matrix(), truth[kept])
-    assert_array_equal(made.survey.truth.columns(slice(1, 3)), truth[kept][:, 1:3])
+    parts = ["survey"] if visits == "keep" else ["longitude", "latitude", *(["week"] if weeks else [])]
+    sites, truth, n_read = double_loop(rows, TRAINED, lambda row: tuple(row[name] for name in parts))
+    assert_array_equal(made.survey.truth.matrix(), truth)
+    assert_array_equal(made.survey.truth.columns(slice(1, 3)), truth[:, 1:3])
     assert (made.survey.week_M is not None) == weeks
-    assert made.filters[-1][1] == len(made.survey.sites_M2) == sum(kept)
+    assert made.filters[-1][1] == len(made.survey.sites_M2) == len(sites)
     if visits == "merge":
-        assert_array_equal(made.survey.sites_M2, [site[:2] for site, keep in zip(sites, kept, strict=True) if keep])
-        assert made.facts["survey_visits_merged"] == 60 - len(sites)
-    assert made.facts["survey_presences"] == (truth[kept] == 1).sum()
-    assert made.facts["survey_absences"] == (truth[kept] == 0).sum()
+        assert_array_equal(made.survey.sites_M2, [site[:2] for site in sites])
+        assert made.facts["survey_visits_merged"] == 60 - n_read
+    assert made.facts["survey_presences"] == (truth == 1).sum()
+    assert made.facts["survey_absences"] == (truth == 0).sum()
 
 
 def complete(**changes):
@@ -162,7 +148,8 @@ def test_surveys_that_looked_for_everything():
 def test_surveys_without_a_place_or_a_week_are_left_out_and_counted():
     rows = complete(longitude=[10.0, None, 200.0, 20.0])
     made = survey_of_rows(rows, TRAINED)
-    assert made.filters[:3] == (("surveys", 4), ("coordinates given and possible", 2), ("coordinates not 0, 0", 2))
+    told = "coordinates given and possible - no degrees: 'longitude 200.0, latitude 3.0' (1)"
+    assert made.filters[:3] == (("surveys", 4), (told, 2), ("coordinates not 0, 0", 2))
     assert_array_equal(rows.sites(), [[10, 1], [20, 1]])
     # What was found wherever it was looked for is not scored.
     rows = complete(longitude=[0.0, 20.0, 30.0, 10.0], latitude=[0.0, 2.0, 3.0, 1.0])

@@ -21,7 +21,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
@@ -38,6 +38,7 @@ from presence_only.occurrences.background import background_notes, check_kind, i
 from presence_only.occurrences.held_out_area import (
     Area,
     EvaluationSettings,
+    area_near,
     held_out_area,
     held_out_survey,
     layers_defined,
@@ -48,8 +49,13 @@ from presence_only.occurrences.label_propagation import (
     propagation_facts,
     propagation_note,
 )
+from presence_only.occurrences.own_survey import SurveyEvaluation, read_own_survey
 from presence_only.occurrences.records import RecordTable, categories, group_places, places
+from presence_only.occurrences.survey_assembly import survey_of_rows
 from presence_only.occurrences.training_rows import checklist_rows, record_rows, rows_of
+
+# Sites of a held-out area that make up the survey, unless a setting says so.
+SITES_OF_AN_AREA = 10_000
 
 
 class AssemblySettings(Settings):
@@ -133,16 +139,27 @@ def check_propagation(propagation: PropagationSettings | None, rows: str) -> Non
         )
 
 
+def _choice(raw: object) -> str:
+    """Which settings of an evaluation are meant."""
+    kind = raw.get("kind") if isinstance(raw, dict) else getattr(raw, "kind", None)
+    return "survey" if kind == "survey" else "area"
+
+
 class RecordsSettings(AssemblySettings):
-    """How occurrence records become training data and, in a held-out area, the survey.
+    """How occurrence records become training data, and what makes the survey.
 
     Args:
-        evaluation: Which area is held out of training.
-        evaluation_sites: At most so many of its sites make up the survey, drawn alike.
+        evaluation: Which area is held out of training and makes the survey; or, with ``kind: survey``, the file of a
+            survey of one's own.
+        evaluation_sites: At most so many sites make up the survey, drawn alike; null: 10,000 of a held-out area, all
+            of a survey.
     """
 
-    evaluation: EvaluationSettings = EvaluationSettings()
-    evaluation_sites: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    evaluation: Annotated[
+        Annotated[EvaluationSettings, Tag("area")] | Annotated[SurveyEvaluation, Tag("survey")],
+        Discriminator(_choice),
+    ] = EvaluationSettings()
+    evaluation_sites: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,27 +181,29 @@ class Assembled:
 
 
 def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
-    """Training data from the records outside of the held-out area, and a survey from those within.
+    """Training data from the records, and a survey from those of a held-out area or from a file.
 
     Args:
         records: All records, cleaned.
-        settings: How they become rows, and which area is held out.
+        settings: How they become rows, and which area is held out or which file is the survey.
 
     Returns:
         A data set whose notes say what the survey is not, and whose facts count every species, record
         and site that was left out.
 
     Raises:
-        DataError: If weeks are asked for and the records have none, a file of layers or background
-            sites is wrong, or no record is left to train or to test on.
+        DataError: If weeks are asked for and the records have none, a file of layers, background
+            sites or the survey is wrong, or no record is left to train or to test on.
     """
+    if isinstance(settings.evaluation, SurveyEvaluation):
+        return _with_own_survey(records, settings, settings.evaluation)
     outside = assemble_outside(records, settings, settings.evaluation)
     area, held, made = outside.area, outside.held, outside.made
     survey, counts = held_out_survey(
         held,
         made.training.records.species,
         made.training.records.groups,
-        settings.evaluation_sites,
+        settings.evaluation_sites or SITES_OF_AN_AREA,
         numpy_stream(settings.seed, "survey"),
         environment=outside.environment,
         drop_undefined=settings.sea == "drop",
@@ -240,12 +259,52 @@ def assemble_outside(records: RecordTable, settings: AssemblySettings, evaluatio
     filters += ((f"outside of the held-out area ({area.words})", len(table)),)
     if "suspect" in records.table.columns:
         # The survey was made before: a rule that knows the truth, such as a range model, must not choose it.
-        table = _trusted_rows(records, settings)
+        table, _ = _training_rows(_trusted(records), settings)
         table = table.filter(~area.contains(sites_of(table)))
         filters += ((f"{records.training_rule} (training alone)", len(table)),)
     environment = environment_at(settings)
     made = _assemble(table, records, settings, environment, area)
     return Outside(area, held, replace(made, filters=filters + made.filters), environment)
+
+
+def _with_own_survey(records: RecordTable, settings: RecordsSettings, evaluation: SurveyEvaluation) -> Dataset:
+    """Training data from all records, or from those far enough from the survey's sites, and the survey of a file."""
+    names, groups, group_S = categories(records.table["species"]), categories(records.table["group"]), None
+    group_S = group_places(records.table)
+    known = {name: groups[group] for name, group in zip(names, group_S, strict=True) if group >= 0}
+    rows = read_own_survey(evaluation, known, weeks=settings.weeks)
+    area, facts = None, {}
+    if evaluation.hold_out_near_km is not None:
+        area = area_near(rows.sites(), evaluation.hold_out_near_km)
+        near_P = area.contains(sites_of(records.table))
+        kept = records.table.filter(~near_P)
+        filters = records.filters or (("read", len(records.table)),)
+        facts["held_out_records"] = int(near_P.sum())
+        left = RecordTable(kept, (*filters, (f"farther than {area.words}", len(kept))))
+    else:
+        left = records
+    table, filters = _training_rows(_trusted(left), settings)
+    environment = environment_at(settings)
+    made = _assemble(table, records, settings, environment, area)
+    survey = survey_of_rows(
+        rows,
+        made.training.records.species,
+        environment=environment,
+        weeks=settings.weeks,
+        drop_undefined=settings.sea == "drop",
+        repeated_visits=evaluation.repeated_visits,
+        sites=settings.evaluation_sites,
+        generator=numpy_stream(settings.seed, "survey"),
+    )
+    return Dataset(
+        made.training,
+        survey.survey,
+        filters + made.filters,
+        (*survey.notes, *made.notes),
+        made.facts | facts | survey.facts,
+        added=made.added,
+        survey_filters=survey.filters,
+    )
 
 
 def assemble_training(records: RecordTable, settings: AssemblySettings) -> Assembled:
@@ -254,10 +313,7 @@ def assemble_training(records: RecordTable, settings: AssemblySettings) -> Assem
     Raises:
         DataError: As of :func:`assemble`.
     """
-    table, filters = _training_rows(records, settings)
-    if "suspect" in records.table.columns:
-        table = _trusted_rows(records, settings)
-        filters += ((f"{records.training_rule} (training alone)", len(table)),)
+    table, filters = _training_rows(_trusted(records), settings)
     made = _assemble(table, records, settings, environment_at(settings), None)
     return replace(made, filters=filters + made.filters)
 
@@ -283,13 +339,13 @@ def _training_rows(
     return table, (*filters, (f"species {once} (checklists)", len(table)))
 
 
-def _trusted_rows(records: RecordTable, settings: AssemblySettings) -> pl.DataFrame:
-    """The rows of records that are not suspect; the row of a cell lacks what only suspect ones have."""
-    trusted = records.table.filter(~pl.col("suspect"))
-    if len(trusted) == 0:
-        raise DataError(f"no record is left to train on after the rule {records.training_rule!r}; loosen it")
-    table, _ = _training_rows(replace(records, table=trusted), settings)
-    return table
+def _trusted(records: RecordTable) -> RecordTable:
+    """The records that are not suspect, with the funnel; all of them where no reader tells."""
+    if "suspect" not in records.table.columns:
+        return records
+    table = records.table.filter(~pl.col("suspect")).drop("suspect")
+    filters = records.filters or (("read", len(records.table)),)
+    return replace(records, table=table, filters=(*filters, (f"{records.training_rule} (training alone)", len(table))))
 
 
 def _assemble(

@@ -35,6 +35,7 @@ class Columns:
         required: Without one of them the file is the wrong one.
         optional: Read where the file has them.
         spellings: Other names of a wanted column, which count in this order where the file lacks its own name.
+        exact: Columns by the very words of the header, under names of the reader's own.
         ragged_rows: Whether a row with too few fields, or with further empty ones, is refused, or its missing cells
             are read as empty and its further ones cut: a choice of the user, for a cell may be lost or added in the
             middle. None: refused, and the user has no such choice.
@@ -44,6 +45,7 @@ class Columns:
     optional: tuple[str, ...] = ()
     spellings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ragged_rows: Literal["refuse", "mend"] | None = None
+    exact: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, header: Sequence[str], where: str) -> dict[str, int]:
         """Position in ``header`` of every wanted column that is there.
@@ -66,6 +68,15 @@ class Columns:
             found[name] = places[spelling][0]
         if missing:
             raise DataError(f"{where}: no column {', '.join(map(repr, missing))}; {_alike(missing, header)}")
+        if self.exact:
+            words: dict[str, list[int]] = {}
+            for place, text in enumerate(header):
+                words.setdefault(text.strip(), []).append(place)
+            for name, text in self.exact.items():
+                at = words.get(text.strip(), [])
+                if len(at) != 1:
+                    raise DataError(f"{where}: {len(at)} columns are named {text!r}; there must be one")
+                found[name] = at[0]
         return found
 
     def names_of(self, name: str) -> tuple[str, ...]:

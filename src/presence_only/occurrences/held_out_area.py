@@ -14,21 +14,21 @@ Shape legend: N sites or rows, P positives, M survey sites, S species, B blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from scipy.spatial import cKDTree
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
-from presence_only.common.settings import Settings
+from presence_only.common.settings import Settings, known_name
 from presence_only.data.sites import sites_of, weeks_of
 from presence_only.data.survey import Survey
 from presence_only.data.truth import ABSENT, NOT_SURVEYED, PRESENT, SurveyTruth
@@ -36,6 +36,7 @@ from presence_only.geography.geojson import read_polygons
 from presence_only.geography.h3_cells import cells_of
 from presence_only.geography.polygons import within_polygons
 from presence_only.geography.rasters import Environment
+from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 from presence_only.occurrences.folds import deal
 from presence_only.occurrences.records import categories, places
 from presence_only.occurrences.training_rows import distinct
@@ -43,14 +44,11 @@ from presence_only.occurrences.training_rows import distinct
 Longitude = Annotated[float, Field(ge=-180.0, le=180.0)]
 Latitude = Annotated[float, Field(ge=-90.0, le=90.0)]
 
-# Kind of an evaluation to its settings.
-SETTINGS_OF_KINDS: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        "blocks": frozenset({"degrees", "folds", "fold"}),
-        "h3": frozenset({"resolution", "folds", "fold"}),
-        "region": frozenset({"box", "polygon"}),
-    }
-)
+_FIELDS = {
+    "blocks": {"degrees", "folds", "fold"},
+    "h3": {"resolution", "folds", "fold"},
+    "region": {"box", "polygon"},
+}
 
 
 class EvaluationSettings(Settings):
@@ -68,8 +66,6 @@ class EvaluationSettings(Settings):
         polygon: A GeoJSON file of polygons, of which the union is held out.
     """
 
-    SETTINGS_OF_KINDS: ClassVar[Mapping[str, frozenset[str]]] = SETTINGS_OF_KINDS
-
     kind: Literal["blocks", "h3", "region"] = "blocks"
     degrees: Annotated[float, Field(ge=0.1, le=90.0)] = 5.0
     resolution: Annotated[int, Field(ge=0, le=5)] = 1
@@ -78,9 +74,15 @@ class EvaluationSettings(Settings):
     box: Annotated[tuple[Longitude, Latitude, Longitude, Latitude], Field(strict=False)] | None = None
     polygon: str | None = None
 
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _known_kind(cls, kind: object) -> object:
+        # The settings of a survey are a class of their own, but as good a choice.
+        return known_name(kind, (*_FIELDS, "survey")) if isinstance(kind, str) else kind
+
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
-        own = self.SETTINGS_OF_KINDS[self.kind]
+        own = _FIELDS[self.kind]
         foreign = sorted(self.model_fields_set - own - {"kind"})
         if foreign:
             raise ValueError(f"settings without {foreign[0]!r}, as kind {self.kind!r} takes {', '.join(sorted(own))}")
@@ -240,6 +242,24 @@ def held_out_survey(
     week_M = None if week_P is None else week_P[kept_M]
     truth = SurveyTruth.of_matrix(truth_MS)
     return Survey(sites_P2[kept_M], covariates_MC, truth, species, environment.names, week_M), counts
+
+
+def area_near(sites_M2: Floats, km: float) -> Area:
+    """The area within a distance of sites, on the great circle.
+
+    Args:
+        sites_M2: The sites, at least one.
+        km: The distance in kilometres, >= 0; at 0 the sites themselves.
+    """
+    tree = cKDTree(unit_vectors(sites_M2))
+    # A metre, for sites are written to five decimals or so.
+    chord = 2 * np.sin(min((km + 1e-3) / EARTH_RADIUS_KM, np.pi) / 2)
+
+    def contains(sites_N2: Floats) -> NDArray[np.bool_]:
+        near_N: NDArray[np.bool_] = np.isfinite(tree.query(unit_vectors(sites_N2), distance_upper_bound=chord)[0])
+        return near_N
+
+    return Area(f"{km:g} km from the survey's sites", contains)
 
 
 def layers_defined(covariates_NC: Floats) -> NDArray[np.bool_]:

@@ -34,7 +34,8 @@ class SurveyRows:
     Args:
         surveys: One row per survey: ``survey``, its id; ``longitude`` and ``latitude`` in degrees, null or impossible
             where they are not known; ``week``, 1..48, if there are weeks; a column ``covariate: <name>`` for each
-            covariate, if the surveys bring their own.
+            covariate, if the surveys bring their own; ``unread_coordinates`` and ``unread_week``, texts for the funnel
+            that were not understood, null elsewhere.
         presences: ``survey`` and ``species``: what was found.
         absences: ``survey`` and ``species``: what was looked for and not found, where the file says so; a presence
             of the pair counts more.

@@ -5,6 +5,8 @@ Shape legend: V surveys as the file has them, M survey sites, C covariates.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -13,7 +15,8 @@ from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
 from presence_only.data.sites import WEEKS, covariates_of, sites_of
 from presence_only.geography.rasters import Environment
-from presence_only.occurrences.cleaning import SITE_DECIMALS
+from presence_only.occurrences.cleaning import SITE_DECIMALS, listed
+from presence_only.occurrences.number_columns import SITE_WORDS
 from presence_only.occurrences.survey_rows import COVARIATE, SurveyRows
 
 
@@ -37,7 +40,8 @@ class SurveySites:
         longitude, latitude = pl.col("longitude"), pl.col("latitude")
         given = longitude.is_between(-180, 180) & latitude.is_between(-90, 90)
         kept_V = self.table.select(given.fill_null(False)).to_series().to_numpy()
-        self._number(kept_V, "coordinates given and possible")
+        words = self._words(~kept_V, "unread_coordinates", "no degrees", pl.format(SITE_WORDS, longitude, latitude))
+        self._number(kept_V, f"coordinates given and possible{words}")
         self._number(rows.possible_V, "coordinates not 0, 0")
         if weeks:
             if "week" not in self.table.columns:
@@ -45,7 +49,8 @@ class SurveySites:
                     "weeks: true: the survey has no weeks nor dates; give a survey that has, or weeks: false"
                 )
             kept_V = self.table.select(pl.col("week").is_between(1, WEEKS).fill_null(False)).to_series().to_numpy()
-            self._number(rows.possible_V & kept_V, "week known")
+            words = self._words(~kept_V, "unread_week", "not understood", pl.col("week").cast(pl.String))
+            self._number(rows.possible_V & kept_V, f"week known{words}")
 
     def merge(self, weeks: bool) -> None:
         """Surveys of one site, and week, become one."""
@@ -84,6 +89,13 @@ class SurveySites:
         """The first survey of every site, in the order of the sites."""
         _, first_M = np.unique(self.site_V, return_index=True)
         return self.table[first_M[1:] if (self.site_V < 0).any() else first_M]
+
+    def _words(self, dropped_V: NDArray[np.bool_], column: str, told: str, otherwise: pl.Expr) -> str:
+        """The texts of dropped surveys that were not understood, for the funnel."""
+        unread = [pl.col(column)] if column in self.table.columns else []
+        words = self.table.filter(pl.Series(dropped_V)).select(pl.coalesce(*unread, otherwise)).to_series().drop_nulls()
+        counts = Counter(dict(words.value_counts().iter_rows())) if len(words) else Counter()
+        return f" - {told}: {listed(counts)}" if counts else ""
 
     def _number(self, kept_V: NDArray[np.bool_], name: str) -> None:
         """Every kept survey is a site of its own."""

@@ -5,6 +5,7 @@ Shape legend: V surveys as the file has them, M survey sites, S species, P pairs
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -90,9 +91,17 @@ class LookedFor:
 
     def useful(self) -> NDArray[np.bool_]:
         """Whether a survey says something of a species of training, shape (V,)."""
-        useful_V = np.zeros(self.n_surveys, dtype=bool)
-        for pattern in range(len(self.patterns)):
-            useful_V |= self.visited(pattern)
+        survey_P, species_P = self.pairs["not_looked_for"]
+        species_Q, survey_Q = np.divmod(np.unique(species_P * self.n_surveys + survey_P), self.n_surveys)
+        pattern_Q = np.array([self.pattern_S.get(s, -1) for s in range(int(species_Q.max(initial=-1)) + 1)], int)[
+            species_Q
+        ]
+        left_V = np.zeros(self.n_surveys, dtype=np.int64)
+        for pattern, times in Counter(self.pattern_S.values()).items():
+            visited_V = self.visited(pattern)
+            excepted_V = np.bincount(survey_Q[pattern_Q == pattern], minlength=self.n_surveys)
+            left_V += np.where(visited_V, times - excepted_V, 0)
+        useful_V: NDArray[np.bool_] = left_V > 0
         for name in ("presences", "absences"):
             useful_V[self.pairs[name][0]] = True
         return useful_V

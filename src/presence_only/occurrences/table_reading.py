@@ -44,6 +44,8 @@ from presence_only.occurrences.unpacking import (
 
 LONGEST_LINE_BYTES = 64 * 2**20
 ROWS_A_BATCH = 200_000
+# Tables of many wanted columns come in batches of fewer rows.
+CELLS_A_BATCH = 10_000_000
 
 _NEWLINE, _RETURN = b"\n\r"
 _TEXT_ENDINGS = (".csv", ".tsv", ".txt")
@@ -91,15 +93,9 @@ def read_archive(archive: Archive, columns: Columns) -> Generator[pl.DataFrame, 
             labels = [f"{archive.path}/{name}" for name in parquet]
             yield from _some_rows(read_parquet(files, columns, labels), str(archive.path))
         return
-    tables = [name for name in members if name.lower().endswith(_TEXT_ENDINGS)]
-    if len(tables) != 1:
-        found = ", ".join(sorted(members)[:5]) or "nothing"
-        raise DataError(
-            f"{archive.path}: holds {len(tables)} tables ({found}); it must hold one .csv, .tsv or .txt, "
-            "parquet files, or a Darwin Core Archive with its meta.xml"
-        )
-    with archive.open(tables[0]) as stream:
-        yield from read_text(stream, f"{archive.path}/{tables[0]}", columns)
+    name = _only_table(archive)
+    with archive.open(name) as stream:
+        yield from read_text(stream, f"{archive.path}/{name}", columns)
 
 
 def read_text(
@@ -165,11 +161,41 @@ def read_parquet(
         places = columns.find(names, where)
         wanted = scan.select(pl.col(names[place]).alias(name) for name, place in places.items())
         try:
-            rows = scan.select(pl.len()).collect().item()
-            for start in range(0, rows, ROWS_A_BATCH):
-                yield without_missing(wanted.slice(start, ROWS_A_BATCH).collect())
+            rows, step = scan.select(pl.len()).collect().item(), _rows_a_batch(len(places))
+            for start in range(0, rows, step):
+                yield without_missing(wanted.slice(start, step).collect())
         except PolarsError as error:
             raise DataError(_damaged_parquet(where, error)) from None
+
+
+def read_names(path: Path, columns: Columns, limits: Limits = LIMITS) -> tuple[str, ...]:
+    """The names of all columns of a table that :func:`read_table` reads, without those that are empty.
+
+    Args:
+        path: As of :func:`read_table`.
+        columns: Some that the table may have, which tell its separator.
+        limits: How much a packed file may unpack to.
+
+    Raises:
+        DataError: If the file is missing, empty, damaged, unsafe or no table.
+    """
+    if path.is_dir():
+        return _parquet_names(parquet_files(path)[0], str(path))
+    head = first_bytes(path)
+    if head == b"PAR1":
+        return _parquet_names(path, str(path))
+    if not is_zip(head):
+        with open_text(path, limits) as stream:
+            return _text_names(stream, str(path), columns)
+    with Archive(path, limits) as archive:
+        parquet = [name for name in archive.names if not _is_companion(name) and archive.first_bytes(name) == b"PAR1"]
+        if parquet:
+            with tempfile.TemporaryDirectory(prefix="presence-only-") as folder:
+                file = archive.unpack(parquet[0], Path(folder) / "0.parquet")
+                return _parquet_names(file, f"{path}/{parquet[0]}")
+        name = _only_table(archive)
+        with archive.open(name) as stream:
+            return _text_names(stream, f"{path}/{name}", columns)
 
 
 def parquet_files(folder: Path) -> list[Path]:
@@ -462,7 +488,7 @@ def _read_quoted(
             named = places_by_name(places, further)
             check_metafile(dialect.names, fields, first[: shape.blank_from], named, rows.line_num, columns, where)
         _check_places(places, shape.n_fields, where)
-        wanted = list(places.values())
+        wanted, most = list(places.values()), _rows_a_batch(len(places))
         batch: list[list[str]] = []
         row = first
         while row is not None:
@@ -472,7 +498,7 @@ def _read_quoted(
                 if any(cell.strip() for cell in row[shape.blank_from :]):
                     raise DataError(_filled(where, f"that ends in line {number}", shape))
                 batch.append([row[place] for place in wanted])
-            if len(batch) == ROWS_A_BATCH:
+            if len(batch) == most:
                 yield _strings(batch, places)
                 batch = []
             row = next(rows, None)
@@ -547,6 +573,51 @@ def _some_rows(batches: Iterator[pl.DataFrame], where: str) -> Generator[pl.Data
         yield batch
     if rows == 0:
         raise DataError(f"{where}: has columns but no rows")
+
+
+def _rows_a_batch(n_columns: int) -> int:
+    """How many rows of a table with so many wanted columns are read at a time."""
+    return max(1, min(ROWS_A_BATCH, CELLS_A_BATCH // max(n_columns, 1)))
+
+
+def _parquet_names(file: Path, where: str) -> tuple[str, ...]:
+    """The columns of a parquet file."""
+    try:
+        return tuple(pl.scan_parquet(file, glob=False).collect_schema().names())
+    except (PolarsError, OSError) as error:
+        raise DataError(_damaged_parquet(where, error)) from None
+
+
+def _text_names(stream: io.BufferedIOBase, where: str, columns: Columns) -> tuple[str, ...]:
+    """The columns that the header of a text table names."""
+    buffered = io.BufferedReader(stream, BLOCK_BYTES) if isinstance(stream, io.RawIOBase) else stream
+    header = read_header(buffered, where, columns, LONGEST_LINE_BYTES)
+    dialect = header.dialect
+    line = _decoded(header.line.rstrip(b"\r\n"), where, header.before + 1)
+    if not dialect.quote:
+        names = line.split(dialect.separator)
+    else:
+        csv.field_size_limit(LONGEST_LINE_BYTES)
+        lines = csv.reader([line], delimiter=dialect.separator, skipinitialspace=dialect.separator not in " \t")
+        names = next(lines, [])
+    return tuple(name.strip() for name in names if name.strip())
+
+
+def _only_table(archive: Archive) -> str:
+    """The one text table of a zip.
+
+    Raises:
+        DataError: If there are none or several.
+    """
+    members = [name for name in archive.names if not _is_companion(name)]
+    tables = [name for name in members if name.lower().endswith(_TEXT_ENDINGS)]
+    if len(tables) != 1:
+        found = ", ".join(sorted(members)[:5]) or "nothing"
+        raise DataError(
+            f"{archive.path}: holds {len(tables)} tables ({found}); it must hold one .csv, .tsv or .txt, "
+            "parquet files, or a Darwin Core Archive with its meta.xml"
+        )
+    return tables[0]
 
 
 def _is_companion(name: str) -> bool:

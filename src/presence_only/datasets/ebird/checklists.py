@@ -34,7 +34,7 @@ from presence_only.common.errors import DataError
 from presence_only.common.random_streams import numpy_stream
 from presence_only.data.sites import sites_of
 from presence_only.datasets.ebird.effort import EFFORT_COLUMNS, PROTOCOL_SPELLINGS, effort_columns, effort_rules
-from presence_only.datasets.ebird.evaluation import EbirdEvaluation
+from presence_only.datasets.ebird.evaluation import ChecklistEvaluation
 from presence_only.datasets.ebird.observations import (
     OBSERVATIONS,
     PLACE_AND_DATE,
@@ -153,7 +153,7 @@ class Drawn:
 
 def draw_checklists(
     path: Path,
-    evaluation: EbirdEvaluation,
+    evaluation: ChecklistEvaluation,
     held_out: HeldOut,
     *,
     weeks: bool,
@@ -236,7 +236,7 @@ def _standard(batch: pl.DataFrame, weeks: bool) -> pl.DataFrame:
     return rows.with_columns(pl.Series("week", week).cast(pl.UInt8))
 
 
-def _rules(evaluation: EbirdEvaluation, held_out: HeldOut, weeks: bool) -> tuple[Rule, ...]:
+def _rules(evaluation: ChecklistEvaluation, held_out: HeldOut, weeks: bool) -> tuple[Rule, ...]:
     """The rules on checklists, in their order."""
     longitude, latitude = pl.col("longitude"), pl.col("latitude")
     possible = longitude.is_between(-180, 180) & latitude.is_between(-90, 90)
@@ -269,7 +269,7 @@ def _rules(evaluation: EbirdEvaluation, held_out: HeldOut, weeks: bool) -> tuple
 def zero_filled(
     path: Path,
     drawn: Drawn,
-    evaluation: EbirdEvaluation,
+    evaluation: ChecklistEvaluation,
     held_out: HeldOut,
     *,
     categories: tuple[Category, ...],
@@ -333,10 +333,9 @@ def zero_filled(
         for parts in (present, doubtful)
     )
     names = sorted({*presences["species"].unique(), *unclear["species"].unique(), *species})
-    steps = "; ".join(f"{rule}: {left:,}" for rule, left in filters)
     notes = [
-        f"The survey is made of complete checklists of eBird ({held_out.words}; checklists left by each rule - "
-        f"{steps}). A species of the EBD that a checklist does not have is taken as absent there."
+        f"The survey is made of complete checklists of eBird ({held_out.words}). A species of the EBD that a checklist "
+        "does not have is taken as absent there."
     ]
     if n_lacking:
         notes.append(

@@ -18,13 +18,13 @@ from typing import Annotated, Literal, Self
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from presence_only.common.arrays import Floats
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.datasets.ebird.checklists import HeldOut, draw_checklists, zero_filled
 from presence_only.datasets.ebird.effort import EffortSettings, effort_rules
-from presence_only.datasets.ebird.evaluation import EbirdEvaluation
+from presence_only.datasets.ebird.evaluation import ChecklistEvaluation
 from presence_only.datasets.ebird.observations import (
     OBSERVATIONS,
     Category,
@@ -35,6 +35,7 @@ from presence_only.datasets.ebird.observations import (
 )
 from presence_only.geography.h3_cells import cells_of, centres_of
 from presence_only.occurrences.assemble import (
+    SITES_OF_AN_AREA,
     Assembled,
     RecordsSettings,
     assemble,
@@ -43,11 +44,18 @@ from presence_only.occurrences.assemble import (
     environment_at,
 )
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
-from presence_only.occurrences.held_out_area import Area
+from presence_only.occurrences.held_out_area import Area, EvaluationSettings
+from presence_only.occurrences.own_survey import SurveyEvaluation
 from presence_only.occurrences.records import RecordTable, categories
 from presence_only.occurrences.survey_assembly import survey_of_rows
 from presence_only.occurrences.tables_in_archives import read_tables
 from presence_only.occurrences.unpacking import LIMITS, Limits
+
+
+def _choice(raw: object) -> str:
+    """Which settings of an evaluation are meant."""
+    kind = raw.get("kind") if isinstance(raw, dict) else getattr(raw, "kind", None)
+    return kind if kind in ("survey", "checklists") else "area"
 
 
 class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
@@ -62,8 +70,8 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
             (``spuh``, ``slash``, ``hybrid``) never counts.
         unapproved: What becomes of observations that eBird's reviewers have not confirmed.
         effort: Which checklists are good enough to train on; null: all.
-        evaluation: What is held out of training, and whether complete checklists are the truth there; with
-            ``sampling`` they are.
+        evaluation: What is held out of training and makes the survey: as of other records; or, with ``sampling``,
+            complete checklists (``kind: checklists``).
     """
 
     kind: Literal["ebird"]
@@ -72,7 +80,12 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
     categories: Annotated[tuple[Category, ...], Field(strict=False, min_length=1)] = ("species", "issf")
     unapproved: Literal["drop", "keep"] = "drop"
     effort: EffortSettings | None = None
-    evaluation: EbirdEvaluation = EbirdEvaluation()
+    evaluation: Annotated[
+        Annotated[EvaluationSettings, Tag("area")]
+        | Annotated[SurveyEvaluation, Tag("survey")]
+        | Annotated[ChecklistEvaluation, Tag("checklists")],
+        Discriminator(_choice),
+    ] = EvaluationSettings()  # type: ignore[assignment]
 
     @model_validator(mode="before")
     @classmethod
@@ -83,21 +96,24 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
 
     @model_validator(mode="after")
     def _checklists_need_the_sampling_file(self) -> Self:
-        if self.evaluation.kind == "checklists" and self.sampling is None:
+        checklists = isinstance(self.evaluation, ChecklistEvaluation)
+        if checklists and self.sampling is None:
             raise ValueError(
                 "settings with sampling, the path of the sampling event data, as evaluation.kind is 'checklists'"
             )
-        if self.evaluation.kind != "checklists" and self.sampling is not None:
+        if self.sampling is not None and not checklists:
             raise ValueError(
                 "settings with evaluation.kind 'checklists', as sampling is given; what is held out goes into "
-                f"evaluation.years or evaluation.area, such as area: {{kind: {self.evaluation.kind}}}"
+                "evaluation.years or evaluation.area"
             )
         return self
 
     def build(self) -> Dataset:
         """Read, clean and assemble the download."""
         records = read_records(self)
-        return assemble(records, self) if self.sampling is None else with_checklists(records, self)
+        if isinstance(self.evaluation, ChecklistEvaluation):
+            return with_checklists(records, self, self.evaluation)
+        return assemble(records, self)
 
 
 def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTable:
@@ -119,7 +135,7 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
 def _rules(settings: DatasetSettings) -> ReaderRules:
     """The rules on eBird's own terms, and on held-out years."""
     approved = () if settings.unapproved == "keep" else (approved_rule(),)
-    years = settings.evaluation.years
+    years = settings.evaluation.years if isinstance(settings.evaluation, ChecklistEvaluation) else ()
     held_out = []
     if years:
         keep = pl.col("year").is_not_null() & ~pl.col("year").is_in(list(years))
@@ -133,18 +149,18 @@ def _rules(settings: DatasetSettings) -> ReaderRules:
     )
 
 
-def with_checklists(records: RecordTable, settings: DatasetSettings) -> Dataset:
+def with_checklists(records: RecordTable, settings: DatasetSettings, evaluation: ChecklistEvaluation) -> Dataset:
     """Training data from what is not held out, and the truth from complete checklists of what is.
 
     Args:
         records: What :func:`read_records` gave.
         settings: The files and the rules; with a sampling file.
+        evaluation: What is held out.
 
     Raises:
         DataError: As of :func:`~presence_only.occurrences.assemble.assemble`, or if a file is no such table.
     """
-    evaluation = settings.evaluation
-    made, area = _training(records, settings)
+    made, area = _training(records, settings, evaluation)
     held_out = HeldOut(evaluation.years, None if area is None else _within(area, settings), _words(evaluation, area))
     assert settings.sampling is not None
     drawn = draw_checklists(
@@ -152,7 +168,7 @@ def with_checklists(records: RecordTable, settings: DatasetSettings) -> Dataset:
         evaluation,
         held_out,
         weeks=settings.weeks,
-        sites=settings.evaluation_sites,
+        sites=settings.evaluation_sites or SITES_OF_AN_AREA,
         seed=settings.seed,
     )
     rows = zero_filled(
@@ -173,14 +189,24 @@ def with_checklists(records: RecordTable, settings: DatasetSettings) -> Dataset:
         repeated_visits=evaluation.repeated_visits,
     )
     facts = made.facts | truth.facts | {"evaluation_sites_found": drawn.n_sites}
-    return Dataset(made.training, truth.survey, made.filters, (*truth.notes, *made.notes), facts, added=made.added)
+    return Dataset(
+        made.training,
+        truth.survey,
+        made.filters,
+        (*truth.notes, *made.notes),
+        facts,
+        added=made.added,
+        survey_filters=truth.filters,
+    )
 
 
-def _training(records: RecordTable, settings: DatasetSettings) -> tuple[Assembled, Area | None]:
+def _training(
+    records: RecordTable, settings: DatasetSettings, evaluation: ChecklistEvaluation
+) -> tuple[Assembled, Area | None]:
     """Training data, and the held-out area if there is one."""
-    if settings.evaluation.area is None:
+    if evaluation.area is None:
         return assemble_training(records, settings), None
-    outside = assemble_outside(records, settings, settings.evaluation.area)
+    outside = assemble_outside(records, settings, evaluation.area)
     return outside.made, outside.area
 
 
@@ -201,7 +227,7 @@ def _within(area: Area, settings: DatasetSettings) -> Callable[[Floats], NDArray
     return of_cells
 
 
-def _words(evaluation: EbirdEvaluation, area: Area | None) -> str:
+def _words(evaluation: ChecklistEvaluation, area: Area | None) -> str:
     """What is held out, in words."""
     years = f"of the years {', '.join(map(str, evaluation.years))}" if evaluation.years else ""
     return " ".join(filter(None, [years, f"in {area.words}" if area is not None else ""]))

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from presence_only.common.settings import Settings
 from presence_only.datasets.ebird.effort import EffortSettings
 from presence_only.occurrences.cleaning import Year
-from presence_only.occurrences.held_out_area import SETTINGS_OF_KINDS, EvaluationSettings
+from presence_only.occurrences.held_out_area import EvaluationSettings
 
 
-class EbirdEvaluation(EvaluationSettings):
-    """What is held out of training, and whether the truth there is made of records or of complete checklists.
+class ChecklistEvaluation(Settings):
+    """What is held out of training, where complete checklists of the sampling file are the truth.
 
     With years and an area, the truth is the checklists of these years in this area, and training sees neither the
     area nor the years. With neither, the area is that of blocks as by default.
 
     Args:
-        kind: As of the other kinds of records; or ``checklists``: complete checklists of the sampling file are the
-            truth.
+        kind: ``checklists``.
         years: The years that are held out, such as ``[2023, 2024]``; empty: none.
-        area: The area that is held out, by the settings of the other kinds, such as ``{kind: blocks, degrees: 1.0}``.
+        area: The area that is held out, by the settings of other records, such as ``{kind: blocks, degrees: 1.0}``.
         effort: Which checklists are good enough for the truth; null: all complete ones.
         without_records: What becomes of a complete checklist of which the EBD has no record: its species are
             ``absent``, as in an extract of a few species, or it is dropped (``drop``), for a sampling file that
@@ -31,12 +30,7 @@ class EbirdEvaluation(EvaluationSettings):
             species is present if one of them found it, or each is a site of its own (``keep``).
     """
 
-    SETTINGS_OF_KINDS: ClassVar[Mapping[str, frozenset[str]]] = {
-        **SETTINGS_OF_KINDS,
-        "checklists": frozenset({"years", "area", "effort", "without_records", "repeated_visits"}),
-    }
-
-    kind: Literal["blocks", "h3", "region", "checklists"] = "blocks"  # type: ignore[assignment]
+    kind: Literal["checklists"] = "checklists"
     years: Annotated[tuple[Year, ...], Field(strict=False)] = ()
     area: EvaluationSettings | None = None
     effort: EffortSettings | None = None
@@ -46,7 +40,7 @@ class EbirdEvaluation(EvaluationSettings):
     @model_validator(mode="before")
     @classmethod
     def _some_area(cls, raw: object) -> object:
-        if isinstance(raw, dict) and raw.get("kind") == "checklists" and not raw.get("years") and not raw.get("area"):
+        if isinstance(raw, dict) and not raw.get("years") and not raw.get("area"):
             return {**raw, "area": {"kind": "blocks"}}
         return raw
 
