@@ -2,10 +2,11 @@
 
 Writes a simple CSV as GBIF's (50 columns, tab-separated, unquoted) with seeded records that carry what
 real ones do: absences, specimens, unknown and large uncertainties, zero coordinates, flags, subspecies,
-higher ranks, duplicates, lone quotes; the same records as iNaturalist's open data, gz; and an eBird Basic Dataset
-of as many rows with its sampling file, whose last two years are the truth. A fresh process reads each, cleans it and
-makes training arrays, of the last a survey too; its wall time and its peak memory (VmHWM) are reported, beside those
-of a process that only imports the package.
+higher ranks, duplicates, lone quotes; the same records as iNaturalist's open data, gz, and as the quoted CSV of its
+archive; an eBird Basic Dataset of as many rows with its sampling file, whose last two years are the truth; and a
+combined parquet file of the BirdNET geomodel, whose lists have about as many species. A fresh process reads each,
+cleans it and makes training arrays, of the EBD a survey too; its wall time and its peak memory (VmHWM) are reported,
+beside those of a process that only imports the package.
 
     python benchmarks/reading.py --rows 10000000
     python benchmarks/reading.py --rows 10000000 --files ebird        # this one alone, into a file of its own
@@ -28,6 +29,7 @@ import numpy as np
 import polars as pl
 from rich.console import Console
 
+from presence_only.geography.h3_cells import all_cells
 from results import write_results
 
 BLOCK = 100_000
@@ -104,6 +106,8 @@ EBD_COLUMNS = (
 EBD_HEADER = EBD_COLUMNS.split("|")
 SAMPLING_HEADER = [*EBD_HEADER[1:2], *EBD_HEADER[15:46], "CHECKLIST COMMENTS"]
 CHECKLIST_ROWS = 15
+# Cells of 59 km, as those of the geomodel.
+GEOMODEL_RESOLUTION = 3
 CHILD = """
 import json, sys, time
 from pathlib import Path
@@ -115,6 +119,13 @@ if mode.startswith("ebird"):
         raw |= {"sampling": path.replace("ebd", "sampling")}
         raw |= {"evaluation": {"kind": "checklists", "years": [2023, 2024], "effort": {"effort_hours": 6.0}}}
     settings = DatasetSettings.parse(raw, "datasets.ebird")
+elif mode == "inaturalist_export":
+    from presence_only.datasets.inaturalist_export import DatasetSettings, read_records
+    raw = {"kind": mode, "path": path, "weeks": True}
+    settings = DatasetSettings.parse(raw, "datasets.inaturalist_export")
+elif mode == "geomodel":
+    from presence_only.datasets.geomodel.dataset import DatasetSettings, read_records
+    settings = DatasetSettings.parse({"kind": mode, "path": path, "checklist_resolution": 3}, "datasets.geomodel")
 elif mode == "gbif":
     from presence_only.datasets.gbif import DatasetSettings, read_records
     settings = DatasetSettings.parse({"kind": "gbif", "path": path, "weeks": True}, "datasets.gbif")
@@ -144,7 +155,7 @@ print(json.dumps(answer))
 """
 
 
-FILES = ("gbif", "inaturalist", "ebird")
+FILES = ("gbif", "inaturalist", "inaturalist_export", "ebird", "geomodel")
 
 
 def main() -> None:
@@ -156,7 +167,13 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="presence-only-", dir=arguments.folder) as folder:
         start = perf_counter()
-        write = {"gbif": write_gbif, "inaturalist": write_inaturalist, "ebird": write_ebird}
+        write = {
+            "gbif": write_gbif,
+            "inaturalist": write_inaturalist,
+            "inaturalist_export": write_export,
+            "ebird": write_ebird,
+            "geomodel": write_geomodel,
+        }
         lines = [line for name in arguments.files for line in write[name](Path(folder), arguments.rows, arguments.seed)]
         print(f"written in {perf_counter() - start:.0f} s", flush=True)
         report = [
@@ -215,6 +232,40 @@ def write_inaturalist(root: Path, rows: int, seed: int) -> list[tuple[str, str, 
             text = observations(table, rng)
             text.write_csv(packed, include_header=first == 0, separator="\t", quote_style="never")
     return [("iNaturalist .csv.gz", "inaturalist", folder, path.stat().st_size)]
+
+
+def write_export(root: Path, rows: int, seed: int) -> list[tuple[str, str, Path, int]]:
+    """The table of iNaturalist's archive for GBIF: quoted CSV with commas and line breaks in remarks."""
+    path = root / "export.csv"
+    with path.open("wb") as file:
+        for first, rng, table in blocks(rows, seed):
+            export(table, rng).write_csv(file, include_header=first == 0)
+    return [("iNaturalist's archive, quoted CSV", "inaturalist_export", path, path.stat().st_size)]
+
+
+def write_geomodel(root: Path, rows: int, seed: int) -> list[tuple[str, str, Path, int]]:
+    """A combined parquet file of h3 cells, whose lists of all weeks have about as many codes together."""
+    path, rng = root / "combined.parquet", np.random.default_rng(seed)
+    cells = all_cells(GEOMODEL_RESOLUTION)
+    columns = {
+        "h3_index": pl.Series([f"{cell:x}" for cell in cells.tolist()]),
+        "elevation_m": pl.Series(rng.normal(500, 300, len(cells))),
+        "landcover_class": pl.Series(rng.integers(1, 18, len(cells))),
+    }
+    for week in range(1, 49):
+        counts = rng.poisson(rows / 48 / len(cells), len(cells))
+        codes = pl.format("spec{}", pl.col("code"))
+        kind = np.minimum(rng.zipf(1.3, counts.sum()) - 1, SPECIES - 1)
+        table = pl.DataFrame({"cell": np.repeat(np.arange(len(cells)), counts), "code": kind}).unique()
+        lists = table.group_by("cell").agg(codes)
+        filled = pl.DataFrame({"cell": np.arange(len(cells))}).join(lists, on="cell", how="left", maintain_order="left")
+        columns[f"week_{week}"] = filled["code"].fill_null([])
+    pl.DataFrame(columns).write_parquet(path)
+    names = [f"spec{i},Genus{i // 7} species{chr(97 + i % 26)}{chr(97 + i // 26 % 26)},x" for i in range(SPECIES)]
+    path.with_name("combined_taxonomy.csv").write_text(
+        "\n".join(["species_code,scientificName,commonName", *names]) + "\n"
+    )
+    return [("geomodel's parquet", "geomodel", path, path.stat().st_size)]
 
 
 def write_ebird(root: Path, rows: int, seed: int) -> list[tuple[str, str, Path, int]]:
@@ -351,6 +402,32 @@ def observations(table: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
         quality_grade=pl.Series(rng.choice(["research", "needs_id", "casual"], len(table), p=[0.6, 0.3, 0.1])),
         observed_on=pl.col("eventDate").str.slice(0, 10),
         anomaly_score=pl.lit(1.5),
+    )
+
+
+def export(table: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """The same records as the table of iNaturalist's archive."""
+    rank = pl.col("taxonRank").str.to_lowercase()
+    name = pl.col("verbatimScientificName")
+    return table.select(
+        pl.col("gbifID").alias("id"),
+        pl.lit("HumanObservation").alias("basisOfRecord"),
+        pl.Series("occurrenceRemarks", rng.choice(["two, of three", 'a "large" one\nin a pond', ""], len(table))),
+        pl.Series("captive", rng.choice(["wild", "cultivated"], len(table), p=[0.97, 0.03])),
+        pl.col("eventDate"),
+        pl.col("decimalLatitude", "decimalLongitude", "coordinateUncertaintyInMeters"),
+        pl.lit("EPSG:4326").alias("geodeticDatum"),
+        pl.col("taxonKey").alias("taxonID"),
+        pl.when(rank == "genus")
+        .then(name.str.split(" ").list.first())
+        .when(rank == "subspecies")
+        .then(pl.format("{} minor", name))
+        .otherwise(name)
+        .alias("scientificName"),
+        rank.alias("taxonRank"),
+        pl.col("kingdom", "phylum", "class", "order", "family", "genus"),
+        pl.lit("http://creativecommons.org/licenses/by-nc/4.0/").alias("license"),
+        pl.col("rightsHolder"),
     )
 
 

@@ -201,7 +201,7 @@ def draw_checklists(
             if waiting > max(_WAITING, _TIMES_THE_SITES * sites):
                 kept = [_first(pl.concat(kept), sites)]
                 waiting, limit = len(kept[0]), int(kept[0]["order"].to_numpy().max())
-    members = _first(pl.concat(kept), sites) if kept else pl.DataFrame()
+    members = _first(pl.concat(kept), sites).unique("checklist", keep="first", maintain_order=True)
     n_sites = len(orders.all())
     filters = judge.filters()
     # A group with a member that training sees is one visit on both sides.
