@@ -160,7 +160,7 @@ class _Rows:
         names = list(self._species)
         of_species = table.filter(pl.col("species") >= 0)
         pairs = {
-            code: of_species.filter(pl.col("code") == code).select("survey", "species").unique(maintain_order=True)
+            code: of_species.filter(pl.col("code") == code).select("survey", "species")
             for code in (PRESENT, ABSENT, NOT_SURVEYED)
         }
         lists_absences = len(pairs[ABSENT]) > 0
@@ -171,7 +171,7 @@ class _Rows:
                 "(evaluation.unlisted: absent changes this)."
             )
         as_absent = unlisted == "absent" or (unlisted is None and not lists_absences)
-        contradicted = pairs[PRESENT].join(pairs[ABSENT], on=["survey", "species"], how="semi")
+        contradicted = pairs[ABSENT].join(pairs[PRESENT], on=["survey", "species"], how="semi").unique()
         facts = {
             "survey_rows_read": self._read,
             "survey_rows_without_survey": self._without_survey,

@@ -16,9 +16,10 @@ import codecs
 import csv
 import io
 import tempfile
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -491,8 +492,8 @@ def _read_quoted(
             named = places_by_name(places, further)
             check_metafile(dialect.names, fields, first[: shape.blank_from], named, rows.line_num, columns, where)
         _check_places(places, shape.n_fields, where)
-        wanted, most = list(places.values()), _rows_a_batch(len(places))
-        batch: list[list[str]] = []
+        picked, most = _picker(list(places.values())), _rows_a_batch(len(places))
+        batch: list[Sequence[str]] = []
         row = first
         while row is not None:
             if row:
@@ -500,7 +501,7 @@ def _read_quoted(
                 row = row if len(row) == shape.n_fields else _mended(row, shape, where, number)
                 if any(cell.strip() for cell in row[shape.blank_from :]):
                     raise DataError(_filled(where, f"that ends in line {number}", shape))
-                batch.append([row[place] for place in wanted])
+                batch.append(picked(row))
             if len(batch) == most:
                 yield _strings(batch, places)
                 batch = []
@@ -558,9 +559,19 @@ def _check_places(places: dict[str, int], n_fields: int, where: str) -> None:
         raise DataError(f"{where}: {name!r} should be field {places[name] + 1}, but rows have {n_fields}")
 
 
-def _strings(batch: list[list[str]], places: dict[str, int]) -> pl.DataFrame:
+def _picker(places: Sequence[int]) -> Callable[[list[str]], Sequence[str]]:
+    """A function from the fields of a row to those at some places."""
+    if len(places) < 2:
+        return lambda row: [row[place] for place in places]
+    return itemgetter(*places)
+
+
+def _strings(batch: Sequence[Sequence[str]], places: dict[str, int]) -> pl.DataFrame:
     """Rows of text as a table."""
-    return pl.DataFrame(batch, schema=dict.fromkeys(places, pl.String), orient="row")
+    columns = zip(*batch, strict=True)
+    return pl.DataFrame(
+        [pl.Series(name, column, dtype=pl.String) for name, column in zip(places, columns, strict=True)]
+    )
 
 
 def _buffered(stream: Any) -> Any:

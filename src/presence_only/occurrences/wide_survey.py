@@ -94,8 +94,8 @@ def read_wide_survey(
     surveys = in_degrees(pl.concat(places).with_row_index("survey"), longitudes, where)
     if "week" in surveys.columns:
         check_weeks_of_surveys(surveys, where)
-    taken = {*COLUMNS.find(names, where).values()}
-    others = [name for place, name in enumerate(names) if place not in taken and name not in table.headers]
+    taken, headers = {*COLUMNS.find(names, where).values()}, table.headers
+    others = [name for place, name in enumerate(names) if place not in taken and name not in headers]
     notes = []
     if others:
         shown = ", ".join(map(repr, others[:5])) + (f" and {len(others) - 5:,} more" if len(others) > 5 else "")
@@ -103,7 +103,7 @@ def read_wide_survey(
     tables = table.tables(groups, known)
     facts = {
         "survey_columns_of_no_species": len(others),
-        "survey_columns_of_one_species": len(table.headers) - len(set(table.headers.values())),
+        "survey_columns_of_one_species": len(headers) - len(set(headers.values())),
     }
     return SurveyRows(surveys, facts=facts, notes=tuple(notes), **tables)
 
