@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -418,28 +418,59 @@ def left_in_start(slopes: Slopes, setting: Setting, start: str, beta2: float) ->
     return kept(prediction.step_size(beta2, np.arange(1.0, START_STEPS + 1)), START_STEPS)
 
 
+class StartRow(NamedTuple):
+    """One combination of experiments/start: the share of movement that is left, and the mAP that it reached.
+
+    Args:
+        left: Predicted share of movement that is left; rows are sorted by it.
+        loss: Name in START_LOSSES.
+        start: Where training began.
+        beta2: Adam's beta2.
+        found: Mean mAP over the worlds.
+        balance: The same from the balance of the loss.
+    """
+
+    left: float
+    loss: str
+    start: str
+    beta2: float
+    found: float
+    balance: float
+
+    @property
+    def gain(self) -> float:
+        """What a start at the balance brings."""
+        return self.balance - self.found
+
+
 def against_start(setting: Setting) -> Iterator[str]:
     """The share of movement that is left, beside the mAP that a start costs in experiments/start."""
+    rows = sorted(start_rows(setting))
+    yield "The same shares beside mAP of experiments/start, the mean over three worlds, in the order of the shares:"
+    yield ""
+    yield "| loss | start | beta2 | left, predicted | mAP | from the balance | gain |"
+    yield "|:---|:---|---:|---:|---:|---:|---:|"
+    for row in rows:
+        yield (
+            f"| `{row.loss}` | {row.start} | {row.beta2} | {row.left:.2f} | {row.found:.3f} | {row.balance:.3f} "
+            f"| {row.gain:+.3f} |"
+        )
+    ranks = spearmanr([row.left for row in rows], [row.gain for row in rows]).statistic
+    yield ""
+    yield f"Rank correlation (Spearman) of share and gain over the {len(rows)} rows: {ranks:.2f}."
+
+
+def start_rows(setting: Setting) -> Iterator[StartRow]:
+    """The combinations that experiments/start has scored."""
     with (ROOT / "experiments/start/results/across.csv").open() as file:
         scores = {row["variant"]: float(row["mean"]) for row in csv.DictReader(file) if row["metric"] == "species_map"}
-    rows = []
     for name, loss in START_LOSSES.items():
         slopes = Slopes(loss, START_PREVALENCE)
         for start, beta2 in (("zero", 0.999), ("zero", 0.95), ("prevalence", 0.999)):
             short = f"{name}_adam{str(beta2)[2:]}"
             if f"{short}_{start}" in scores:
-                found, balance = scores[f"{short}_{start}"], scores[f"{short}_balance"]
-                rows.append((left_in_start(slopes, setting, start, beta2), name, start, beta2, found, balance))
-    rows.sort()
-    yield "The same shares beside mAP of experiments/start, the mean over three worlds, in the order of the shares:"
-    yield ""
-    yield "| loss | start | beta2 | left, predicted | mAP | from the balance | gain |"
-    yield "|:---|:---|---:|---:|---:|---:|---:|"
-    for left, name, start, beta2, found, balance in rows:
-        yield (f"| `{name}` | {start} | {beta2} | {left:.2f} | {found:.3f} | {balance:.3f} | {balance - found:+.3f} |")
-    ranks = spearmanr([row[0] for row in rows], [row[5] - row[4] for row in rows]).statistic
-    yield ""
-    yield f"Rank correlation (Spearman) of share and gain over the {len(rows)} rows: {ranks:.2f}."
+                left = left_in_start(slopes, setting, start, beta2)
+                yield StartRow(left, name, start, beta2, scores[f"{short}_{start}"], scores[f"{short}_balance"])
 
 
 def by_size(setting: Setting) -> Iterator[str]:

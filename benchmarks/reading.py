@@ -4,9 +4,10 @@ Writes a simple CSV as GBIF's (50 columns, tab-separated, unquoted) with seeded 
 real ones do: absences, specimens, unknown and large uncertainties, zero coordinates, flags, subspecies,
 higher ranks, duplicates, lone quotes; the same records as iNaturalist's open data, gz, and as the quoted CSV of its
 archive; an eBird Basic Dataset of as many rows with its sampling file, whose last two years are the truth; and a
-combined parquet file of the BirdNET geomodel, whose lists have about as many species. A fresh process reads each,
-cleans it and makes training arrays, of the EBD a survey too; its wall time and its peak memory (VmHWM) are reported,
-beside those of a process that only imports the package.
+combined parquet file of the BirdNET geomodel, whose lists have about as many species; and GeoPlant's files, with
+surveys and 19 predictors of every record and survey. A fresh process reads each, cleans it and makes training arrays,
+of the EBD and of GeoPlant a survey too; its wall time and its peak memory (VmHWM) are reported, beside those of a
+process that only imports the package.
 
     python benchmarks/reading.py --rows 10000000
     python benchmarks/reading.py --rows 10000000 --files ebird        # this one alone, into a file of its own
@@ -34,6 +35,7 @@ from results import write_results
 
 BLOCK = 100_000
 SPECIES = 5_000
+RECORDS = "GLC24_PO_metadata_train.csv"
 CLASSES = (
     ("Animalia", "Chordata", "Aves"),
     ("Animalia", "Arthropoda", "Insecta"),
@@ -126,6 +128,16 @@ elif mode == "inaturalist_export":
 elif mode == "geomodel":
     from presence_only.datasets.geomodel.dataset import DatasetSettings, read_records
     settings = DatasetSettings.parse({"kind": mode, "path": path, "checklist_resolution": 3}, "datasets.geomodel")
+elif mode.startswith("geoplant"):
+    from presence_only.datasets.geoplant import dataset, records
+    from presence_only.datasets.geoplant.dataset import DatasetSettings
+    predictors = ["bioclimatic"] if mode == "geoplant predictors" else []
+    settings = DatasetSettings.parse(
+        {"kind": "geoplant", "root": path, "weeks": True, "predictors": predictors}, "datasets.geoplant"
+    )
+    def read_records(settings):
+        file = next(Path(path).glob("*PO_metadata*"))
+        return records.read_records(file, settings, weeks=True, visits=False)
 elif mode == "gbif":
     from presence_only.datasets.gbif import DatasetSettings, read_records
     settings = DatasetSettings.parse({"kind": "gbif", "path": path, "weeks": True}, "datasets.gbif")
@@ -137,7 +149,16 @@ def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 answer = {"imported": peak()}
-if sys.argv[3] == "read":
+if sys.argv[3] == "read" and mode == "geoplant predictors":
+    start, cpu = time.perf_counter(), time.process_time()
+    made = settings.build()
+    training = made.training
+    answer |= {"read_s": time.perf_counter() - start, "cpu_s": time.process_time() - cpu, "assemble_s": 0.0}
+    answer["assemble_cpu_s"] = 0.0
+    answer |= {"read_peak": peak(), "peak": peak(), "filters": made.filters}
+    answer["table"] = training.records.covariates_NC.nbytes / 2**20
+    answer |= {"rows": training.records.n_rows, "species": training.records.n_species}
+elif sys.argv[3] == "read":
     start, cpu = time.perf_counter(), time.process_time()
     records = read_records(settings)
     answer |= {"read_s": time.perf_counter() - start, "cpu_s": time.process_time() - cpu}
@@ -155,7 +176,7 @@ print(json.dumps(answer))
 """
 
 
-FILES = ("gbif", "inaturalist", "inaturalist_export", "ebird", "geomodel")
+FILES = ("gbif", "inaturalist", "inaturalist_export", "ebird", "geomodel", "geoplant")
 
 
 def main() -> None:
@@ -173,6 +194,7 @@ def main() -> None:
             "inaturalist_export": write_export,
             "ebird": write_ebird,
             "geomodel": write_geomodel,
+            "geoplant": write_geoplants,
         }
         lines = [line for name in arguments.files for line in write[name](Path(folder), arguments.rows, arguments.seed)]
         print(f"written in {perf_counter() - start:.0f} s", flush=True)
@@ -181,7 +203,8 @@ def main() -> None:
             "",
             "Each line is a fresh process. Peak memory is VmHWM, which counts the interpreter and the imported "
             "packages too; `imports` is the same process without a file; `table` is the table of records "
-            "that are kept. CPU seconds, over all threads, are what does not depend on what else ran. The EBD with "
+            "that are kept, or with predictors their values; that line is of a whole data set, with its surveys. "
+            "CPU seconds, over all threads, are what does not depend on what else ran. The EBD with "
             "checklists is read a second time for the survey, and the sampling file once, which counts in `to training "
             "arrays`.",
             "",
@@ -266,6 +289,18 @@ def write_geomodel(root: Path, rows: int, seed: int) -> list[tuple[str, str, Pat
         "\n".join(["species_code,scientificName,commonName", *names]) + "\n"
     )
     return [("geomodel's parquet", "geomodel", path, path.stat().st_size)]
+
+
+def write_geoplants(root: Path, rows: int, seed: int) -> list[tuple[str, str, Path, int]]:
+    """GeoPlant's folder."""
+    folder = root / "geoplant"
+    folder.mkdir()
+    write_geoplant(folder, rows, seed)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    return [
+        ("GeoPlant records", "geoplant", folder, (folder / RECORDS).stat().st_size),
+        ("GeoPlant with surveys and 19 predictors", "geoplant predictors", folder, size),
+    ]
 
 
 def write_ebird(root: Path, rows: int, seed: int) -> list[tuple[str, str, Path, int]]:
@@ -501,6 +536,55 @@ def write_taxa(path: Path) -> None:
         rows.append((str(3_000_000 + i), below, "5", "subspecies", f"Genus{i // 7} species{i} minor", "true"))
     with gzip.open(path, "wt", encoding="utf-8") as file:
         file.writelines("\t".join(row) + "\n" for row in rows)
+
+
+def write_geoplant(folder: Path, rows: int, seed: int) -> None:
+    """GeoPlant's records, one survey of 17 species per 54 records, and 19 predictors of each, as of 2024."""
+    surveys = max(1, rows // 54)
+    with (folder / RECORDS).open("wb") as file, (folder / "GLC24-PO-train-bioclimatic-average.csv").open("wb") as other:
+        for index, first in enumerate(range(0, rows, BLOCK)):
+            rng = np.random.default_rng([seed, index])
+            table = records(rng, first, min(BLOCK, rows - first))
+            metadata = table.select(
+                publisher=pl.lit("Pl@ntNet"),
+                year=pl.col("year"),
+                month=pl.col("month").cast(pl.Float64),
+                day=pl.col("day").cast(pl.Float64),
+                lat=pl.col("decimalLatitude"),
+                lon=pl.col("decimalLongitude"),
+                geoUncertaintyInM=pl.col("coordinateUncertaintyInMeters"),
+                taxonRank=pl.col("taxonRank"),
+                date=pl.col("eventDate").str.slice(0, 10),
+                dayOfYear=pl.col("day").cast(pl.Float64),
+                speciesId=pl.col("speciesKey").cast(pl.Float64) - 2_000_000,
+                surveyId=pl.col("gbifID") - 4_000_000_000,
+            )
+            metadata.write_csv(file, include_header=first == 0)
+            bioclimatic(rng, metadata["surveyId"]).write_csv(other, include_header=first == 0)
+    rng = np.random.default_rng([seed, rows])
+    visits = pl.Series("surveyId", np.arange(surveys))
+    bioclimatic(rng, visits).write_csv(folder / "GLC24-PA-train-bioclimatic.csv")
+    places = pl.DataFrame(
+        {
+            "lon": rng.uniform(-10, 30, surveys).round(6),
+            "lat": rng.uniform(36, 70, surveys).round(6),
+            "year": rng.integers(2017, 2022, surveys),
+            "geoUncertaintyInM": 5.0,
+            "areaInM2": rng.choice([100.0, 25.0, -np.inf], surveys),
+            "region": "CONTINENTAL",
+            "country": "France",
+        }
+    )
+    found = np.repeat(np.arange(surveys), 17)
+    species = np.minimum(rng.zipf(1.3, len(found)) - 1, SPECIES - 1).astype(float)
+    table = places[found].with_columns(speciesId=pl.Series(species), surveyId=pl.Series(found))
+    table.write_csv(folder / "GLC24_PA_metadata_train.csv")
+
+
+def bioclimatic(rng: np.random.Generator, visits: pl.Series) -> pl.DataFrame:
+    """19 predictors of visits, in any order of these."""
+    values = {f"Bio{i + 1}": rng.integers(0, 4000, len(visits)) for i in range(19)}
+    return pl.DataFrame({"surveyId": visits, **values})[rng.permutation(len(visits))]
 
 
 def child(mode: str, path: Path, work: str) -> dict:

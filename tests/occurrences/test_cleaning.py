@@ -378,7 +378,7 @@ class TestVisitsAndSuspects:
         columns = {
             "species": ["a", "a", "b", "a", "a", "a"],
             "longitude": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
-            "visit": [7, 7, 7, None, None, 8],
+            "shared_visit": [7, 7, 7, None, None, 8],
         }
         for batches in (1, 3):
             kept, filters, found = run(columns, batches=batches)

@@ -14,6 +14,7 @@ KINDS = {
     "ebird": "presence_only.datasets.ebird.dataset:DatasetSettings",
     "gbif": "presence_only.datasets.gbif:DatasetSettings",
     "geomodel": "presence_only.datasets.geomodel.dataset:DatasetSettings",
+    "geoplant": "presence_only.datasets.geoplant.dataset:DatasetSettings",
     "inaturalist": "presence_only.datasets.inaturalist:DatasetSettings",
     "inaturalist_export": "presence_only.datasets.inaturalist_export:DatasetSettings",
     "nceas": "presence_only.datasets.nceas:DatasetSettings",

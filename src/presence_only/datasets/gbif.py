@@ -30,14 +30,8 @@ from presence_only.occurrences import darwin_core
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, Unknown, clean
 from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
-from presence_only.occurrences.event_dates import month_number, text_number, with_event_dates
-from presence_only.occurrences.number_columns import (
-    identifier,
-    number,
-    unread_coordinates,
-    unread_numbers,
-    whole_number,
-)
+from presence_only.occurrences.date_columns import date_columns
+from presence_only.occurrences.number_columns import identifier, number, unread_coordinates, unread_numbers
 from presence_only.occurrences.record_words import BASES, plain_word, with_bases, with_statuses
 from presence_only.occurrences.records import RecordTable
 from presence_only.occurrences.species_names import HIGHER_RANKS, SPECIES_RANKS, with_names
@@ -191,7 +185,7 @@ def _standard(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> pl.
     if "issue" in columns:
         found["issue"] = _flags(batch.schema["issue"])
     found |= {name: columns[name] for name in ("absent", "unread_status", "basis", "unread_basis") if name in columns}
-    found |= _dates(batch)
+    found |= date_columns(batch, "eventDate")
     return batch.select(*(expression.alias(name) for name, expression in found.items()))
 
 
@@ -279,42 +273,6 @@ def _full_rank(settings: DatasetSettings) -> pl.Expr:
     if settings.infraspecific == "drop":
         named = pl.coalesce(named, pl.when(kind == "species").then(pl.lit("species")))
     return pl.coalesce("rank", named)
-
-
-def _dates(batch: pl.DataFrame) -> dict[str, pl.Series]:
-    """Year, month and day, from their columns or else from ``eventDate``."""
-    names: list[str] = [name for name in ("year", "month", "day") if name in batch.columns]
-    found: dict[str, pl.Series] = {}
-    if names:
-        if batch.schema.get("month") == pl.String:
-            batch = batch.with_columns(_months(batch["month"]))
-        found = {name: batch.select(whole_number(pl.col(name))).to_series() for name in names}
-        unread = unread_numbers(batch, names, "unread_date")
-        found["unread_date"] = unread
-        found["date_text"] = pl.Series([None], dtype=pl.Int32).new_from_index(0, len(batch))
-        if unread.null_count() < len(unread):
-            # Of texts that were not read, other ones are other dates.
-            texts = batch.select(pl.concat_str(names, separator="-", ignore_nulls=True)).to_series()
-            numbers = [None if word is None else text_number(text) for word, text in zip(unread, texts, strict=True)]
-            found["date_text"] = pl.Series(numbers, dtype=pl.Int32)
-    if "eventDate" not in batch.columns:
-        return found
-    text = pl.col("eventDate").cast(pl.String)
-    if len(names) == 3:
-        # Most texts repeat the three columns and need no reading.
-        text = pl.when(pl.any_horizontal(found[name].is_null() for name in names)).then(text)
-    dates = with_event_dates(batch.select(eventDate=text), "eventDate")
-    read = {name: dates[f"date_{name}"] for name in ("year", "month", "day")}
-    read |= {name: dates[name] for name in ("unread_date", "date_text")}
-    first = {name: found.get(name, column) for name, column in read.items()}
-    return {name: first[name].zip_with(first[name].is_not_null(), column) for name, column in read.items()}
-
-
-def _months(column: pl.Series) -> pl.Series:
-    """A column of months as numbers, as far as their words are known."""
-    words = column.filter(column.cast(pl.Float64, strict=False).is_null()).drop_nulls().unique().to_list()
-    known = {word: str(number) for word in words if (number := month_number(word)) is not None}
-    return column.replace(known) if known else column
 
 
 def _group(column: pl.Series) -> pl.Series:

@@ -27,10 +27,15 @@ def expected_score(share: NDArray[np.float64] | float, pos_lambda: float, backgr
     return pos_lambda * share / (pos_lambda * share + 1 - share + background)
 
 
-def level_weights(loss: LossSettings) -> tuple[float, float] | None:
+def level_weights(loss: LossSettings, sites_per_row: float) -> tuple[float, float] | None:
     """Weights of a record and of the background in :func:`expected_score`; None for a loss of which it is not true.
 
     It holds for cross-entropy whose weights are the same for all species and whose absences are estimated without bias.
+
+    Args:
+        loss: Settings of the loss.
+        sites_per_row: Background sites per training row of a batch: where a loss counts each as a row, more of them
+            weigh more.
     """
     if not isinstance(loss, DenseSettings):
         return None
@@ -40,6 +45,7 @@ def level_weights(loss: LossSettings) -> tuple[float, float] | None:
     if not isinstance(built, PairWeights) or built.penalty != CrossEntropy():
         return None
     alike = not isinstance(built.positive, torch.Tensor) and not isinstance(built.unobserved, torch.Tensor)
-    if not alike or (built.needs_background and built.background_as_rows):
+    if not alike:
         return None
-    return float(built.positive / built.unobserved), float(built.background / built.unobserved)
+    background = built.background * sites_per_row if built.background_as_rows else built.background
+    return float(built.positive / built.unobserved), float(background / built.unobserved)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Protocol, Self
 
 import numpy as np
 import polars as pl
@@ -307,14 +307,36 @@ def _with_own_survey(records: RecordTable, settings: RecordsSettings, evaluation
     )
 
 
-def assemble_training(records: RecordTable, settings: AssemblySettings) -> Assembled:
+class RowCovariates(Protocol):
+    """Covariates that come with the records, and not from a map.
+
+    Attributes:
+        names: Name of every covariate.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of every covariate."""
+
+    def of(self, rows: pl.DataFrame) -> Floats:
+        """Covariates (N, C) of training rows, a table with the column ``visit``; NaN where unknown."""
+
+
+def assemble_training(
+    records: RecordTable, settings: AssemblySettings, row_covariates: RowCovariates | None = None
+) -> Assembled:
     """Training data from all records, for a data set that brings a survey of its own.
+
+    Args:
+        records: All records, cleaned.
+        settings: How they become rows; with ``row_covariates``, ``records``, and a background of ``target_group``.
+        row_covariates: What comes behind the covariates of the environment; None: nothing.
 
     Raises:
         DataError: As of :func:`assemble`.
     """
     table, filters = _training_rows(_trusted(records), settings)
-    made = _assemble(table, records, settings, environment_at(settings), None)
+    made = _assemble(table, records, settings, environment_at(settings), None, row_covariates)
     return replace(made, filters=filters + made.filters)
 
 
@@ -354,6 +376,7 @@ def _assemble(
     settings: AssemblySettings,
     environment: Environment,
     area: Area | None,
+    row_covariates: RowCovariates | None = None,
 ) -> Assembled:
     """Training data from a table of rows, those of all ``records`` that lie outside of ``area``."""
     filters: tuple[tuple[str, int], ...] = ()
@@ -373,6 +396,10 @@ def _assemble(
     trained_S, ever_S = group_S >= 0, group_places(records.table) >= 0
     facts: dict[str, int | float] = {"species_without_training_records": int((ever_S & ~trained_S).sum())}
     rows = table.filter(first_P)
+    covariate_names = environment.names
+    if row_covariates is not None:
+        covariate_names += row_covariates.names
+        covariates_NC = np.concatenate([covariates_NC, row_covariates.of(rows)], axis=1, dtype=np.float32)
     training_records = PresenceRecords(
         sites_N2=sites_of(rows),
         covariates_NC=covariates_NC,
@@ -380,7 +407,7 @@ def _assemble(
         species_P=(np.cumsum(trained_S) - 1)[places(table["species"])],
         species=tuple(name for name, trained in zip(names, trained_S, strict=True) if trained),
         groups=tuple(groups[group] for group in group_S[trained_S]),
-        covariate_names=environment.names,
+        covariate_names=covariate_names,
         week_N=weeks_of(rows),
     )
     background = make_background(

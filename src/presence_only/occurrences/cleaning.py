@@ -219,15 +219,15 @@ def thin(table: pl.DataFrame, settings: CleaningSettings) -> tuple[pl.DataFrame,
     """The records that remain after the rules that need all of them, in their order; and the funnel's end.
 
     Args:
-        table: Columns longitude, latitude, code and date; visit, where the reader has it.
+        table: Columns longitude, latitude, code and date; shared_visit, where the reader has it.
         settings: The rules.
     """
     filters = []
-    if "visit" in table.columns:
-        shared = pl.col("visit").is_not_null()
-        table = table.filter(~shared | pl.struct("code", "visit").is_first_distinct())
+    if "shared_visit" in table.columns:
+        shared = pl.col("shared_visit").is_not_null()
+        table = table.filter(~shared | pl.struct("code", "shared_visit").is_first_distinct())
         filters.append(("a species once a visit of several observers", len(table)))
-        table = table.drop("visit")
+        table = table.drop("shared_visit")
     if settings.drop_duplicates:
         table = table.filter(_first_of_each(table))
         filters.append(("duplicates of species, site and date", len(table)))
@@ -393,7 +393,7 @@ class _Sieve:
             nulls_equal=True,
             maintain_order="left",
         )
-        further = [name for name in ("visit", "suspect") if name in self._columns]
+        further = [name for name in ("visit", "shared_visit", "suspect") if name in self._columns]
         self._kept.append(coded.select("longitude", "latitude", "code", date.cast(pl.Int32).alias("date"), *further))
 
     def check_longitudes(self, where: str) -> None:
@@ -493,7 +493,9 @@ def _named(
     ]
     date_N = table["date"].to_numpy()
     week_N = week_of(date_N // 100 % 100, date_N % 100) if weeks else None
-    records = RecordTable.of(sites_of(table), species_N, names, [entry.group for entry in entries], week_N, filters)
+    groups = [entry.group for entry in entries]
+    visit_N = table["visit"] if "visit" in table.columns else None
+    records = RecordTable.of(sites_of(table), species_N, names, groups, week_N, filters, visit_N)
     if "suspect" not in table.columns:
         return records
     return replace(records, table=records.table.with_columns(table["suspect"].fill_null(False)))

@@ -8,7 +8,7 @@ Shape legend: V seeds, U units (species or sites), E epochs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +47,8 @@ Floats = NDArray[np.float64]
 AnyPair = TypeVar("AnyPair", Pair, PairAcross)
 # First and second variant of a pair.
 Names = tuple[str, str]
+# What a table of pairs was asked for, two words, to the pairs.
+Kept = dict[tuple[str, str], dict[Names, AnyPair]]
 
 # The metric that decides.
 METRIC = "species_map"
@@ -137,9 +139,12 @@ class StudyResults:
     @cached_property
     def _pairs(self) -> pl.DataFrame:
         """Rows of the table of pairs."""
-        table = self._table(PAIRS)
-        named = pl.col("first").is_in(self.variants) & pl.col("second").is_in(self.variants)
-        return table.filter(pl.col("dataset").is_in(self.datasets) & named)
+        return self._table(PAIRS).filter(pl.col("dataset").is_in(self.datasets) & self._of_variants)
+
+    @property
+    def _of_variants(self) -> pl.Expr:
+        """Pairs whose variants both belong to the study; a table may have rows of former ones."""
+        return pl.col("first").is_in(self.variants) & pl.col("second").is_in(self.variants)
 
     def scores(self, dataset: str, variants: Iterable[str], metric: str = METRIC) -> pl.DataFrame:
         """Rows of the comparison table, in the order of ``variants``; those without results are left out.
@@ -222,29 +227,26 @@ class StudyResults:
             raise MissingResultsError(f"{ACROSS_PAIRS} of {self.name} has no {metric} of {first} and {second}")
         return found
 
-    @cached_property
-    def _kept_pairs(self) -> dict[tuple[str, ...], dict[Names, Any]]:
-        """Pairs that were asked for before: a study with many variants has thousands, and is asked for each of them."""
-        return {}
-
     def _pairs_of(self, dataset: str, metric: str) -> dict[Names, Pair]:
         """Names to the pairs of a data set, in the order of the table."""
-        key = ("dataset", dataset, metric)
-        if key not in self._kept_pairs:
-            rows = self._pairs.filter((pl.col("dataset") == dataset) & (pl.col("metric") == metric))
-            pairs = (Pair.from_row(row) for row in rows.iter_rows(named=True))
-            self._kept_pairs[key] = {(pair.first, pair.second): pair for pair in pairs}
-        return self._kept_pairs[key]
+        wanted = (pl.col("dataset") == dataset) & (pl.col("metric") == metric)
+        return _kept(self._kept_pairs, (dataset, metric), lambda: map(Pair.from_row, _rows(self._pairs, wanted)))
 
     def _pairs_across_of(self, metric: str, scenario: str) -> dict[Names, PairAcross]:
         """Names to the pairs over all data sets, in the order of the table."""
-        key = ("scenario", scenario, metric)
-        if key not in self._kept_pairs:
-            rows = self._table(ACROSS_PAIRS).filter((pl.col("metric") == metric) & (pl.col("scenario") == scenario))
-            rows = rows.filter(pl.col("first").is_in(self.variants) & pl.col("second").is_in(self.variants))
-            pairs = (PairAcross.from_row(row) for row in rows.iter_rows(named=True))
-            self._kept_pairs[key] = {(pair.first, pair.second): pair for pair in pairs}
-        return self._kept_pairs[key]
+        wanted = (pl.col("metric") == metric) & (pl.col("scenario") == scenario) & self._of_variants
+        table = self._table(ACROSS_PAIRS)
+        return _kept(self._kept_across, (metric, scenario), lambda: map(PairAcross.from_row, _rows(table, wanted)))
+
+    # A study with many variants has thousands of pairs and is asked for each of them.
+
+    @cached_property
+    def _kept_pairs(self) -> Kept[Pair]:
+        return {}
+
+    @cached_property
+    def _kept_across(self) -> Kept[PairAcross]:
+        return {}
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
@@ -547,6 +549,18 @@ def timed(timing: Path, key: str, made: Path) -> Any:
         return None
     found = read_json(timing)
     return found["seconds"] if found[key] == content_hash(made) else None
+
+
+def _rows(table: pl.DataFrame, wanted: pl.Expr) -> Iterator[dict[str, Any]]:
+    """Rows of a table by the names of its columns."""
+    return table.filter(wanted).iter_rows(named=True)
+
+
+def _kept(kept: Kept[AnyPair], key: tuple[str, str], read: Callable[[], Iterable[AnyPair]]) -> dict[Names, AnyPair]:
+    """Names to pairs, read at the first time that they are asked for."""
+    if key not in kept:
+        kept[key] = {(pair.first, pair.second): pair for pair in read()}
+    return kept[key]
 
 
 def _from_either_side(pairs: Mapping[Names, AnyPair], first: str, second: str) -> AnyPair | None:

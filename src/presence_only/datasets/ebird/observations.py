@@ -41,10 +41,11 @@ OBSERVATIONS = Columns(
 def standard(batch: pl.DataFrame) -> pl.DataFrame:
     """A batch with the columns of a table of records, and those that eBird's rules need.
 
-    Further columns: ``category`` in small letters, ``count``, ``approved``, ``complete``, ``checklist``, ``visit`` and
-    those of the effort.
+    Further columns: ``category`` in small letters, ``count``, ``approved``, ``complete``, ``checklist`` and those of
+    the effort.
     """
-    found: list[Any] = [*place_and_date(batch), *effort_columns(batch), checklist_numbers(batch), group_numbers(batch)]
+    found: list[Any] = [*place_and_date(batch), *effort_columns(batch), checklist_numbers(batch)]
+    found.append(group_numbers(batch).alias("shared_visit"))
     names = _names(batch)
     found += [*names.iter_columns(), pl.lit(GROUP).alias("group")]
     if "CATEGORY" in batch.columns:

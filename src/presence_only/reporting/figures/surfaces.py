@@ -93,7 +93,8 @@ def sweep_figure(
     axes.set(xlabel=f"{setting} (log scale)" if log else setting, ylabel=f"{metric} with 95 % interval (0 to 1)")
     axes.grid(alpha=0.3)
     if len(lines) > 1:
-        axes.legend(fontsize=8, ncols=2 if len(lines) > 6 else 1)
+        # Inside, it would hide an interval wherever lines cross the whole figure.
+        figure.legend(fontsize=8, loc="outside lower center", ncols=2)
     return figure
 
 

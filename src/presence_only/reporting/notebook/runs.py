@@ -154,7 +154,9 @@ def _levels(
     """Variants whose level theory gives: share of rows and mean score of every species, lambda, background weight."""
     sets, found = _sets(study, dataset), {}
     for name in study.named(study.datasets[0], *losses):
-        weights = level_weights(study.params.variants[name].loss)
+        variant = study.params.variants[name]
+        sites_per_row = variant.training.background_batch_size / variant.training.batch_size
+        weights = level_weights(variant.loss, sites_per_row)
         if weights is None:
             continue
         points = [_level(study, d, name) for d in sets]
