@@ -10,7 +10,7 @@ import pytest
 
 from presence_only.common.errors import DataError
 from presence_only.datasets import build_dataset, parse_dataset
-from presence_only.datasets.ebird import checklists as checklists_module
+from presence_only.datasets.ebird import sampling_file
 from presence_only.geography.h3_cells import cells_of
 from presence_only.occurrences import table_reading
 
@@ -330,7 +330,7 @@ def test_what_is_drawn_does_not_depend_on_how_the_file_is_read(tmp_path, monkeyp
         wholes[visits] = build(paths, evaluation, evaluation_sites=12)
         assert len(wholes[visits].survey.sites_M2) == 12
     monkeypatch.setattr(table_reading, "BLOCK_BYTES", 2_000)
-    monkeypatch.setattr(checklists_module, "_WAITING", 10)
+    monkeypatch.setattr(sampling_file, "_WAITING", 10)
     for visits, whole in wholes.items():
         evaluation = {"years": [2022, 2023], "repeated_visits": visits}
         parts = build(paths, evaluation, evaluation_sites=12)

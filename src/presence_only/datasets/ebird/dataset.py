@@ -22,9 +22,9 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from presence_only.common.arrays import Floats
 from presence_only.data.dataset import Dataset, DatasetKind
-from presence_only.datasets.ebird.checklists import HeldOut, draw_checklists, zero_filled
 from presence_only.datasets.ebird.effort import EffortSettings, effort_rules
 from presence_only.datasets.ebird.evaluation import ChecklistEvaluation
+from presence_only.datasets.ebird.held_out import HeldOut
 from presence_only.datasets.ebird.observations import (
     OBSERVATIONS,
     Category,
@@ -33,6 +33,8 @@ from presence_only.datasets.ebird.observations import (
     count_rule,
     standard,
 )
+from presence_only.datasets.ebird.sampling_file import draw_checklists
+from presence_only.datasets.ebird.zero_filling import zero_filled
 from presence_only.geography.h3_cells import cells_of, centres_of
 from presence_only.occurrences.assemble import (
     SITES_OF_AN_AREA,
