@@ -116,6 +116,12 @@ class AssemblySettings(Settings):
             raise ValueError("settings with an environment, as propagation compares rows by their covariates")
         return self
 
+    def open_layers(self) -> Environment:
+        """As of :func:`environment_at`; a kind whose file brings layers of its own has its own way."""
+        if self.environment is None:
+            return Layers(())
+        return open_environment(self.environment, self.nearest_km if self.sea == "nearest" else None)
+
     def covariate_source(self) -> Callable[[Floats], Floats]:
         """The function from sites (M, 2) to covariates (M, C), for maps."""
         return environment_at(self).sample
@@ -192,14 +198,8 @@ def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
     """
     if isinstance(settings.evaluation, SurveyEvaluation):
         return _with_own_survey(records, settings, settings.evaluation)
-    table, filters = _training_rows(records, settings)
-    first_P, _ = rows_of(table)
-    area = held_out_area(settings.evaluation, sites_of(table.filter(first_P)), numpy_stream(settings.seed, "folds"))
-    held_P = area.contains(sites_of(table))
-    held, table = table.filter(held_P), table.filter(~held_P)
-    filters += ((f"outside of the held-out area ({area.words})", len(table)),)
-    environment = environment_at(settings)
-    made = _assemble(table, records, settings, environment, area)
+    outside = assemble_outside(records, settings, settings.evaluation)
+    area, held, made = outside.area, outside.held, outside.made
     absences_A2 = assumed_absence_sites(
         settings.evaluation.absences,
         area,
@@ -213,7 +213,7 @@ def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
         made.training.records.groups,
         settings.evaluation_sites or SITES_OF_AN_AREA,
         numpy_stream(settings.seed, "survey"),
-        environment=environment,
+        environment=outside.environment,
         drop_undefined=settings.sea == "drop",
         absences_A2=absences_A2,
     )
@@ -241,7 +241,46 @@ def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
             "was recorded in the held-out area, which would say where they are absent."
         )
     facts = made.facts | counts | {"held_out_records": len(held)}
-    return Dataset(made.training, survey, filters + made.filters, (*notes, *made.notes), facts, added=made.added)
+    return Dataset(made.training, survey, made.filters, (*notes, *made.notes), facts, added=made.added)
+
+
+@dataclass(frozen=True, eq=False)
+class Outside:
+    """Training data from the records outside of a held-out area.
+
+    Args:
+        area: What is held out.
+        held: The records within, with their training rows.
+        made: The training data and what was counted.
+        environment: The layers that sites get their covariates from.
+    """
+
+    area: Area
+    held: pl.DataFrame
+    made: Assembled
+    environment: Environment
+
+
+def assemble_outside(records: RecordTable, settings: AssemblySettings, evaluation: EvaluationSettings) -> Outside:
+    """Training data from the records outside of the area that ``evaluation`` holds out.
+
+    Raises:
+        DataError: As of :func:`assemble`.
+    """
+    table, filters = _training_rows(records, settings)
+    first_P, _ = rows_of(table)
+    area = held_out_area(evaluation, sites_of(table.filter(first_P)), numpy_stream(settings.seed, "folds"))
+    held_P = area.contains(sites_of(table))
+    held, table = table.filter(held_P), table.filter(~held_P)
+    filters += ((f"outside of the held-out area ({area.words})", len(table)),)
+    if "suspect" in records.table.columns:
+        # The survey was made before: a rule that knows the truth, such as a range model, must not choose it.
+        table, _ = _training_rows(_trusted(records), settings)
+        table = table.filter(~area.contains(sites_of(table)))
+        filters += ((f"{records.training_rule} (training alone)", len(table)),)
+    environment = environment_at(settings)
+    made = _assemble(table, records, settings, environment, area)
+    return Outside(area, held, replace(made, filters=filters + made.filters), environment)
 
 
 def _with_own_survey(records: RecordTable, settings: RecordsSettings, evaluation: SurveyEvaluation) -> Dataset:
@@ -258,7 +297,7 @@ def _with_own_survey(records: RecordTable, settings: RecordsSettings, evaluation
         filters = records.filters or (("read", len(records.table)),)
         facts["held_out_records"] = int(near_P.sum())
         left = RecordTable(kept, (*filters, (f"farther than {area.words}", len(kept))))
-    table, filters = _training_rows(left, settings)
+    table, filters = _training_rows(_trusted(left), settings)
     environment = environment_at(settings)
     made = _assemble(table, records, settings, environment, area)
     survey = survey_of_rows(
@@ -310,23 +349,21 @@ def assemble_training(
     Raises:
         DataError: As of :func:`assemble`.
     """
-    table, filters = _training_rows(records, settings)
+    table, filters = _training_rows(_trusted(records), settings)
     made = _assemble(table, records, settings, environment_at(settings), None, row_covariates)
     return replace(made, filters=filters + made.filters)
 
 
 def environment_at(settings: AssemblySettings) -> Environment:
     """The layers that sites get their covariates from, with the rule for the sea; none where none are read."""
-    if settings.environment is None:
-        return Layers(())
-    return open_environment(settings.environment, settings.nearest_km if settings.sea == "nearest" else None)
+    return settings.open_layers()
 
 
 def _training_rows(
     records: RecordTable, settings: AssemblySettings
 ) -> tuple[pl.DataFrame, tuple[tuple[str, int], ...]]:
     """The records with their training rows, and the funnel so far."""
-    table, filters = records.table, records.filters or (("read", len(records.table)),)
+    table, filters = records.table.drop("suspect", strict=False), records.filters or (("read", len(records.table)),)
     if settings.weeks and "week" not in table.columns:
         raise DataError("weeks: true: the records have no dates; give a file that has them, or weeks: false")
     if not settings.weeks:
@@ -336,6 +373,15 @@ def _training_rows(
     table = checklist_rows(table, resolution=settings.checklist_resolution)
     once = "once a cell and week" if settings.weeks else "once a cell"
     return table, (*filters, (f"species {once} (checklists)", len(table)))
+
+
+def _trusted(records: RecordTable) -> RecordTable:
+    """The records that are not suspect, with the funnel; all of them where no reader tells."""
+    if "suspect" not in records.table.columns:
+        return records
+    table = records.table.filter(~pl.col("suspect")).drop("suspect")
+    filters = records.filters or (("read", len(records.table)),)
+    return replace(records, table=table, filters=(*filters, (f"{records.training_rule} (training alone)", len(table))))
 
 
 def _assemble(

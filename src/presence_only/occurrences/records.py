@@ -12,6 +12,8 @@ columns. A column means the same everywhere:
 | uncertainty_m | Float64 | reader | coordinate uncertainty in metres |
 | year, month, day | Int32 | reader | when it was seen |
 | date_text | Int32 | reader | a negative number of the text of a date that is no day, plain month or plain year |
+| shared_visit | Int64 | reader | number of a visit that several observers report, each for himself; null for others |
+| suspect | Boolean | reader | whether the record is not good enough to train on, though a survey may have it |
 | open_name | String | reader | the name of a row that is not identified to a species; null elsewhere |
 | unread_coordinates, unread_uncertainty, unread_date | String | reader | a text that was not understood, or null |
 | visit | Int64 | reader | number of a row's visit, by which predictors are joined; kept where the file has it |
@@ -52,6 +54,8 @@ READER_COLUMNS: dict[str, Any] = {
     "key": pl.String,
     "group": pl.String,
     "date_text": pl.Int32,
+    "shared_visit": pl.Int64,
+    "suspect": pl.Boolean,
     "open_name": pl.String,
     "unread_coordinates": pl.String,
     "unread_uncertainty": pl.String,
@@ -64,10 +68,11 @@ class RecordTable:
     """Cleaned records in the order of the file, and what the cleaning left.
 
     Args:
-        table: Columns longitude, latitude, species, group and, where weeks are read, week; and visit, where the
-            reader gave it.
+        table: Columns longitude, latitude, species, group and, where weeks are read, week; and visit and suspect, where
+            the reader gave them.
         filters: Each rule of the cleaning in the order of use, with the rows that remained after it;
             the first entry is ``("read", rows of the file)``.
+        training_rule: What the funnel calls the rule that suspect records break.
 
     Raises:
         DataError: If no record is left.
@@ -75,6 +80,7 @@ class RecordTable:
 
     table: pl.DataFrame
     filters: tuple[tuple[str, int], ...] = ()
+    training_rule: str = "not suspect"
 
     def __post_init__(self) -> None:
         if len(self.table) == 0:

@@ -339,6 +339,9 @@ def _shape(
     mend, hint = columns.ragged_rows == "mend", hint if columns.ragged_rows == "refuse" else ""
     if row is not None and has_row_names(line, names, row, columns):
         return ("", *names), _Shape(len(row), len(row), f"the first row {len(row)}", blank_from=len(row))
+    if row is not None and len(row) == len(names) - 1 and not names[-1].strip():
+        # A separator ends the header alone.
+        names, told = names[:-1], f"the first row {len(row)}"
     n_fields = len(names)
     if row is not None and len(row) > n_fields and not any(cell.strip() for cell in row[n_fields:]):
         # A separator ends every row.

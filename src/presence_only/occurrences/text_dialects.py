@@ -101,6 +101,20 @@ def _names_columns(line: bytes, columns: Columns) -> bool:
     return _has_required(line, sniff(line, columns).separator, columns)
 
 
+def is_header(line: bytes, columns: Columns, without: Sequence[str] = ()) -> bool:
+    """Whether a line is the header of a wanted table.
+
+    Args:
+        line: The first line of a text.
+        columns: What is wanted; all that is required must be there.
+        without: Names of columns that another table has, and this one must not.
+    """
+    line = line.removeprefix(b"\xef\xbb\xbf")
+    separator = sniff(line, columns).separator
+    foreign = (Columns((name,)) for name in without)
+    return _has_required(line, separator, columns) and not any(_has_required(line, separator, one) for one in foreign)
+
+
 def _has_required(line: bytes, separator: str, columns: Columns) -> bool:
     """Whether a line names all required columns, where this separates its fields."""
     plain = {plain_name(cell.strip(' "')) for cell in line.decode("utf-8", "replace").strip("\r\n").split(separator)}
