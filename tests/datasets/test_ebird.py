@@ -2,12 +2,11 @@
 
 import gzip
 import io
-import os
 import tarfile
 import zipfile
-from pathlib import Path
 
 import pytest
+from support.real_files import real_files
 from support.records import vocabulary
 
 from presence_only.common.errors import DataError
@@ -17,7 +16,7 @@ from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.datasets.ebird.dataset import DatasetSettings, read_records
 
 # Real files, which are not shipped: the extract of the R package auk, inst/extdata.
-REAL = Path(os.environ.get("PRESENCE_ONLY_RECORDS", "none")).expanduser() / "ebird"
+REAL, needs_real = real_files("ebird")
 HEADER = (
     "GLOBAL UNIQUE IDENTIFIER\tCATEGORY\tCOMMON NAME\tSCIENTIFIC NAME\tSUBSPECIES SCIENTIFIC NAME\tOBSERVATION COUNT\t"
     "LATITUDE\tLONGITUDE\tOBSERVATION DATE\tSAMPLING EVENT IDENTIFIER\tPROTOCOL NAME\tDURATION MINUTES\t"
@@ -270,7 +269,7 @@ class TestBadFiles:
         ),
         (
             {"evaluation": {"kind": "blocks", "years": [2020]}},
-            r"unknown key 'years' in datasets\.x\.evaluation; known: box, degrees",
+            r"unknown key 'years' in datasets\.x\.evaluation; known: absences, box, degrees",
         ),
         (
             {"sampling": "s", "evaluation": {"kind": "checklists", "fold": 1}},
@@ -286,7 +285,7 @@ def test_wrong_settings_are_one_sentence(given, sentence):
         settings("x.txt", **given)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="PRESENCE_ONLY_RECORDS names no folder with ebird/ of auk's extract")
+@needs_real
 def test_the_real_extract():
     found = read(REAL / "zerofill-ex_ebd.txt")
     assert found.filters[0] == ("read", 283)

@@ -1,12 +1,11 @@
 """Complete checklists of eBird as the truth, against a double loop over the two files."""
 
-import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from support.real_files import real_files
 
 from presence_only.common.errors import DataError
 from presence_only.datasets import build_dataset, parse_dataset
@@ -14,7 +13,7 @@ from presence_only.datasets.ebird import sampling_file
 from presence_only.geography.h3_cells import cells_of
 from presence_only.occurrences import table_reading
 
-REAL = Path(os.environ.get("PRESENCE_ONLY_RECORDS", "none")).expanduser() / "ebird"
+REAL, needs_real = real_files("ebird")
 SHARED = (
     "SAMPLING EVENT IDENTIFIER",
     "LATITUDE",
@@ -376,7 +375,7 @@ class TestBadFiles:
         assert "no checklist is left for the truth" in self.failure(write(tmp_path, *many()), {"years": [1999]})
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="PRESENCE_ONLY_RECORDS names no folder with ebird/ of auk's extract")
+@needs_real
 def test_the_real_extract():
     """Auk makes 706 visits of 729 checklists; here those within a box, zero-filled by a double loop."""
     ebd, sampling = REAL / "zerofill-ex_ebd.txt", REAL / "zerofill-ex_sampling.txt"

@@ -1,7 +1,6 @@
 """Occurrence cubes: what a row becomes, in every grid, and what is counted."""
 
 import csv
-import os
 import re
 import zipfile
 from collections import Counter
@@ -12,6 +11,7 @@ import polars as pl
 import pyproj
 import pytest
 from ruamel.yaml import YAML
+from support.real_files import real_files
 from support.records import vocabulary
 
 from presence_only.common.errors import DataError
@@ -23,11 +23,7 @@ from presence_only.occurrences.assemble import RecordsSettings
 from presence_only.occurrences.cleaning import CleaningSettings
 from presence_only.occurrences.records import places
 
-REAL = Path(os.environ.get("PRESENCE_ONLY_NCEAS", "")).expanduser().parent / "real" / "cube"
-needs_real = pytest.mark.skipif(
-    not os.environ.get("PRESENCE_ONLY_NCEAS") or not REAL.is_dir(),
-    reason="PRESENCE_ONLY_NCEAS names no folder with a folder real/cube beside it",
-)
+REAL, needs_real = real_files("cube")
 HEADER = "year\teeacellcode\tclass\tspecieskey\tspecies\toccurrences\tmincoordinateuncertaintyinmeters\n"
 
 

@@ -2,18 +2,17 @@
 
 import csv
 import gzip
-import os
 import zipfile
-from pathlib import Path
 
 import pytest
+from support.real_files import real_files
 from support.records import vocabulary
 
 from presence_only.data.sites import sites_of
 from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.datasets.inaturalist_export import OBSCURED_M, DatasetSettings, read_records
 
-REAL = Path(os.environ.get("PRESENCE_ONLY_RECORDS", "none")).expanduser() / "inaturalist"
+REAL, needs_real = real_files("inaturalist")
 WEBSITE = (
     "id",
     "observed_on",
@@ -210,7 +209,7 @@ def test_an_export_becomes_a_data_set(tmp_path):
     assert build_dataset(parse_dataset(raw, "datasets.x")).training.records.species == names
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="PRESENCE_ONLY_RECORDS names no folder with inaturalist/ of real exports")
+@needs_real
 def test_real_exports():
     website, archive = read(REAL / "observations_export.csv"), read(REAL / "observations_dwca.csv")
     assert (website.filters[0][1], len(website.table)) == (47, 42)

@@ -1,7 +1,6 @@
 """Plain tables: the same records in many forms, and what each form that says something else is told."""
 
 import gzip
-import os
 import re
 import zipfile
 from pathlib import Path
@@ -12,6 +11,7 @@ import polars as pl
 import pyproj
 import pytest
 from ruamel.yaml import YAML
+from support.real_files import real_files
 from support.records import vocabulary
 
 from presence_only.common.errors import DataError
@@ -24,11 +24,7 @@ from presence_only.occurrences.cleaning import CleaningSettings
 from presence_only.occurrences.column_names import TABLE_SPELLINGS, TABLE_WEAK, Columns, plain_name
 from presence_only.occurrences.records import places
 
-REAL = Path(os.environ.get("PRESENCE_ONLY_NCEAS", "")).expanduser().parent / "real" / "table"
-needs_real = pytest.mark.skipif(
-    not os.environ.get("PRESENCE_ONLY_NCEAS") or not REAL.is_dir(),
-    reason="PRESENCE_ONLY_NCEAS names no folder with a folder real/table beside it",
-)
+REAL, needs_real = real_files("table")
 ROWS = [("Parus major", 8.5, 47.1), ("Parus major", -8.25, 47.2), ("Abies alba", 9.5, -46.0)]
 SPECIES = ("Abies alba", "Parus major")
 
