@@ -46,7 +46,7 @@ def test_the_entries_are_those_that_the_pipeline_names(tmp_path, monkeypatch):
     }
     stages = {"generate", "train", "evaluate", "compare", "figures", "settings", "report", "publish"}
     assert set(written["code"]) == stages
-    assert set(written["code"]["train"]) == {"bce", "bce_background"}
+    assert set(written["code"]["train"]) == {"bce", "an_full"}
     assert written["code"]["train"]["bce"] != written["code"]["train"]["an_full"]
 
 
