@@ -101,6 +101,10 @@ def test_the_page_holds_what_the_model_says(tmp_path, weeks):
     folder = tmp_path / "page/data"
     about = read_description(folder / "description.js")
     assert about["title"] == "a <title>"
+    records = data.training.records
+    longitude, latitude = records.sites_N2[records.row_P].T
+    inside = (longitude >= -20) & (longitude <= 40) & (latitude >= 30) & (latitude <= 60)
+    assert about["first"] == np.bincount(records.species_P[inside], minlength=5).argmax()
     assert about["times"] == ([0, 6, 18, 30, 42] if weeks else [0])
     kept = np.unpackbits(np.frombuffer(read_pack(folder / "cells.js"), np.uint8))[: len(cells.kept_M)]
     np.testing.assert_array_equal(kept, cells.kept_M)
@@ -112,9 +116,9 @@ def test_the_page_holds_what_the_model_says(tmp_path, weeks):
             by_species.append(steps.reshape(-1, n_times, cells.n_kept).cumsum(axis=2, dtype=np.uint8))
         for part in range(-(-cells.n_kept // about["cellsPerPack"])):
             steps = np.frombuffer(read_pack(folder / f"run_{index}/places_{part}.js"), np.uint8)
-            by_place.append(steps.reshape(-1, n_times, n_species).cumsum(axis=0, dtype=np.uint8))
+            by_place.append(steps.reshape(n_times, n_species, -1).cumsum(axis=2, dtype=np.uint8))
         codes_STK = np.concatenate(by_species)
-        np.testing.assert_array_equal(codes_STK.transpose(2, 1, 0), np.concatenate(by_place))
+        np.testing.assert_array_equal(codes_STK.transpose(1, 0, 2), np.concatenate(by_place, axis=2))
         for time, week in enumerate(about["times"]):
             asked = week if week and run.models[0].weeks else None
             expected_KS = suitability(run.models, cells.sites_K2, None, slice(None), asked)

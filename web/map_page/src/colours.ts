@@ -17,8 +17,8 @@ export const DARK: Theme = {
 };
 
 export type Scale = "own" | "full" | "log";
-/** Scores at which a logarithmic scale begins. */
-const FAINTEST = 0.001;
+/** Where a logarithmic scale begins; a scale of a map's own ends here or above, so that a species that is nowhere is faint. */
+export const FAINTEST = 0.001;
 
 /** Place of a score on a scale, 0..1. */
 export function position(score: number, scale: Scale, highest: number): number {

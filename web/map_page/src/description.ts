@@ -12,6 +12,8 @@ export interface Description {
   groups: string[];
   /** Index of every species' group. */
   group: number[];
+  /** The species that is shown first: the one with most records in the box. */
+  first: number;
   /** Training records of every species. */
   records: number[];
   /** How many points are drawn of them; absent where the page has no places of records. */

@@ -3,7 +3,7 @@
 import "leaflet/dist/leaflet.css";
 import "./page.css";
 import { Coasts } from "./coast";
-import { colour, DARK, inDigits, LIGHT, position, scoreAt, type Scale } from "./colours";
+import { colour, DARK, FAINTEST, inDigits, LIGHT, position, scoreAt, type Scale } from "./colours";
 import { cellAreas, timeInWords, type Description } from "./description";
 import { Pane } from "./pane";
 import { showPlace } from "./place";
@@ -109,11 +109,11 @@ class Side {
     if (!codes) return;
     const { scores, about, scale, areas } = this.page, theme = dark.matches ? DARK : LIGHT, ramp = theme.ramp;
     // The same colours at every time of the year.
-    const { cut } = this, most = scores.ofCode[this.most];
+    const { cut } = this, most = scores.ofCode[this.most], top = Math.max(most, FAINTEST);
     const table = new Uint32Array(256);
     for (let code = 1; code < 256; code++) {
       if (code < cut) continue;
-      const [r, g, b] = colour(ramp, position(scores.ofCode[code], scale, most));
+      const [r, g, b] = colour(ramp, position(scores.ofCode[code], scale, top));
       table[code] = (255 << 24) | (b << 16) | (g << 8) | r;
     }
     const context = this.image.getContext("2d")!, pixels = context.createImageData(about.grid.columns, about.grid.rows);
@@ -129,28 +129,29 @@ class Side {
     this.pane.drawing.image = this.image;
     this.pane.drawing.theme = theme;
     this.pane.redraw();
-    this.legend(cut, most);
+    this.legend(cut, top);
     const words = cut ? `at least ${inDigits(scores.ofCode[cut])}` : "none";
     this.part(".cut output").textContent = words;
     this.threshold.setAttribute("aria-valuetext", words);
+    const percent = (share: number) => (share >= 99.5 ? "100" : String(Number(share.toPrecision(2))));
     const million = (km2: number) => (km2 >= 1e6 ? `${(km2 / 1e6).toPrecision(3)} million` : Math.round(km2).toLocaleString("en"));
     this.part(".area").textContent = cut
-      ? `Area drawn: ${million(above)} km², ${((100 * above) / all).toPrecision(2)} % of all cells`
+      ? `Area drawn: ${million(above)} km² (${percent((100 * above) / all)} % of the area with scores)`
       : `Highest score of the species: ${inDigits(most)}`;
   }
 
-  private legend(cut: number, most: number): void {
+  private legend(cut: number, top: number): void {
     const { scale, scores } = this.page, theme = dark.matches ? DARK : LIGHT, bar = this.part<HTMLCanvasElement>(".bar");
     bar.width = 256;
     const context = bar.getContext("2d")!;
     for (let i = 0; i < 256; i++) {
-      const shown = !cut || scoreAt((i + 0.5) / 256, scale, most) >= scores.ofCode[cut];
+      const shown = !cut || scoreAt((i + 0.5) / 256, scale, top) >= scores.ofCode[cut];
       context.fillStyle = shown ? `rgb(${colour(theme.ramp, i / 255).join()})` : theme.land;
       context.fillRect(i, 0, 1, 12);
     }
     const ticks = scale === "log" ? [0, 1 / 3, 2 / 3, 1] : [0, 0.25, 0.5, 0.75, 1];
     this.part(".ticks").replaceChildren(...ticks.map((place) => {
-      const tick = document.createElement("span"), score = scoreAt(place, scale, most);
+      const tick = document.createElement("span"), score = scoreAt(place, scale, top);
       tick.style.left = `${100 * place}%`;
       tick.textContent = score === 0 ? "0" : score === 1 ? "1" : String(Number(score.toPrecision(2)));
       return tick;
@@ -228,11 +229,11 @@ class Page {
     this.choose(this.ofAddress());
   }
 
-  /** The species that the address names after #, or the one with most records. */
+  /** The species that the address names after #, or else the first that is shown. */
   private ofAddress(): number {
     const name = (() => { try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; } })();
-    const found = this.about.species.indexOf(name), { records } = this.about;
-    return found >= 0 ? found : records.indexOf(records.reduce((a, b) => Math.max(a, b), 0));
+    const found = this.about.species.indexOf(name);
+    return found >= 0 ? found : this.about.first;
   }
 
   compare(two: boolean): void {

@@ -18,10 +18,17 @@ export interface Drawing {
   theme: Theme;
 }
 
+/** The picture is larger than the map by this share of its sides, on each side, so that most moves draw nothing. */
+const MARGIN = 0.3;
+/** More dots per pixel than these are not seen, and cost time. */
+const MOST_DOTS = 2;
+
 class Picture extends L.Layer {
   readonly canvas = document.createElement("canvas");
   private waits = 0;
   private map: L.Map | undefined;
+  /** Where the picture lies on the plane of a zoom; undefined where it has to be drawn anew. */
+  private drawn: { zoom: number; corner: L.Point; size: L.Point } | undefined;
 
   constructor(private readonly grid: Description["grid"], private readonly coasts: Coasts, readonly drawing: Drawing) {
     super();
@@ -32,17 +39,29 @@ class Picture extends L.Layer {
   onAdd(map: L.Map): this {
     this.map = map;
     map.getPane("overlayPane")!.append(this.canvas);
-    map.on("move zoom viewreset resize", this.soon, this);
+    map.on("move zoom viewreset resize", this.moved, this);
     this.soon();
     return this;
   }
 
   onRemove(map: L.Map): this {
-    map.off("move zoom viewreset resize", this.soon, this);
+    map.off("move zoom viewreset resize", this.moved, this);
     cancelAnimationFrame(this.waits);
     this.map = undefined;
     this.canvas.remove();
     return this;
+  }
+
+  /** Puts the picture where it belongs; draws it if the map has left it. */
+  private moved(): void {
+    const { map, drawn } = this;
+    if (!map) return;
+    const view = map.getPixelBounds();
+    if (drawn && drawn.zoom === map.getZoom()) {
+      L.DomUtil.setPosition(this.canvas, drawn.corner.subtract(map.getPixelOrigin()));
+      if (L.bounds(drawn.corner, drawn.corner.add(drawn.size)).contains(view)) return;
+    }
+    this.soon();
   }
 
   /** Draws with the next frame, once, however often it was asked for. */
@@ -53,15 +72,18 @@ class Picture extends L.Layer {
   private draw(): void {
     const map = this.map;
     if (!map) return;
-    const size = map.getSize(), dots = window.devicePixelRatio || 1;
+    const seen = map.getSize(), margin = seen.multiplyBy(MARGIN).round(), size = seen.add(margin.multiplyBy(2));
+    const dots = Math.min(window.devicePixelRatio || 1, MOST_DOTS);
     const width = Math.round(size.x * dots), height = Math.round(size.y * dots);
     if (!width || !height) return;
     if (this.canvas.width !== width || this.canvas.height !== height) {
       Object.assign(this.canvas, { width, height });
       Object.assign(this.canvas.style, { width: `${size.x}px`, height: `${size.y}px` });
     }
-    L.DomUtil.setPosition(this.canvas, map.containerPointToLayerPoint([0, 0]));
-    const corner = map.getPixelBounds().min!, zero = map.project([0, 0]), one = map.project([1, 1]);
+    const corner = map.getPixelBounds().min!.subtract(margin);
+    this.drawn = { zoom: map.getZoom(), corner, size };
+    L.DomUtil.setPosition(this.canvas, corner.subtract(map.getPixelOrigin()));
+    const zero = map.project([0, 0]), one = map.project([1, 1]);
     const scaleX = one.x - zero.x, scaleY = zero.y - one.y;
     const x = (longitude: number) => zero.x - corner.x + longitude * scaleX;
     const y = (latitude: number) => zero.y - corner.y - latitude * scaleY;
@@ -73,7 +95,7 @@ class Picture extends L.Layer {
     const inPixels = () => context.setTransform(dots, 0, 0, dots, 0, 0);
     const inDegrees = (turn: number) =>
       context.setTransform(dots * scaleX, 0, 0, -dots * scaleY, dots * x(turn), dots * y(0));
-    const seen = (pieces: Coast["land"], turn: number) =>
+    const within = (pieces: Coast["land"], turn: number) =>
       pieces.filter((p) => p.east + turn >= view.west && p.west + turn <= view.east && p.north >= view.south && p.south <= view.north);
     inPixels();
     context.fillStyle = theme.ocean;
@@ -81,7 +103,7 @@ class Picture extends L.Layer {
     for (const turn of turns) {
       inDegrees(turn);
       context.fillStyle = theme.land;
-      for (const piece of seen(coast.land, turn)) context.fill(piece.path);
+      for (const piece of within(coast.land, turn)) context.fill(piece.path);
     }
     if (image) {
       inPixels();
@@ -92,7 +114,7 @@ class Picture extends L.Layer {
         const sea = new Path2D();
         sea.rect(view.west - 1, view.south - 1, view.east - view.west + 2, view.north - view.south + 2);
         for (const turn of turns) {
-          for (const piece of seen(coast.land, turn)) sea.addPath(piece.path, new DOMMatrix([1, 0, 0, 1, turn, 0]));
+          for (const piece of within(coast.land, turn)) sea.addPath(piece.path, new DOMMatrix([1, 0, 0, 1, turn, 0]));
         }
         inDegrees(0);
         context.fillStyle = theme.ocean;
@@ -104,9 +126,9 @@ class Picture extends L.Layer {
       context.lineJoin = "round";
       context.lineWidth = 0.7 / scaleY;
       context.strokeStyle = theme.border;
-      for (const piece of seen(coast.borders, turn)) context.stroke(piece.path);
+      for (const piece of within(coast.borders, turn)) context.stroke(piece.path);
       context.strokeStyle = theme.coast;
-      for (const piece of seen(coast.coasts, turn)) context.stroke(piece.path);
+      for (const piece of within(coast.coasts, turn)) context.stroke(piece.path);
     }
     inPixels();
     this.drawPoints(context, x, y, size, scaleY);

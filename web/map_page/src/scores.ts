@@ -58,13 +58,12 @@ export class Scores {
 
   /** Codes (S) of all species at a place in K, at a time. */
   async ofPlace(run: number, place: number, time: number): Promise<Uint8Array> {
-    const { cellsPerPack, times, species } = this.about;
-    const pack = await loadPack(`run_${run}/places_${Math.floor(place / cellsPerPack)}`);
-    const codes = new Uint8Array(species.length), size = times.length * species.length;
-    // Here the steps are from place to place.
-    for (let j = 0; j <= place % cellsPerPack; j++) {
-      const start = j * size + time * species.length;
-      for (let s = 0; s < codes.length; s++) codes[s] += pack[start + s];
+    const { cellsPerPack, species, grid } = this.about, block = Math.floor(place / cellsPerPack);
+    const pack = await loadPack(`run_${run}/places_${block}`), codes = new Uint8Array(species.length);
+    const size = Math.min(cellsPerPack, grid.kept - block * cellsPerPack), upTo = place - block * cellsPerPack;
+    for (let s = 0; s < codes.length; s++) {
+      const start = (time * species.length + s) * size;
+      for (let i = start; i <= start + upTo; i++) codes[s] += pack[i];
     }
     return codes;
   }
@@ -111,9 +110,10 @@ export class Scores {
       const narrower = Math.cos((y / STEPS_PER_DEGREE) * (Math.PI / 180));
       let least = Infinity;
       for (let other = 0; other < truth.drawn; other++) {
-        if (other !== site) least = Math.min(least, Math.hypot((numbers[2 * other] - x) * narrower, numbers[2 * other + 1] - y));
+        const dx = (numbers[2 * other] - x) * narrower, dy = numbers[2 * other + 1] - y;
+        if (other !== site) least = Math.min(least, dx * dx + dy * dy);
       }
-      nearest.push(least / STEPS_PER_DEGREE);
+      nearest.push(Math.sqrt(least) / STEPS_PER_DEGREE);
     }
     return nearest.sort((a, b) => a - b)[some >> 1];
   }

@@ -50,7 +50,7 @@ def read_description(path: Path) -> dict[str, Any]:
     return content
 
 
-def steps_of(codes: NDArray[np.uint8], axis: int) -> NDArray[np.uint8]:
-    """Differences between neighbours along the axis of cells, modulo 256: they are small, and compress well."""
-    steps: NDArray[np.uint8] = np.diff(codes, axis=axis, prepend=np.uint8(0))
+def steps_of(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Differences between neighbours along the last axis, the cells, modulo 256: they are small, and compress well."""
+    steps: NDArray[np.uint8] = np.diff(codes, axis=-1, prepend=np.uint8(0))
     return steps

@@ -24,7 +24,7 @@ from presence_only.data.records import PresenceRecords
 from presence_only.data.sites import WEEKS
 from presence_only.data.survey import Survey
 from presence_only.model.interface import SpeciesModel
-from presence_only.model.range_map import Sample, Suitabilities
+from presence_only.model.range_map import Grid, Sample, Suitabilities
 from presence_only.reporting.map_page.cells import MapCells
 from presence_only.reporting.map_page.packs import PACK_BYTES, steps_of, write_description, write_pack
 from presence_only.reporting.map_page.points import SPECIES_PER_PACK, write_records, write_truth
@@ -187,11 +187,20 @@ def _describe(
         "species": list(records.species),
         "groups": groups,
         "group": [groups.index(group) for group in records.groups],
+        "first": _most_recorded(records, grid),
         "records": records.records_per_species().tolist(),
         "speciesPerPack": max(1, PACK_BYTES // max(per_species, 1)),
         "cellsPerPack": max(1, PACK_BYTES // per_cell),
         "speciesPerPointPack": SPECIES_PER_PACK,
     }
+
+
+def _most_recorded(records: PresenceRecords, grid: Grid) -> int:
+    """The species with most records in the box."""
+    east_N = (records.sites_N2[:, 0] - grid.west) % 360
+    latitude_N = records.sites_N2[:, 1]
+    inside_N = (east_N <= grid.east - grid.west) & (latitude_N >= grid.south) & (latitude_N <= grid.north)
+    return int(np.bincount(records.species_P[inside_N[records.row_P]], minlength=records.n_species).argmax())
 
 
 def _describe_truth(survey: Survey, title: str, n_drawn: int) -> dict[str, Any]:
@@ -216,7 +225,7 @@ def _write_scores(
     described: dict[str, Any],
     progress: Progress,
 ) -> None:
-    """Write packs ``species_<i>`` (s, T, K) and ``places_<i>`` (k, T, S), both with steps from cell to cell."""
+    """Write packs ``species_<i>`` (s, T, K) and ``places_<i>`` (T, S, k), both with steps from cell to cell."""
     n_species, n_times = len(described["species"]), len(times_T)
     # A run without weeks is the same at every time.
     own_T = times_T if run.models[0].weeks else (None,)
@@ -232,10 +241,10 @@ def _write_scores(
         of_time_T = np.arange(n_times) if len(own_T) > 1 else np.zeros(n_times, dtype=np.int64)
         for part in range(n_parts):
             codes_sTK = codes_TSK[of_time_T, part * step : (part + 1) * step].transpose(1, 0, 2)
-            write_pack(folder.parent, f"{folder.name}/species_{part}", steps_of(codes_sTK, axis=2).tobytes())
+            write_pack(folder.parent, f"{folder.name}/species_{part}", steps_of(codes_sTK).tobytes())
             progress(f"{run.name}: maps of species", part + 1, n_parts)
         step, n_blocks = described["cellsPerPack"], -(-cells.n_kept // described["cellsPerPack"])
         for block in range(n_blocks):
-            codes_kTS = codes_TSK[of_time_T, :, block * step : (block + 1) * step].transpose(2, 0, 1)
-            write_pack(folder.parent, f"{folder.name}/places_{block}", steps_of(codes_kTS, axis=0).tobytes())
+            codes_TSk = codes_TSK[of_time_T, :, block * step : (block + 1) * step]
+            write_pack(folder.parent, f"{folder.name}/places_{block}", steps_of(codes_TSk).tobytes())
             progress(f"{run.name}: lists of places", block + 1, n_blocks)
