@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -220,6 +221,18 @@ def test_cells_with_land_are_those_of_the_shipped_grid():
     across = choose_cells(np.array([[0.0, 0.0]]), (170, -50, 190, -30), 1, "land")
     turned = cells.kept_M.reshape(180, 360)[120:140]
     np.testing.assert_array_equal(across.kept_M.reshape(20, 20), np.hstack([turned[:, 350:], turned[:, :10]]))
+
+
+def test_the_shipped_page_is_small_and_asks_no_host():
+    static = {
+        file.name: file.read_text() for file in files("presence_only.reporting.map_page").joinpath("static").iterdir()
+    }
+    assert set(static) == {"index.html", "page.css", "page.js", "coast_50m.js", "CREDITS.txt"}
+    assert sum(len(text.encode()) for text in static.values()) < 1_500_000
+    assert "Natural Earth" in static["CREDITS.txt"]
+    for name in ("index.html", "page.css"):
+        assert not re.search(r"(https?:)?//[a-z]|@import", static[name])
+    assert not re.search(r"\b(fetch|XMLHttpRequest|WebSocket|importScripts)\b\(", static["page.js"])
 
 
 def test_the_weeks_of_a_year():

@@ -25,7 +25,7 @@ const licence = (name) => readFileSync(`node_modules/${name}/LICENSE`, "utf8").t
 const version = (name) => JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8")).version;
 const part = (name, what) => `## ${name} ${version(name)}\n\n${what}\n\n\`\`\`text\n${licence(name)}\n\`\`\`\n`;
 writeFileSync(
-  `${out}/CREDITS.md`,
+  `${out}/CREDITS.txt`,
   [
     "# Credits of the map page\n",
     "Coastlines and borders are those of [Natural Earth](https://www.naturalearthdata.com), in the public domain.\n",
