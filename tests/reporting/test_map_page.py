@@ -227,7 +227,7 @@ def test_the_shipped_page_is_small_and_asks_no_host():
     static = {
         file.name: file.read_text() for file in files("presence_only.reporting.map_page").joinpath("static").iterdir()
     }
-    assert set(static) == {"index.html", "page.css", "page.js", "coast_50m.js", "CREDITS.txt"}
+    assert set(static) == set(page_module.PAGE_FILES)
     assert sum(len(text.encode()) for text in static.values()) < 1_500_000
     assert "Natural Earth" in static["CREDITS.txt"]
     for name in ("index.html", "page.css"):

@@ -6,12 +6,11 @@ them, k some cells.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,8 @@ from presence_only.reporting.map_page.packs import PACK_BYTES, steps_of, write_d
 from presence_only.reporting.map_page.points import SPECIES_PER_PACK, write_records, write_truth
 from presence_only.reporting.map_page.score_codes import HIGH, HIGHEST, LOW, LOWEST, encode
 
+# What web/map_page builds, and all of what ships of it.
+PAGE_FILES = ("index.html", "page.css", "page.js", "coast_50m.js", "CREDITS.txt")
 DESCRIPTION_FILE = "description.js"
 # Bytes of scores of a run before compression, of which the page has two copies: by species and by place.
 MOST_BYTES = 4 * 2**30
@@ -157,9 +158,9 @@ def write_map_page(
 
 def _copy_page(folder: Path) -> None:
     """Copy the page that ships with the package."""
-    with as_file(files("presence_only.reporting.map_page").joinpath("static")) as static:
-        for file in sorted(static.iterdir()):
-            shutil.copyfile(file, folder / file.name)
+    static = files("presence_only.reporting.map_page").joinpath("static")
+    for name in PAGE_FILES:
+        (folder / name).write_bytes(static.joinpath(name).read_bytes())
 
 
 def _describe(
