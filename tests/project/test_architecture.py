@@ -153,14 +153,18 @@ def test_of_the_study_only_the_evaluation_the_generation_and_the_reports_open_a_
     package = SOURCE / PACKAGE
     rooms = ("pipeline", "reporting", "study", "statistics", "training", "model", "losses")
     users = {p.relative_to(package).as_posix() for r in rooms for p in (package / r).rglob("*.py") if opens_a_survey(p)}
-    # mlflow_rows hashes the files, and reads no value; the figures show where the sites are; the report draws the truth
-    # beside predictions; what predicts counts records without added presences, which lie in a file beside the survey.
+    # mlflow_rows hashes the files, and reads no value; the figures show where the sites are; the report and the map
+    # page draw the truth beside predictions; what predicts counts records without added presences, which lie in a file
+    # beside the survey.
     # None of them chooses anything.
     assert users == {
         "pipeline/evaluation_tasks.py",
+        "pipeline/explore.py",
         "pipeline/generate.py",
         "pipeline/mlflow_rows.py",
         "pipeline/predictions.py",
+        "reporting/map_page/page.py",
+        "reporting/map_page/points.py",
         "reporting/report/collect.py",
         "reporting/study_figures.py",
     }

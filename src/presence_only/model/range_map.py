@@ -85,36 +85,53 @@ class Grid:
         return np.column_stack([longitude_HW.ravel(), latitude_HW.ravel()])
 
 
-def suitability(
-    models: Sequence[SpeciesModel], sites_M2: Floats, sample: Sample | None, species: slice, week: int | None
-) -> NDArray[np.float32]:
-    """Relative suitability (M, s) within 0..1: the sigmoid of the logits, averaged over the models (seeds).
+class Suitabilities:
+    """Relative suitability (M, S) of a run at sites, some species at a time.
+
+    What the network makes of the sites is kept between two calls, so that many species in parts cost little more than
+    all at once.
 
     Args:
         models: At least one, of one run.
         sites_M2: Longitude, latitude in degrees.
         sample: Gives the covariates (M, C) that the models read; None: they read none.
-        species: Which species.
         week: 1..48 for models that read the week; None: averaged over the year.
-
-    Returns:
-        NaN where the models read covariates and most of them are unknown, as at sea.
 
     Raises:
         MapError: If a week is given to models without weeks, or is not within 1..48.
     """
-    if week is not None and not models[0].weeks:
-        raise MapError(f"week = {week}: the run was trained without weeks; leave the week out")
-    if week is not None and not 1 <= week <= WEEKS:
-        raise MapError(f"week = {week}: must lie within 1..{WEEKS}, four weeks a month")
-    week_M = None if week is None else np.full(len(sites_M2), week)
-    nothing_MC = np.zeros((len(sites_M2), models[0].n_covariates), np.float32)
-    covariates_MC = nothing_MC if sample is None else sample(sites_M2)
-    mean_Ms = np.mean([expit(m.scores(sites_M2, covariates_MC, week_M).columns(species)) for m in models], axis=0)
-    if models[0].reads_covariates:
-        mean_Ms[np.isnan(covariates_MC).mean(axis=1) > 0.5] = np.nan
-    result: NDArray[np.float32] = mean_Ms.astype(np.float32)
-    return result
+
+    def __init__(
+        self, models: Sequence[SpeciesModel], sites_M2: Floats, sample: Sample | None, week: int | None
+    ) -> None:
+        if week is not None and not models[0].weeks:
+            raise MapError(f"week = {week}: the run was trained without weeks; leave the week out")
+        if week is not None and not 1 <= week <= WEEKS:
+            raise MapError(f"week = {week}: must lie within 1..{WEEKS}, four weeks a month")
+        week_M = None if week is None else np.full(len(sites_M2), week)
+        nothing_MC = np.zeros((len(sites_M2), models[0].n_covariates), np.float32)
+        covariates_MC = nothing_MC if sample is None else sample(sites_M2)
+        self._scores = [model.scores(sites_M2, covariates_MC, week_M) for model in models]
+        unknown_M = np.isnan(covariates_MC).mean(axis=1) > 0.5 if models[0].reads_covariates else False
+        self._unknown_M = np.broadcast_to(unknown_M, len(sites_M2))
+
+    def columns(self, species: slice) -> NDArray[np.float32]:
+        """Suitability (M, s) of some species within 0..1: the sigmoid of the logits, averaged over the models (seeds).
+
+        Returns:
+            NaN where the models read covariates and most of them are unknown, as at sea.
+        """
+        mean_Ms = np.mean([expit(scores.columns(species)) for scores in self._scores], axis=0)
+        mean_Ms[self._unknown_M] = np.nan
+        result: NDArray[np.float32] = mean_Ms.astype(np.float32)
+        return result
+
+
+def suitability(
+    models: Sequence[SpeciesModel], sites_M2: Floats, sample: Sample | None, species: slice, week: int | None
+) -> NDArray[np.float32]:
+    """Relative suitability (M, s) of some species at sites; see :class:`Suitabilities` for arguments and errors."""
+    return Suitabilities(models, sites_M2, sample, week).columns(species)
 
 
 def write_table(path: Path, grid: Grid, score_HW: Floats) -> None:

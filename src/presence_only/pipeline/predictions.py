@@ -41,6 +41,8 @@ class Run:
         records: What they were trained on, with what label propagation added.
         recorded_S: Training rows in which each species was recorded, without what was added, int, shape (S,).
         sample: Gives covariates anywhere, for models that read any.
+        study: Folder of the study.
+        cell: Names the data set and the variant.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Run:
     records: PresenceRecords
     recorded_S: Ints
     sample: Sample | None
+    study: Path
+    cell: CellFiles
 
 
 def load_run(path: Path) -> Run:
@@ -75,7 +79,7 @@ def load_run(path: Path) -> Run:
 
         sample = load_dataset(name.dataset, study / "params.yaml").covariate_source()
     seed = f" / {folder.name.replace('_', ' ')}" if cell != folder else ""
-    return Run(f"{name.dataset} / {name.variant}{seed}", models, records, recorded_S, sample)
+    return Run(f"{name.dataset} / {name.variant}{seed}", models, records, recorded_S, sample, study, name)
 
 
 def list_species(run: Run, site: tuple[float, float], top: int, week: int | None) -> None:
