@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 
 from presence_only.common.boyce_index import boyce_of_sorted
 from presence_only.common.matrices import Matrix
@@ -127,6 +126,9 @@ def auc_prg_of_ranks(ranks: Ranks) -> Floats:
 
 def boyce_of_survey(scores_N: Array, present_N: Bools) -> float:
     """Continuous Boyce index of one species' presences among all of its surveyed sites, within -1..1."""
+    # Not at the top: tables of results want the names of the measures alone.
+    from scipy.special import expit
+
     # Sorted as logits, which are of single precision, as a rule.
     recorded_P, surveyed_N = np.sort(scores_N[present_N]), np.sort(scores_N)
     return boyce_of_sorted(expit(recorded_P, dtype=np.float64), expit(surveyed_N, dtype=np.float64))

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from presence_only.evaluation.presence_calibration import Calibration, CalibrationReader
 from presence_only.evaluation.presence_thresholds import THRESHOLD_RULES, ThresholdRule
-from presence_only.evaluation.training_scores import TrainingSites, training_scores
-from presence_only.model.interface import SpeciesModel
+from presence_only.evaluation.training_scores import Scorer, TrainingSites, training_scores
 
 
 def fit_to_training(
-    model: SpeciesModel, sites: TrainingSites, rules: Mapping[str, ThresholdRule] = THRESHOLD_RULES
+    model: Scorer, sites: TrainingSites, rules: Mapping[str, ThresholdRule] = THRESHOLD_RULES
 ) -> tuple[dict[str, NDArray[np.float64]], Calibration]:
     """The thresholds of all species by some rules, and the calibration of the model's scores.
 

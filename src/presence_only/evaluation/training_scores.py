@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,29 @@ from presence_only.common.random_streams import numpy_stream
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.evaluation.presence_thresholds import TrainingScores
 from presence_only.geography.h3_cells import cells_of
-from presence_only.model.interface import Scores, SpeciesModel
 from presence_only.occurrences.random_cap import at_most
 
 Bools = NDArray[np.bool_]
+
+
+class Logits(Protocol):
+    """Logits at some sites, a part at a time."""
+
+    def columns(self, species: slice) -> Floats:
+        """Those of some species at all sites."""
+        ...
+
+
+class Scorer(Protocol):
+    """A trained model, or several as one."""
+
+    def scores(
+        self, sites_M2: Floats, covariates_MC: Floats, week_M: Ints | None = None, *, species_Q: Ints | None = None
+    ) -> Logits:
+        """Logits at sites given in degrees; see :class:`~presence_only.model.interface.SpeciesModel`."""
+        ...
+
+
 # From some training rows to their sites, environment and weeks.
 ReadRows = Callable[[Ints], tuple[Floats, Floats, Ints | None]]
 
@@ -128,9 +148,7 @@ class TrainingSites:
         return len(self.start_S1) - 1
 
 
-def training_scores(
-    model: SpeciesModel, sites: TrainingSites, species_Q: Ints | None = None
-) -> Iterator[TrainingScores]:
+def training_scores(model: Scorer, sites: TrainingSites, species_Q: Ints | None = None) -> Iterator[TrainingScores]:
     """The scores of species after species.
 
     Args:
@@ -151,14 +169,15 @@ def training_scores(
             yield TrainingScores(np.sort(places_P), np.sort(background_K))
 
 
-def _at_places(model: SpeciesModel, sites: TrainingSites, species_s: Ints) -> Iterator[Floats]:
+def _at_places(model: Scorer, sites: TrainingSites, species_s: Ints) -> Iterator[Floats]:
     """Logits of some species at the places of each."""
     own = [slice(sites.start_S1[s], sites.start_S1[s + 1]) for s in species_s]
     # Of all these species at the rows of all: the network takes longer than the species after it.
     rows, row_P = np.unique(np.concatenate([sites.row_P[part] for part in own]), return_inverse=True)
     week_R = None if sites.week_R is None else sites.week_R[rows]
-    scores = Scores(model.eval(), sites.sites_R2[rows], sites.covariates_RC[rows], week_R, species_Q=species_s)
-    logits_Rs = scores.columns(slice(None))
+    logits_Rs = model.scores(sites.sites_R2[rows], sites.covariates_RC[rows], week_R, species_Q=species_s).columns(
+        slice(None)
+    )
     end = 0
     for i, part in enumerate(own):
         start, end = end, end + part.stop - part.start
