@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from presence_only.evaluation.binary_ranges import RANGE_MEASURES
 from presence_only.evaluation.meanings import MEANINGS, meaning_of
 from presence_only.evaluation.metrics import METRICS
 from presence_only.evaluation.seed_scores import SEED_NUMBERS
@@ -11,7 +12,6 @@ from presence_only.evaluation.threshold_numbers import (
     LIST_MEASURES,
     LIST_NUMBERS,
     LIST_RULES,
-    RANGE_MEASURES,
     SPECIES_NUMBERS,
     THRESHOLD_NUMBERS,
 )

@@ -20,8 +20,8 @@ LIST_RULES: Mapping[str, str] = MappingProxyType(
 # What lists are judged by, and what each number means.
 LIST_MEASURES: Mapping[str, str] = MappingProxyType(
     {
-        "ratio": "number of species listed over that present; best at 1",
         "f1": "F1 of the list; higher is better",
+        "ratio": "number of species listed over that present; best at 1",
     }
 )
 # What is listed by a rule that is no threshold.
