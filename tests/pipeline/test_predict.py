@@ -115,6 +115,7 @@ def test_the_species_of_a_place_are_listed_from_the_likeliest_down(study, monkey
         (["--species", "virtual_0003", "--out", "map.csv", "--resolution", 0], "resolution = 0: must be within 0..90"),
         (["--species", "SPECIES", "--out", "map.jpg"], "--out map.jpg: must end in one of .png, .tif, .csv"),
         (["--at", 8, 47, "--week", 3], "week = 3: the run was trained without weeks"),
+        (["--species", "SPECIES", "--binary", "--out", "map.jpg"], "--out map.jpg: must end in one of"),
     ],
 )
 def test_a_wrong_question_is_answered_by_one_sentence(study, monkeypatch, arguments, sentence):
@@ -230,6 +231,12 @@ def test_what_a_library_says_without_a_number_is_one_line(study, monkeypatch, tm
         (["--at", 8, 47, "--resolution", 0], "--resolution goes with --species, not with --at"),
         (["--species", "a", "--out", "a.png", "--top", 3], "--top goes with --at, not with --species"),
         (["--at", 8, 47, "--top", 0], "--top 0: must be at least 1"),
+        (["--at", 8, 47, "--binary"], "--binary goes with --species, not with --at: leave one of them out"),
+        (["--species", "a", "--out", "a.png", "--list", "top10"], "--list goes with --at, not with --species"),
+        (["--at", 8, 47, "--threshold", "lpt"], "--threshold goes with --binary or --list threshold: give one of"),
+        (["--at", 8, 47, "--list", "top10", "--typical", 0.7], "--typical goes with --list expected_f1: give that"),
+        (["--at", 8, 47, "--list", "expected_f1", "--typical", 1], "--typical 1: must lie within 0..1, both excluded"),
+        (["--at", 8, 47, "--list", "top10", "--top", 3], "--top and --list top10 both say how many species"),
         (["--at", 8, 47, "--species", "a"], "give either --at LON LAT, or --species NAME with --out FILE"),
         (["--species", "a"], "--species needs --out"),
     ],

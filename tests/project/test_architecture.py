@@ -170,6 +170,18 @@ def test_of_the_study_only_the_evaluation_the_generation_and_the_reports_open_a_
     }
 
 
+def test_what_thresholds_and_calibration_are_fitted_to_is_no_survey_and_no_truth():
+    names = ("training_scores", "training_fits", "presence_thresholds", "presence_calibration", "expected_f1")
+    todo = [f"{PACKAGE}.evaluation.{name}" for name in names]
+    seen = set(todo)
+    while todo:
+        for name in imports(todo.pop()) - seen:
+            assert not re.search(r"\.data\.(survey|truth|geo_feature|geo_prior)$|\.datasets\.", name), name
+            if name.startswith(f"{PACKAGE}.evaluation."):
+                todo.append(name)
+            seen.add(name)
+
+
 def test_a_search_sees_no_survey_and_no_truth():
     """What settings are chosen by is held-out records alone: nothing that scores against a survey is within reach."""
     hidden = {"data.survey", "data.truth", "data.geo_feature", "data.geo_prior", "evaluation", "datasets"}

@@ -6,14 +6,15 @@ Shape legend: M grid cells, H rows (north first), W columns, C covariates, S spe
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, log_expit, logsumexp
 
 from presence_only.common.arrays import Floats
 from presence_only.common.atomic_files import write_whole
@@ -126,6 +127,12 @@ class Suitabilities:
         result: NDArray[np.float32] = mean_Ms.astype(np.float32)
         return result
 
+    def logits(self, species: slice) -> NDArray[np.float64]:
+        """Logits (M, s) of what :meth:`columns` returns, exact where that is rounded to 0 or 1."""
+        mean_Ms = logits_of_mean([scores.columns(species) for scores in self._scores])
+        mean_Ms[self._unknown_M] = np.nan
+        return mean_Ms
+
 
 def suitability(
     models: Sequence[SpeciesModel], sites_M2: Floats, sample: Sample | None, species: slice, week: int | None
@@ -134,12 +141,54 @@ def suitability(
     return Suitabilities(models, sites_M2, sample, week).columns(species)
 
 
-def write_table(path: Path, grid: Grid, score_HW: Floats) -> None:
-    """Longitude, latitude and suitability of every cell as CSV, whole or not at all."""
+def logits_of_suitability(
+    models: Sequence[SpeciesModel], sites_M2: Floats, sample: Sample | None, species: slice, week: int | None
+) -> NDArray[np.float64]:
+    """Logits (M, s) of what :func:`suitability` returns, exact where that is rounded to 0 or 1; same arguments."""
+    return Suitabilities(models, sites_M2, sample, week).logits(species)
+
+
+def logits_of_mean(logits: Sequence[Floats]) -> NDArray[np.float64]:
+    """Logits of the mean suitability of several models, from the logits of each."""
+    each = np.stack(logits).astype(np.float64)
+    # Mean p over mean q, in logarithms.
+    result: NDArray[np.float64] = logsumexp(log_expit(each), axis=0) - logsumexp(log_expit(-each), axis=0)
+    return result
+
+
+@dataclass(frozen=True)
+class BinaryRange:
+    """A map cut at a threshold.
+
+    Args:
+        in_range_HW: 1 where the species' suitability is at least the threshold, 0 elsewhere, -1 where it is unknown.
+        threshold: Suitability within 0..1.
+        rule: Name of the rule that chose it.
+        words: What the rule is, for legends.
+    """
+
+    in_range_HW: NDArray[np.int8]
+    threshold: float
+    rule: str
+    words: str
+
+
+def write_table(path: Path, grid: Grid, score_HW: Floats, binary: BinaryRange | None = None) -> None:
+    """Longitude, latitude and suitability of every cell as CSV, whole or not at all; of a binary range further columns.
+
+    These are ``in_range``, 1 or 0 and empty where unknown, and in every row ``threshold`` and ``rule``.
+    """
     sites_M2 = grid.sites_M2
     table = pl.DataFrame(
         {"longitude": sites_M2[:, 0], "latitude": sites_M2[:, 1], "suitability": score_HW.astype(np.float64).ravel()}
     )
+    if binary is not None:
+        in_range = pl.Series("in_range", binary.in_range_HW.ravel())
+        table = table.with_columns(
+            pl.when(in_range >= 0).then(in_range).alias("in_range"),
+            pl.lit(binary.threshold).alias("threshold"),
+            pl.lit(binary.rule).alias("rule"),
+        )
     with write_whole(path) as temporary:
         table.with_columns(pl.col("suitability").fill_nan(None)).write_csv(temporary, float_precision=6)
 
@@ -162,6 +211,33 @@ def write_geotiff(path: Path, grid: Grid, score_HW: Floats) -> None:
     Raises:
         MapError: If rasterio is not installed.
     """
+    _write_band(path, grid, score_HW.astype(np.float32), float("nan"), "relative suitability (0 to 1)", {})
+
+
+def write_binary_geotiff(path: Path, grid: Grid, binary: BinaryRange, tags: Mapping[str, str]) -> None:
+    """One byte band: 1 in the range, 0 outside of it, 255 where unknown; see :func:`write_geotiff`.
+
+    The rule and the threshold stand in the description of the band and in its tags ``RULE`` and ``THRESHOLD``.
+
+    Args:
+        path: The file.
+        grid: Its cells.
+        binary: The range.
+        tags: Further tags of the file, such as the species.
+
+    Raises:
+        MapError: If rasterio is not installed.
+    """
+    band_HW = np.where(binary.in_range_HW < 0, 255, binary.in_range_HW).astype(np.uint8)
+    words = f"1: suitability is at least {binary.threshold:.6g}, {binary.words}"
+    own = {"RULE": binary.rule, "THRESHOLD": f"{binary.threshold:.9g}"}
+    _write_band(path, grid, band_HW, 255, words, {**tags, **own})
+
+
+def _write_band(
+    path: Path, grid: Grid, band_HW: NDArray[Any], nodata: float, description: str, tags: Mapping[str, str]
+) -> None:
+    """A GeoTIFF of one band."""
     check_geotiff()
     import rasterio
     from rasterio.transform import from_bounds
@@ -176,12 +252,14 @@ def write_geotiff(path: Path, grid: Grid, score_HW: Floats) -> None:
             height=height,
             width=width,
             count=1,
-            dtype="float32",
+            dtype=band_HW.dtype.name,
             crs="EPSG:4326",
             transform=from_bounds(grid.west, grid.south, grid.east, grid.north, width, height),
-            nodata=float("nan"),
+            nodata=nodata,
             compress="deflate",
         ) as file,
     ):
-        file.write(score_HW.astype(np.float32), 1)
-        file.set_band_description(1, "relative suitability (0 to 1)")
+        file.write(band_HW, 1)
+        file.set_band_description(1, description)
+        if tags:
+            file.update_tags(**tags)

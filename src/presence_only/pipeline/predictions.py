@@ -14,21 +14,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from scipy.special import expit
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.similar_names import suggestions
 from presence_only.data.added_presences import recorded_alone
-from presence_only.data.records import PresenceRecords
+from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.training import TrainingData
+from presence_only.evaluation.presence_thresholds import threshold_rule
 from presence_only.geography.longitudes import narrowest_arc
 from presence_only.model.files import load_model
 from presence_only.model.interface import SpeciesModel
-from presence_only.model.range_map import Grid, MapError, Sample, check_geotiff, suitability, write_geotiff, write_table
+from presence_only.model.range_map import (
+    Grid,
+    MapError,
+    Sample,
+    check_geotiff,
+    logits_of_suitability,
+    suitability,
+    write_binary_geotiff,
+    write_geotiff,
+    write_table,
+)
 from presence_only.study.paths import CellFiles, DatasetFiles
 
 FORMATS = (".png", ".tif", ".csv")
+# Rule by which maps and lists are cut if none is asked for.
+DEFAULT_THRESHOLD = "lpt5"
 
 
 @dataclass(frozen=True)
@@ -39,7 +55,8 @@ class Run:
         name: ``dataset / variant``, with the seed where only one was asked for.
         models: One a seed.
         records: What they were trained on, with what label propagation added.
-        recorded_S: Training rows in which each species was recorded, without what was added, int, shape (S,).
+        recorded: The records without what was added.
+        background: Background sites of the training.
         sample: Gives covariates anywhere, for models that read any.
         study: Folder of the study.
         cell: Names the data set and the variant.
@@ -48,10 +65,16 @@ class Run:
     name: str
     models: tuple[SpeciesModel, ...]
     records: PresenceRecords
-    recorded_S: Ints
+    recorded: PresenceRecords
+    background: Background
     sample: Sample | None
     study: Path
     cell: CellFiles
+
+    @property
+    def recorded_S(self) -> Ints:
+        """Training rows in which each species was recorded, without what was added, int, shape (S,)."""
+        return self.recorded.records_per_species()
 
 
 def load_run(path: Path) -> Run:
@@ -70,8 +93,8 @@ def load_run(path: Path) -> Run:
     study, name = cell.parents[2], CellFiles(cell.parent.name, cell.name)
     models = tuple(load_model(file) for file in files)
     files_of = DatasetFiles(name.dataset)
-    records = TrainingData.load(study / files_of.training).records
-    recorded_S = recorded_alone(records, study / files_of.survey).records_per_species()
+    data = TrainingData.load(study / files_of.training)
+    recorded = recorded_alone(data.records, study / files_of.survey)
     sample = None
     if models[0].reads_covariates:
         # Not at the top: most runs read coordinates alone.
@@ -79,29 +102,56 @@ def load_run(path: Path) -> Run:
 
         sample = load_dataset(name.dataset, study / "params.yaml").covariate_source()
     seed = f" / {folder.name.replace('_', ' ')}" if cell != folder else ""
-    return Run(f"{name.dataset} / {name.variant}{seed}", models, records, recorded_S, sample, study, name)
+    run = f"{name.dataset} / {name.variant}{seed}"
+    return Run(run, models, data.records, recorded, data.background, sample, study, name)
 
 
 def list_species(run: Run, site: tuple[float, float], top: int, week: int | None) -> None:
     """Print the species that score highest at a place."""
+    logit_S = logits_at(run, site, week)
+    order_S = np.argsort(-logit_S, kind="stable")[:top].tolist()
+    rows = [(species, float(expit(logit_S[species]))) for species in order_S]
+    print_species(run, site, "suitability (0 to 1)", rows)
+    print("Suitability is relative: it ranks, and is no probability that the species is there.")
+
+
+def logits_at(run: Run, site: tuple[float, float], week: int | None) -> NDArray[np.float64]:
+    """Logits of the suitability of every species at a place, shape (S,).
+
+    Raises:
+        MapError: If the place is not on the globe, or its environment is unknown.
+    """
     longitude, latitude = site
     if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
         raise MapError(f"--at {longitude:g} {latitude:g}: must be longitude -180..180 and latitude -90..90, in degrees")
-    score_S = suitability(run.models, np.array([site]), run.sample, slice(None), week)[0]
-    if np.isnan(score_S).all():
+    logit_S: NDArray[np.float64] = logits_of_suitability(run.models, np.array([site]), run.sample, slice(None), week)[0]
+    if np.isnan(logit_S).all():
         raise MapError(
             f"--at {longitude:g} {latitude:g}: the environment is unknown there (sea?), and the run reads it"
         )
-    table = Table(title=f"{run.name} at longitude {longitude:g}, latitude {latitude:g}")
+    return logit_S
+
+
+def print_species(run: Run, site: tuple[float, float], column: str, rows: Sequence[tuple[int, float]]) -> None:
+    """Print a table of species.
+
+    Args:
+        run: The run.
+        site: Longitude, latitude of the place.
+        column: What the number is.
+        rows: Species, an index, and its number.
+    """
+    longitude, latitude = site
+    # What names hold must not be taken for rich's own markup.
+    table = Table(title=escape(f"{run.name} at longitude {longitude:g}, latitude {latitude:g}"))
     table.add_column("rank", justify="right")
     table.add_column("species")
-    table.add_column("suitability (0 to 1)", justify="right")
+    table.add_column(column, justify="right")
     table.add_column("training records", justify="right")
     counts_S = run.recorded_S
-    for rank, species in enumerate(np.argsort(-score_S, kind="stable")[:top], 1):
-        table.add_row(str(rank), run.records.species[species], f"{score_S[species]:.4f}", f"{counts_S[species]:,}")
+    for rank, (species, number) in enumerate(rows, 1):
+        table.add_row(str(rank), escape(run.records.species[species]), f"{number:.4f}", f"{counts_S[species]:,}")
     Console().print(table)
-    print("Suitability is relative: it ranks, and is no probability that the species is there.")
 
 
 def map_species(run: Run, arguments: argparse.Namespace) -> None:
@@ -117,29 +167,52 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
     check_writable(out)
     if out.suffix.lower() == ".tif":
         check_geotiff()
+    if arguments.binary:
+        threshold_rule(arguments.threshold or DEFAULT_THRESHOLD)
     cells = _counted(grid.shape[0] * grid.shape[1], "cell")
     print(f"{run.name}: scoring {cells} under {_counted(len(run.models), 'seed')}", flush=True)
     species = slice(index, index + 1)
-    score_HW = suitability(run.models, grid.sites_M2, run.sample, species, arguments.week)[:, 0].reshape(grid.shape)
+    asked = run.models, grid.sites_M2, run.sample, species, arguments.week
     name = run.records.species[index]
+    binary = None
+    if arguments.binary:
+        # Not at the top: it needs h3, and other maps do not.
+        from presence_only.pipeline.thresholded_predictions import cut
+
+        logit_HW = logits_of_suitability(*asked)[:, 0].reshape(grid.shape)
+        score_HW = expit(logit_HW).astype(np.float32)
+        binary = cut(run, index, logit_HW, arguments.threshold or DEFAULT_THRESHOLD, arguments.week)
+    else:
+        score_HW = suitability(*asked)[:, 0].reshape(grid.shape)
     match out.suffix.lower():
         case ".png":
             # Not at the top: tables and lists need no matplotlib.
             from presence_only.geography.earth import Earth
-            from presence_only.reporting.figures.maps import range_figure
+            from presence_only.reporting.figures.maps import binary_figure, range_figure
             from presence_only.reporting.figures.style import save_figure
 
             title = f"{name}: {run.name}" + (f", week {arguments.week}" if arguments.week else "")
             extent = (grid.west, grid.east, grid.south, grid.north)
-            figure = range_figure(score_HW, extent, sites_P2, Earth.load().land_share_grid, title)
+            land_share = Earth.load().land_share_grid
+            if binary is None:
+                figure = range_figure(score_HW, extent, sites_P2, land_share, title)
+            else:
+                figure = binary_figure(binary, extent, sites_P2, land_share, title)
             with _writing(out):
                 save_figure(figure, out)
         case ".tif":
             with _writing(out):
-                write_geotiff(out, grid, score_HW)
+                if binary is None:
+                    write_geotiff(out, grid, score_HW)
+                else:
+                    tags = {"SPECIES": name, "RUN": run.name}
+                    tags |= {} if arguments.week is None else {"WEEK": str(arguments.week)}
+                    write_binary_geotiff(out, grid, binary, tags)
         case ".csv":
             with _writing(out):
-                write_table(out, grid, score_HW)
+                write_table(out, grid, score_HW, binary)
+    if binary is not None:
+        print(f"in range: suitability is at least {binary.threshold:.6g}, {binary.words}")
     print(f"{name} ({_counted(len(sites_P2), 'training record')}): {out}")
 
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.data.records import PresenceRecords
 from presence_only.geography.longitudes import counted_on
-from presence_only.reporting.figures.style import ORANGE
+from presence_only.reporting.figures.style import BLUE, ORANGE
+from presence_only.reporting.figures.svg import plain
+
+if TYPE_CHECKING:
+    # It needs torch, which other figures do without.
+    from presence_only.model.range_map import BinaryRange
 
 
 def records_figure(records: PresenceRecords, survey_sites_M2: Floats, name: str) -> Figure:
@@ -86,21 +96,65 @@ def range_figure(
             are rough, but show where one is.
         title: Species and run.
     """
-    west, east, south, north = extent
     figure = Figure(figsize=(8.0, 5.0), layout="constrained")
     axes = figure.subplots()
-    image = axes.imshow(score_HW, extent=(west, east, south, north), vmin=0.0, vmax=1.0, cmap="viridis")
+    image = axes.imshow(score_HW, extent=extent, vmin=0.0, vmax=1.0, cmap="viridis")
     figure.colorbar(image, ax=axes, label="relative suitability (0 to 1, no probability)", shrink=0.8)
+    _finish_map(axes, extent, sites_P2, land_share, title, "white")
+    axes.legend(fontsize=8, loc="lower left")
+    return figure
+
+
+def binary_figure(
+    binary: BinaryRange,
+    extent: tuple[float, float, float, float],
+    sites_P2: np.ndarray,
+    land_share: np.ndarray,
+    title: str,
+) -> Figure:
+    """The range of one species over a box by a threshold, with its training records.
+
+    Args:
+        binary: Where the species is in its range, northern row first.
+        extent: West, east, south, north in degrees; east is more than 180 where the map crosses 180 degrees.
+        sites_P2: The species' training records, longitude, latitude in degrees.
+        land_share: Share of land of every cell of 1 degree, (180, 360) from the south-west.
+        title: Species and run.
+    """
+    figure = Figure(figsize=(8.0, 5.0), layout="constrained")
+    axes = figure.subplots()
+    colours = {-1: "white", 0: "#dddddd", 1: BLUE}
+    axes.imshow(binary.in_range_HW, extent=extent, vmin=-1, vmax=1, cmap=ListedColormap([*colours.values()]))
+    _finish_map(axes, extent, sites_P2, land_share, title, "#555555")
+    range_words = fill(f"in range: suitability of {binary.threshold:.3g} or more, {binary.words}", 100)
+    handles, labels = axes.get_legend_handles_labels()
+    for value, words in ((1, range_words), (0, "not in range"), (-1, "unknown")):
+        if value != -1 or (binary.in_range_HW == -1).any():
+            handles.append(Patch(facecolor=colours[value], edgecolor="#555555", lw=0.5))
+            labels.append(words)
+    # Below the map: the rule is a line of its own.
+    figure.legend(handles, labels, fontsize=8, loc="outside lower center", frameon=False)
+    return figure
+
+
+def _finish_map(
+    axes: Axes,
+    extent: tuple[float, float, float, float],
+    sites_P2: Floats,
+    land_share: Floats,
+    title: str,
+    coasts: str,
+) -> None:
+    """Records, coasts, axes in degrees and title of a species' map."""
+    west, east, south, north = extent
     label = f"{len(sites_P2):,} training record{'s' * (len(sites_P2) != 1)}"
     axes.plot(*counted_on(sites_P2, west, east).T, "o", ms=3, mfc="none", mec=ORANGE, mew=0.8, label=label)
-    _draw_coasts(axes, land_share, "white", twice=east > 180)
+    _draw_coasts(axes, land_share, coasts, twice=east > 180)
     if east > 180:
         axes.xaxis.set_major_formatter(lambda longitude, _: f"{longitude - 360 * (longitude > 180):g}")
     axes.set(xlim=(west, east), ylim=(south, north), xlabel="longitude (degrees)", ylabel="latitude (degrees)")
     axes.set_aspect(1.0 / max(np.cos(np.radians((south + north) / 2)), 0.2))
-    axes.set_title(title, fontsize=10)
-    axes.legend(fontsize=8, loc="lower left")
-    return figure
+    axes.set_title(plain(title), fontsize=10)
 
 
 def _draw_coasts(axes: Axes, land_share: Floats, colour: str, *, twice: bool = False) -> None:
