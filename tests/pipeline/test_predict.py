@@ -15,6 +15,7 @@ from presence_only.common.errors import DataError
 from presence_only.common.similar_names import suggestions
 from presence_only.data.added_presences import AddedPresences
 from presence_only.datasets import build_dataset, parse_dataset
+from presence_only.export.trained_run import load_run
 from presence_only.geography.earth import Earth
 from presence_only.model.files import save_model
 from presence_only.model.range_map import Grid, MapError, suitability
@@ -69,7 +70,7 @@ def test_the_table_of_a_map_is_the_mean_sigmoid_over_seeds(study, monkeypatch, t
     table = pl.read_csv(out)
     assert table["longitude"].to_list() == [-7.5, -2.5, 2.5, 7.5] * 2
     assert table["latitude"].to_list() == [47.5] * 4 + [42.5] * 4
-    models = predictions.load_run(cell).models
+    models = load_run(cell).models
     sites = table.select("longitude", "latitude").to_numpy()
     covariates = Earth.load().sample(sites)
     p = np.mean([1 / (1 + np.exp(-m.predict(sites, covariates)[:, 3].astype(float))) for m in models], axis=0)
@@ -101,7 +102,7 @@ def test_the_species_of_a_place_are_listed_from_the_likeliest_down(study, monkey
     cell = folder / "runs/virtual/an_full"
     run(monkeypatch, "--run", cell, "--at", -1.5, 48.5, "--top", 4)
     listed = [line.split("│")[2].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
-    models, site = predictions.load_run(cell).models, np.array([[-1.5, 48.5]])
+    models, site = load_run(cell).models, np.array([[-1.5, 48.5]])
     score = np.mean([1 / (1 + np.exp(-m.predict(site, Earth.load().sample(site))[0])) for m in models], axis=0)
     assert listed == [data.records.species[i] for i in np.argsort(-score)[:4]]
 
@@ -252,12 +253,12 @@ def test_one_seed_is_no_seeds(study, monkeypatch, tmp_path, capsys):
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(MapError, match="holds no encoder; give a folder runs/<dataset>/<variant>"):
-        predictions.load_run(tmp_path)
+        load_run(tmp_path)
 
 
 def test_the_sea_is_unknown_to_a_run_that_reads_the_environment(study):
     folder, _ = study
-    trained = predictions.load_run(folder / "runs/virtual/an_full")
+    trained = load_run(folder / "runs/virtual/an_full")
     scores = suitability(trained.models, np.array([[-30.0, 30.0], [2.0, 47.0]]), trained.sample, slice(None), None)
     assert np.isnan(scores[0]).all() == trained.models[0].reads_covariates
     assert np.isfinite(scores[1]).all()
@@ -354,7 +355,7 @@ def test_a_broken_encoder_is_one_sentence(study, tmp_path, content):
     (cell / "seed_0").mkdir(parents=True)
     (cell / "seed_0/encoder.pt").write_bytes(content)
     with pytest.raises(DataError, match="cannot be read as an encoder of this version; `dvc repro` makes it anew"):
-        predictions.load_run(cell)
+        load_run(cell)
 
 
 @pytest.mark.parametrize(("n", "said"), [(1, "1 training record"), (2, "2 training records")])
@@ -372,10 +373,10 @@ def test_added_presences_are_no_training_records(study, monkeypatch, capsys):
     place = folder / DatasetFiles("virtual").survey
     place.mkdir(parents=True, exist_ok=True)
     cell = folder / "runs/virtual/an_full"
-    before_S = predictions.load_run(cell).recorded_S
+    before_S = load_run(cell).recorded_S
     added.save(place)
     try:
-        after_S = predictions.load_run(cell).recorded_S
+        after_S = load_run(cell).recorded_S
         run(monkeypatch, "--run", cell, "--at", 8.5, 47.4, "--top", records.n_species)
     finally:
         (place / "added_presences.parquet").unlink()

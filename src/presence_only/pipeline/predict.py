@@ -18,7 +18,8 @@ def main() -> None:
     """Draw or write one species' map, or list the species of one place."""
     arguments = _arguments()
     with importing():
-        from presence_only.pipeline.predictions import list_species, load_run, map_species
+        from presence_only.export.trained_run import load_run
+        from presence_only.pipeline.predictions import list_species, map_species
 
     run = load_run(arguments.run)
     if arguments.at:

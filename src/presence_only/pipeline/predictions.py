@@ -10,72 +10,19 @@ import errno
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from presence_only.common.arrays import Floats, Ints
+from presence_only.common.arrays import Floats
 from presence_only.common.similar_names import suggestions
-from presence_only.data.added_presences import recorded_alone
-from presence_only.data.records import PresenceRecords
-from presence_only.data.training import TrainingData
+from presence_only.export.trained_run import Run
 from presence_only.geography.longitudes import narrowest_arc
-from presence_only.model.files import load_model
-from presence_only.model.interface import SpeciesModel
-from presence_only.model.range_map import Grid, MapError, Sample, check_geotiff, suitability, write_geotiff, write_table
-from presence_only.study.paths import CellFiles, DatasetFiles
+from presence_only.model.range_map import Grid, MapError, check_geotiff, suitability, write_geotiff, write_table
 
 FORMATS = (".png", ".tif", ".csv")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A trained cell of a study.
-
-    Args:
-        name: ``dataset / variant``, with the seed where only one was asked for.
-        models: One a seed.
-        records: What they were trained on, with what label propagation added.
-        recorded_S: Training rows in which each species was recorded, without what was added, int, shape (S,).
-        sample: Gives covariates anywhere, for models that read any.
-    """
-
-    name: str
-    models: tuple[SpeciesModel, ...]
-    records: PresenceRecords
-    recorded_S: Ints
-    sample: Sample | None
-
-
-def load_run(path: Path) -> Run:
-    """Read the encoders of a run folder, ``runs/<dataset>/<variant>`` or one of its seeds.
-
-    Raises:
-        MapError: If the folder is no run, or the data set has covariates at its own sites only.
-    """
-    folder = path.resolve()
-    if folder.name == "encoder.pt":
-        folder = folder.parent
-    files = sorted(folder.glob("encoder.pt")) or sorted(folder.glob("seed_*/encoder.pt"))
-    cell = folder.parent if folder.name.startswith("seed_") else folder
-    if not files or cell.parent.parent.name != "runs":
-        raise MapError(f"--run {path}: holds no encoder; give a folder runs/<dataset>/<variant>, made by `dvc repro`")
-    study, name = cell.parents[2], CellFiles(cell.parent.name, cell.name)
-    models = tuple(load_model(file) for file in files)
-    files_of = DatasetFiles(name.dataset)
-    records = TrainingData.load(study / files_of.training).records
-    recorded_S = recorded_alone(records, study / files_of.survey).records_per_species()
-    sample = None
-    if models[0].reads_covariates:
-        # Not at the top: most runs read coordinates alone.
-        from presence_only.study.dataset_settings import load_dataset
-
-        sample = load_dataset(name.dataset, study / "params.yaml").covariate_source()
-    seed = f" / {folder.name.replace('_', ' ')}" if cell != folder else ""
-    return Run(f"{name.dataset} / {name.variant}{seed}", models, records, recorded_S, sample)
 
 
 def list_species(run: Run, site: tuple[float, float], top: int, week: int | None) -> None:
