@@ -1,5 +1,6 @@
 """Range maps and lists of species from a trained run: the numbers, the files and the answers to wrong questions."""
 
+import dataclasses
 import re
 import sys
 from pathlib import Path
@@ -17,8 +18,9 @@ from presence_only.data.added_presences import AddedPresences
 from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.export.trained_run import load_run
 from presence_only.geography.earth import Earth
+from presence_only.model.blend import Blend
 from presence_only.model.files import save_model
-from presence_only.model.range_map import Grid, MapError, suitability
+from presence_only.model.range_map import Grid, MapError, parts_of, spread, suitability
 from presence_only.pipeline import predict, predictions
 from presence_only.reporting.figures.maps import range_figure
 from presence_only.study.params import Params
@@ -254,6 +256,80 @@ def test_one_seed_is_no_seeds(study, monkeypatch, tmp_path, capsys):
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(MapError, match="holds no encoder; give a folder runs/<dataset>/<variant>"):
         load_run(tmp_path)
+
+
+def deviation_of_scores(models, sites, column):
+    scores = [1 / (1 + np.exp(-m.predict(sites, Earth.load().sample(sites))[:, column].astype(float))) for m in models]
+    return np.sqrt(sum((score - np.mean(scores, axis=0)) ** 2 for score in scores) / (len(scores) - 1))
+
+
+def test_the_spread_of_a_map_is_the_deviation_over_seeds(study, monkeypatch, tmp_path):
+    folder, data = study
+    cell, species = folder / "runs/virtual/an_full", data.records.species[3]
+    asked = ["--run", cell, "--species", species, "--box", -10, 40, 10, 50, "--resolution", 5, "--spread"]
+    run(monkeypatch, *asked, "--out", tmp_path / "map.csv")
+    table = pl.read_csv(tmp_path / "map.csv")
+    assert table.columns == ["longitude", "latitude", "suitability", "spread"]
+    expected = deviation_of_scores(load_run(cell).models, table.select("longitude", "latitude").to_numpy(), 3)
+    found = table["spread"].cast(float).to_numpy()
+    known = ~np.isnan(found)
+    np.testing.assert_allclose(found[known], expected[known], atol=2e-6)
+    assert (known == table["suitability"].is_not_null().to_numpy()).all()
+    run(monkeypatch, *asked, "--out", tmp_path / "map.png")
+    assert matplotlib.image.imread(tmp_path / "map.png").shape[0] > 900  # two maps, one below the other
+    rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
+    run(monkeypatch, *asked, "--out", tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert "standard deviation" in file.descriptions[1]
+        np.testing.assert_allclose(file.read(2).ravel(), found, atol=1e-6)
+        np.testing.assert_allclose(file.read(1).ravel(), table["suitability"].cast(float).to_numpy(), atol=1e-6)
+
+
+def test_the_list_of_a_place_has_the_spread_beside_the_score(study, monkeypatch, capsys):
+    cell = study[0] / "runs/virtual/an_full"
+    run(monkeypatch, "--run", cell, "--at", -1.5, 48.5, "--top", 3, "--spread", "seeds")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "Spread is the standard deviation of the suitability over 2 seeds."
+    rows = [[part.strip() for part in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    models, site = load_run(cell).models, np.array([[-1.5, 48.5]])
+    for _, name, _, shown, _ in rows:
+        expected = deviation_of_scores(models, site, study[1].records.species.index(name))[0]
+        assert float(shown) == pytest.approx(expected, abs=6e-5)
+
+
+def test_one_seed_has_no_spread(study, monkeypatch, tmp_path):
+    monkeypatch.setattr(predictions, "suitability", lambda *_: pytest.fail("computed in vain"))
+    seed = study[0] / "runs/virtual/an_full/seed_0"
+    sentence = "--spread seeds: needs a run of two seeds or more; it has 1 model and is no blend: train more seeds"
+    for asked in (["--at", 8, 47], ["--species", "virtual_0001", "--out", tmp_path / "map.csv"]):
+        with pytest.raises(MapError, match=sentence):
+            run(monkeypatch, "--run", seed, *asked, "--spread")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_members_of_blends_have_a_spread_of_their_own():
+    data = tiny.dataset()
+    members = [tiny.model(data, seed=seed, input=kind) for seed, kind in ((0, "both"), (1, "coordinates"))]
+    alone = tiny.model(data, seed=2)
+    assert parts_of([Blend(members), alone], "members") == (*members, alone)
+    with pytest.raises(MapError, match="--spread seeds: needs a run of two seeds or more; take --spread members"):
+        parts_of([Blend(members)], "seeds")
+    sites, covariates = data.survey.sites_M2, data.survey.covariates_MC.copy()
+    covariates[0] = np.nan
+    found = spread(parts_of([Blend(members)], "members"), sites, lambda _: covariates, slice(None), None)
+    scores = [1 / (1 + np.exp(-m.predict(sites, covariates).astype(float))) for m in members]
+    # Of two numbers the deviation is their distance over the root of 2.
+    np.testing.assert_allclose(found[1:], np.abs(scores[0] - scores[1])[1:] / np.sqrt(2), atol=1e-6)
+    assert np.isnan(found[0]).all()  # unknown to the blend, though one member does not read it
+
+
+def test_a_name_is_no_markup_of_the_terminal(study, monkeypatch, capsys):
+    trained = load_run(study[0] / "runs/virtual/an_full")
+    names = tuple(f"[red]{i}[/red]" for i in range(trained.records.n_species))
+    training = dataclasses.replace(trained.training, records=dataclasses.replace(trained.records, species=names))
+    predictions.list_species(dataclasses.replace(trained, training=training), (-1.5, 48.5), 20, None)
+    said = capsys.readouterr().out
+    assert all(name in said for name in names)
 
 
 def test_the_sea_is_unknown_to_a_run_that_reads_the_environment(study):

@@ -1,6 +1,6 @@
 """Range maps of trained encoders: scores on a grid of longitude and latitude, and the files to keep them in.
 
-Shape legend: M grid cells, H rows (north first), W columns, C covariates, S species.
+Shape legend: M grid cells, H rows (north first), W columns, C covariates, S species, K seeds or members.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -20,10 +21,13 @@ from presence_only.common.atomic_files import write_whole
 from presence_only.common.errors import UserError
 from presence_only.data.sites import WEEKS
 from presence_only.geography.longitudes import within_180
+from presence_only.model.blend import Blend
 from presence_only.model.interface import SpeciesModel
 
 Sample = Callable[[Floats], Floats]
 MOST_CELLS = 10_000_000
+# What a spread is taken over: trainings that differ by chance alone, or the members of a blend, which differ by more.
+SpreadOver = Literal["seeds", "members"]
 
 
 class MapError(UserError, ValueError):
@@ -117,14 +121,57 @@ def suitability(
     return result
 
 
-def write_table(path: Path, grid: Grid, score_HW: Floats) -> None:
-    """Longitude, latitude and suitability of every cell as CSV, whole or not at all."""
+def parts_of(models: Sequence[SpeciesModel], kind: SpreadOver) -> tuple[SpeciesModel, ...]:
+    """The models whose scores a spread is taken over: the seeds themselves, or the members of the blends they are.
+
+    Raises:
+        MapError: If they are fewer than two.
+    """
+    parts = list(models)
+    if kind == "members":
+        parts = [part for m in models for part in (m.members if isinstance(m, Blend) else [m])]  # type: ignore[misc]
+    if len(parts) < 2:
+        blend = isinstance(models[0], Blend)
+        advice = "take --spread members" if blend else f"it has {len(parts)} model and is no blend: train more seeds"
+        raise MapError(f"--spread {kind}: needs a run of two {kind} or more; {advice}")
+    return tuple(parts)
+
+
+def spread(
+    parts: Sequence[SpeciesModel], sites_M2: Floats, sample: Sample | None, species: slice, week: int | None
+) -> NDArray[np.float32]:
+    """Standard deviation (M, s) of relative suitability over models that differ by chance, or by their settings.
+
+    It is taken of the score and not of its rank, so that it has the unit of the map beside it and does not depend on
+    which other places or species are asked for. Like any score between 0 and 1 it is small near both ends.
+
+    Args:
+        parts: At least two, see :func:`parts_of`; they are a sample, so that the divisor is K - 1.
+        sites_M2: As of :func:`suitability`.
+        sample: As of :func:`suitability`.
+        species: As of :func:`suitability`.
+        week: As of :func:`suitability`; None: of the mean over the year.
+
+    Returns:
+        Within 0..0.71, NaN where :func:`suitability` is.
+    """
+    scores_KMs = [suitability([part], sites_M2, sample, species, week).astype(np.float64) for part in parts]
+    unknown_Ms = np.isnan(scores_KMs).any(axis=0)
+    result: NDArray[np.float32] = np.std(scores_KMs, axis=0, ddof=1).astype(np.float32)
+    result[unknown_Ms] = np.nan
+    return result
+
+
+def write_table(path: Path, grid: Grid, score_HW: Floats, spread_HW: Floats | None = None) -> None:
+    """Longitude, latitude, suitability and, where given, its spread of every cell as CSV, whole or not at all."""
     sites_M2 = grid.sites_M2
+    values = {"suitability": score_HW} | ({} if spread_HW is None else {"spread": spread_HW})
     table = pl.DataFrame(
-        {"longitude": sites_M2[:, 0], "latitude": sites_M2[:, 1], "suitability": score_HW.astype(np.float64).ravel()}
+        {"longitude": sites_M2[:, 0], "latitude": sites_M2[:, 1]}
+        | {name: value_HW.astype(np.float64).ravel() for name, value_HW in values.items()}
     )
     with write_whole(path) as temporary:
-        table.with_columns(pl.col("suitability").fill_nan(None)).write_csv(temporary, float_precision=6)
+        table.with_columns(pl.col(*values).fill_nan(None)).write_csv(temporary, float_precision=6)
 
 
 def check_geotiff() -> None:
@@ -137,8 +184,8 @@ def check_geotiff() -> None:
         raise MapError("GeoTIFF needs rasterio: pip install 'presence-only[rasters]'; .png and .csv do not")
 
 
-def write_geotiff(path: Path, grid: Grid, score_HW: Floats) -> None:
-    """One float32 band in EPSG:4326, NaN where unknown, whole or not at all.
+def write_geotiff(path: Path, grid: Grid, score_HW: Floats, spread_HW: Floats | None = None) -> None:
+    """One float32 band in EPSG:4326, NaN where unknown, and one of the spread where given, whole or not at all.
 
     A grid across 180 degrees stays in one piece: longitudes count on beyond 180, as GIS programs expect it.
 
@@ -158,7 +205,7 @@ def write_geotiff(path: Path, grid: Grid, score_HW: Floats) -> None:
             driver="GTiff",
             height=height,
             width=width,
-            count=1,
+            count=1 if spread_HW is None else 2,
             dtype="float32",
             crs="EPSG:4326",
             transform=from_bounds(grid.west, grid.south, grid.east, grid.north, width, height),
@@ -168,3 +215,6 @@ def write_geotiff(path: Path, grid: Grid, score_HW: Floats) -> None:
     ):
         file.write(score_HW.astype(np.float32), 1)
         file.set_band_description(1, "relative suitability (0 to 1)")
+        if spread_HW is not None:
+            file.write(spread_HW.astype(np.float32), 2)
+            file.set_band_description(2, "spread: standard deviation of relative suitability")

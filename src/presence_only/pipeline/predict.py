@@ -23,7 +23,7 @@ def main() -> None:
 
     run = load_run(arguments.run)
     if arguments.at:
-        list_species(run, arguments.at, arguments.top or TOP, arguments.week)
+        list_species(run, arguments.at, arguments.top or TOP, arguments.week, arguments.spread)
     else:
         map_species(run, arguments)
 
@@ -48,6 +48,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--at", type=float, nargs=2, metavar=("LON", "LAT"), help="list the species of this place")
     parser.add_argument("--top", type=int, help=f"how many species to list (default {TOP})")
     parser.add_argument("--week", type=int, help="1..48, for runs trained with weeks; default: the whole year")
+    parser.add_argument(
+        "--spread",
+        nargs="?",
+        const="seeds",
+        choices=("seeds", "members"),
+        help="also tell how far the scores of the seeds lie apart, as a standard deviation; or, with 'members', those "
+        "of the members of a blend",
+    )
     arguments = parser.parse_args()
     if (arguments.at is None) == (arguments.species is None):
         parser.error("give either --at LON LAT, or --species NAME with --out FILE")

@@ -14,37 +14,58 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from presence_only.common.arrays import Floats
 from presence_only.common.similar_names import suggestions
 from presence_only.export.trained_run import Run
 from presence_only.geography.longitudes import narrowest_arc
-from presence_only.model.range_map import Grid, MapError, check_geotiff, suitability, write_geotiff, write_table
+from presence_only.model.range_map import (
+    Grid,
+    MapError,
+    SpreadOver,
+    check_geotiff,
+    parts_of,
+    spread,
+    suitability,
+    write_geotiff,
+    write_table,
+)
 
 FORMATS = (".png", ".tif", ".csv")
 
 
-def list_species(run: Run, site: tuple[float, float], top: int, week: int | None) -> None:
-    """Print the species that score highest at a place."""
+def list_species(
+    run: Run, site: tuple[float, float], top: int, week: int | None, over: SpreadOver | None = None
+) -> None:
+    """Print the species that score highest at a place, with the spread of their scores where asked for."""
     longitude, latitude = site
     if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
         raise MapError(f"--at {longitude:g} {latitude:g}: must be longitude -180..180 and latitude -90..90, in degrees")
+    parts = parts_of(run.models, over) if over else ()
     score_S = suitability(run.models, np.array([site]), run.sample, slice(None), week)[0]
     if np.isnan(score_S).all():
         raise MapError(
             f"--at {longitude:g} {latitude:g}: the environment is unknown there (sea?), and the run reads it"
         )
+    spread_S = spread(parts, np.array([site]), run.sample, slice(None), week)[0] if parts else None
     table = Table(title=f"{run.name} at longitude {longitude:g}, latitude {latitude:g}")
     table.add_column("rank", justify="right")
     table.add_column("species")
     table.add_column("suitability (0 to 1)", justify="right")
+    if spread_S is not None:
+        table.add_column("spread", justify="right")
     table.add_column("training records", justify="right")
     counts_S = run.recorded_S
     for rank, species in enumerate(np.argsort(-score_S, kind="stable")[:top], 1):
-        table.add_row(str(rank), run.records.species[species], f"{score_S[species]:.4f}", f"{counts_S[species]:,}")
+        values = [f"{score_S[species]:.4f}"] + ([] if spread_S is None else [f"{spread_S[species]:.4f}"])
+        # A name that comes from data is no markup of the terminal.
+        table.add_row(str(rank), escape(run.records.species[species]), *values, f"{counts_S[species]:,}")
     Console().print(table)
     print("Suitability is relative: it ranks, and is no probability that the species is there.")
+    if parts:
+        print(f"Spread is the standard deviation of the suitability over {len(parts)} {over}.")
 
 
 def map_species(run: Run, arguments: argparse.Namespace) -> None:
@@ -57,6 +78,7 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
     west, south, east, north = _in_order(arguments.box) if arguments.box else _around(sites_P2)
     resolution = max(east - west, north - south) / 360 if arguments.resolution is None else arguments.resolution
     grid = Grid(west, south, east, north, resolution)
+    parts = parts_of(run.models, arguments.spread) if arguments.spread else ()
     check_writable(out)
     if out.suffix.lower() == ".tif":
         check_geotiff()
@@ -64,6 +86,10 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
     print(f"{run.name}: scoring {cells} under {_counted(len(run.models), 'seed')}", flush=True)
     species = slice(index, index + 1)
     score_HW = suitability(run.models, grid.sites_M2, run.sample, species, arguments.week)[:, 0].reshape(grid.shape)
+    spread_HW = None
+    if parts:
+        print(f"spread: standard deviation over {len(parts)} {arguments.spread}", flush=True)
+        spread_HW = spread(parts, grid.sites_M2, run.sample, species, arguments.week)[:, 0].reshape(grid.shape)
     name = run.records.species[index]
     match out.suffix.lower():
         case ".png":
@@ -71,18 +97,19 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
             from presence_only.geography.earth import Earth
             from presence_only.reporting.figures.maps import range_figure
             from presence_only.reporting.figures.style import save_figure
+            from presence_only.reporting.figures.svg import plain
 
-            title = f"{name}: {run.name}" + (f", week {arguments.week}" if arguments.week else "")
+            title = f"{plain(name)}: {run.name}" + (f", week {arguments.week}" if arguments.week else "")
             extent = (grid.west, grid.east, grid.south, grid.north)
-            figure = range_figure(score_HW, extent, sites_P2, Earth.load().land_share_grid, title)
+            figure = range_figure(score_HW, extent, sites_P2, Earth.load().land_share_grid, title, spread_HW)
             with _writing(out):
                 save_figure(figure, out)
         case ".tif":
             with _writing(out):
-                write_geotiff(out, grid, score_HW)
+                write_geotiff(out, grid, score_HW, spread_HW)
         case ".csv":
             with _writing(out):
-                write_table(out, grid, score_HW)
+                write_table(out, grid, score_HW, spread_HW)
     print(f"{name} ({_counted(len(sites_P2), 'training record')}): {out}")
 
 

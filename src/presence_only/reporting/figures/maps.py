@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.data.records import PresenceRecords
@@ -75,8 +76,9 @@ def range_figure(
     sites_P2: np.ndarray,
     land_share: np.ndarray,
     title: str,
+    spread_HW: np.ndarray | None = None,
 ) -> Figure:
-    """Relative suitability of one species over a box, with its training records.
+    """Relative suitability of one species over a box, with its training records, and its spread beside it.
 
     Args:
         score_HW: Within 0..1, northern row first; NaN where unknown.
@@ -85,12 +87,34 @@ def range_figure(
         land_share: Share of land of every cell of 1 degree, (180, 360) from the south-west; its coasts
             are rough, but show where one is.
         title: Species and run.
+        spread_HW: Standard deviation of the score over seeds or members; None: not shown.
     """
+    figure = Figure(figsize=(8.0, 5.0) if spread_HW is None else (8.0, 9.0), layout="constrained")
+    upper, *lower = figure.subplots(1 if spread_HW is None else 2, squeeze=False)[:, 0]
+    image = _draw_map(upper, score_HW, extent, sites_P2, land_share, "viridis", 1.0)
+    figure.colorbar(image, ax=upper, label="relative suitability (0 to 1, no probability)", shrink=0.8)
+    upper.set_title(title, fontsize=10)
+    for axes in lower:
+        assert spread_HW is not None
+        known = spread_HW[~np.isnan(spread_HW)]
+        image = _draw_map(axes, spread_HW, extent, sites_P2, land_share, "magma", float(known.max(initial=1e-3)))
+        figure.colorbar(image, ax=axes, label="standard deviation of relative suitability", shrink=0.8)
+        axes.set_title("spread", fontsize=10)
+    return figure
+
+
+def _draw_map(
+    axes: Axes,
+    values_HW: np.ndarray,
+    extent: tuple[float, float, float, float],
+    sites_P2: np.ndarray,
+    land_share: np.ndarray,
+    colours: str,
+    highest: float,
+) -> AxesImage:
+    """One map over a box, from 0 to ``highest``, with the training records and the coasts."""
     west, east, south, north = extent
-    figure = Figure(figsize=(8.0, 5.0), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(score_HW, extent=(west, east, south, north), vmin=0.0, vmax=1.0, cmap="viridis")
-    figure.colorbar(image, ax=axes, label="relative suitability (0 to 1, no probability)", shrink=0.8)
+    image = axes.imshow(values_HW, extent=(west, east, south, north), vmin=0.0, vmax=highest, cmap=colours)
     label = f"{len(sites_P2):,} training record{'s' * (len(sites_P2) != 1)}"
     axes.plot(*counted_on(sites_P2, west, east).T, "o", ms=3, mfc="none", mec=ORANGE, mew=0.8, label=label)
     _draw_coasts(axes, land_share, "white", twice=east > 180)
@@ -98,9 +122,8 @@ def range_figure(
         axes.xaxis.set_major_formatter(lambda longitude, _: f"{longitude - 360 * (longitude > 180):g}")
     axes.set(xlim=(west, east), ylim=(south, north), xlabel="longitude (degrees)", ylabel="latitude (degrees)")
     axes.set_aspect(1.0 / max(np.cos(np.radians((south + north) / 2)), 0.2))
-    axes.set_title(title, fontsize=10)
     axes.legend(fontsize=8, loc="lower left")
-    return figure
+    return image
 
 
 def _draw_coasts(axes: Axes, land_share: Floats, colour: str, *, twice: bool = False) -> None:
