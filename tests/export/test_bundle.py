@@ -15,8 +15,6 @@ from support.house import ROOT
 
 from presence_only.export import bundle as bundles
 from presence_only.export import onnx_file
-from presence_only.export.bundle import check_folder
-from presence_only.export.graph_features import ExportError
 from presence_only.export.model_card import LICENCES, card_of, model_card
 from presence_only.export.onnx_file import Checked
 from presence_only.export.trained_run import load_run
@@ -175,19 +173,6 @@ def test_a_card_of_a_run_that_was_not_evaluated_says_so(study, tmp_path):
     card = model_card(card_of(run), bundles.Interface(("covariates",), checked.outputs, ("a",), 5), checked)
     assert "The run was not evaluated; `dvc repro` does that." in card
     assert "Counts of the data set are not there" in card
-
-
-@pytest.mark.parametrize("content", ["photo.jpg", "model.onnx"])
-def test_a_folder_with_something_else_is_left_alone(tmp_path, content):
-    (tmp_path / content).touch()
-    (tmp_path / "notes").mkdir()
-    with pytest.raises(ExportError, match="which no export wrote; must be a folder to make"):
-        check_folder(tmp_path)
-    with pytest.raises(ExportError, match="is a file; must be a folder"):
-        check_folder(tmp_path / content)
-    (tmp_path / "notes").rmdir()
-    if content in bundles.FILES:
-        check_folder(tmp_path)
 
 
 def test_a_seed_that_is_not_there_is_refused(study):

@@ -154,11 +154,12 @@ def test_of_the_study_only_the_evaluation_the_generation_and_the_reports_open_a_
     rooms = ("pipeline", "export", "reporting", "study", "statistics", "training", "model", "losses")
     users = {p.relative_to(package).as_posix() for r in rooms for p in (package / r).rglob("*.py") if opens_a_survey(p)}
     # mlflow_rows hashes the files, and reads no value; the figures show where the sites are; the report draws the truth
-    # beside predictions; what predicts counts records without added presences, which lie in a file beside the survey.
-    # None of them chooses anything.
+    # beside predictions; what explains a run scores by it where asked to; what reads a run counts records without added
+    # presences, which lie in a file beside the survey. None of them chooses anything.
     assert users == {
         "export/trained_run.py",
         "pipeline/evaluation_tasks.py",
+        "pipeline/explanations.py",
         "pipeline/generate.py",
         "pipeline/mlflow_rows.py",
         "reporting/report/collect.py",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from presence_only.common.atomic_files import write_folder, write_json
-from presence_only.export.graph_features import ExportError
+from presence_only.common.output_folder import check_folder
 from presence_only.export.interface import Interface
 from presence_only.export.mlflow_model import save_mlflow_model
 from presence_only.export.model_card import card_of, model_card
@@ -43,22 +43,6 @@ class Bundle:
     example: dict[str, Any]
 
 
-def check_folder(out: Path) -> None:
-    """Refuse a folder that holds anything but a former export, which is replaced as a whole.
-
-    Raises:
-        ExportError: If there is something else at ``out``.
-    """
-    if out.exists() and not out.is_dir():
-        raise ExportError(f"--out {out}: is a file; must be a folder to make, or one of a former export")
-    found = {path.name for path in out.iterdir()} if out.exists() else set()
-    if others := sorted(found - set(FILES)):
-        raise ExportError(
-            f"--out {out}: holds {others[0]!r}, which no export wrote; must be a folder to make, or one of a former "
-            "export"
-        )
-
-
 def write_bundle(run: Run, out: Path, licence: str | None = None) -> Bundle:
     """Export a run into a folder.
 
@@ -68,11 +52,12 @@ def write_bundle(run: Run, out: Path, licence: str | None = None) -> Bundle:
         licence: Of the records, in the words of the user; None: what is known of the kind of data set.
 
     Raises:
-        ExportError: If a package is missing, the folder holds something else, or the graph is not the models.
+        ExportError: If a package is missing, or the graph is not the models.
+        OutputError: If the folder holds something else.
         MissingResultsError: If the study's settings or results are not there.
     """
     check_packages()
-    check_folder(out)
+    check_folder(out, FILES)
     records = run.records
     # First: what is missing is told before minutes of work.
     card = card_of(run, licence)

@@ -15,12 +15,13 @@ def main() -> None:
     """Write the folder; with ``--log``, add the model to MLflow's store."""
     arguments = _arguments()
     with importing():
-        from presence_only.export.bundle import check_folder, write_bundle
+        from presence_only.common.output_folder import check_folder
+        from presence_only.export.bundle import FILES, write_bundle
         from presence_only.export.onnx_file import check_packages
         from presence_only.export.trained_run import load_run
 
     check_packages()
-    check_folder(arguments.out)
+    check_folder(arguments.out, FILES)
     run = load_run(arguments.run, seed=arguments.seed, maps=False)
     print(f"{run.name}: exporting {len(run.models)} seed{'s' * (len(run.models) != 1)}", flush=True)
     bundle = write_bundle(run, arguments.out, arguments.licence)

@@ -1,0 +1,33 @@
+"""Folders that a user names for a command's files: what else lies there is not touched."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from presence_only.common.errors import UserError
+
+
+class OutputError(UserError, ValueError):
+    """Files cannot go where the user wants them; the message is one sentence with the path and the rule."""
+
+
+def check_folder(out: Path, files: Collection[str], argument: str = "--out") -> None:
+    """Refuse a folder that holds anything but the files that the command itself writes, since it replaces the folder.
+
+    Args:
+        out: The folder, which need not exist.
+        files: Names of files and folders that the command writes into it.
+        argument: What the user calls it.
+
+    Raises:
+        OutputError: If ``out`` is a file, or holds something else.
+    """
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{argument} {out}: is a file; must be a folder to make, or one that this command made")
+    others = sorted({path.name for path in out.iterdir()} - set(files)) if out.exists() else []
+    if others:
+        raise OutputError(
+            f"{argument} {out}: holds {others[0]!r}, which this command did not write; must be a folder to make, or "
+            "one that this command made"
+        )
