@@ -9,6 +9,7 @@ import matplotlib.image
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from ruamel.yaml import YAML
 from support import tiny
 
@@ -20,7 +21,7 @@ from presence_only.export.trained_run import load_run
 from presence_only.geography.earth import Earth
 from presence_only.model.blend import Blend
 from presence_only.model.files import save_model
-from presence_only.model.range_map import Grid, MapError, parts_of, spread, suitability
+from presence_only.model.range_map import Grid, MapError, Reference, parts_of, spread, suitability
 from presence_only.pipeline import predict, predictions
 from presence_only.reporting.figures.maps import range_figure
 from presence_only.study.params import Params
@@ -235,6 +236,7 @@ def test_what_a_library_says_without_a_number_is_one_line(study, monkeypatch, tm
         (["--at", 8, 47, "--top", 0], "--top 0: must be at least 1"),
         (["--at", 8, 47, "--species", "a"], "give either --at LON LAT, or --species NAME with --out FILE"),
         (["--species", "a"], "--species needs --out"),
+        (["--at", 8, 47, "--spread-of", "rank"], "--spread-of rank: needs --spread"),
     ],
 )
 def test_arguments_that_do_not_go_together_are_refused(monkeypatch, capsys, arguments, sentence):
@@ -289,7 +291,7 @@ def test_the_list_of_a_place_has_the_spread_beside_the_score(study, monkeypatch,
     cell = study[0] / "runs/virtual/an_full"
     run(monkeypatch, "--run", cell, "--at", -1.5, 48.5, "--top", 3, "--spread", "seeds")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "Spread is the standard deviation of the suitability over 2 seeds."
+    assert lines[-1] == "Spread is the standard deviation of relative suitability over 2 seeds."
     rows = [[part.strip() for part in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
     models, site = load_run(cell).models, np.array([[-1.5, 48.5]])
     for _, name, _, shown, _ in rows:
@@ -321,6 +323,44 @@ def test_members_of_blends_have_a_spread_of_their_own():
     # Of two numbers the deviation is their distance over the root of 2.
     np.testing.assert_allclose(found[1:], np.abs(scores[0] - scores[1])[1:] / np.sqrt(2), atol=1e-6)
     assert np.isnan(found[0]).all()  # unknown to the blend, though one member does not read it
+
+
+def test_the_spread_of_ranks_knows_no_level_of_scores():
+    """Two models that order places alike have no spread of ranks, whatever their scores."""
+    data = tiny.dataset()
+    one, other = tiny.model(data, start_S=torch.zeros(5)), tiny.model(data, start_S=torch.full((5,), 3.0))
+    with torch.no_grad():
+        other.species_head.weight.mul_(0.5)
+    different = tiny.model(data, seed=1)
+    sites, covariates = data.survey.sites_M2, data.survey.covariates_MC
+    background = data.training.background
+    among = Reference(background.sites_K2, background.covariates_KC)
+
+    def sample(_):
+        return covariates
+
+    assert spread([one, other], sites, sample, slice(None), None).min() > 0.05
+    assert spread([one, other], sites, sample, slice(None), None, among).max() == 0.0
+    found = spread([one, different], sites, sample, slice(1, 3), None, among)
+    ranks = []
+    for model in (one, different):
+        here = model.predict(sites, covariates)[:, 1:3]
+        there = model.predict(background.sites_K2, background.covariates_KC)[:, 1:3]
+        lower, equal = (here[:, None] > there).mean(axis=1), (here[:, None] == there).mean(axis=1)
+        ranks.append(lower + equal / 2)
+    np.testing.assert_allclose(found, np.abs(ranks[0] - ranks[1]) / np.sqrt(2), atol=1e-6)
+
+
+def test_ranks_are_asked_for_by_the_command(study, monkeypatch, tmp_path, capsys):
+    cell, asked = study[0] / "runs/virtual/an_full", ["--species", "virtual_0001", "--box", -10, 40, 10, 50]
+    asked += ["--resolution", 5, "--out", tmp_path / "map.csv", "--spread", "--spread-of"]
+    run(monkeypatch, "--run", cell, *asked, "rank")
+    assert "standard deviation of the rank among background sites (0 to 1) over 2 seeds" in capsys.readouterr().out
+    rank = pl.read_csv(tmp_path / "map.csv")["spread"]
+    run(monkeypatch, "--run", cell, *asked, "score")
+    assert rank.to_list() != pl.read_csv(tmp_path / "map.csv")["spread"].to_list()
+    run(monkeypatch, "--run", cell, "--at", -1.5, 48.5, "--spread", "--spread-of", "rank")
+    assert "of the rank among background sites (0 to 1) over 2 seeds." in capsys.readouterr().out
 
 
 def test_a_name_is_no_markup_of_the_terminal(study, monkeypatch, capsys):

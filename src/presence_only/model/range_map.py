@@ -1,6 +1,7 @@
 """Range maps of trained encoders: scores on a grid of longitude and latitude, and the files to keep them in.
 
-Shape legend: M grid cells, H rows (north first), W columns, C covariates, S species, K seeds or members.
+Shape legend: M grid cells, H rows (north first), W columns, C covariates, S species, K seeds or members, R
+reference sites.
 """
 
 from __future__ import annotations
@@ -137,13 +138,32 @@ def parts_of(models: Sequence[SpeciesModel], kind: SpreadOver) -> tuple[SpeciesM
     return tuple(parts)
 
 
-def spread(
-    parts: Sequence[SpeciesModel], sites_M2: Floats, sample: Sample | None, species: slice, week: int | None
-) -> NDArray[np.float32]:
-    """Standard deviation (M, s) of relative suitability over models that differ by chance, or by their settings.
+@dataclass(frozen=True)
+class Reference:
+    """Sites among which a score has a rank.
 
-    It is taken of the score and not of its rank, so that it has the unit of the map beside it and does not depend on
-    which other places or species are asked for. Like any score between 0 and 1 it is small near both ends.
+    Args:
+        sites_R2: Longitude, latitude in degrees; at least one.
+        covariates_RC: Covariates there, NaN where unknown.
+    """
+
+    sites_R2: Floats
+    covariates_RC: Floats
+
+
+def spread(
+    parts: Sequence[SpeciesModel],
+    sites_M2: Floats,
+    sample: Sample | None,
+    species: slice,
+    week: int | None,
+    reference: Reference | None = None,
+) -> NDArray[np.float32]:
+    """Standard deviation (M, s) of relative suitability, or of its rank, over models.
+
+    Of the score, it has the unit of the map beside it; like any score between 0 and 1 it is small near both ends. Of
+    the rank, it is the same whatever level and scale a training gives its scores, which some losses leave to chance.
+    Ranks are among fixed sites, so that neither depends on which other places or species are asked for.
 
     Args:
         parts: At least two, see :func:`parts_of`; they are a sample, so that the divisor is K - 1.
@@ -151,15 +171,38 @@ def spread(
         sample: As of :func:`suitability`.
         species: As of :func:`suitability`.
         week: As of :func:`suitability`; None: of the mean over the year.
+        reference: Of the rank, which is the share of these sites that score lower, equal ones counting half; None: of
+            the score.
 
     Returns:
         Within 0..0.71, NaN where :func:`suitability` is.
     """
     scores_KMs = [suitability([part], sites_M2, sample, species, week).astype(np.float64) for part in parts]
     unknown_Ms = np.isnan(scores_KMs).any(axis=0)
+    if reference is not None:
+        scores_KMs = [_rank(part, sites_M2, sample, species, week, reference) for part in parts]
     result: NDArray[np.float32] = np.std(scores_KMs, axis=0, ddof=1).astype(np.float32)
     result[unknown_Ms] = np.nan
     return result
+
+
+def _rank(
+    part: SpeciesModel, sites_M2: Floats, sample: Sample | None, species: slice, week: int | None, reference: Reference
+) -> NDArray[np.float64]:
+    """Share (M, s) of the reference sites that score lower, of logits, since sigmoids round to 1."""
+
+    def logits(sites: Floats, covariates: Floats) -> NDArray[np.float32]:
+        weeks = None if week is None else np.full(len(sites), week)
+        return part.scores(sites, covariates, weeks).columns(species)
+
+    nothing_MC = np.zeros((len(sites_M2), part.n_covariates), np.float32)
+    own_Ms = logits(sites_M2, nothing_MC if sample is None else sample(sites_M2))
+    other_Rs = np.sort(logits(reference.sites_R2, reference.covariates_RC), axis=0)
+    twice = [
+        np.searchsorted(other_R, own_M, "left") + np.searchsorted(other_R, own_M, "right")
+        for own_M, other_R in zip(own_Ms.T, other_Rs.T, strict=True)
+    ]
+    return np.stack(twice, axis=1) / (2 * len(other_Rs))
 
 
 def write_table(path: Path, grid: Grid, score_HW: Floats, spread_HW: Floats | None = None) -> None:
@@ -184,7 +227,9 @@ def check_geotiff() -> None:
         raise MapError("GeoTIFF needs rasterio: pip install 'presence-only[rasters]'; .png and .csv do not")
 
 
-def write_geotiff(path: Path, grid: Grid, score_HW: Floats, spread_HW: Floats | None = None) -> None:
+def write_geotiff(
+    path: Path, grid: Grid, score_HW: Floats, spread_HW: Floats | None = None, spread_of: str = "relative suitability"
+) -> None:
     """One float32 band in EPSG:4326, NaN where unknown, and one of the spread where given, whole or not at all.
 
     A grid across 180 degrees stays in one piece: longitudes count on beyond 180, as GIS programs expect it.
@@ -217,4 +262,4 @@ def write_geotiff(path: Path, grid: Grid, score_HW: Floats, spread_HW: Floats | 
         file.set_band_description(1, "relative suitability (0 to 1)")
         if spread_HW is not None:
             file.write(spread_HW.astype(np.float32), 2)
-            file.set_band_description(2, "spread: standard deviation of relative suitability")
+            file.set_band_description(2, f"spread: standard deviation of {spread_of}")

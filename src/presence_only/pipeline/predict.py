@@ -23,7 +23,7 @@ def main() -> None:
 
     run = load_run(arguments.run)
     if arguments.at:
-        list_species(run, arguments.at, arguments.top or TOP, arguments.week, arguments.spread)
+        list_species(run, arguments.at, arguments.top or TOP, arguments.week, arguments.spread, arguments.spread_of)
     else:
         map_species(run, arguments)
 
@@ -56,6 +56,12 @@ def _arguments() -> argparse.Namespace:
         help="also tell how far the scores of the seeds lie apart, as a standard deviation; or, with 'members', those "
         "of the members of a blend",
     )
+    parser.add_argument(
+        "--spread-of",
+        choices=("score", "rank"),
+        help="of the suitability (default), or of its rank among background sites, for losses that leave the level of "
+        "scores to chance",
+    )
     arguments = parser.parse_args()
     if (arguments.at is None) == (arguments.species is None):
         parser.error("give either --at LON LAT, or --species NAME with --out FILE")
@@ -67,6 +73,8 @@ def _arguments() -> argparse.Namespace:
     for name in theirs:
         if getattr(arguments, name) is not None:
             parser.error(f"--{name} goes with {other}, not with {asks}: leave one of them out")
+    if arguments.spread_of is not None and arguments.spread is None:
+        parser.error(f"--spread-of {arguments.spread_of}: needs --spread")
     if arguments.top is not None and arguments.top < 1:
         parser.error(f"--top {arguments.top}: must be at least 1")
     return arguments

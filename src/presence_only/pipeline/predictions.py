@@ -24,6 +24,7 @@ from presence_only.geography.longitudes import narrowest_arc
 from presence_only.model.range_map import (
     Grid,
     MapError,
+    Reference,
     SpreadOver,
     check_geotiff,
     parts_of,
@@ -34,10 +35,17 @@ from presence_only.model.range_map import (
 )
 
 FORMATS = (".png", ".tif", ".csv")
+REFERENCE_SITES = 1000
+SPREAD_OF = {"score": "relative suitability", "rank": "the rank among background sites (0 to 1)"}
 
 
 def list_species(
-    run: Run, site: tuple[float, float], top: int, week: int | None, over: SpreadOver | None = None
+    run: Run,
+    site: tuple[float, float],
+    top: int,
+    week: int | None,
+    over: SpreadOver | None = None,
+    spread_of: str | None = None,
 ) -> None:
     """Print the species that score highest at a place, with the spread of their scores where asked for."""
     longitude, latitude = site
@@ -49,7 +57,9 @@ def list_species(
         raise MapError(
             f"--at {longitude:g} {latitude:g}: the environment is unknown there (sea?), and the run reads it"
         )
-    spread_S = spread(parts, np.array([site]), run.sample, slice(None), week)[0] if parts else None
+    spread_S = None
+    if parts:
+        spread_S = spread(parts, np.array([site]), run.sample, slice(None), week, reference_of(run, spread_of))[0]
     table = Table(title=f"{run.name} at longitude {longitude:g}, latitude {latitude:g}")
     table.add_column("rank", justify="right")
     table.add_column("species")
@@ -65,7 +75,7 @@ def list_species(
     Console().print(table)
     print("Suitability is relative: it ranks, and is no probability that the species is there.")
     if parts:
-        print(f"Spread is the standard deviation of the suitability over {len(parts)} {over}.")
+        print(f"Spread is the standard deviation of {SPREAD_OF[spread_of or 'score']} over {len(parts)} {over}.")
 
 
 def map_species(run: Run, arguments: argparse.Namespace) -> None:
@@ -86,10 +96,11 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
     print(f"{run.name}: scoring {cells} under {_counted(len(run.models), 'seed')}", flush=True)
     species = slice(index, index + 1)
     score_HW = suitability(run.models, grid.sites_M2, run.sample, species, arguments.week)[:, 0].reshape(grid.shape)
-    spread_HW = None
+    spread_HW, what = None, SPREAD_OF[arguments.spread_of or "score"]
     if parts:
-        print(f"spread: standard deviation over {len(parts)} {arguments.spread}", flush=True)
-        spread_HW = spread(parts, grid.sites_M2, run.sample, species, arguments.week)[:, 0].reshape(grid.shape)
+        print(f"spread: standard deviation of {what} over {len(parts)} {arguments.spread}", flush=True)
+        among = reference_of(run, arguments.spread_of)
+        spread_HW = spread(parts, grid.sites_M2, run.sample, species, arguments.week, among)[:, 0].reshape(grid.shape)
     name = run.records.species[index]
     match out.suffix.lower():
         case ".png":
@@ -101,16 +112,25 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
 
             title = f"{plain(name)}: {run.name}" + (f", week {arguments.week}" if arguments.week else "")
             extent = (grid.west, grid.east, grid.south, grid.north)
-            figure = range_figure(score_HW, extent, sites_P2, Earth.load().land_share_grid, title, spread_HW)
+            figure = range_figure(score_HW, extent, sites_P2, Earth.load().land_share_grid, title, spread_HW, what)
             with _writing(out):
                 save_figure(figure, out)
         case ".tif":
             with _writing(out):
-                write_geotiff(out, grid, score_HW, spread_HW)
+                write_geotiff(out, grid, score_HW, spread_HW, what)
         case ".csv":
             with _writing(out):
                 write_table(out, grid, score_HW, spread_HW)
     print(f"{name} ({_counted(len(sites_P2), 'training record')}): {out}")
+
+
+def reference_of(run: Run, spread_of: str | None) -> Reference | None:
+    """Background sites among which scores are ranked, evenly spread over their file; None: of the score itself."""
+    if spread_of != "rank":
+        return None
+    background = run.training.background
+    rows = np.unique(np.linspace(0, len(background.sites_K2) - 1, REFERENCE_SITES).astype(int))
+    return Reference(background.sites_K2[rows], background.covariates_KC[rows])
 
 
 def check_writable(out: Path) -> None:

@@ -77,6 +77,7 @@ def range_figure(
     land_share: np.ndarray,
     title: str,
     spread_HW: np.ndarray | None = None,
+    spread_of: str = "relative suitability",
 ) -> Figure:
     """Relative suitability of one species over a box, with its training records, and its spread beside it.
 
@@ -87,7 +88,8 @@ def range_figure(
         land_share: Share of land of every cell of 1 degree, (180, 360) from the south-west; its coasts
             are rough, but show where one is.
         title: Species and run.
-        spread_HW: Standard deviation of the score over seeds or members; None: not shown.
+        spread_HW: Standard deviation of the score, or of its rank, over seeds or members; None: not shown.
+        spread_of: What it is the deviation of.
     """
     figure = Figure(figsize=(8.0, 5.0) if spread_HW is None else (8.0, 9.0), layout="constrained")
     upper, *lower = figure.subplots(1 if spread_HW is None else 2, squeeze=False)[:, 0]
@@ -98,7 +100,7 @@ def range_figure(
         assert spread_HW is not None
         known = spread_HW[~np.isnan(spread_HW)]
         image = _draw_map(axes, spread_HW, extent, sites_P2, land_share, "magma", float(known.max(initial=1e-3)))
-        figure.colorbar(image, ax=axes, label="standard deviation of relative suitability", shrink=0.8)
+        figure.colorbar(image, ax=axes, label=f"standard deviation of {spread_of}", shrink=0.8)
         axes.set_title("spread", fontsize=10)
     return figure
 
