@@ -195,3 +195,52 @@ def test_a_download_becomes_a_data_set(tmp_path):
     dataset = build_dataset(parse_dataset(raw, "datasets.mine"))
     assert dataset.filters[0] == ("read", 120)
     assert dataset.training.records.species == ("Agathis montana", "Parus major", "Salmo trutta")
+
+
+class TestAnomalyScores:
+    """A rule on training records alone: the survey is the same with and without it."""
+
+    def table(self, scores):
+        header = HEADER + "\n"
+        rows = [
+            f"u{i}\t{i}\t51.5\t{5 + i % 40 * 4}\t30\t{(100, 200)[i % 40 % 3 // 2]}\t"
+            f"research\t2019-{1 + i // 40:02}-03\t{score}\n"
+            for i, score in enumerate(scores)
+        ]
+        return header + "".join(rows)
+
+    def build(self, root, **given):
+        raw = {"kind": "inaturalist", "root": str(root), "group": "kingdom", "min_records": 1, "background_sites": 50}
+        return build_dataset(parse_dataset({**raw, **given}, "datasets.mine"))
+
+    @pytest.mark.parametrize("rows", ["records", "checklists"])
+    def test_the_survey_is_made_before(self, tmp_path, rows):
+        scores = [("0.2", "5.0", "", "1.0")[i % 4] for i in range(120)]
+        root = write(tmp_path, self.table(scores))
+        plain, strict = (self.build(root, rows=rows, **given) for given in ({}, {"min_anomaly_score": 1.0}))
+        assert strict.survey.sites_M2.tolist() == plain.survey.sites_M2.tolist()
+        assert strict.survey.truth.matrix().tolist() == plain.survey.truth.matrix().tolist()
+        assert strict.facts["held_out_records"] == plain.facts["held_out_records"]
+        held = {longitude for longitude, _ in plain.survey.sites_M2.round(3).tolist()}
+        kept = strict.training.records.sites_N2[strict.training.records.row_P]
+        if rows == "records":
+            expected = sorted(
+                5.0 + i % 40 * 4 - (360 if 5 + i % 40 * 4 > 180 else 0)
+                for i, score in enumerate(scores)
+                if score != "0.2" and 5.0 + i % 40 * 4 not in held
+            )
+            assert sorted(kept[:, 0].tolist()) == expected
+        assert len(kept) < len(plain.training.records.species_P)
+        assert strict.filters[-1] == ("anomaly_score at least 1 (training alone)", len(kept))
+
+    def test_no_score_passes_and_a_word_is_named(self, tmp_path):
+        root = write(tmp_path, self.table(["", "high", "0.5", "2"] * 30))
+        found = read(root, min_anomaly_score=1.0)
+        assert found.table["suspect"].sum() == 30
+        assert any(rule == "anomaly_score is a number - not understood: 'high' (30)" for rule, _ in found.filters)
+
+    def test_a_download_without_scores(self, tmp_path):
+        table = observations().replace("\tanomaly_score", "").replace("\t1.5\n", "\n")
+        with pytest.raises(DataError, match="no column 'anomaly_score'"):
+            read(write(tmp_path, table), min_anomaly_score=1.0)
+        assert read(tmp_path).filters == FUNNEL

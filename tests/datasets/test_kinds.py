@@ -27,7 +27,7 @@ def test_a_kind_is_settings_of_its_name_that_build(name):
     [
         (
             {"kind": "virtul"},
-            r"unknown dataset kind 'virtul' in datasets\.x; known: gbif, inaturalist, .*virtual",
+            r"unknown dataset kind 'virtul' in datasets\.x; known: ebird, .*, virtual",
         ),
         ({"kind": ["virtual"]}, r"unknown dataset kind \['virtual'\] in datasets\.x; known: "),
         ({"species": 3}, r"missing key 'datasets\.x\.kind'; known kinds of data set: "),

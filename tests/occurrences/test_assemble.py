@@ -273,7 +273,7 @@ def test_weeks_need_dates():
         ({"checklist_resolution": 12}, "d.checklist_resolution = 12: must be less than or equal to 9"),
         (
             {"evaluation": {"kind": "blocks", "degree": 3.0}},
-            "unknown key 'degree' in d.evaluation; known: box, degrees",
+            "unknown key 'degree' in d.evaluation; known: absences, box, degrees",
         ),
     ],
 )

@@ -371,3 +371,29 @@ def test_defaults_are_the_documented_ones():
     found = CleaningSettings.parse({}, "datasets.x")
     assert (found.max_uncertainty_m, found.min_year, found.min_records, found.max_per_cell) == (10_000.0, 1900, 10, 0)
     assert found.default_uncertainties_m == (301.0, 999.0, 3036.0, 9999.0)
+
+
+class TestVisitsAndSuspects:
+    def test_a_species_counts_once_a_visit_whoever_reports_it(self):
+        columns = {
+            "species": ["a", "a", "b", "a", "a", "a"],
+            "longitude": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+            "shared_visit": [7, 7, 7, None, None, 8],
+        }
+        for batches in (1, 3):
+            kept, filters, found = run(columns, batches=batches)
+            assert kept == ["a", "b", "a", "a", "a"]
+            assert sites_of(found.table)[:, 0].tolist() == [1.0, 3.0, 4.0, 5.0, 6.0]
+            assert filters[-1] == ("a species once a visit of several observers", 5)
+
+    def test_suspects_are_told_from_others(self):
+        _, _, found = run({"species": ["a", "a", "b"], "suspect": [True, None, False]})
+        assert found.table["suspect"].to_list() == [True, False, False]
+        _, _, found = run({"species": ["a", "a", "b"]})
+        assert "suspect" not in found.table.columns
+
+    def test_the_last_rules_of_a_reader_follow_those_on_the_taxon(self):
+        rules = ReaderRules(last=(Rule("year not 2020", pl.col("year") != 2020, "year"),))
+        kept, filters, _ = run({"species": ["a", None, "b"], "year": [2020, 2020, 2021]}, rules=rules)
+        assert kept == ["b"]
+        assert filters[-2:] == (("of a species", 2), ("year not 2020", 1))

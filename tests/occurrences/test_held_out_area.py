@@ -158,7 +158,7 @@ def test_a_site_where_a_layer_is_undefined_is_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [
-        ({"kind": "block"}, "evaluation.kind = 'block': must be one of 'blocks', 'h3' or 'region'"),
+        ({"kind": "block"}, "evaluation.kind = 'block': must be one of 'blocks', 'h3', 'region' or 'survey'"),
         ({"degrees": 0.0}, "evaluation.degrees = 0.0: must be greater than or equal to 0.1"),
         ({"resolution": 2}, "settings without 'resolution', as kind 'blocks' takes degrees, fold, folds"),
         ({"kind": "h3", "box": [0.0, 0.0, 1.0, 1.0]}, "settings without 'box', as kind 'h3' takes"),

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from presence_only.occurrences.record_words import basis, is_absence, with_bases, with_statuses
+from presence_only.occurrences.record_words import basis, is_absence, with_answers, with_bases, with_statuses
 
 
 @pytest.mark.parametrize("word", ["present", "PRESENCE", "observed", "Detected", "1", "true", "rare", "P", "3"])
@@ -45,3 +45,10 @@ def test_columns_name_the_words_that_are_not_known():
 def test_statuses_that_are_numbers():
     assert with_statuses(pl.DataFrame({"s": [0, 1, 2, None]}), "s")["absent"].to_list() == [True, False, False, None]
     assert with_statuses(pl.DataFrame({"s": [True, False]}), "s")["absent"].to_list() == [False, True]
+
+
+def test_answers():
+    words = ["1", "TRUE", "t", "yes", "0", "False", "n", None, "perhaps"]
+    found = with_answers(pl.DataFrame({"complete": words}), "complete", "unread")
+    assert found["complete"].to_list() == [True] * 4 + [False] * 3 + [None] * 2
+    assert found["unread"].to_list() == [None] * 8 + ["perhaps"]

@@ -36,6 +36,7 @@ FORMS = {
     ),
     "R, blanks, row names": '"species" "decimalLatitude" "year"\n"a" "Abies una" 1.5 2020\n"b" "Abies altera" -2 NA\n',
     "R without quotes": "species\tdecimalLatitude\tyear\n1\tAbies una\t1.5\t2020\n2\tAbies altera\t-2\tNA\n",
+    "separator ends the header alone": "species\tdecimalLatitude\tyear\t\nAbies una\t1.5\t2020\nAbies altera\t-2\t\n",
     "separator ends every row": "species\tdecimalLatitude\tyear\nAbies una\t1.5\t2020\t\nAbies altera\t-2\t\t\n",
 }
 

@@ -67,7 +67,7 @@ def test_links_lead_to_files_and_headings(page):
 def test_the_index_knows_which_studies_were_run():
     rows = re.findall(r"^\| \[(\w+)\]\(\w+/README\.md\) \|.*\| (\w+)", INDEX, flags=re.MULTILINE)
     assert {name for name, state in rows if state == "run"} == {
-        path.parents[1].name for path in ROOT.glob("experiments/*/results/*.csv")
+        path.relative_to(ROOT / "experiments").parts[0] for path in ROOT.glob("experiments/*/results/**/*.csv")
     }
     assert {name for name, _ in rows} == {path.parent.name for path in ROOT.glob("experiments/*/README.md")}
 

@@ -10,6 +10,8 @@ from presence_only.statistics.significance import is_significant_across
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+FAIR = ROOT / "experiments/fair/results/answers"
+needs_fair = pytest.mark.skipif(not FAIR.exists(), reason="the fair comparison has no results in this checkout")
 # Columns of the table of all losses, after the mAP and its interval.
 FURTHER = (
     "sample_map",
@@ -53,42 +55,49 @@ def test_the_table_is_the_committed_table_over_all_data_sets():
     assert scores == sorted(scores, reverse=True)
 
 
-def test_the_short_table_and_the_text_quote_the_committed_table():
-    """A score with its interval stands beside the variant that has it."""
+def fair(name):
+    """A table of the answers of the fair comparison."""
+    return pl.read_csv(FAIR / f"{name}.csv", infer_schema_length=None)
+
+
+@needs_fair
+def test_the_short_table_quotes_the_fair_comparison():
+    """A score with its interval, at 100 records per species, stands in the row of the variant that has it."""
     rows = re.findall(r"^\| [^|`]+ \| `(\w+)`.* ([\d.]+) \(([\d.]+) to ([\d.]+)\) \|$", README, flags=re.MULTILINE)
     assert len(rows) == len(re.findall(r"(?<![+\d.-])[\d.]+ \([\d.]+ to [\d.]+\)", README)) >= 4
+    table = fair("means").filter((pl.col("metric") == "species_map") & (pl.col("scenario") == "middle"))
+    expected = {row["variant"]: [row["mean"], row["low"], row["high"]] for row in table.iter_rows(named=True)}
     for variant, *numbers in rows:
-        assert [float(x) for x in numbers] == pytest.approx(means("species_map")[variant], abs=0.00051)
+        assert [float(x) for x in numbers] == pytest.approx(expected[variant], abs=0.00051)
 
 
-def test_a_difference_in_the_text_is_that_of_the_committed_pairs():
-    """It stands before the names of its pair, and is judged as the rule judges it."""
+@needs_fair
+def test_a_difference_in_the_text_is_that_of_the_fair_comparison():
+    """It stands before its pair and scenario, of all of them if none is named, and is judged as the rule judges it."""
     number = r"([+-][\d.]+)"
     told = re.findall(
-        rf"{number} \({number} to {number}\), (not significant|significant)(, practically equal)? \(`(\w+)` - `(\w+)`",
+        rf"{number} \({number} to {number}\), (not significant|significant)(, practically equal)? "
+        r"\(`(\w+)` - `(\w+)`(?:, `(\w+)`)?",
         " ".join(README.split()),
     )
     assert len(told) == len(re.findall(r"\([+-][\d.]+\s+to", README)) >= 2
-    # Names of variants that the default study has too are its own.
-    folders = [*sorted(path.parents[1] for path in ROOT.glob("experiments/*/results/across_pairs.csv")), ROOT]
-    pairs = {
-        (row["first"], row["second"]): row
-        for folder in folders
-        for row in across("across_pairs", folder).filter(pl.col("metric") == "species_map").iter_rows(named=True)
-    }
-    for *numbers, word, equal, first, second in told:
-        sign = 1 if (first, second) in pairs else -1
-        row = pairs[(first, second)[::sign]]
+    table = fair("pairs").filter(pl.col("metric") == "species_map")
+    pairs = {(row["scenario"], row["first"], row["second"]): row for row in table.iter_rows(named=True)}
+    for *numbers, word, equal, first, second, scenario in told:
+        scenario = scenario or "all"
+        sign = 1 if (scenario, first, second) in pairs else -1
+        row = pairs[(scenario, *(first, second)[::sign])]
         own = [sign * row[key] for key in ("difference", *("low", "high")[::sign])]
         assert [float(x) for x in numbers] == pytest.approx(own, abs=0.00051)
         assert is_significant_across(row) is (word == "significant")
         assert row["practically_equal"] is bool(equal)
 
 
+@needs_fair
 def test_the_answer_holds_no_other_number():
     """A bare number of three decimals belongs to a variant that its paragraph names, or to a page that it links."""
     answer = README[README.index("## The answer so far") : README.index("## Install and run")]
-    table = across("across")
+    table = fair("means")
     found = 0
     for part in re.split(r"\n\n|\n\* ", answer):
         paragraph = " ".join(part.split())

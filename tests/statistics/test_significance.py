@@ -18,6 +18,9 @@ from presence_only.study.results import StudyResults
 
 ROOT = Path(__file__).parents[2]
 STUDIES = [ROOT, *sorted(path.parents[1] for path in ROOT.glob("experiments/*/results/pairs.csv"))]
+RULES = {"pairs": is_significant, "across_pairs": is_significant_across}
+# They share the runs of the fair comparison, whose tables differ from those of a study.
+FAIR = ("fair", "selection", "truths")
 every_study = pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.name)
 
 ROW = {"low": 0.01, "high": 0.03, "p_seeds": 0.01, "holm_units": 0.04, "rank_biserial": 0.2}
@@ -107,43 +110,44 @@ def test_the_page_says_the_same_of_every_pair_with_the_best(folder, monkeypatch)
 
 @pytest.mark.parametrize(
     ("folder", "page"),
-    [*((folder, "README.md") for folder in STUDIES), (ROOT, "docs/answer.md")],
-    ids=[*(folder.name for folder in STUDIES), "answer"],
+    [
+        *((folder, "README.md") for folder in STUDIES),
+        *((ROOT, page) for page in ("docs/answer.md", *(f"experiments/{name}/README.md" for name in FAIR))),
+    ],
+    ids=[*(folder.name for folder in STUDIES), "answer", *FAIR],
 )
 def test_a_write_up_marks_the_differences_that_are_not_significant(folder, page):
     """A signed number with its interval is significant, unless the words after it say that it is not."""
     number, text = r"([+-]\d?\.\d+)", " ".join((folder / page).read_text().split())
     # The README of the project quotes other studies too.
     studies = [folder, *(path.parent for path in folder.glob("experiments/*/results"))]
-    rows = [
-        (row, is_significant(row))
-        for study in studies
-        if (study / "results/pairs.csv").exists()
-        for row in pl.read_csv(study / "results/pairs.csv").iter_rows(named=True)
-    ]
-    rows += [
-        (row, is_significant_across(row))
-        for study in studies
-        if (study / "results/across_pairs.csv").exists()
-        for row in pl.read_csv(study / "results/across_pairs.csv").iter_rows(named=True)
-    ]
+    tables = [judged_table(study / f"results/{name}.csv", rule) for study in studies for name, rule in RULES.items()]
+    # Those of the fair comparison say themselves what is significant.
+    tables += [judged_table(path, None) for path in folder.glob("experiments/*/results/answers/*.csv")]
+    known = pl.concat(tables)
     for match in re.finditer(rf"{number} \({number} to {number}\)(, not significant)?", text):
-        values, digits = [float(x) for x in match.groups()[:3]], len(match[1].split(".")[1])
-        fits = [
-            significant
-            for row, significant in rows
-            for sign in (1, -1)
-            if all(
-                abs(a - b) <= 0.501 * 10.0**-digits
-                for a, b in zip(
-                    values,
-                    (sign * row["difference"], *sorted((sign * row["low"], sign * row["high"]))),
-                    strict=True,
-                )
-            )
-        ]
+        (value, low, high), near = map(float, match.groups()[:3]), 0.501 * 10.0 ** -len(match[1].split(".")[1])
+        fits = known.filter(
+            ((pl.col("difference") - value).abs() <= near)
+            & ((pl.col("low") - low).abs() <= near)
+            & ((pl.col("high") - high).abs() <= near)
+        )["significant"].to_list()
         assert fits, match[0]
         assert (match[4] is None) in fits, match[0]
+
+
+def judged_table(path, rule):
+    """Differences of a table and from either side, and whether they are significant; no rows if there are none."""
+    columns = {"difference": pl.Float64, "low": pl.Float64, "high": pl.Float64, "significant": pl.Boolean}
+    table = pl.read_csv(path, infer_schema_length=None) if path.exists() else pl.DataFrame(schema=columns)
+    if not {"difference", "low", "high"} <= set(table.columns) or (rule is None and "significant" not in table.columns):
+        return pl.DataFrame(schema=columns)
+    if rule is not None:
+        judged_rows = [rule(row) for row in table.iter_rows(named=True)]
+        table = table.with_columns(pl.Series("significant", judged_rows, dtype=pl.Boolean))
+    table = table.select(pl.col(name).cast(kind) for name, kind in columns.items())
+    turned = table.select(-pl.col("difference"), low=-pl.col("high"), high=-pl.col("low"), significant="significant")
+    return pl.concat([table, turned])
 
 
 def test_the_column_of_the_table_is_the_rule():

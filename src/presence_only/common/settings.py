@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from presence_only.common.errors import SettingsError
@@ -55,12 +55,10 @@ def known_name(name: str, known: Collection[str]) -> str:
 
 def _sentence(error: ErrorDetails, owner: type[BaseModel], where: str) -> str:
     """One sentence for the first validation error: the key, the value and the rule."""
-    path = [str(part) for part in error["loc"]]
+    path, owners = _without_tags([str(part) for part in error["loc"]], owner)
     key = ".".join([where, *path]) if where else ".".join(path)
     if error["type"] == "extra_forbidden":
-        for part in path[:-1]:
-            owner = _field_type(owner, part)
-        known = ", ".join(sorted(owner.model_fields))
+        known = ", ".join(sorted(owners[len(path) - 1].model_fields))
         parent = ".".join(key.split(".")[:-1]) or "params.yaml"
         return f"unknown key {path[-1]!r} in {parent}; known: {known}"
     if error["type"] == "missing":
@@ -87,6 +85,33 @@ def _rule(error: ErrorDetails) -> str:
         case "literal_error":
             return f"one of {bounds['expected']}"
     return error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+
+
+def _without_tags(location: list[str], owner: type[BaseModel]) -> tuple[list[str], list[type[BaseModel]]]:
+    """The keys of the file that lead to an error, and the settings class that each is a key of.
+
+    Where a setting is a choice of classes, the location has the tag of the class behind the key.
+    """
+    path: list[str] = []
+    owners: list[type[BaseModel]] = []
+    choices: dict[str, type[BaseModel]] = {}
+    for part in location:
+        if part in choices:
+            owner, choices = choices[part], {}
+            continue
+        path.append(part)
+        owners.append(owner)
+        choices = _choices(owner, part)
+        owner = _field_type(owner, part)
+    return path, owners
+
+
+def _choices(owner: type[BaseModel], name: str) -> dict[str, type[BaseModel]]:
+    """Tag to settings class, of a field that is a choice of classes."""
+    field = owner.model_fields.get(name)
+    tagged = [] if field is None else [one for one in get_args(field.annotation) if get_args(one)]
+    found = [(get_args(one)[0], tag) for one in tagged for tag in get_args(one)[1:] if isinstance(tag, Tag)]
+    return {tag.tag: settings for settings, tag in found}
 
 
 def _field_type(owner: type[BaseModel], name: str) -> type[BaseModel]:

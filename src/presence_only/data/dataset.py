@@ -50,6 +50,7 @@ class Dataset:
         further: What else a model is scored by, by a name that its metrics begin with, such as ``iucn``.
             A further survey may hold any of the records' species in any order.
         added: Which of the training rows' presences were added by label propagation; None where none was asked for.
+        survey_filters: As ``filters``, of the surveys of a file that makes the survey.
     """
 
     training: TrainingData
@@ -59,6 +60,7 @@ class Dataset:
     facts: Mapping[str, int | float] = field(default_factory=dict)
     further: Mapping[str, Further] = field(default_factory=dict)
     added: AddedPresences | None = None
+    survey_filters: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         records = self.training.records

@@ -40,6 +40,7 @@ def explain(dataset: Dataset) -> dict[str, object]:
     """What was filtered out, and what the reader of the results must know; nothing where there is nothing to say."""
     parts: dict[str, object] = {
         "filters": [{"rule": rule, "rows_left": left} for rule, left in dataset.filters],
+        "survey_filters": [{"rule": rule, "rows_left": left} for rule, left in dataset.survey_filters],
         "notes": dataset.notes,
         "facts": dict(dataset.facts),
         "further": {name: task.kind for name, task in dataset.further.items()},

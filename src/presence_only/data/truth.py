@@ -6,7 +6,7 @@ pairs of site and species.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -22,6 +22,10 @@ from presence_only.common.matrices import is_matrix
 PRESENT, ABSENT, NOT_SURVEYED = 1, 0, -1
 # Comparisons that are held at a time while counting: 16 MB.
 _COMPARED = 2**24
+# Pairs of site and species that are held as a matrix without a thought: 64 MB.
+_SMALL = 2**26
+# Bytes of a listed pair: the site in int32, the label in int8.
+_LISTED_BYTES = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +33,7 @@ class SurveyTruth:
     """The truth (M, S) of a survey in int8: 1 present, 0 absent, -1 not surveyed; a ``Matrix`` of ``common.matrices``.
 
     It is held as a matrix (:meth:`of_matrix`) or, where that would not fit, as a list of sites per species
-    (:meth:`of_presences`, :meth:`of_labels`). Whoever reads it cannot tell.
+    (:meth:`of_presences`, :meth:`of_labels`); :meth:`of_columns` chooses. Whoever reads it cannot tell.
     """
 
     _form: _Dense | _Lists
@@ -86,6 +90,41 @@ class SurveyTruth:
             DataError: If a species, a site or a label is out of range, or a site is listed twice for a species.
         """
         return cls(_Lists.of(n_sites, n_species, labels, NOT_SURVEYED))
+
+    @classmethod
+    def of_columns(cls, n_sites: int, n_species: int, column: Callable[[int], NDArray[np.int8]]) -> Self:
+        """Truth that is made one species at a time, held in the form that takes less memory.
+
+        Args:
+            n_sites: Number of sites M.
+            n_species: Number of species S.
+            column: From the index of a species to its truth (M,) in int8; asked up to twice per species.
+
+        Raises:
+            DataError: If a column has another shape or another value than 1, 0 and -1.
+        """
+        elsewhere_S = np.full(n_species, NOT_SURVEYED, dtype=np.int8)
+        length_S = np.zeros(n_species, dtype=np.int64)
+        if n_sites * n_species > _SMALL:
+            for s in range(n_species):
+                truth_M = column(s)
+                n_absent, n_present = (np.count_nonzero(truth_M == value) for value in (ABSENT, PRESENT))
+                n_unknown = n_sites - n_absent - n_present
+                elsewhere_S[s] = ABSENT if n_absent > n_unknown else NOT_SURVEYED
+                length_S[s] = n_present + min(n_absent, n_unknown)
+        if n_sites * n_species <= _SMALL or length_S.sum() * _LISTED_BYTES >= n_sites * n_species:
+            truth_MS = np.empty((n_sites, n_species), dtype=np.int8, order="F")
+            for s in range(n_species):
+                truth_MS[:, s] = column(s)
+            return cls.of_matrix(truth_MS)
+        start_S1 = np.r_[0, np.cumsum(length_S)]
+        site_P, label_P = np.empty(start_S1[-1], np.int32), np.empty(start_S1[-1], np.int8)
+        for s in range(n_species):
+            truth_M = column(s)
+            listed = slice(start_S1[s], start_S1[s + 1])
+            site_P[listed] = np.flatnonzero(truth_M != elsewhere_S[s])
+            label_P[listed] = truth_M[site_P[listed]]
+        return cls(_Lists(n_sites, elsewhere_S, start_S1, site_P, label_P))
 
     @property
     def shape(self) -> tuple[int, int]:

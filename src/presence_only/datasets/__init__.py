@@ -11,10 +11,16 @@ from presence_only.data.dataset import Dataset, DatasetKind
 
 # Kind in params.yaml to its settings.
 KINDS = {
+    "ebird": "presence_only.datasets.ebird.dataset:DatasetSettings",
     "gbif": "presence_only.datasets.gbif:DatasetSettings",
+    "gbif_cube": "presence_only.datasets.gbif_cube:DatasetSettings",
+    "geomodel": "presence_only.datasets.geomodel.dataset:DatasetSettings",
+    "geoplant": "presence_only.datasets.geoplant.dataset:DatasetSettings",
     "inaturalist": "presence_only.datasets.inaturalist:DatasetSettings",
+    "inaturalist_export": "presence_only.datasets.inaturalist_export:DatasetSettings",
     "nceas": "presence_only.datasets.nceas:DatasetSettings",
     "sinr": "presence_only.datasets.sinr.dataset:DatasetSettings",
+    "table": "presence_only.datasets.table:DatasetSettings",
     "virtual": "presence_only.datasets.virtual:DatasetSettings",
 }
 # What was a setting of data sets, and is one of the encoder: data need not be made anew for another input.

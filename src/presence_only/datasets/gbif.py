@@ -24,24 +24,17 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import Field
 
-from presence_only.common.errors import DataError
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.occurrences import darwin_core
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, Unknown, clean
 from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
-from presence_only.occurrences.event_dates import month_number, text_number, with_event_dates
-from presence_only.occurrences.number_columns import (
-    identifier,
-    number,
-    unread_coordinates,
-    unread_numbers,
-    whole_number,
-)
+from presence_only.occurrences.date_columns import date_columns
+from presence_only.occurrences.number_columns import identifier, number, unread_coordinates, unread_numbers
 from presence_only.occurrences.record_words import BASES, plain_word, with_bases, with_statuses
 from presence_only.occurrences.records import RecordTable
-from presence_only.occurrences.species_names import HIGHER_RANKS, SPECIES_RANKS, with_names
 from presence_only.occurrences.table_reading import read_archive, read_table
+from presence_only.occurrences.taxon_columns import GroupRank, Infraspecific, taxon_columns, taxon_group
 from presence_only.occurrences.unpacking import LIMITS, Archive, Limits, first_bytes, is_zip
 
 # GBIF's own geospatial issues, those that its filter hasGeospatialIssue stands for.
@@ -60,7 +53,6 @@ OBSERVED = (
     "PRESERVED_SPECIMEN",
     "MATERIAL_SAMPLE",
 )
-_HIGHER = ("class", "phylum", "kingdom")
 _COLUMNS = Columns(
     required=("decimalLongitude", "decimalLatitude"),
     optional=(
@@ -108,12 +100,12 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
 
     kind: Literal["gbif"]
     path: str
-    group: Literal["family", "order", "class", "phylum", "kingdom"] = "class"
+    group: GroupRank = "class"
     issues: Words = GEOSPATIAL_ISSUES
     basis_of_record: Words = OBSERVED
     unknown_basis: Unknown = "keep"
     absences: Literal["drop", "keep"] = "drop"
-    infraspecific: Literal["roll_up", "drop"] = "roll_up"
+    infraspecific: Infraspecific = "roll_up"
 
     def build(self) -> Dataset:
         """Read, clean and assemble the download."""
@@ -164,17 +156,15 @@ def _standard(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> pl.
     if "basisOfRecord" in batch.columns:
         batch = with_bases(batch, "basisOfRecord", frozenset(map(plain_word, settings.basis_of_record)))
     columns = {name: pl.col(name) for name in batch.columns}
-    ranks = [rank for rank in ("family", "order", *_HIGHER) if rank in columns]
-    ranks = [rank for rank in ranks if _order(rank) >= _order(settings.group)]
     found: dict[str, Any] = {
         "longitude": number(columns["decimalLongitude"]),
         "latitude": number(columns["decimalLatitude"]),
         "unread_coordinates": unread_coordinates(batch, "decimalLongitude", "decimalLatitude"),
-        **_names(batch, settings, path),
+        **taxon_columns(batch, settings.infraspecific, str(path)),
     }
-    if ranks:
-        taxa = batch.select(group=pl.coalesce(columns[rank].cast(pl.String) for rank in ranks)).to_series()
-        found["group"] = _group(taxa)
+    group = taxon_group(batch, settings.group)
+    if group is not None:
+        found["group"] = group
     for name, column in (
         ("uncertainty_m", "coordinateUncertaintyInMeters"),
         ("from_centroid_m", "distanceFromCentroidInMeters"),
@@ -191,7 +181,7 @@ def _standard(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> pl.
     if "issue" in columns:
         found["issue"] = _flags(batch.schema["issue"])
     found |= {name: columns[name] for name in ("absent", "unread_status", "basis", "unread_basis") if name in columns}
-    found |= _dates(batch)
+    found |= date_columns(batch, "eventDate")
     return batch.select(*(expression.alias(name) for name, expression in found.items()))
 
 
@@ -225,107 +215,6 @@ def _rules(settings: DatasetSettings) -> ReaderRules:
     return ReaderRules(tuple(issues), tuple(basis), tuple(status), tuple(taxon))
 
 
-def _names(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> dict[str, pl.Series]:
-    """Species, open name and rank of every row.
-
-    The name is that of ``species``, which may be the epithet alone, or of ``genus`` and ``specificEpithet``, or that
-    of ``scientificName`` where the rank is not above the species.
-    """
-    text = {name: pl.col(name).cast(pl.String) for name in batch.columns}
-    # Of a rank that is not known, a scientific name is taken for what it looks like.
-    rank = text["taxonRank"].str.to_lowercase().str.replace_all(r"[\W_]", "") if "taxonRank" in text else pl.lit(None)
-    rank = rank.cast(pl.String)
-    sources = []
-    if "species" in text:
-        sources.append(text["species"])
-    if "genus" in text and "specificEpithet" in text:
-        sources.append(pl.format("{} {}", text["genus"], text["specificEpithet"]))
-    if "scientificName" in text:
-        of_species = rank.is_null() | rank.is_in(list(SPECIES_RANKS))
-        sources.append(pl.when(of_species).then(text["scientificName"]))
-    if not sources:
-        raise DataError(
-            f"{path}: no column 'species', nor 'genus' and 'specificEpithet', nor 'scientificName'; one of them is "
-            "needed to name a species"
-        )
-    given = {"text": pl.coalesce(sources), "rank": rank}
-    # A name that only `scientificName` gives must look like one.
-    given["strict"] = pl.coalesce([*sources[:-1], pl.lit(None)]).is_null() & ("scientificName" in text)
-    if "genus" in text and "species" in text:
-        given["genus"] = text["genus"]
-    rows = with_names(
-        batch.select(*(column.alias(name) for name, column in given.items())),
-        "text",
-        "genus" if "genus" in given else None,
-    )
-    kind, name = pl.col("name_kind"), pl.col("name")
-    doubtful = pl.col("strict") & ~name.str.contains(" ")
-    if "genus" in given:
-        # An epithet whose genus is empty is of no species.
-        doubtful |= kind == "epithet"
-    is_open = (kind == "open") | pl.col("rank").is_in(list(HIGHER_RANKS)).fill_null(False) | doubtful
-    found = rows.select(
-        species=pl.when(~is_open).then(name), open_name=pl.when(is_open).then("text"), taxonRank=_full_rank(settings)
-    )
-    if found["taxonRank"].null_count() == len(found):
-        found = found.drop("taxonRank")
-    return {column.name: column for column in found.iter_columns()}
-
-
-def _full_rank(settings: DatasetSettings) -> pl.Expr:
-    """The rank of a row, by its name where the row does not say it."""
-    kind = pl.col("name_kind")
-    named: pl.Expr = pl.when(kind == "infraspecific").then(pl.lit("subspecies"))
-    if settings.infraspecific == "drop":
-        named = pl.coalesce(named, pl.when(kind == "species").then(pl.lit("species")))
-    return pl.coalesce("rank", named)
-
-
-def _dates(batch: pl.DataFrame) -> dict[str, pl.Series]:
-    """Year, month and day, from their columns or else from ``eventDate``."""
-    names: list[str] = [name for name in ("year", "month", "day") if name in batch.columns]
-    found: dict[str, pl.Series] = {}
-    if names:
-        if batch.schema.get("month") == pl.String:
-            batch = batch.with_columns(_months(batch["month"]))
-        found = {name: batch.select(whole_number(pl.col(name))).to_series() for name in names}
-        unread = unread_numbers(batch, names, "unread_date")
-        found["unread_date"] = unread
-        found["date_text"] = pl.Series([None], dtype=pl.Int32).new_from_index(0, len(batch))
-        if unread.null_count() < len(unread):
-            # Of texts that were not read, other ones are other dates.
-            texts = batch.select(pl.concat_str(names, separator="-", ignore_nulls=True)).to_series()
-            numbers = [None if word is None else text_number(text) for word, text in zip(unread, texts, strict=True)]
-            found["date_text"] = pl.Series(numbers, dtype=pl.Int32)
-    if "eventDate" not in batch.columns:
-        return found
-    text = pl.col("eventDate").cast(pl.String)
-    if len(names) == 3:
-        # Most texts repeat the three columns and need no reading.
-        text = pl.when(pl.any_horizontal(found[name].is_null() for name in names)).then(text)
-    dates = with_event_dates(batch.select(eventDate=text), "eventDate")
-    read = {name: dates[f"date_{name}"] for name in ("year", "month", "day")}
-    read |= {name: dates[name] for name in ("unread_date", "date_text")}
-    first = {name: found.get(name, column) for name, column in read.items()}
-    return {name: first[name].zip_with(first[name].is_not_null(), column) for name, column in read.items()}
-
-
-def _months(column: pl.Series) -> pl.Series:
-    """A column of months as numbers, as far as their words are known."""
-    words = column.filter(column.cast(pl.Float64, strict=False).is_null()).drop_nulls().unique().to_list()
-    known = {word: str(number) for word in words if (number := month_number(word)) is not None}
-    return column.replace(known) if known else column
-
-
-def _group(column: pl.Series) -> pl.Series:
-    """A column of taxa, in which ``AVES`` and ``aves`` are ``Aves``."""
-    odd = column.str.contains(r"^(?:\p{Ll}|\p{Lu}{2})\p{L}*$").fill_null(False)
-    if not odd.any():
-        return column
-    capital = column.str.slice(0, 1).str.to_uppercase() + column.str.slice(1).str.to_lowercase()
-    return capital.zip_with(odd, column)
-
-
 def _flags(kind: Any) -> pl.Expr:
     """The issues of a row as one text; snapshots have lists of text, or of structs of one text."""
     column = pl.col("issue")
@@ -337,8 +226,3 @@ def _flags(kind: Any) -> pl.Expr:
             column = column.list.eval(pl.element().struct.field(kind.inner.fields[0].name))
         return column.cast(pl.List(pl.String)).list.join(";")
     return column.cast(pl.String)
-
-
-def _order(rank: str) -> int:
-    """How high a rank is."""
-    return ("family", "order", *_HIGHER).index(rank)

@@ -33,7 +33,8 @@ Grade = Literal["research", "needs_id", "casual"]
 
 SPECIES_LEVEL = 10.0
 _OBSERVATIONS = Columns(
-    required=("latitude", "longitude", "taxon_id", "quality_grade"), optional=("positional_accuracy", "observed_on")
+    required=("latitude", "longitude", "taxon_id", "quality_grade"),
+    optional=("positional_accuracy", "observed_on"),
 )
 _TAXA = Columns(required=("taxon_id", "ancestry", "rank_level", "rank", "name"), optional=("active",))
 # Where a species is in no taxon of the wanted rank.
@@ -50,6 +51,10 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
         group: The rank of the ancestor that is a species' group; a species without one has the group
             of its phylum or kingdom.
         inactive_taxa: What becomes of observations of taxa that iNaturalist has retired.
+        min_anomaly_score: Observations with a lower score, which iNaturalist's Geomodel did not expect at their place,
+            are not trained on; below 1 the place is outside of the range that it predicts. The held-out survey keeps
+            them, for a range model must not choose what range models are judged by. null: no such rule; observations
+            without a score pass.
         default_uncertainties_m: None by default: iNaturalist's observers place their own.
     """
 
@@ -58,6 +63,7 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
     quality_grades: Annotated[tuple[Grade, ...], Field(strict=False, min_length=1)] = ("research",)
     group: Literal["family", "order", "class", "phylum", "kingdom"] = "class"
     inactive_taxa: Literal["drop", "keep"] = "drop"
+    min_anomaly_score: Annotated[float, Field(gt=0.0)] | None = None
     default_uncertainties_m: Annotated[tuple[float, ...], Field(strict=False)] = ()
 
     def build(self) -> Dataset:
@@ -79,8 +85,12 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
     path, taxa_path = _file(root, "observations"), _file(root, "taxa")
     taxa = _read_taxa(taxa_path, settings.group, limits)
     columns = replace(_OBSERVATIONS, ragged_rows=settings.ragged_rows)
+    if settings.min_anomaly_score is not None:
+        columns = replace(columns, required=(*columns.required, "anomaly_score"))
     with closing(read_table(path, columns, limits)) as batches:
-        return clean(_standard(batches, taxa), settings, _rules(settings), settings.weeks, str(path))
+        standard = _standard(batches, taxa, settings.min_anomaly_score)
+        records = clean(standard, settings, _rules(settings), settings.weeks, str(path))
+    return replace(records, training_rule=f"anomaly_score at least {settings.min_anomaly_score or 0:g}")
 
 
 def _file(root: Path, name: str) -> Path:
@@ -93,7 +103,9 @@ def _file(root: Path, name: str) -> Path:
     raise DataError(f"{root}: there is no {name}.csv.gz nor {name}.csv in this folder")
 
 
-def _standard(batches: Iterator[pl.DataFrame], taxa: pl.DataFrame) -> Iterator[pl.DataFrame]:
+def _standard(
+    batches: Iterator[pl.DataFrame], taxa: pl.DataFrame, min_anomaly_score: float | None
+) -> Iterator[pl.DataFrame]:
     """Observations with the columns of a table of records."""
     for batch in batches:
         grade = pl.col("quality_grade").str.to_lowercase().str.replace_all(r"[\W_]+", "_")
@@ -114,6 +126,11 @@ def _standard(batches: Iterator[pl.DataFrame], taxa: pl.DataFrame) -> Iterator[p
             dates = with_event_dates(batch.select("observed_on"), "observed_on")
             columns += [dates[f"date_{part}"].alias(part) for part in ("year", "month", "day")]
             columns += [dates["date_text"], dates["unread_date"]]
+        if min_anomaly_score is not None:
+            columns += [
+                (number(pl.col("anomaly_score")) < min_anomaly_score).alias("suspect"),
+                unread_numbers(batch, ("anomaly_score",), "unread_score"),
+            ]
         yield batch.select(columns).join(taxa, on="taxon", how="left", maintain_order="left")
 
 
@@ -130,6 +147,9 @@ def _rules(settings: DatasetSettings) -> ReaderRules:
     taxon = [Rule("taxon is in taxa", pl.col("active").is_not_null(), "active")]
     if settings.inactive_taxa == "drop":
         taxon.append(Rule("taxon is active", pl.col("active"), "active"))
+    if settings.min_anomaly_score is not None:
+        score = pl.col("unread_score")
+        taxon.append(Rule("anomaly_score is a number", pl.lit(True), "suspect", words=score, quiet=True))
     return ReaderRules(basis=(grade,), taxon=tuple(taxon))
 
 

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Protocol, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
@@ -34,10 +34,12 @@ from presence_only.data.sites import sites_of, weeks_of
 from presence_only.data.training import TrainingData
 from presence_only.geography.earth import Earth
 from presence_only.geography.rasters import Environment, Layers, open_environment
+from presence_only.occurrences.assumed_absences import assumed_absence_sites
 from presence_only.occurrences.background import background_notes, check_kind, is_file, make_background
 from presence_only.occurrences.held_out_area import (
     Area,
     EvaluationSettings,
+    area_near,
     held_out_area,
     held_out_survey,
     layers_defined,
@@ -48,8 +50,13 @@ from presence_only.occurrences.label_propagation import (
     propagation_facts,
     propagation_note,
 )
+from presence_only.occurrences.own_survey import SurveyEvaluation, read_own_survey
 from presence_only.occurrences.records import RecordTable, categories, group_places, places
+from presence_only.occurrences.survey_assembly import survey_of_rows
 from presence_only.occurrences.training_rows import checklist_rows, record_rows, rows_of
+
+# Sites of a held-out area that make up the survey, unless a setting says so.
+SITES_OF_AN_AREA = 10_000
 
 
 class AssemblySettings(Settings):
@@ -109,6 +116,12 @@ class AssemblySettings(Settings):
             raise ValueError("settings with an environment, as propagation compares rows by their covariates")
         return self
 
+    def open_layers(self) -> Environment:
+        """As of :func:`environment_at`; a kind whose file brings layers of its own has its own way."""
+        if self.environment is None:
+            return Layers(())
+        return open_environment(self.environment, self.nearest_km if self.sea == "nearest" else None)
+
     def covariate_source(self) -> Callable[[Floats], Floats]:
         """The function from sites (M, 2) to covariates (M, C), for maps."""
         return environment_at(self).sample
@@ -127,16 +140,27 @@ def check_propagation(propagation: PropagationSettings | None, rows: str) -> Non
         )
 
 
+def _choice(raw: object) -> str:
+    """Which settings of an evaluation are meant."""
+    kind = raw.get("kind") if isinstance(raw, dict) else getattr(raw, "kind", None)
+    return "survey" if kind == "survey" else "area"
+
+
 class RecordsSettings(AssemblySettings):
-    """How occurrence records become training data and, in a held-out area, the survey.
+    """How occurrence records become training data, and what makes the survey.
 
     Args:
-        evaluation: Which area is held out of training.
-        evaluation_sites: At most so many of its sites make up the survey, drawn alike.
+        evaluation: Which area is held out of training and makes the survey; or, with ``kind: survey``, the file of a
+            survey of one's own.
+        evaluation_sites: At most so many sites make up the survey, drawn alike; null: 10,000 of a held-out area, all
+            of a survey.
     """
 
-    evaluation: EvaluationSettings = EvaluationSettings()
-    evaluation_sites: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    evaluation: Annotated[
+        Annotated[EvaluationSettings, Tag("area")] | Annotated[SurveyEvaluation, Tag("survey")],
+        Discriminator(_choice),
+    ] = EvaluationSettings()
+    evaluation_sites: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,36 +182,40 @@ class Assembled:
 
 
 def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
-    """Training data from the records outside of the held-out area, and a survey from those within.
+    """Training data from the records, and a survey from those of a held-out area or from a file.
 
     Args:
         records: All records, cleaned.
-        settings: How they become rows, and which area is held out.
+        settings: How they become rows, and which area is held out or which file is the survey.
 
     Returns:
         A data set whose notes say what the survey is not, and whose facts count every species, record
         and site that was left out.
 
     Raises:
-        DataError: If weeks are asked for and the records have none, a file of layers or background
-            sites is wrong, or no record is left to train or to test on.
+        DataError: If weeks are asked for and the records have none, a file of layers, background
+            sites or the survey is wrong, or no record is left to train or to test on.
     """
-    table, filters = _training_rows(records, settings)
-    first_P, _ = rows_of(table)
-    area = held_out_area(settings.evaluation, sites_of(table.filter(first_P)), numpy_stream(settings.seed, "folds"))
-    held_P = area.contains(sites_of(table))
-    held, table = table.filter(held_P), table.filter(~held_P)
-    filters += ((f"outside of the held-out area ({area.words})", len(table)),)
-    environment = environment_at(settings)
-    made = _assemble(table, records, settings, environment, area)
+    if isinstance(settings.evaluation, SurveyEvaluation):
+        return _with_own_survey(records, settings, settings.evaluation)
+    outside = assemble_outside(records, settings, settings.evaluation)
+    area, held, made = outside.area, outside.held, outside.made
+    absences_A2 = assumed_absence_sites(
+        settings.evaluation.absences,
+        area,
+        sites_of(held),
+        numpy_stream(settings.seed, "assumed absences"),
+        most=settings.evaluation_sites or SITES_OF_AN_AREA,
+    )
     survey, counts = held_out_survey(
         held,
         made.training.records.species,
         made.training.records.groups,
-        settings.evaluation_sites,
+        settings.evaluation_sites or SITES_OF_AN_AREA,
         numpy_stream(settings.seed, "survey"),
-        environment=environment,
+        environment=outside.environment,
         drop_undefined=settings.sea == "drop",
+        absences_A2=absences_A2,
     )
     without = made.facts["species_without_training_records"]
     notes = [
@@ -195,6 +223,13 @@ def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
         "other species are taken as absent. Its figures compare losses with each other within the observers' "
         "footprint; they are not comparable with figures of a survey that looked for absences."
     ]
+    if len(absences_A2):
+        on_land = " on land" if settings.evaluation.absences == "land" else ""
+        counts["evaluation_sites_assumed_absent"] = len(absences_A2)
+        notes.append(
+            f"All species are taken as absent at {len(absences_A2):,} random places{on_land} of the held-out area too; "
+            "some of these are occupied."
+        )
     if without:
         notes.append(
             f"{without:,} species have no record left to train on, most of them because all lie in the held-out "
@@ -206,32 +241,129 @@ def assemble(records: RecordTable, settings: RecordsSettings) -> Dataset:
             "was recorded in the held-out area, which would say where they are absent."
         )
     facts = made.facts | counts | {"held_out_records": len(held)}
-    return Dataset(made.training, survey, filters + made.filters, (*notes, *made.notes), facts, added=made.added)
+    return Dataset(made.training, survey, made.filters, (*notes, *made.notes), facts, added=made.added)
 
 
-def assemble_training(records: RecordTable, settings: AssemblySettings) -> Assembled:
-    """Training data from all records, for a data set that brings a survey of its own.
+@dataclass(frozen=True, eq=False)
+class Outside:
+    """Training data from the records outside of a held-out area.
+
+    Args:
+        area: What is held out.
+        held: The records within, with their training rows.
+        made: The training data and what was counted.
+        environment: The layers that sites get their covariates from.
+    """
+
+    area: Area
+    held: pl.DataFrame
+    made: Assembled
+    environment: Environment
+
+
+def assemble_outside(records: RecordTable, settings: AssemblySettings, evaluation: EvaluationSettings) -> Outside:
+    """Training data from the records outside of the area that ``evaluation`` holds out.
 
     Raises:
         DataError: As of :func:`assemble`.
     """
     table, filters = _training_rows(records, settings)
-    made = _assemble(table, records, settings, environment_at(settings), None)
+    first_P, _ = rows_of(table)
+    area = held_out_area(evaluation, sites_of(table.filter(first_P)), numpy_stream(settings.seed, "folds"))
+    held_P = area.contains(sites_of(table))
+    held, table = table.filter(held_P), table.filter(~held_P)
+    filters += ((f"outside of the held-out area ({area.words})", len(table)),)
+    if "suspect" in records.table.columns:
+        # The survey was made before: a rule that knows the truth, such as a range model, must not choose it.
+        table, _ = _training_rows(_trusted(records), settings)
+        table = table.filter(~area.contains(sites_of(table)))
+        filters += ((f"{records.training_rule} (training alone)", len(table)),)
+    environment = environment_at(settings)
+    made = _assemble(table, records, settings, environment, area)
+    return Outside(area, held, replace(made, filters=filters + made.filters), environment)
+
+
+def _with_own_survey(records: RecordTable, settings: RecordsSettings, evaluation: SurveyEvaluation) -> Dataset:
+    """Training data from all records, or from those far enough from the survey's sites, and the survey of a file."""
+    names, groups = categories(records.table["species"]), categories(records.table["group"])
+    group_S = group_places(records.table)
+    known = {name: groups[group] for name, group in zip(names, group_S, strict=True) if group >= 0}
+    rows = read_own_survey(evaluation, known, weeks=settings.weeks)
+    area, facts, left = None, {}, records
+    if evaluation.hold_out_near_km is not None:
+        area = area_near(rows.sites(), evaluation.hold_out_near_km)
+        near_P = area.contains(sites_of(records.table))
+        kept = records.table.filter(~near_P)
+        filters = records.filters or (("read", len(records.table)),)
+        facts["held_out_records"] = int(near_P.sum())
+        left = RecordTable(kept, (*filters, (f"farther than {area.words}", len(kept))))
+    table, filters = _training_rows(_trusted(left), settings)
+    environment = environment_at(settings)
+    made = _assemble(table, records, settings, environment, area)
+    survey = survey_of_rows(
+        rows,
+        made.training.records.species,
+        environment=environment,
+        weeks=settings.weeks,
+        drop_undefined=settings.sea == "drop",
+        repeated_visits=evaluation.repeated_visits,
+        sites=settings.evaluation_sites,
+        generator=numpy_stream(settings.seed, "survey"),
+    )
+    return Dataset(
+        made.training,
+        survey.survey,
+        filters + made.filters,
+        (*survey.notes, *made.notes),
+        made.facts | facts | survey.facts,
+        added=made.added,
+        survey_filters=survey.filters,
+    )
+
+
+class RowCovariates(Protocol):
+    """Covariates that come with the records, and not from a map.
+
+    Attributes:
+        names: Name of every covariate.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of every covariate."""
+
+    def of(self, rows: pl.DataFrame) -> Floats:
+        """Covariates (N, C) of training rows, a table with the column ``visit``; NaN where unknown."""
+
+
+def assemble_training(
+    records: RecordTable, settings: AssemblySettings, row_covariates: RowCovariates | None = None
+) -> Assembled:
+    """Training data from all records, for a data set that brings a survey of its own.
+
+    Args:
+        records: All records, cleaned.
+        settings: How they become rows; with ``row_covariates``, ``records``, and a background of ``target_group``.
+        row_covariates: What comes behind the covariates of the environment; None: nothing.
+
+    Raises:
+        DataError: As of :func:`assemble`.
+    """
+    table, filters = _training_rows(_trusted(records), settings)
+    made = _assemble(table, records, settings, environment_at(settings), None, row_covariates)
     return replace(made, filters=filters + made.filters)
 
 
 def environment_at(settings: AssemblySettings) -> Environment:
     """The layers that sites get their covariates from, with the rule for the sea; none where none are read."""
-    if settings.environment is None:
-        return Layers(())
-    return open_environment(settings.environment, settings.nearest_km if settings.sea == "nearest" else None)
+    return settings.open_layers()
 
 
 def _training_rows(
     records: RecordTable, settings: AssemblySettings
 ) -> tuple[pl.DataFrame, tuple[tuple[str, int], ...]]:
     """The records with their training rows, and the funnel so far."""
-    table, filters = records.table, records.filters or (("read", len(records.table)),)
+    table, filters = records.table.drop("suspect", strict=False), records.filters or (("read", len(records.table)),)
     if settings.weeks and "week" not in table.columns:
         raise DataError("weeks: true: the records have no dates; give a file that has them, or weeks: false")
     if not settings.weeks:
@@ -243,12 +375,22 @@ def _training_rows(
     return table, (*filters, (f"species {once} (checklists)", len(table)))
 
 
+def _trusted(records: RecordTable) -> RecordTable:
+    """The records that are not suspect, with the funnel; all of them where no reader tells."""
+    if "suspect" not in records.table.columns:
+        return records
+    table = records.table.filter(~pl.col("suspect")).drop("suspect")
+    filters = records.filters or (("read", len(records.table)),)
+    return replace(records, table=table, filters=(*filters, (f"{records.training_rule} (training alone)", len(table))))
+
+
 def _assemble(
     table: pl.DataFrame,
     records: RecordTable,
     settings: AssemblySettings,
     environment: Environment,
     area: Area | None,
+    row_covariates: RowCovariates | None = None,
 ) -> Assembled:
     """Training data from a table of rows, those of all ``records`` that lie outside of ``area``."""
     filters: tuple[tuple[str, int], ...] = ()
@@ -268,6 +410,10 @@ def _assemble(
     trained_S, ever_S = group_S >= 0, group_places(records.table) >= 0
     facts: dict[str, int | float] = {"species_without_training_records": int((ever_S & ~trained_S).sum())}
     rows = table.filter(first_P)
+    covariate_names = environment.names
+    if row_covariates is not None:
+        covariate_names += row_covariates.names
+        covariates_NC = np.concatenate([covariates_NC, row_covariates.of(rows)], axis=1, dtype=np.float32)
     training_records = PresenceRecords(
         sites_N2=sites_of(rows),
         covariates_NC=covariates_NC,
@@ -275,7 +421,7 @@ def _assemble(
         species_P=(np.cumsum(trained_S) - 1)[places(table["species"])],
         species=tuple(name for name, trained in zip(names, trained_S, strict=True) if trained),
         groups=tuple(groups[group] for group in group_S[trained_S]),
-        covariate_names=environment.names,
+        covariate_names=covariate_names,
         week_N=weeks_of(rows),
     )
     background = make_background(

@@ -5,8 +5,8 @@ The order is fixed, so that the counts can be compared:
 1. coordinates given and possible; 2. not at 0, 0, nor at another place that stands for none; 3. GBIF's geospatial
 issues; 4. distance from centroids; 5. coordinate uncertainty, and the values that stand for a centroid; 6. basis of
 record or quality grade; 7. occurrence status; 8. year; 9. a full date, where weeks are read; 10. taxon;
-11. duplicates; 12. at most so many a species and cell; 13. at least so many a species; 14. at most so
-many a species.
+11. duplicates, before them several reports of one visit, where a reader tells them; 12. at most so many a species and
+cell; 13. at least so many a species; 14. at most so many a species.
 
 Rules 1 to 10 judge a row by itself, in one pass over batches of the file; a row counts for the first
 rule that it breaks. Rules 11 to 14 see the rows that remain. The minimum comes after thinning, for it is
@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -164,12 +164,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class ReaderRules:
-    """The rules that only one reader has, by their place in the order."""
+    """The rules that only one reader has, by their place in the order; ``last`` follow those on the taxon."""
 
     issues: tuple[Rule, ...] = ()
     basis: tuple[Rule, ...] = ()
     status: tuple[Rule, ...] = ()
     taxon: tuple[Rule, ...] = field(default=())
+    last: tuple[Rule, ...] = ()
 
 
 def clean(
@@ -218,10 +219,15 @@ def thin(table: pl.DataFrame, settings: CleaningSettings) -> tuple[pl.DataFrame,
     """The records that remain after the rules that need all of them, in their order; and the funnel's end.
 
     Args:
-        table: Columns longitude, latitude, code and date.
+        table: Columns longitude, latitude, code and date; shared_visit, where the reader has it.
         settings: The rules.
     """
     filters = []
+    if "shared_visit" in table.columns:
+        shared = pl.col("shared_visit").is_not_null()
+        table = table.filter(~shared | pl.struct("code", "shared_visit").is_first_distinct())
+        filters.append(("a species once a visit of several observers", len(table)))
+        table = table.drop("shared_visit")
     if settings.drop_duplicates:
         table = table.filter(_first_of_each(table))
         filters.append(("duplicates of species, site and date", len(table)))
@@ -306,7 +312,7 @@ def _row_rules(settings: CleaningSettings, rules: ReaderRules, weeks: bool) -> t
         quiet=True,
     )
     species = Rule("of a species", pl.col("species").is_not_null(), "species", always=True)
-    return (*found, *rules.taxon, open_name, species)
+    return (*found, *rules.taxon, open_name, species, *rules.last)
 
 
 class _Sieve:
@@ -357,7 +363,7 @@ class _Sieve:
         batch = batch.filter(pl.col("failed") == 0)
         if len(batch):
             for number, rule in enumerate(self._rules):
-                if not rule.drops:
+                if not rule.drops and (rule.column in present or rule.always):
                     self._suspect[number] += batch.select((~rule.keep).sum()).item()
             self._remember(batch)
 
@@ -387,7 +393,8 @@ class _Sieve:
             nulls_equal=True,
             maintain_order="left",
         )
-        self._kept.append(coded.select("longitude", "latitude", "code", date.cast(pl.Int32).alias("date")))
+        further = [name for name in ("visit", "shared_visit", "suspect") if name in self._columns]
+        self._kept.append(coded.select("longitude", "latitude", "code", date.cast(pl.Int32).alias("date"), *further))
 
     def check_longitudes(self, where: str) -> None:
         """Refuse a file whose longitudes run from 0 to 360: dropping half of the world is no cleaning."""
@@ -486,7 +493,12 @@ def _named(
     ]
     date_N = table["date"].to_numpy()
     week_N = week_of(date_N // 100 % 100, date_N % 100) if weeks else None
-    return RecordTable.of(sites_of(table), species_N, names, [entry.group for entry in entries], week_N, filters)
+    groups = [entry.group for entry in entries]
+    visit_N = table["visit"] if "visit" in table.columns else None
+    records = RecordTable.of(sites_of(table), species_N, names, groups, week_N, filters, visit_N)
+    if "suspect" not in table.columns:
+        return records
+    return replace(records, table=records.table.with_columns(table["suspect"].fill_null(False)))
 
 
 def _first_of_each(table: pl.DataFrame) -> NDArray[np.bool_]:

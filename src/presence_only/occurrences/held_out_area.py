@@ -23,11 +23,12 @@ from typing import Annotated, Literal, Self
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from scipy.spatial import cKDTree
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
-from presence_only.common.settings import Settings
+from presence_only.common.settings import Settings, known_name
 from presence_only.data.sites import sites_of, weeks_of
 from presence_only.data.survey import Survey
 from presence_only.data.truth import ABSENT, NOT_SURVEYED, PRESENT, SurveyTruth
@@ -35,12 +36,15 @@ from presence_only.geography.geojson import read_polygons
 from presence_only.geography.h3_cells import cells_of
 from presence_only.geography.polygons import within_polygons
 from presence_only.geography.rasters import Environment
+from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 from presence_only.occurrences.folds import deal
 from presence_only.occurrences.records import categories, places
 from presence_only.occurrences.training_rows import distinct
 
 Longitude = Annotated[float, Field(ge=-180.0, le=180.0)]
 Latitude = Annotated[float, Field(ge=-90.0, le=90.0)]
+
+Absences = Literal["groups", "land", "anywhere"]
 
 _FIELDS = {
     "blocks": {"degrees", "folds", "fold"},
@@ -62,6 +66,9 @@ class EvaluationSettings(Settings):
         fold: The one that is held out, counted from 0.
         box: West, south, east, north in degrees; west may be greater than east, across 180 degrees.
         polygon: A GeoJSON file of polygons, of which the union is held out.
+        absences: Where a species is taken as absent: ``groups``: where others of its taxon group were recorded;
+            ``land`` or ``anywhere``: beside these, at random places of the held-out area, on land or not. Records of a
+            single species need one of the latter.
     """
 
     kind: Literal["blocks", "h3", "region"] = "blocks"
@@ -71,11 +78,18 @@ class EvaluationSettings(Settings):
     fold: Annotated[int, Field(ge=0)] = 0
     box: Annotated[tuple[Longitude, Latitude, Longitude, Latitude], Field(strict=False)] | None = None
     polygon: str | None = None
+    absences: Absences = "groups"
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _known_kind(cls, kind: object) -> object:
+        # The settings of a survey are a class of their own, but as good a choice.
+        return known_name(kind, (*_FIELDS, "survey")) if isinstance(kind, str) else kind
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
         own = _FIELDS[self.kind]
-        foreign = sorted(self.model_fields_set - own - {"kind"})
+        foreign = sorted(self.model_fields_set - own - {"kind", "absences"})
         if foreign:
             raise ValueError(f"settings without {foreign[0]!r}, as kind {self.kind!r} takes {', '.join(sorted(own))}")
         if self.kind == "region" and (self.box is None) == (self.polygon is None):
@@ -163,6 +177,7 @@ def held_out_survey(
     *,
     environment: Environment,
     drop_undefined: bool = False,
+    absences_A2: Floats | None = None,
 ) -> tuple[Survey, dict[str, int | float]]:
     """The truth at the sites of held-out records; with weeks, a site in another week is another one.
 
@@ -177,6 +192,7 @@ def held_out_survey(
         generator: Draws the sites.
         environment: Where the sites' covariates come from.
         drop_undefined: Leave out sites where a layer is undefined.
+        absences_A2: Further sites, at which all species are taken as absent; their weeks are those of drawn records.
 
     Returns:
         The survey, and counts: sites that there were to draw from, species that are nowhere absent, and
@@ -209,19 +225,25 @@ def held_out_survey(
     column_P = np.array([column_of.get(name, -1) for name in categories(held["species"])])[places(held["species"])]
     known_P = drawn_P & (column_P >= 0)
     truth_MS[site_P[known_P], column_P[known_P]] = PRESENT
+    sites_M2, week_M = sites_P2[first_U[chosen_M]], None if week_P is None else week_P[first_U[chosen_M]]
+    if absences_A2 is not None and len(absences_A2):
+        truth_MS = np.concatenate([truth_MS, np.full((len(absences_A2), len(species)), np.int8(ABSENT))])
+        sites_M2 = np.concatenate([sites_M2, absences_A2])
+        if week_M is not None:
+            week_M = np.concatenate([week_M, generator.choice(week_M, len(absences_A2))])
     never_absent_S = (truth_MS == PRESENT).any(axis=0) & ~(truth_MS == ABSENT).any(axis=0)
     truth_MS[:, never_absent_S] = NOT_SURVEYED
     if not (truth_MS == PRESENT).any():
         raise DataError(
             "evaluation: no species is present at one held-out site and absent from another; hold out a larger "
-            "area, or give wider taxon groups, as a species is absent where others of its group were recorded"
+            "area, or give wider taxon groups, as a species is absent where others of its group were recorded, or set "
+            "evaluation.absences: land, which takes random places as absences"
         )
     counts: dict[str, int | float] = {
         "evaluation_sites_found": len(first_U),
         "species_never_absent": int(never_absent_S.sum()),
     }
-    kept_M = first_U[chosen_M]
-    covariates_MC: Floats = environment.sample(sites_P2[kept_M])
+    covariates_MC: Floats = environment.sample(sites_M2)
     if drop_undefined:
         defined_M = layers_defined(covariates_MC)
         counts["evaluation_sites_undefined"] = int((~defined_M).sum())
@@ -230,10 +252,28 @@ def held_out_survey(
                 "sea: drop leaves no site to evaluate: at every held-out site some layer is undefined; "
                 "give layers that cover the held-out area, or sea: keep or nearest"
             )
-        kept_M, covariates_MC, truth_MS = kept_M[defined_M], covariates_MC[defined_M], truth_MS[defined_M]
-    week_M = None if week_P is None else week_P[kept_M]
+        sites_M2, covariates_MC, truth_MS = sites_M2[defined_M], covariates_MC[defined_M], truth_MS[defined_M]
+        week_M = None if week_M is None else week_M[defined_M]
     truth = SurveyTruth.of_matrix(truth_MS)
-    return Survey(sites_P2[kept_M], covariates_MC, truth, species, environment.names, week_M), counts
+    return Survey(sites_M2, covariates_MC, truth, species, environment.names, week_M), counts
+
+
+def area_near(sites_M2: Floats, km: float) -> Area:
+    """The area within a distance of sites, on the great circle.
+
+    Args:
+        sites_M2: The sites, at least one.
+        km: The distance in kilometres, >= 0; at 0 the sites themselves.
+    """
+    tree = cKDTree(unit_vectors(sites_M2))
+    # A metre, for sites are written to five decimals or so.
+    chord = 2 * np.sin(min((km + 1e-3) / EARTH_RADIUS_KM, np.pi) / 2)
+
+    def contains(sites_N2: Floats) -> NDArray[np.bool_]:
+        near_N: NDArray[np.bool_] = np.isfinite(tree.query(unit_vectors(sites_N2), distance_upper_bound=chord)[0])
+        return near_N
+
+    return Area(f"{km:g} km from the survey's sites", contains)
 
 
 def layers_defined(covariates_NC: Floats) -> NDArray[np.bool_]:

@@ -29,6 +29,7 @@ MISSING_WORDS = (
     "NONE",
     "\\N",
 )
+_MANY = 100
 
 
 def without_missing(table: pl.DataFrame) -> pl.DataFrame:
@@ -37,6 +38,10 @@ def without_missing(table: pl.DataFrame) -> pl.DataFrame:
     Trimming takes away all that Unicode calls white space, such as no-break spaces. Other columns stay as they are.
     """
     texts = [column for column in table.iter_columns() if column.dtype == pl.String]
+    if len(texts) > _MANY:
+        # One step for all, for a step of its own per column takes longer than what it does.
+        text = pl.col(pl.String).str.strip_chars()
+        return table.with_columns(pl.when(~text.is_in(["", *MISSING_WORDS])).then(text))
     return table.with_columns(_text_or_null(column) for column in texts)
 
 

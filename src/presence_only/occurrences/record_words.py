@@ -57,6 +57,28 @@ def is_absence(text: str) -> bool | None:
         return None
 
 
+def with_answers(batch: pl.DataFrame, column: str, unread: str) -> pl.DataFrame:
+    """A batch whose ``column`` is true where its text says yes, false where it says no, null elsewhere.
+
+    Args:
+        batch: Rows.
+        column: Its column of words such as ``1``, ``TRUE``, ``f`` or ``no``.
+        unread: Name of the further column, of the texts that were not understood.
+    """
+    batch = batch.with_columns(pl.col(column).cast(pl.String))
+    different = batch[column].drop_nulls().unique()
+    found = [None if (no := is_absence(text)) is None else not no for text in different]
+    table = pl.DataFrame(
+        {
+            column: different,
+            "_answer": pl.Series(found, dtype=pl.Boolean),
+            unread: _unread(different, found),
+        }
+    )
+    joined = batch.join(table, on=column, how="left", maintain_order="left")
+    return joined.with_columns(pl.col("_answer").alias(column)).drop("_answer")
+
+
 def basis(text: str) -> str | None:
     """A kind of record in lower case and without blanks, as ``humanobservation``; None where the word is not known."""
     return BASES.get(plain_word(text))

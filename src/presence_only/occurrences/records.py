@@ -12,8 +12,11 @@ columns. A column means the same everywhere:
 | uncertainty_m | Float64 | reader | coordinate uncertainty in metres |
 | year, month, day | Int32 | reader | when it was seen |
 | date_text | Int32 | reader | a negative number of the text of a date that is no day, plain month or plain year |
+| shared_visit | Int64 | reader | number of a visit that several observers report, each for himself; null for others |
+| suspect | Boolean | reader | whether the record is not good enough to train on, though a survey may have it |
 | open_name | String | reader | the name of a row that is not identified to a species; null elsewhere |
 | unread_coordinates, unread_uncertainty, unread_date | String | reader | a text that was not understood, or null |
+| visit | Int64 | reader | number of a row's visit, by which predictors are joined; kept where the file has it |
 | code | Int32 | cleaning | place of the species among those met in the file |
 | date | Int32 | cleaning | year * 10,000 + month * 100 + day, with 0 for what is unknown; or date_text |
 | week | UInt8 | cleaning | week of the year, 1..48, four a month; where weeks are read |
@@ -51,6 +54,8 @@ READER_COLUMNS: dict[str, Any] = {
     "key": pl.String,
     "group": pl.String,
     "date_text": pl.Int32,
+    "shared_visit": pl.Int64,
+    "suspect": pl.Boolean,
     "open_name": pl.String,
     "unread_coordinates": pl.String,
     "unread_uncertainty": pl.String,
@@ -63,9 +68,11 @@ class RecordTable:
     """Cleaned records in the order of the file, and what the cleaning left.
 
     Args:
-        table: Columns longitude, latitude, species, group and, where weeks are read, week.
+        table: Columns longitude, latitude, species, group and, where weeks are read, week; and visit and suspect, where
+            the reader gave them.
         filters: Each rule of the cleaning in the order of use, with the rows that remained after it;
             the first entry is ``("read", rows of the file)``.
+        training_rule: What the funnel calls the rule that suspect records break.
 
     Raises:
         DataError: If no record is left.
@@ -73,6 +80,7 @@ class RecordTable:
 
     table: pl.DataFrame
     filters: tuple[tuple[str, int], ...] = ()
+    training_rule: str = "not suspect"
 
     def __post_init__(self) -> None:
         if len(self.table) == 0:
@@ -88,6 +96,7 @@ class RecordTable:
         groups: Sequence[str],
         week_N: Ints | None = None,
         filters: tuple[tuple[str, int], ...] = (),
+        visit_N: pl.Series | None = None,
     ) -> Self:
         """A table of arrays.
 
@@ -98,6 +107,7 @@ class RecordTable:
             groups: Taxon group of every species.
             week_N: Week of every record, 1..48; None where none is read.
             filters: What the cleaning left.
+            visit_N: Number of the visit of every record, null where unknown; None where no visits are read.
 
         Raises:
             DataError: If shapes disagree.
@@ -115,6 +125,8 @@ class RecordTable:
         }
         if week_N is not None:
             columns["week"] = pl.Series(week_N).cast(pl.UInt8)
+        if visit_N is not None:
+            columns["visit"] = visit_N
         return cls(pl.DataFrame(columns), filters)
 
 

@@ -27,7 +27,7 @@ _HIGHER_RANKS = (
     "subdivision superclass class subclass infraclass parvclass megaclass cohort subcohort superorder order suborder "
     "infraorder parvorder superfamily epifamily family subfamily infrafamily supertribe tribe subtribe infratribe "
     "suprageneric genus genushybrid intergenerichybrid subgenus infragenus section subsection supersection series "
-    "subseries infragenericname supragenericname zoosection botanysection stateofmatter"
+    "subseries infragenericname supragenericname zoosection botanysection stateofmatter complex"
 )
 # Ranks whose names have the epithet of a species.
 _SPECIES_RANKS = (

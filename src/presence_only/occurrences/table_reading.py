@@ -16,9 +16,11 @@ import codecs
 import csv
 import io
 import tempfile
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -27,6 +29,7 @@ import numpy as np
 import polars as pl
 from polars.exceptions import PolarsError
 
+from presence_only.common.arrays import Ints
 from presence_only.common.errors import DataError
 from presence_only.occurrences.column_names import Columns
 from presence_only.occurrences.missing_values import without_missing
@@ -44,6 +47,8 @@ from presence_only.occurrences.unpacking import (
 
 LONGEST_LINE_BYTES = 64 * 2**20
 ROWS_A_BATCH = 200_000
+# Tables of many wanted columns come in batches of fewer rows.
+CELLS_A_BATCH = 10_000_000
 
 _NEWLINE, _RETURN = b"\n\r"
 _TEXT_ENDINGS = (".csv", ".tsv", ".txt")
@@ -91,15 +96,9 @@ def read_archive(archive: Archive, columns: Columns) -> Generator[pl.DataFrame, 
             labels = [f"{archive.path}/{name}" for name in parquet]
             yield from _some_rows(read_parquet(files, columns, labels), str(archive.path))
         return
-    tables = [name for name in members if name.lower().endswith(_TEXT_ENDINGS)]
-    if len(tables) != 1:
-        found = ", ".join(sorted(members)[:5]) or "nothing"
-        raise DataError(
-            f"{archive.path}: holds {len(tables)} tables ({found}); it must hold one .csv, .tsv or .txt, "
-            "parquet files, or a Darwin Core Archive with its meta.xml"
-        )
-    with archive.open(tables[0]) as stream:
-        yield from read_text(stream, f"{archive.path}/{tables[0]}", columns)
+    name = _only_table(archive)
+    with archive.open(name) as stream:
+        yield from read_text(stream, f"{archive.path}/{name}", columns)
 
 
 def read_text(
@@ -138,8 +137,11 @@ def read_text(
             header = buffered.readline(LONGEST_LINE_BYTES).removeprefix(b"\xef\xbb\xbf")
     assert dialect is not None
     if quoted:
-        rest: Any = _Joined(header, buffered) if header else buffered
-        batches = _read_quoted(rest, where, columns, dialect, further, header, lines_before)
+        if header and dialect.separator != " " and not further:
+            batches = _read_plain_first(header, buffered, where, columns, dialect, lines_before)
+        else:
+            rest: Any = _Joined(header, buffered) if header else buffered
+            batches = _read_quoted(rest, where, columns, dialect, further, header, lines_before)
     else:
         batches = _read_unquoted(header, buffered, where, columns, dialect, further, lines_before)
     tidy = (without_missing(batch) for batch in batches)
@@ -165,11 +167,41 @@ def read_parquet(
         places = columns.find(names, where)
         wanted = scan.select(pl.col(names[place]).alias(name) for name, place in places.items())
         try:
-            rows = scan.select(pl.len()).collect().item()
-            for start in range(0, rows, ROWS_A_BATCH):
-                yield without_missing(wanted.slice(start, ROWS_A_BATCH).collect())
+            rows, step = scan.select(pl.len()).collect().item(), _rows_a_batch(len(places))
+            for start in range(0, rows, step):
+                yield without_missing(wanted.slice(start, step).collect())
         except PolarsError as error:
             raise DataError(_damaged_parquet(where, error)) from None
+
+
+def read_names(path: Path, columns: Columns, limits: Limits = LIMITS) -> tuple[str, ...]:
+    """The names of all columns of a table that :func:`read_table` reads, without those that are empty.
+
+    Args:
+        path: As of :func:`read_table`.
+        columns: Some that the table may have, which tell its separator.
+        limits: How much a packed file may unpack to.
+
+    Raises:
+        DataError: If the file is missing, empty, damaged, unsafe or no table.
+    """
+    if path.is_dir():
+        return _parquet_names(parquet_files(path)[0], str(path))
+    head = first_bytes(path)
+    if head == b"PAR1":
+        return _parquet_names(path, str(path))
+    if not is_zip(head):
+        with open_text(path, limits) as stream:
+            return _text_names(stream, str(path), columns)
+    with Archive(path, limits) as archive:
+        parquet = [name for name in archive.names if not _is_companion(name) and archive.first_bytes(name) == b"PAR1"]
+        if parquet:
+            with tempfile.TemporaryDirectory(prefix="presence-only-") as folder:
+                file = archive.unpack(parquet[0], Path(folder) / "0.parquet")
+                return _parquet_names(file, f"{path}/{parquet[0]}")
+        name = _only_table(archive)
+        with archive.open(name) as stream:
+            return _text_names(stream, f"{path}/{name}", columns)
 
 
 def parquet_files(folder: Path) -> list[Path]:
@@ -198,6 +230,25 @@ class _Joined(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         block = self._first[: len(buffer)] or self._stream.read(len(buffer))
         self._first = self._first[len(buffer) :]
+        buffer[: len(block)] = block
+        return len(block)
+
+
+class _Blocks(io.RawIOBase):
+    """Blocks of bytes, one after the other."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        super().__init__()
+        self._blocks, self._left = blocks, memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._left:
+            self._left = memoryview(next(self._blocks, b""))
+        block = self._left[: len(buffer)]
+        self._left = self._left[len(block) :]
         buffer[: len(block)] = block
         return len(block)
 
@@ -288,6 +339,9 @@ def _shape(
     mend, hint = columns.ragged_rows == "mend", hint if columns.ragged_rows == "refuse" else ""
     if row is not None and has_row_names(line, names, row, columns):
         return ("", *names), _Shape(len(row), len(row), f"the first row {len(row)}", blank_from=len(row))
+    if row is not None and len(row) == len(names) - 1 and not names[-1].strip():
+        # A separator ends the header alone.
+        names, told = names[:-1], f"the first row {len(row)}"
     n_fields = len(names)
     if row is not None and len(row) > n_fields and not any(cell.strip() for cell in row[n_fields:]):
         # A separator ends every row.
@@ -330,13 +384,7 @@ def _checked_lines(
     data = np.frombuffer(lines, dtype=np.uint8)
     ends_N, separators = np.flatnonzero(data == _NEWLINE), np.flatnonzero(data == separator)
     inner = shape.n_fields - 1
-    # Where every line is right, its last separator lies before its end, and the next after it.
-    if (
-        inner
-        and len(separators) == inner * len(ends_N)
-        and np.all(separators[inner - 1 :: inner] < ends_N)
-        and np.all(separators[inner::inner] > ends_N[:-1])
-    ):
+    if _have_fields(ends_N, separators, inner):
         return lines, len(ends_N)
     starts_N = np.concatenate([[0], ends_N[:-1] + 1])
     counts_N = np.diff(np.searchsorted(separators, ends_N), prepend=0)
@@ -426,6 +474,67 @@ def _decoded(text: bytes, where: str, line: int) -> str:
         ) from None
 
 
+def _read_plain_first(
+    header: bytes, stream: io.BufferedIOBase, where: str, columns: Columns, dialect: Dialect, lines_before: int
+) -> Generator[pl.DataFrame, None, None]:
+    """Rows of a table that may have quotes: whole blocks of lines while they have none, and the rest row by row.
+
+    Most tables of numbers have no quote at all, and reading rows one by one takes ten times as long.
+    """
+    separator = dialect.separator.encode()
+    line = stream.readline(LONGEST_LINE_BYTES)
+    fields = []
+    if header.count(b'"') % 2 == 0 and _is_utf8(header):
+        text = [header.decode()]
+        fields = next(csv.reader(text, delimiter=dialect.separator, quotechar='"', skipinitialspace=True), [])
+    if not line.count(separator) + 1 == len(fields) > 1 or b'"' in line:
+        yield from _read_quoted(_Joined(header + line, stream), where, columns, dialect, {}, header, lines_before)
+        return
+    row = line.rstrip(b"\r\n").decode("utf-8", "replace").split(dialect.separator)
+    names, shape = _shape(fields, header, row, columns, dialect, where)
+    places = columns.find(names, where)
+    number = lines_before + 2
+    blocks = _whole_lines(line, stream, where)
+    for lines, ended in blocks:
+        data = np.frombuffer(lines, dtype=np.uint8)
+        ends_N, separators = np.flatnonzero(data == _NEWLINE), np.flatnonzero(data == separator[0])
+        plain = ended and b'"' not in lines and b"\0" not in lines and lines.count(b"\r") == lines.count(b"\r\n")
+        if not (plain and _have_fields(ends_N, separators, shape.n_fields - 1) and _is_utf8(lines)):
+            # What the stream gave and is in no block yet comes with the further blocks.
+            rest = _Blocks(lines if ended else lines[:-1] for lines, ended in chain([(lines, ended)], blocks))
+            found = replace(dialect, header_lines=0)
+            yield from _read_quoted(rest, where, columns, found, {}, header, number - 1, (names, shape))
+            return
+        yield _parse_lines(lines, lines, places, shape, dialect.separator, where, number)
+        number += len(ends_N)
+
+
+def _is_utf8(text: bytes) -> bool:
+    """Whether bytes are text in UTF-8."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _have_fields(ends_N: Ints, separators: Ints, inner: int) -> bool:
+    """Whether every line has as many separators.
+
+    Args:
+        ends_N: Where the lines end.
+        separators: Where the separators stand.
+        inner: How many a line should have.
+    """
+    # Where every line is right, its last separator lies before its end, and the next after it.
+    return bool(
+        inner
+        and len(separators) == inner * len(ends_N)
+        and np.all(separators[inner - 1 :: inner] < ends_N)
+        and np.all(separators[inner::inner] > ends_N[:-1])
+    )
+
+
 def _read_quoted(
     stream: Any,
     where: str,
@@ -434,8 +543,12 @@ def _read_quoted(
     further: Mapping[str, int],
     line: bytes,
     lines_before: int,
+    known: tuple[tuple[str, ...], _Shape] | None = None,
 ) -> Generator[pl.DataFrame, None, None]:
-    """Rows of a table with quotes or in another encoding, one after the other."""
+    """Rows of a table with quotes or in another encoding, one after the other.
+
+    With ``known``, names of the columns and what rows must have, the stream begins with a row.
+    """
     # A polygon in one cell is longer than the 128 KiB that the module allows.
     csv.field_size_limit(LONGEST_LINE_BYTES)
     rows = csv.reader(
@@ -455,15 +568,15 @@ def _read_quoted(
         first = next(rows, None)
         while first is not None and not first:
             first = next(rows, None)
-        names, shape = _shape(header if dialect.header_lines else None, line, first, columns, dialect, where)
+        names, shape = known or _shape(header if dialect.header_lines else None, line, first, columns, dialect, where)
         places = {**columns.find(names, where), **further}
         if dialect.names is not None and first is not None:
             fields = header if dialect.header_lines else None
             named = places_by_name(places, further)
             check_metafile(dialect.names, fields, first[: shape.blank_from], named, rows.line_num, columns, where)
         _check_places(places, shape.n_fields, where)
-        wanted = list(places.values())
-        batch: list[list[str]] = []
+        picked, most = _picker(list(places.values())), _rows_a_batch(len(places))
+        batch: list[Sequence[str]] = []
         row = first
         while row is not None:
             if row:
@@ -471,8 +584,8 @@ def _read_quoted(
                 row = row if len(row) == shape.n_fields else _mended(row, shape, where, number)
                 if any(cell.strip() for cell in row[shape.blank_from :]):
                     raise DataError(_filled(where, f"that ends in line {number}", shape))
-                batch.append([row[place] for place in wanted])
-            if len(batch) == ROWS_A_BATCH:
+                batch.append(picked(row))
+            if len(batch) == most:
                 yield _strings(batch, places)
                 batch = []
             row = next(rows, None)
@@ -529,9 +642,19 @@ def _check_places(places: dict[str, int], n_fields: int, where: str) -> None:
         raise DataError(f"{where}: {name!r} should be field {places[name] + 1}, but rows have {n_fields}")
 
 
-def _strings(batch: list[list[str]], places: dict[str, int]) -> pl.DataFrame:
+def _picker(places: Sequence[int]) -> Callable[[list[str]], Sequence[str]]:
+    """A function from the fields of a row to those at some places."""
+    if len(places) < 2:
+        return lambda row: [row[place] for place in places]
+    return itemgetter(*places)
+
+
+def _strings(batch: Sequence[Sequence[str]], places: dict[str, int]) -> pl.DataFrame:
     """Rows of text as a table."""
-    return pl.DataFrame(batch, schema=dict.fromkeys(places, pl.String), orient="row")
+    columns = zip(*batch, strict=True)
+    return pl.DataFrame(
+        [pl.Series(name, column, dtype=pl.String) for name, column in zip(places, columns, strict=True)]
+    )
 
 
 def _buffered(stream: Any) -> Any:
@@ -547,6 +670,51 @@ def _some_rows(batches: Iterator[pl.DataFrame], where: str) -> Generator[pl.Data
         yield batch
     if rows == 0:
         raise DataError(f"{where}: has columns but no rows")
+
+
+def _rows_a_batch(n_columns: int) -> int:
+    """How many rows of a table with so many wanted columns are read at a time."""
+    return max(1, min(ROWS_A_BATCH, CELLS_A_BATCH // max(n_columns, 1)))
+
+
+def _parquet_names(file: Path, where: str) -> tuple[str, ...]:
+    """The columns of a parquet file."""
+    try:
+        return tuple(pl.scan_parquet(file, glob=False).collect_schema().names())
+    except (PolarsError, OSError) as error:
+        raise DataError(_damaged_parquet(where, error)) from None
+
+
+def _text_names(stream: io.BufferedIOBase, where: str, columns: Columns) -> tuple[str, ...]:
+    """The columns that the header of a text table names."""
+    buffered = io.BufferedReader(stream, BLOCK_BYTES) if isinstance(stream, io.RawIOBase) else stream
+    header = read_header(buffered, where, columns, LONGEST_LINE_BYTES)
+    dialect = header.dialect
+    line = _decoded(header.line.rstrip(b"\r\n"), where, header.before + 1)
+    if not dialect.quote:
+        names = line.split(dialect.separator)
+    else:
+        csv.field_size_limit(LONGEST_LINE_BYTES)
+        lines = csv.reader([line], delimiter=dialect.separator, skipinitialspace=dialect.separator not in " \t")
+        names = next(lines, [])
+    return tuple(name.strip() for name in names if name.strip())
+
+
+def _only_table(archive: Archive) -> str:
+    """The one text table of a zip.
+
+    Raises:
+        DataError: If there are none or several.
+    """
+    members = [name for name in archive.names if not _is_companion(name)]
+    tables = [name for name in members if name.lower().endswith(_TEXT_ENDINGS)]
+    if len(tables) != 1:
+        found = ", ".join(sorted(members)[:5]) or "nothing"
+        raise DataError(
+            f"{archive.path}: holds {len(tables)} tables ({found}); it must hold one .csv, .tsv or .txt, "
+            "parquet files, or a Darwin Core Archive with its meta.xml"
+        )
+    return tables[0]
 
 
 def _is_companion(name: str) -> bool:

@@ -1,7 +1,8 @@
 """How a text table is written: what stands before its header, its separator, quotes, and names of rows.
 
 - Before the header may stand blank lines, comments that begin with ``#``, and the line ``sep=;`` of spreadsheets.
-- Columns are separated by tabs, commas, semicolons or bars, or by blanks where the header is in quotes, as R writes it.
+- Columns are separated by tabs, commas, semicolons or bars; or by blanks, as R writes them, where the header is in
+  quotes or its words are the wanted columns.
 - A header that is one field short of every row belongs to a table with names of rows, as R's ``write.table`` makes it.
 """
 
@@ -100,6 +101,20 @@ def _names_columns(line: bytes, columns: Columns) -> bool:
     return _has_required(line, sniff(line, columns).separator, columns)
 
 
+def is_header(line: bytes, columns: Columns, without: Sequence[str] = ()) -> bool:
+    """Whether a line is the header of a wanted table.
+
+    Args:
+        line: The first line of a text.
+        columns: What is wanted; all that is required must be there.
+        without: Names of columns that another table has, and this one must not.
+    """
+    line = line.removeprefix(b"\xef\xbb\xbf")
+    separator = sniff(line, columns).separator
+    foreign = (Columns((name,)) for name in without)
+    return _has_required(line, separator, columns) and not any(_has_required(line, separator, one) for one in foreign)
+
+
 def _has_required(line: bytes, separator: str, columns: Columns) -> bool:
     """Whether a line names all required columns, where this separates its fields."""
     plain = {plain_name(cell.strip(' "')) for cell in line.decode("utf-8", "replace").strip("\r\n").split(separator)}
@@ -117,8 +132,10 @@ def sniff(header: bytes, columns: Columns, separator: str | None = None) -> Dial
         separator = max(
             SEPARATORS, key=lambda one: (bool(counts[one]) and _has_required(header, one, columns), counts[one])
         )
-        if not bare.count(separator.encode()) and header.startswith(b'"') and bare.strip(b" ") == b"" and b" " in bare:
-            separator = " "
+        if not bare.count(separator.encode()) and b" " in bare:
+            in_quotes = header.startswith(b'"') and bare.strip(b" ") == b""
+            if in_quotes or (columns.required and _has_required(header, " ", columns)):
+                separator = " "
     quoted = separator != "\t" or header.startswith(b'"')
     return Dialect(separator, '"' if quoted else "")
 

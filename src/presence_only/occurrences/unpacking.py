@@ -1,4 +1,4 @@
-"""Safe unpacking of the .gz and .zip files that users bring.
+"""Safe unpacking of the .gz, .zip and .tar files that users bring.
 
 A zip's member is never written under its own name, a packed file may unpack only to what a table can
 need, and every failure is one sentence that names the file. Limits are checked on the bytes that come
@@ -10,8 +10,10 @@ from __future__ import annotations
 import gzip
 import io
 import stat
+import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -19,7 +21,15 @@ from typing import IO, Any
 from presence_only.common.errors import DataError
 
 BLOCK_BYTES = 16 * 2**20
-_DAMAGED = (EOFError, OSError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+_DAMAGED = (
+    EOFError,
+    OSError,
+    zlib.error,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 @dataclass(frozen=True)
@@ -151,6 +161,32 @@ class Archive:
             raise DataError(f"{self.path}: member {name!r} leads out of the archive; do not trust this file")
         if stat.S_ISLNK(member.external_attr >> 16):
             raise DataError(f"{self.path}: member {name!r} is a link; do not trust this file")
+
+
+def tar_members(path: Path, limits: Limits = LIMITS) -> Iterator[tuple[str, io.BufferedReader]]:
+    """Name and bytes of the files in a tar, compressed or not, one after the other; nothing is written to disk.
+
+    A stream is read before the next member is asked for, as a compressed tar is read once from its beginning. Links
+    and folders are left out.
+
+    Raises:
+        DataError: If the tar is damaged, or unpacks to more than the limits allow.
+    """
+    allowed = limits.allowed(path.stat().st_size)
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                source = archive.extractfile(member) if member.isfile() else None
+                if source is not None:
+                    yield member.name, io.BufferedReader(_Unpacked(source, f"{path}/{member.name}", allowed), 2**20)
+    except _DAMAGED as error:
+        raise DataError(f"{path}: is a damaged or incomplete tar ({error_text(error)}); download it again") from None
+
+
+def unpacked_gz(stream: io.BufferedReader, where: str, packed_bytes: int, limits: Limits = LIMITS) -> io.BufferedReader:
+    """The bytes of a .gz that is itself a member of an archive."""
+    source = gzip.GzipFile(fileobj=stream)
+    return io.BufferedReader(_Unpacked(source, where, limits.allowed(packed_bytes)), 2**20)
 
 
 def is_unsafe(name: str) -> bool:

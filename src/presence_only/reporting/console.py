@@ -29,6 +29,8 @@ def print_summary(name: str, dataset: Dataset, counts: Mapping[str, int | float]
     """
     if dataset.filters:
         Console(width=100).print(funnel(dataset.filters, name))
+    if dataset.survey_filters:
+        Console(width=100).print(funnel(dataset.survey_filters, f"{name}, survey"))
     for note in dataset.notes:
         print(f"note: {note}")
     print(

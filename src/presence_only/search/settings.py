@@ -69,8 +69,8 @@ class SearchSettings(Settings):
         trials: How many settings are tried.
         parallel: Trials that are drawn at a time, from what all trials before them scored; as many can run side by
             side. The number of workers changes no trial, this number does.
-        criterion: What a trial is judged by, a name in ``CRITERIA`` of ``criteria.py``. experiments/selection asks
-            which of these loses least mAP against the truth; the default is ahead in its searches so far.
+        criterion: What a trial is judged by, a name in ``CRITERIA`` of ``criteria.py``. experiments/selection has
+            how much mAP each loses against the truth.
         seed: Fixes which settings are tried, and every draw of their training.
         held_out: Which records a trial is judged by.
         pruning: Which trials are ended early.

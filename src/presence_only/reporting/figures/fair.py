@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from presence_only.reporting.figures.style import BLUE, GREEN, LINE_STYLES, ORANGE, PURPLE, RED, SKY
 
@@ -95,7 +95,9 @@ def cost_figure(curves: pl.DataFrame, variants: Sequence[str]) -> Figure:
             label=variant,
         )
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("CPU time of training (s, one core)")
     axes.set_ylabel("mAP over true ranges")
     axes.grid(alpha=0.3)
@@ -145,9 +147,13 @@ def regret_figure(regret: pl.DataFrame, scenarios: Mapping[str, str]) -> Figure:
     """
     first = regret.filter(pl.col("scenario") == next(iter(scenarios))).sort("mean", descending=True)
     place = {name: i for i, name in enumerate(first["criterion"])}
-    figure = Figure(figsize=(3.0 * len(scenarios) + 1.6, 3.2), layout="constrained")
-    panels = np.atleast_1d(figure.subplots(1, len(scenarios), sharey=True))
-    for axes, (scenario, title) in zip(panels, scenarios.items(), strict=True):
+    n_columns = min(len(scenarios), 3)
+    n_rows = -(-len(scenarios) // n_columns)
+    figure = Figure(figsize=(3.0 * n_columns + 1.6, 2.8 * n_rows), layout="constrained")
+    panels = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False).ravel()
+    for axes in panels[len(scenarios) :]:
+        axes.set_axis_off()
+    for axes, (scenario, title) in zip(panels, scenarios.items(), strict=False):
         own = regret.filter(pl.col("scenario") == scenario)
         mean, low, high = (own[name].cast(pl.Float64).to_numpy() for name in ("mean", "low", "high"))
         y = np.array([place[name] for name in own["criterion"]])
@@ -156,5 +162,7 @@ def regret_figure(regret: pl.DataFrame, scenarios: Mapping[str, str]) -> Figure:
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("regret (mAP)", fontsize=8)
         axes.grid(alpha=0.3)
-    panels[0].set_yticks(range(len(place)), list(place), fontsize=8)
+    panels[0].set_yticks(range(len(place)), list(place))
+    for axes in panels[::n_columns]:
+        axes.tick_params(axis="y", labelsize=8)
     return figure

@@ -25,7 +25,8 @@ class DatasetContent:
 
     Args:
         name: Name of the data set.
-        summary: Counts, as ``generate`` wrote them; ``filters``, ``notes`` and ``facts`` may be among them.
+        summary: Counts, as ``generate`` wrote them; ``filters``, ``survey_filters``, ``notes`` and ``facts`` may be
+            among them.
         ap: Variant to average precision (V, S), NaN where undefined.
         pairs: Every pair of variants, the best one's first, as results/pairs.csv has them for mAP.
         prevalence_S: Share of surveyed sites where a species is present.

@@ -111,6 +111,7 @@ def _section(dataset: DatasetContent, study: PageContent, draw: Draw) -> dict[st
         "added_png": base64.b64encode(dataset.added_png).decode() if dataset.added_png else "",
         "numbers": numbers | dict(dataset.summary.get("facts", {})),
         "filters": dataset.summary.get("filters", []),
+        "survey_filters": dataset.summary.get("survey_filters", []),
         "notes": dataset.summary.get("notes", []),
     }
 
