@@ -218,6 +218,7 @@ class GraphFeatures(nn.Module):
     """
 
     radians_P: Tensor
+    quarter: Tensor
     week_table: Tensor
 
     def __init__(self, features: Features, dtype: torch.dtype = torch.float32) -> None:
@@ -231,6 +232,7 @@ class GraphFeatures(nn.Module):
             turns = features.longitude.numpy() + np.array([-360.0, 0.0, 360.0])
             self.east = Difference(turns, dtype)
         # A buffer: the exporter writes a number of Python's in float32, whatever it is multiplied with.
+        self.register_buffer("quarter", torch.tensor(np.pi / 2, dtype=torch.float64).to(dtype))
         self.register_buffer("radians_P", torch.tensor([np.pi / 180, np.pi / 90], dtype=torch.float64).to(dtype))
         parts = [(features.mean_P, features.scale_P)] * self.reads_coordinates
         parts += [(features.mean_C, features.scale_C)] * self.reads_covariates
@@ -278,4 +280,8 @@ class GraphFeatures(nn.Module):
             east_B = torch.where(same_B >= 180.0, above_B, torch.where(same_B < -180.0, below_B, same_B))
             return torch.stack([east_B, latitude_B], dim=1)
         angles = [longitude_B * self.radians_P[0], latitude_B * self.radians_P[1]]
-        return torch.stack([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], dim=1)
+        return torch.stack([wave for angle in angles for wave in (torch.sin(angle), self._cosine(angle))], dim=1)
+
+    def _cosine(self, angle: Tensor) -> Tensor:
+        """cos; of float64 as a sine, since runtimes have sines of float64 and no cosines."""
+        return torch.cos(angle) if self.dtype == torch.float32 else torch.sin(angle + self.quarter)

@@ -28,9 +28,13 @@ from presence_only.study.results import METRIC, StudyResults
 T = TypeVar("T")
 # What is known of the rights in the records of a kind of data set.
 LICENCES = {
+    "ebird": "The records are eBird's, under eBird's terms of use, which forbid to pass them on; cite the "
+    "release that was used.",
     "virtual": "The species and their records are simulated by presence_only; nobody has rights in them.",
     "gbif": "Every record has the licence that its publisher gave it (CC0, CC BY or CC BY-NC), in the column `license` "
     "of a download; a download of GBIF is cited by its DOI.",
+    "inaturalist_export": "Every observation has the licence that its observer chose, in the column `license` of an "
+    "export.",
     "inaturalist": "Every observation has the licence that its observer chose, in the column `license` of an export.",
     "nceas": "See the publication of the data: Elith et al. (2020), https://doi.org/10.17161/bi.v15i2.13384",
     "sinr": "The records are observations of iNaturalist, with the licences that their observers chose; see the "
@@ -165,11 +169,10 @@ def _data(card: Card) -> list[str]:
         parts.append(
             table(("count", "value"), [(text(name.replace("_", " ")), _number(value)) for name, value in counts])
         )
-        funnel = [(text(step["rule"]), f"{step['rows_left']:,}") for step in card.summary.get("filters", [])]
-        if funnel:
-            parts += ["What cleaning left, each rule in the order of use:", table(("rule", "rows left"), funnel)]
-        else:
-            parts.append("No record was cleaned away.")
+        for key, whose in (("filters", "the records"), ("survey_filters", "the survey")):
+            funnel = [(text(step["rule"]), f"{step['rows_left']:,}") for step in card.summary.get(key, [])]
+            if funnel:
+                parts += [f"What is left of {whose}, each rule in the order of use:", table(("rule", "left"), funnel)]
         facts = [
             (text(str(name).replace("_", " ")), _number(value)) for name, value in card.summary.get("facts", {}).items()
         ]
