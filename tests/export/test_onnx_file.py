@@ -150,6 +150,9 @@ def check(models, where, tmp_path):
     each = [m.predict(where.sites_B2, where.covariates_BC, where.week_B).astype(float) for m in models]
     near = max(3e-6, 1e-6 * np.abs(each).max())
     np.testing.assert_allclose(scores, np.mean([expit(x) for x in each], axis=0), atol=near)
+    if len(each) == 1:
+        # Small scores rank too.
+        np.testing.assert_allclose(scores, expit(logits.astype(float)), rtol=1e-5, atol=1e-37)
     if spread:
         np.testing.assert_allclose(spread[0], np.std([expit(x) for x in each], axis=0, ddof=1), atol=near)
     assert checked.error == pytest.approx(np.abs(logits - expected).max() / largest)
@@ -187,6 +190,16 @@ def test_onnxruntime_gives_the_mean_score_of_seeds_that_are_blends_with_extreme_
     where = places(data, weeks=True)
     assert np.abs(seeds[0].predict(where.sites_B2, where.covariates_BC, where.week_B)).max() > 200
     assert checked.inputs == ("longitude", "latitude", "covariates", "week")
+
+
+@pytest.mark.usefixtures("runtime")
+def test_small_scores_keep_their_digits(tmp_path):
+    data = REGIONS["globe"]
+    check([model(data, scale=400.0)], places(data), tmp_path)
+    (scores,) = run_onnx(
+        tmp_path / "model.onnx", places(data).feeds(("longitude", "latitude", "covariates")), ["scores"]
+    )
+    assert ((scores > 0) & (scores < 1e-12)).sum() > 10
 
 
 @pytest.mark.usefixtures("runtime")

@@ -102,18 +102,23 @@ class RunGraph(nn.Module):
         order = [given.get(name) for name in ("longitude", "latitude", "covariates", "week")]
         logits = [model(*order) for model in self.models]
         if len(logits) == 1:
-            return logits[0], torch.sigmoid(logits[0])
+            return logits[0], _sigmoid(logits[0])
         x_KBS = torch.stack(logits)
         # Mean p over mean q, in logarithms: exact where the sigmoid rounds to 0 or 1.
         logits_BS = _log_of_mean(_log_sigmoid(x_KBS)) - _log_of_mean(_log_sigmoid(-x_KBS))
-        scores_KBS = torch.sigmoid(x_KBS)
+        scores_KBS = _sigmoid(x_KBS)
         mean_BS = scores_KBS.mean(dim=0)
         variance_BS = ((scores_KBS - mean_BS) ** 2).sum(dim=0) / (len(logits) - 1)
         return logits_BS, mean_BS, torch.sqrt(variance_BS)
 
 
-# In elementary operations: runtimes compute log(sigmoid(x)), as torch's function is exported, and their own logsumexp
-# with different care.
+# In elementary operations: onnxruntime's sigmoid is 0 below -18, where scores still rank; log(sigmoid(x)), as torch's
+# function is exported, and runtimes' own logsumexp are computed with different care.
+
+
+def _sigmoid(x: Tensor) -> Tensor:
+    """1 / (1 + exp(-x)), which keeps its digits however small it is."""
+    return 1.0 / (1.0 + torch.exp(-x))
 
 
 def _log_sigmoid(x: Tensor) -> Tensor:
