@@ -8,6 +8,7 @@ import torch
 from scipy.special import expit
 from support import tiny
 
+from presence_only.common.registry import resolve
 from presence_only.data.training import TrainingData
 from presence_only.export import onnx_file
 from presence_only.export.graph import RunGraph, reads
@@ -15,6 +16,7 @@ from presence_only.export.graph_features import EXPANSIONS as GRAPHS
 from presence_only.export.graph_features import ExportError, GraphFeatures
 from presence_only.export.onnx_file import TOLERANCE, Places, export_onnx, run_logits, run_onnx
 from presence_only.model.blend import Blend
+from presence_only.model.expansions.hinge import Hinges
 from presence_only.model.settings import EXPANSIONS, EncoderSettings
 
 WEEKS = np.arange(1, 49)
@@ -120,9 +122,13 @@ def test_features_of_the_graph_are_those_of_the_encoder(encoder, region):
 
 
 def test_every_expansion_has_a_graph():
-    data = REGIONS["globe"]
-    for expansion in EXPANSIONS:
-        assert type(model(data, expansion=expansion).features.expansion) in GRAPHS
+    assert {resolve(path) for path in EXPANSIONS.values()} == set(GRAPHS)
+
+
+def test_an_expansion_without_a_graph_is_refused(monkeypatch):
+    monkeypatch.delitem(GRAPHS, Hinges)
+    with pytest.raises(ExportError, match="encoder.expansion = 'hinge': has no graph; add its module to EXPANSIONS"):
+        GraphFeatures(model(DATA, expansion="hinge").features)
 
 
 def test_a_rank_that_is_a_tie_in_float64_alone_is_no_tie():
