@@ -127,7 +127,7 @@ def test_every_expansion_has_a_graph():
 
 def test_an_expansion_without_a_graph_is_refused(monkeypatch):
     monkeypatch.delitem(GRAPHS, Hinges)
-    with pytest.raises(ExportError, match="encoder.expansion = 'hinge': has no graph; add its module to EXPANSIONS"):
+    with pytest.raises(ExportError, match=r"expansion = 'hinge': has no graph; add its module to EXPANSIONS"):
         GraphFeatures(model(DATA, expansion="hinge").features)
 
 
