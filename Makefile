@@ -6,13 +6,14 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help study experiment test lint check-lock setup setup-dev clean
+.PHONY: help study experiment test lint check-lock map-page check-map-page setup setup-dev clean
 
 help:
 	@echo "make study   run the default study and print its comparison table"
 	@echo "make experiment NAME=nceas   run a study of experiments/"
 	@echo "make test    run every test"
 	@echo "make lint    ruff and mypy"
+	@echo "make map-page   build the map page that ships with the package; needs npm"
 	@echo "make clean   remove the environment"
 
 setup: .venv/.installed
@@ -64,6 +65,18 @@ lint: setup-dev
 # Whether dvc.lock and the committed results belong to this code and these settings
 check-lock: setup
 	@python tools/check_lock.py
+
+# The map page from its source in web/map_page, with the packages of its lock file; the result is committed
+MAP_PAGE = src/presence_only/reporting/map_page/static
+
+map-page:
+	cd web/map_page && npm ci --no-audit --no-fund --prefer-offline && npm run check && npm run build -- $(CURDIR)/$(MAP_PAGE)
+
+# Whether the committed page is what its source builds
+check-map-page:
+	cd web/map_page && npm ci --no-audit --no-fund --prefer-offline && npm run check && npm run build -- build
+	diff -r web/map_page/build $(MAP_PAGE) || { echo "error: the committed map page is not what web/map_page builds: run \`make map-page\` and commit it"; exit 1; }
+	rm -r web/map_page/build
 
 clean:
 	rm -rf .venv

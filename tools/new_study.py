@@ -22,7 +22,7 @@ SETTINGS = """\
 study:
   name: {name}
   datasets: [virtual]
-  variants: [bce, an_full]
+  variants: [bce, bce_background]
   seeds: [0, 1, 2, 3]
 
 datasets:
@@ -30,7 +30,7 @@ datasets:
 
 variants:
   bce: {{loss: bce}}
-  an_full: {{loss: an_full}}
+  bce_background: {{loss: bce, background_weight: 1.0}}
 """
 WRITE_UP = """\
 # {name}

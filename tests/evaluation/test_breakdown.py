@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from presence_only.evaluation.breakdown import mean_by_class, quantile_classes, range_extent
+from presence_only.evaluation.breakdown import mean_by_class, mean_by_group, quantile_classes, range_extent
 
 
 def test_quantile_classes():
@@ -55,3 +55,15 @@ def test_range_extent_of_a_ring():
 def test_wrong_input_is_one_sentence(asked, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         asked()
+
+
+def test_means_of_taxon_groups_by_loops():
+    values = np.array([[0.5, np.nan, 0.25, 1.0], [0.25, 0.5, 0.75, 0.5]])
+    found = mean_by_group(values, ("b", "a", "a", "c"))
+    # A species counts where every seed has a value.
+    assert found.rows() == [("a", 1, 0.5), ("b", 1, 0.375), ("c", 1, 0.75)]
+    without = mean_by_group(np.full((1, 2), np.nan), ("x", "y"))
+    assert without["n"].to_list() == [0, 0]
+    assert np.isnan(without["mean"].to_numpy()).all()
+    with pytest.raises(ValueError, match=r"^values have shape \(2, 4\); \(seeds, 3\) expected$"):
+        mean_by_group(values, ("a", "b", "c"))

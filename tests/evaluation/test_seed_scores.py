@@ -20,7 +20,6 @@ from presence_only.evaluation.dataset_facts import DatasetFacts
 from presence_only.evaluation.geoscore import geoscore
 from presence_only.evaluation.mapped_species import choose_by_prevalence
 from presence_only.evaluation.observer_effort import records_nearby
-from presence_only.evaluation.record_quarters import QUARTERS
 from presence_only.evaluation.score_histogram import scale_numbers
 from presence_only.evaluation.seed_scores import (
     OBSERVER_NUMBERS,
@@ -32,6 +31,7 @@ from presence_only.evaluation.seed_scores import (
     summarise,
 )
 from presence_only.evaluation.survey import FurtherSurvey
+from presence_only.evaluation.threshold_numbers import SPECIES_NUMBERS
 from presence_only.model.files import load_model, save_model
 
 SEEDS = (7, 3)
@@ -83,6 +83,10 @@ def cell(tmp_path):
     (tmp_path / "output").mkdir()
     inputs = {name: tmp_path / name for name in ("training", "survey")}
     return inputs | {f"encoder_{seed}": tmp_path / f"seed_{seed}" for seed in SEEDS}, dataset, tmp_path / "output"
+
+
+def facts_of(dataset, survey, **further):
+    return DatasetFacts.of(dataset.training.records, dataset.training.background, survey, further)
 
 
 def logits_of(cell, seed):
@@ -158,7 +162,7 @@ def test_length_of_lists_calibration_and_quarters_of_species_by_loops(cell):
     ends["species_map_common"] = np.argsort(n_records_S, kind="stable")[-2:]
     for seed in SEEDS:
         logits_MS, found = logits_of(cell, seed), written[f"seed_{seed}"]
-        assert set(found) == {*metrics.METRICS, *SEED_NUMBERS, *QUARTERS}
+        assert set(found) == {*metrics.METRICS, *SEED_NUMBERS, *SPECIES_NUMBERS}
         scale = scale_numbers(logits_MS, truth_MS)
         assert {name: found[name] for name in scale} == scale
         predicted_MS = expit(logits_MS.astype(float)) > found["threshold_best"]
@@ -220,7 +224,7 @@ def test_species_that_were_surveyed_nowhere_are_undefined_and_change_no_other(ce
     truth_MS = dataset.survey.truth.matrix().copy()
     truth_MS[:, [0, 3]] = -1
     some = replace(dataset.survey, truth=SurveyTruth.of_matrix(truth_MS))
-    facts = DatasetFacts.of(dataset.training.records, some, {})
+    facts = facts_of(dataset, some)
     result = score_model(model, facts, 7, first=False)
     expected = metrics.evaluate(logits_of(cell, 7), truth_MS)
     assert {name: result.numbers[name] for name in expected.summary} == expected.summary
@@ -231,13 +235,13 @@ def test_species_that_were_surveyed_nowhere_are_undefined_and_change_no_other(ce
 def test_a_large_survey_in_parts_gives_the_same(monkeypatch):
     """Logits that are not held, and truth that is not kept: only a product of few columns is rounded otherwise."""
     dataset = tiny.dataset(species=60, rows=900)
-    facts = DatasetFacts.of(dataset.training.records, dataset.survey, {"again": FurtherSurvey(dataset.survey)})
+    facts = facts_of(dataset, dataset.survey, again=FurtherSurvey(dataset.survey))
     model = tiny.model(dataset)
     whole = score_model(model, facts, 0, first=True)
     for module in (units, survey_logits, passes):
         monkeypatch.setattr(module, "WHOLE", 1)
     monkeypatch.setattr(passes, "_PART", 50 * 20)
-    facts = DatasetFacts.of(dataset.training.records, dataset.survey, {"again": FurtherSurvey(dataset.survey)})
+    facts = facts_of(dataset, dataset.survey, again=FurtherSurvey(dataset.survey))
     assert not facts.truth.keeps
     parts = score_model(model, facts, 0, first=True)
     assert parts.numbers == pytest.approx(whole.numbers, rel=0, abs=0, nan_ok=True)

@@ -238,7 +238,7 @@ def test_the_map_of_the_page_is_drawn(folder, tmp_path, monkeypatch):
     dataset, _ = score(folder, tmp_path)
     monkeypatch.chdir(tmp_path)
     dataset.training.save(DatasetFiles("everything").training)
-    save_model(load_model(tmp_path / "encoder.pt"), CellFiles("everything", "an_full").encoder(0))
+    save_model(load_model(tmp_path / "encoder.pt"), CellFiles("everything", "bce_background").encoder(0))
     plt.switch_backend("Agg")
     drawn = {}
     exec(snippet, drawn)

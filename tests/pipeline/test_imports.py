@@ -32,6 +32,11 @@ WITH_TORCH = {
     "search": ([*CELL, "--workers", "1", "--trials", "1"], {"torch", "polars", "h3", "mlflow", "pandas", "matplotlib"}),
     # A map as a figure needs matplotlib too.
     "predict": (["--run", "runs/virtual/bce", "--at", "8", "47"], {"torch", "polars", "scipy.special", "rich"}),
+    "explore": (
+        ["--run", "runs/virtual/bce", "--out", "page", "--resolution", "10"],
+        # It reads what kind of data set it is, as `settings` does.
+        {"torch", "polars", "scipy.special", "h3", "pyproj", "rich"},
+    ),
 }
 WITHOUT = {
     "compare": ([], {"polars", "scipy.stats", "scipy.special"}),

@@ -18,8 +18,8 @@ from support.code_edits import EDITS, make_edit
 from support.tiny_project import CELLS, ENVIRONMENT, ROOT
 
 from presence_only.evaluation.metrics import METRICS
-from presence_only.evaluation.record_quarters import QUARTERS
 from presence_only.evaluation.seed_scores import SEED_NUMBERS
+from presence_only.evaluation.threshold_numbers import SPECIES_NUMBERS
 from presence_only.model.settings import EncoderSettings
 
 
@@ -31,7 +31,7 @@ def test_repro_makes_the_comparison(project):
         "dataset", "variant", "metric", "mean", "sd", "low", "high", "n_seeds", "n_species", "n_sites", "ensemble",
     ]  # fmt: skip
     assert set(table["variant"]) == {"bce", "an_full"}
-    assert set(table["metric"]) == {*METRICS, *SEED_NUMBERS, *QUARTERS}
+    assert set(table["metric"]) == {*METRICS, *SEED_NUMBERS, *SPECIES_NUMBERS}
     assert table["n_seeds"].unique().to_list() == [2]
     pairs = pl.read_csv(project.folder / "results/pairs.csv")
     assert set(pairs["metric"]) == {name for name, metric in METRICS.items() if metric.unit == "species"}

@@ -21,8 +21,9 @@ from presence_only.export.trained_run import load_run
 from presence_only.geography.earth import Earth
 from presence_only.model.blend import Blend
 from presence_only.model.files import save_model
-from presence_only.model.range_map import Grid, MapError, Reference, parts_of, spread, suitability
-from presence_only.pipeline import predict, predictions
+from presence_only.model.range_map import Grid, MapError, suitability
+from presence_only.model.spread import Reference, parts_of, spread
+from presence_only.pipeline import place_lists, predict, predictions
 from presence_only.reporting.figures.maps import range_figure
 from presence_only.study.params import Params
 from presence_only.study.paths import CellFiles, DatasetFiles
@@ -119,6 +120,7 @@ def test_the_species_of_a_place_are_listed_from_the_likeliest_down(study, monkey
         (["--species", "virtual_0003", "--out", "map.csv", "--resolution", 0], "resolution = 0: must be within 0..90"),
         (["--species", "SPECIES", "--out", "map.jpg"], "--out map.jpg: must end in one of .png, .tif, .csv"),
         (["--at", 8, 47, "--week", 3], "week = 3: the run was trained without weeks"),
+        (["--species", "SPECIES", "--binary", "--out", "map.jpg"], "--out map.jpg: must end in one of"),
     ],
 )
 def test_a_wrong_question_is_answered_by_one_sentence(study, monkeypatch, arguments, sentence):
@@ -234,9 +236,23 @@ def test_what_a_library_says_without_a_number_is_one_line(study, monkeypatch, tm
         (["--at", 8, 47, "--resolution", 0], "--resolution goes with --species, not with --at"),
         (["--species", "a", "--out", "a.png", "--top", 3], "--top goes with --at, not with --species"),
         (["--at", 8, 47, "--top", 0], "--top 0: must be at least 1"),
+        (["--at", 8, 47, "--binary"], "--binary goes with --species, not with --at: leave one of them out"),
+        (["--species", "a", "--out", "a.png", "--list", "top10"], "--list goes with --at, not with --species"),
+        (["--at", 8, 47, "--threshold", "lpt"], "--threshold goes with --binary or --list threshold: give one of"),
+        (["--at", 8, 47, "--list", "top10", "--typical", 0.7], "--typical goes with --list expected_f1: give that"),
+        (["--at", 8, 47, "--list", "expected_f1", "--typical", 1], "--typical 1: must lie within 0..1, both excluded"),
+        (["--at", 8, 47, "--list", "top10", "--top", 3], "--top and --list top10 both say how many species"),
         (["--at", 8, 47, "--species", "a"], "give either --at LON LAT, or --species NAME with --out FILE"),
         (["--species", "a"], "--species needs --out"),
         (["--at", 8, 47, "--spread-of", "rank"], "--spread-of rank: needs --spread"),
+        (
+            ["--at", 8, 47, "--list", "top10", "--spread"],
+            "--spread tells of scores, and --list top10 asks for a choice by a rule: leave one of them out",
+        ),
+        (
+            ["--species", "a", "--out", "a.png", "--binary", "--spread", "members"],
+            "--spread tells of scores, and --binary asks for a choice by a rule: leave one of them out",
+        ),
     ],
 )
 def test_arguments_that_do_not_go_together_are_refused(monkeypatch, capsys, arguments, sentence):
@@ -301,6 +317,7 @@ def test_the_list_of_a_place_has_the_spread_beside_the_score(study, monkeypatch,
 
 def test_one_seed_has_no_spread(study, monkeypatch, tmp_path):
     monkeypatch.setattr(predictions, "suitability", lambda *_: pytest.fail("computed in vain"))
+    monkeypatch.setattr(place_lists, "logits_of_suitability", lambda *_: pytest.fail("computed in vain"))
     seed = study[0] / "runs/virtual/an_full/seed_0"
     sentence = "--spread seeds: needs a run of two seeds or more; it has 1 model and is no blend: train more seeds"
     for asked in (["--at", 8, 47], ["--species", "virtual_0001", "--out", tmp_path / "map.csv"]):
@@ -367,7 +384,7 @@ def test_a_name_is_no_markup_of_the_terminal(study, monkeypatch, capsys):
     trained = load_run(study[0] / "runs/virtual/an_full")
     names = tuple(f"[red]{i}[/red]" for i in range(trained.records.n_species))
     training = dataclasses.replace(trained.training, records=dataclasses.replace(trained.records, species=names))
-    predictions.list_species(dataclasses.replace(trained, training=training), (-1.5, 48.5), 20, None)
+    place_lists.list_species(dataclasses.replace(trained, training=training), (-1.5, 48.5), 20, None)
     said = capsys.readouterr().out
     assert all(name in said for name in names)
 

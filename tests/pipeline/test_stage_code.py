@@ -216,7 +216,7 @@ def test_a_new_study_is_settings_a_write_up_and_a_copy_of_the_pipeline(tmp_path,
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "dvc.yaml", "params.yaml"]
     assert (folder / "dvc.yaml").read_text() == (ROOT / "dvc.yaml").read_text()
     written = write(folder, monkeypatch, YAML(typ="safe").load(folder / "params.yaml"))
-    assert set(written["code"]["train"]) == {"bce", "an_full"}
+    assert set(written["code"]["train"]) == {"bce", "bce_background"}
     with pytest.raises(FileExistsError, match="experiments/mine is there already"):
         new_study["make_study"]("mine", tmp_path)
     with pytest.raises(ValueError, match="name = 'My study': must be lower-case letters"):

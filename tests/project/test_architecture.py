@@ -153,18 +153,33 @@ def test_of_the_study_only_the_evaluation_the_generation_and_the_reports_open_a_
     package = SOURCE / PACKAGE
     rooms = ("pipeline", "export", "reporting", "study", "statistics", "training", "model", "losses")
     users = {p.relative_to(package).as_posix() for r in rooms for p in (package / r).rglob("*.py") if opens_a_survey(p)}
-    # mlflow_rows hashes the files, and reads no value; the figures show where the sites are; the report draws the truth
-    # beside predictions; what explains a run scores by it where asked to; what reads a run counts records without added
-    # presences, which lie in a file beside the survey. None of them chooses anything.
+    # mlflow_rows hashes the files, and reads no value; the figures show where the sites are; the report and the map
+    # page draw the truth beside predictions; what explains a run scores by it where asked to; what reads a run counts
+    # records without added presences, which lie in a file beside the survey. None of them chooses anything.
     assert users == {
         "export/trained_run.py",
         "pipeline/evaluation_tasks.py",
         "pipeline/explanations.py",
+        "pipeline/explore.py",
         "pipeline/generate.py",
         "pipeline/mlflow_rows.py",
+        "reporting/map_page/page.py",
+        "reporting/map_page/points.py",
         "reporting/report/collect.py",
         "reporting/study_figures.py",
     }
+
+
+def test_what_thresholds_and_calibration_are_fitted_to_is_no_survey_and_no_truth():
+    names = ("training_scores", "training_fits", "presence_thresholds", "presence_calibration", "expected_f1")
+    todo = [f"{PACKAGE}.evaluation.{name}" for name in names]
+    seen = set(todo)
+    while todo:
+        for name in imports(todo.pop()) - seen:
+            assert not re.search(r"\.data\.(survey|truth|geo_feature|geo_prior)$|\.datasets\.", name), name
+            if name.startswith(f"{PACKAGE}.evaluation."):
+                todo.append(name)
+            seen.add(name)
 
 
 def test_a_search_sees_no_survey_and_no_truth():

@@ -1,6 +1,6 @@
 """Training data: the records and background sites that training may see, and their files.
 
-Shape legend: N training rows, K background sites, C covariates, S species.
+Shape legend: N training rows, R some of them, K background sites, C covariates, S species.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Self
 
 import polars as pl
 
+from presence_only.common.arrays import Floats, Ints
 from presence_only.common.atomic_files import read_json, write_folder, write_json
 from presence_only.common.errors import DataError
 from presence_only.data.records import Background, PresenceRecords
@@ -65,19 +66,27 @@ class TrainingData:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what :meth:`save` wrote."""
+        return cls(records=cls.load_records(folder), background=cls.load_background(folder))
+
+    @staticmethod
+    def load_background(folder: Path) -> Background:
+        """Read the background sites alone."""
         meta = read_json(folder / "meta.json")
-        names = tuple(meta["covariates"])
         background = pl.read_parquet(folder / "background.parquet")
-        return cls(
-            records=cls.load_records(folder),
-            background=Background(
-                kind=meta["background"],
-                sites_K2=sites_of(background),
-                covariates_KC=covariates_of(background, names),
-                groups_K=tuple(background["group"]) if "group" in background.columns else None,
-                week_K=weeks_of(background),
-            ),
+        return Background(
+            kind=meta["background"],
+            sites_K2=sites_of(background),
+            covariates_KC=covariates_of(background, tuple(meta["covariates"])),
+            groups_K=tuple(background["group"]) if "group" in background.columns else None,
+            week_K=weeks_of(background),
         )
+
+    @staticmethod
+    def load_rows(folder: Path, row_R: Ints) -> tuple[Floats, Floats, Ints | None]:
+        """Read some training rows: their sites (R, 2), covariates (R, C) and weeks (R,), None where there are none."""
+        names = tuple(read_json(folder / "meta.json")["covariates"])
+        rows = pl.scan_parquet(folder / "rows.parquet").select(pl.all().gather(row_R)).collect()
+        return sites_of(rows), covariates_of(rows, names), weeks_of(rows)
 
     @staticmethod
     def load_records(folder: Path, *, covariates: bool = True) -> PresenceRecords:

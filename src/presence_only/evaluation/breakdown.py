@@ -6,7 +6,7 @@ longitude, latitude in degrees; truth is 1 present, 0 absent, -1 not surveyed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from presence_only.common.array_likes import real_numbers
+from presence_only.common.arrays import mean_where_defined
 from presence_only.data.truth import SurveyTruth, as_truth
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 
@@ -101,6 +102,30 @@ def mean_by_class(values: Mapping[str, Array], classes: Classes) -> pl.DataFrame
                     "sd": float(means_V.std(ddof=1)) if len(means_V) > 1 else float("nan"),
                 }
             )
+    return pl.DataFrame(rows)
+
+
+def mean_by_group(values_VS: Array, groups_S: Sequence[str]) -> pl.DataFrame:
+    """Mean of a measure over the species of each taxon group, mean over seeds.
+
+    Args:
+        values_VS: A value per seed and species (V, S), NaN where undefined.
+        groups_S: Taxon group of every species.
+
+    Returns:
+        One row per group, by name: group, n (species with a value) and mean, NaN where none has.
+
+    Raises:
+        ValueError: If the numbers of species disagree.
+    """
+    if values_VS.ndim != 2 or values_VS.shape[1] != len(groups_S):
+        raise ValueError(f"values have shape {values_VS.shape}; (seeds, {len(groups_S)}) expected")
+    names, index_S = np.unique(np.array(groups_S), return_inverse=True)
+    rows: list[dict[str, Any]] = []
+    for g, name in enumerate(names.tolist()):
+        own_VS = values_VS[:, index_S == g].astype(np.float64)
+        own_VS = own_VS[:, ~np.isnan(own_VS).any(axis=0)]
+        rows.append({"group": name, "n": own_VS.shape[1], "mean": mean_where_defined(own_VS)})
     return pl.DataFrame(rows)
 
 

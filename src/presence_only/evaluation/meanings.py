@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from presence_only.evaluation.metrics import METRICS
+from presence_only.evaluation.skill_measures import SKILL_MEASURES
+from presence_only.evaluation.threshold_numbers import LIST_NUMBERS, THRESHOLD_NUMBERS
 
 # The numbers beside METRICS. A further survey's number has the name of the survey before it.
 MEANINGS: Mapping[str, str] = MappingProxyType(
@@ -35,6 +37,9 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "total_ratio": "sum of all scores over the number of presences; best at 1",
         "brier": "mean squared difference of score and presence over all pairs; lower is better",
     }
+    | {name: measure.meaning for name, measure in SKILL_MEASURES.items()}
+    | dict(THRESHOLD_NUMBERS)
+    | dict(LIST_NUMBERS)
 )
 
 

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from presence_only.common.arrays import mean_where_defined
 from presence_only.common.atomic_files import write_json
 from presence_only.common.one_thread import use_one_thread
+from presence_only.evaluation.binary_ranges import RangeReader
 from presence_only.evaluation.curves import Calibration, Curve, PrecisionRecall
 from presence_only.evaluation.dataset_facts import DatasetFacts, load_facts
 from presence_only.evaluation.effort_scores import EffortReader
@@ -28,8 +30,12 @@ from presence_only.evaluation.observer_bias import numbers_of
 from presence_only.evaluation.passes import BlockReader, PartReader, Values, read_sites, read_species
 from presence_only.evaluation.record_quarters import ap_of_quarters
 from presence_only.evaluation.score_histogram import SCALE_NUMBERS, ScoreHistogram
+from presence_only.evaluation.skill_measures import SKILL_MEASURES
+from presence_only.evaluation.species_lists import SpeciesLists
 from presence_only.evaluation.survey_logits import MeanLogits, SurveyLogits
 from presence_only.evaluation.tasks import Task
+from presence_only.evaluation.threshold_numbers import LIST_NUMBERS, threshold_number
+from presence_only.evaluation.training_fits import fit_to_training
 from presence_only.evaluation.units import TruthUnits
 from presence_only.model.files import load_model
 from presence_only.model.interface import SpeciesModel
@@ -50,7 +56,7 @@ OBSERVER_NUMBERS = (
 # Length of the species lists at the best common threshold, over that of the true ones.
 LIST_RATIO_BEST = "list_ratio_best"
 # Every metric of a seed that has no values per species or site.
-SEED_NUMBERS = (*OBSERVER_NUMBERS, *SCALE_NUMBERS, LIST_RATIO_BEST)
+SEED_NUMBERS = (*OBSERVER_NUMBERS, *SCALE_NUMBERS, LIST_RATIO_BEST, *LIST_NUMBERS)
 # Tables of a cell, and the file of its numbers.
 TABLES = ("per_species", "per_site", "curves", "maps")
 METRICS_FILE = "metrics.json"
@@ -119,10 +125,12 @@ def score_model(
     by_species, by_site = Values(n_species, formulas("species")), Values(n_sites, of_site)
     effort, means, histogram = EffortReader(facts.effort), MeanReader(n_species), ScoreHistogram()
     recall, share = PrecisionRecall(), Calibration()
+    rules, calibrated = fit_to_training(model, facts.training)
+    ranges = {name: RangeReader(logit_S) for name, logit_S in rules.items()}
+    skill = Values(n_species, [measure.formula for measure in SKILL_MEASURES.values()])
     curves: tuple[list[BlockReader], list[PartReader]] = ([recall], [share]) if first else ([], [])
-    read_species(
-        logits.matrix, facts.truth, [effort, by_species, histogram, *curves[0]], [means, *curves[1]], in_order=True
-    )
+    by_block: list[BlockReader] = [effort, by_species, histogram, skill, *ranges.values(), *curves[0]]
+    read_species(logits.matrix, facts.truth, by_block, [means, *curves[1]], in_order=True)
     lists, best_lists = ListReader(n_sites), ListReader.above(n_sites, histogram.best_threshold().logit)
     read_sites(logits.matrix, facts.truth, [by_site, lists, best_lists])
 
@@ -134,9 +142,13 @@ def score_model(
     quarters = ap_of_quarters(result.values("species_map"), facts.n_records_S)
     numbers = result.summary | further | {name: observed[name] for name in OBSERVER_NUMBERS}
     numbers |= histogram.numbers() | {LIST_RATIO_BEST: best_lists.ratio()}
-    numbers |= {name: mean_where_defined(ap_S) for name, ap_S in quarters.items()}
+    own = quarters | dict(zip(SKILL_MEASURES, skill.values, strict=True)) | range_columns(ranges)
+    numbers |= {name: mean_where_defined(values_S) for name, values_S in own.items()}
+    numbers |= SpeciesLists(model, facts.survey, facts.lists, rules, calibrated).numbers()
     species = {"species": np.array(facts.survey.species), "n_records": facts.n_records_S}
-    species |= {"mean_score": means.mean_S} | result.per_species | quarters | further_by_species
+    species |= {"mean_score": means.mean_S} | result.per_species | own | further_by_species
+    species |= {f"threshold_{name}": expit(logit_S) for name, logit_S in rules.items()}
+    species |= {"group": np.array(facts.groups)}
     tables = {"per_species": _table(seed, species), "per_site": _table(seed, result.per_site)}
     if first:
         tables["curves"] = curve_table(seed, recall.curve(), share.curve())
@@ -144,6 +156,15 @@ def score_model(
     if mean is not None:
         mean.add(logits)
     return SeedResult(numbers, tables)
+
+
+def range_columns(ranges: Mapping[str, RangeReader]) -> dict[str, NDArray[np.float64]]:
+    """The measures of the binary ranges of every rule, as columns per species."""
+    return {
+        threshold_number(rule, measure): values_S
+        for rule, reader in ranges.items()
+        for measure, values_S in reader.measures().items()
+    }
 
 
 def score_ensemble(mean: MeanLogits, truth: TruthUnits) -> dict[str, object]:

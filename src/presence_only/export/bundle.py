@@ -91,7 +91,7 @@ def species_list(run: Run) -> list[dict[str, Any]]:
 
 def places_of(run: Run) -> Places:
     """Training rows and background sites, evenly spread over the files, to compare a graph with its models at."""
-    records, background = run.records, run.training.background
+    records, background = run.records, run.background
     row_A = np.unique(np.linspace(0, records.n_rows - 1, MOST_PLACES // 2).astype(int))
     site_A = np.unique(np.linspace(0, len(background.sites_K2) - 1, MOST_PLACES // 2).astype(int))
     # Rounded as the graph's inputs are: float32 moves a place by less than a metre.

@@ -179,7 +179,7 @@ def _data(card: Card) -> list[str]:
         if facts:
             parts.append(table(("fact", "value"), facts))
         parts += [f"* {text(note)}" for note in card.summary.get("notes", [])]
-    background = run.training.background
+    background = run.background
     parts.append(
         f"Background: {_counted(len(background.sites_K2), 'site')} of kind {text(background.kind)}. The records are of "
         f"{_counted(len(set(run.records.groups)), 'taxon group')}."

@@ -9,12 +9,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from presence_only.common.arrays import Ints
 from presence_only.common.errors import DataError
 from presence_only.data.added_presences import recorded_alone
-from presence_only.data.records import PresenceRecords
+from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.training import TrainingData
 from presence_only.model.files import load_model
 from presence_only.model.interface import SpeciesModel
@@ -33,7 +31,7 @@ class Run:
         one_seed: Whether a single seed was asked for by its folder.
         models: One a seed.
         training: Records with what label propagation added, and background: what the models were trained on.
-        recorded_S: Training rows in which each species was recorded, without what was added, int, shape (S,).
+        recorded: The records without what was added.
         sample: Gives covariates anywhere, for models that read any; None where it was not asked for.
     """
 
@@ -43,7 +41,7 @@ class Run:
     one_seed: bool
     models: tuple[SpeciesModel, ...]
     training: TrainingData
-    recorded_S: Ints
+    recorded: PresenceRecords
     sample: Sample | None
 
     @property
@@ -56,6 +54,16 @@ class Run:
     def records(self) -> PresenceRecords:
         """The training records, with what label propagation added."""
         return self.training.records
+
+    @property
+    def background(self) -> Background:
+        """Background sites of the training."""
+        return self.training.background
+
+    @property
+    def recorded_S(self) -> Ints:
+        """Training rows in which each species was recorded, without what was added, int, shape (S,)."""
+        return self.recorded.records_per_species()
 
 
 def load_run(path: Path, *, seed: int | None = None, maps: bool = True) -> Run:
@@ -93,7 +101,7 @@ def load_run(path: Path, *, seed: int | None = None, maps: bool = True) -> Run:
             f"{files[0]}: was trained for {models[0].n_species} species and {models[0].n_covariates} covariates, but "
             f"{study / files_of.training} has {n_species} and {n_covariates}; `dvc repro` trains it anew"
         )
-    recorded_S = recorded_alone(training.records, study / files_of.survey).records_per_species()
+    recorded = recorded_alone(training.records, study / files_of.survey)
     sample = None
     if models[0].reads_covariates and maps:
         # Not at the top: most runs read coordinates alone.
@@ -101,7 +109,7 @@ def load_run(path: Path, *, seed: int | None = None, maps: bool = True) -> Run:
 
         sample = load_dataset(name.dataset, study / "params.yaml").covariate_source()
     one = cell != folder or seed is not None
-    return Run(name, tuple(map(_seed, files)), study, one, models, training, np.asarray(recorded_S), sample)
+    return Run(name, tuple(map(_seed, files)), study, one, models, training, recorded, sample)
 
 
 def _seed(file: Path) -> int:

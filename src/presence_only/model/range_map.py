@@ -1,34 +1,30 @@
 """Range maps of trained encoders: scores on a grid of longitude and latitude, and the files to keep them in.
 
-Shape legend: M grid cells, H rows (north first), W columns, C covariates, S species, K seeds or members, R
-reference sites.
+Shape legend: M grid cells, H rows (north first), W columns, C covariates, S species.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, log_expit, logsumexp
 
 from presence_only.common.arrays import Floats
 from presence_only.common.atomic_files import write_whole
 from presence_only.common.errors import UserError
 from presence_only.data.sites import WEEKS
 from presence_only.geography.longitudes import within_180
-from presence_only.model.blend import Blend
 from presence_only.model.interface import SpeciesModel
 
 Sample = Callable[[Floats], Floats]
 MOST_CELLS = 10_000_000
-# What a spread is taken over: trainings that differ by chance alone, or the members of a blend, which differ by more.
-SpreadOver = Literal["seeds", "members"]
 
 
 class MapError(UserError, ValueError):
@@ -90,129 +86,114 @@ class Grid:
         return np.column_stack([longitude_HW.ravel(), latitude_HW.ravel()])
 
 
-def suitability(
-    models: Sequence[SpeciesModel], sites_M2: Floats, sample: Sample | None, species: slice, week: int | None
-) -> NDArray[np.float32]:
-    """Relative suitability (M, s) within 0..1: the sigmoid of the logits, averaged over the models (seeds).
+class Suitabilities:
+    """Relative suitability (M, S) of a run at sites, some species at a time.
+
+    What the network makes of the sites is kept between two calls, so that many species in parts cost little more than
+    all at once.
 
     Args:
         models: At least one, of one run.
         sites_M2: Longitude, latitude in degrees.
         sample: Gives the covariates (M, C) that the models read; None: they read none.
-        species: Which species.
         week: 1..48 for models that read the week; None: averaged over the year.
-
-    Returns:
-        NaN where the models read covariates and most of them are unknown, as at sea.
 
     Raises:
         MapError: If a week is given to models without weeks, or is not within 1..48.
     """
-    if week is not None and not models[0].weeks:
-        raise MapError(f"week = {week}: the run was trained without weeks; leave the week out")
-    if week is not None and not 1 <= week <= WEEKS:
-        raise MapError(f"week = {week}: must lie within 1..{WEEKS}, four weeks a month")
-    week_M = None if week is None else np.full(len(sites_M2), week)
-    nothing_MC = np.zeros((len(sites_M2), models[0].n_covariates), np.float32)
-    covariates_MC = nothing_MC if sample is None else sample(sites_M2)
-    mean_Ms = np.mean([expit(m.scores(sites_M2, covariates_MC, week_M).columns(species)) for m in models], axis=0)
-    if models[0].reads_covariates:
-        mean_Ms[np.isnan(covariates_MC).mean(axis=1) > 0.5] = np.nan
-    result: NDArray[np.float32] = mean_Ms.astype(np.float32)
+
+    def __init__(
+        self, models: Sequence[SpeciesModel], sites_M2: Floats, sample: Sample | None, week: int | None
+    ) -> None:
+        if week is not None and not models[0].weeks:
+            raise MapError(f"week = {week}: the run was trained without weeks; leave the week out")
+        if week is not None and not 1 <= week <= WEEKS:
+            raise MapError(f"week = {week}: must lie within 1..{WEEKS}, four weeks a month")
+        week_M = None if week is None else np.full(len(sites_M2), week)
+        nothing_MC = np.zeros((len(sites_M2), models[0].n_covariates), np.float32)
+        covariates_MC = nothing_MC if sample is None else sample(sites_M2)
+        self._scores = [model.scores(sites_M2, covariates_MC, week_M) for model in models]
+        unknown_M = np.isnan(covariates_MC).mean(axis=1) > 0.5 if models[0].reads_covariates else False
+        self._unknown_M = np.broadcast_to(unknown_M, len(sites_M2))
+
+    def columns(self, species: slice) -> NDArray[np.float32]:
+        """Suitability (M, s) of some species within 0..1: the sigmoid of the logits, averaged over the models (seeds).
+
+        Returns:
+            NaN where the models read covariates and most of them are unknown, as at sea.
+        """
+        mean_Ms = np.mean([expit(scores.columns(species)) for scores in self._scores], axis=0)
+        mean_Ms[self._unknown_M] = np.nan
+        result: NDArray[np.float32] = mean_Ms.astype(np.float32)
+        return result
+
+    def logits(self, species: slice) -> NDArray[np.float64]:
+        """Logits (M, s) of what :meth:`columns` returns, exact where that is rounded to 0 or 1."""
+        mean_Ms = logits_of_mean([scores.columns(species) for scores in self._scores])
+        mean_Ms[self._unknown_M] = np.nan
+        return mean_Ms
+
+
+def suitability(
+    models: Sequence[SpeciesModel], sites_M2: Floats, sample: Sample | None, species: slice, week: int | None
+) -> NDArray[np.float32]:
+    """Relative suitability (M, s) of some species at sites; see :class:`Suitabilities` for arguments and errors."""
+    return Suitabilities(models, sites_M2, sample, week).columns(species)
+
+
+def logits_of_suitability(
+    models: Sequence[SpeciesModel], sites_M2: Floats, sample: Sample | None, species: slice, week: int | None
+) -> NDArray[np.float64]:
+    """Logits (M, s) of what :func:`suitability` returns, exact where that is rounded to 0 or 1; same arguments."""
+    return Suitabilities(models, sites_M2, sample, week).logits(species)
+
+
+def logits_of_mean(logits: Sequence[Floats]) -> NDArray[np.float64]:
+    """Logits of the mean suitability of several models, from the logits of each."""
+    each = np.stack(logits).astype(np.float64)
+    # Mean p over mean q, in logarithms.
+    result: NDArray[np.float64] = logsumexp(log_expit(each), axis=0) - logsumexp(log_expit(-each), axis=0)
     return result
-
-
-def parts_of(models: Sequence[SpeciesModel], kind: SpreadOver) -> tuple[SpeciesModel, ...]:
-    """The models whose scores a spread is taken over: the seeds themselves, or the members of the blends they are.
-
-    Raises:
-        MapError: If they are fewer than two.
-    """
-    parts = list(models)
-    if kind == "members":
-        parts = [part for m in models for part in (m.members if isinstance(m, Blend) else [m])]  # type: ignore[misc]
-    if len(parts) < 2:
-        blend = isinstance(models[0], Blend)
-        advice = "take --spread members" if blend else f"it has {len(parts)} model and is no blend: train more seeds"
-        raise MapError(f"--spread {kind}: needs a run of two {kind} or more; {advice}")
-    return tuple(parts)
 
 
 @dataclass(frozen=True)
-class Reference:
-    """Sites among which a score has a rank.
+class BinaryRange:
+    """A map cut at a threshold.
 
     Args:
-        sites_R2: Longitude, latitude in degrees; at least one.
-        covariates_RC: Covariates there, NaN where unknown.
+        in_range_HW: 1 where the species' suitability is at least the threshold, 0 elsewhere, -1 where it is unknown.
+        threshold: Suitability within 0..1.
+        rule: Name of the rule that chose it.
+        words: What the rule is, for legends.
     """
 
-    sites_R2: Floats
-    covariates_RC: Floats
+    in_range_HW: NDArray[np.int8]
+    threshold: float
+    rule: str
+    words: str
 
 
-def spread(
-    parts: Sequence[SpeciesModel],
-    sites_M2: Floats,
-    sample: Sample | None,
-    species: slice,
-    week: int | None,
-    reference: Reference | None = None,
-) -> NDArray[np.float32]:
-    """Standard deviation (M, s) of relative suitability, or of its rank, over models.
+def write_table(
+    path: Path, grid: Grid, score_HW: Floats, spread_HW: Floats | None = None, binary: BinaryRange | None = None
+) -> None:
+    """Longitude, latitude and suitability of every cell as CSV, whole or not at all; with what else is given.
 
-    Of the score, it has the unit of the map beside it; like any score between 0 and 1 it is small near both ends. Of
-    the rank, it is the same whatever level and scale a training gives its scores, which some losses leave to chance.
-    Ranks are among fixed sites, so that neither depends on which other places or species are asked for.
-
-    Args:
-        parts: At least two, see :func:`parts_of`; they are a sample, so that the divisor is K - 1.
-        sites_M2: As of :func:`suitability`.
-        sample: As of :func:`suitability`.
-        species: As of :func:`suitability`.
-        week: As of :func:`suitability`; None: of the mean over the year.
-        reference: Of the rank, which is the share of these sites that score lower, equal ones counting half; None: of
-            the score.
-
-    Returns:
-        Within 0..0.71, NaN where :func:`suitability` is.
+    Of a spread this is the column ``spread``; of a binary range ``in_range``, 1 or 0 and empty where unknown, and in
+    every row ``threshold`` and ``rule``.
     """
-    scores_KMs = [suitability([part], sites_M2, sample, species, week).astype(np.float64) for part in parts]
-    unknown_Ms = np.isnan(scores_KMs).any(axis=0)
-    if reference is not None:
-        scores_KMs = [_rank(part, sites_M2, sample, species, week, reference) for part in parts]
-    result: NDArray[np.float32] = np.std(scores_KMs, axis=0, ddof=1).astype(np.float32)
-    result[unknown_Ms] = np.nan
-    return result
-
-
-def _rank(
-    part: SpeciesModel, sites_M2: Floats, sample: Sample | None, species: slice, week: int | None, reference: Reference
-) -> NDArray[np.float64]:
-    """Share (M, s) of the reference sites that score lower, of logits, since sigmoids round to 1."""
-
-    def logits(sites: Floats, covariates: Floats) -> NDArray[np.float32]:
-        weeks = None if week is None else np.full(len(sites), week)
-        return part.scores(sites, covariates, weeks).columns(species)
-
-    nothing_MC = np.zeros((len(sites_M2), part.n_covariates), np.float32)
-    own_Ms = logits(sites_M2, nothing_MC if sample is None else sample(sites_M2))
-    other_Rs = np.sort(logits(reference.sites_R2, reference.covariates_RC), axis=0)
-    twice = [
-        np.searchsorted(other_R, own_M, "left") + np.searchsorted(other_R, own_M, "right")
-        for own_M, other_R in zip(own_Ms.T, other_Rs.T, strict=True)
-    ]
-    return np.stack(twice, axis=1) / (2 * len(other_Rs))
-
-
-def write_table(path: Path, grid: Grid, score_HW: Floats, spread_HW: Floats | None = None) -> None:
-    """Longitude, latitude, suitability and, where given, its spread of every cell as CSV, whole or not at all."""
     sites_M2 = grid.sites_M2
     values = {"suitability": score_HW} | ({} if spread_HW is None else {"spread": spread_HW})
     table = pl.DataFrame(
         {"longitude": sites_M2[:, 0], "latitude": sites_M2[:, 1]}
         | {name: value_HW.astype(np.float64).ravel() for name, value_HW in values.items()}
     )
+    if binary is not None:
+        in_range = pl.Series("in_range", binary.in_range_HW.ravel())
+        table = table.with_columns(
+            pl.when(in_range >= 0).then(in_range).alias("in_range"),
+            pl.lit(binary.threshold).alias("threshold"),
+            pl.lit(binary.rule).alias("rule"),
+        )
     with write_whole(path) as temporary:
         table.with_columns(pl.col(*values).fill_nan(None)).write_csv(temporary, float_precision=6)
 
@@ -237,10 +218,41 @@ def write_geotiff(
     Raises:
         MapError: If rasterio is not installed.
     """
+    bands = {"relative suitability (0 to 1)": score_HW.astype(np.float32)}
+    if spread_HW is not None:
+        bands[f"spread: standard deviation of {spread_of}"] = spread_HW.astype(np.float32)
+    _write_bands(path, grid, bands, float("nan"), {})
+
+
+def write_binary_geotiff(path: Path, grid: Grid, binary: BinaryRange, tags: Mapping[str, str]) -> None:
+    """One byte band: 1 in the range, 0 outside of it, 255 where unknown; see :func:`write_geotiff`.
+
+    The rule and the threshold stand in the description of the band and in its tags ``RULE`` and ``THRESHOLD``.
+
+    Args:
+        path: The file.
+        grid: Its cells.
+        binary: The range.
+        tags: Further tags of the file, such as the species.
+
+    Raises:
+        MapError: If rasterio is not installed.
+    """
+    band_HW = np.where(binary.in_range_HW < 0, 255, binary.in_range_HW).astype(np.uint8)
+    words = f"1: suitability is at least {binary.threshold:.6g}, {binary.words}"
+    own = {"RULE": binary.rule, "THRESHOLD": f"{binary.threshold:.9g}"}
+    _write_bands(path, grid, {words: band_HW}, 255, {**tags, **own})
+
+
+def _write_bands(
+    path: Path, grid: Grid, bands: Mapping[str, NDArray[Any]], nodata: float, tags: Mapping[str, str]
+) -> None:
+    """A GeoTIFF of bands of one type, by their descriptions."""
     check_geotiff()
     import rasterio
     from rasterio.transform import from_bounds
 
+    first_HW = next(iter(bands.values()))
     height, width = grid.shape
     with (
         write_whole(path) as temporary,
@@ -250,16 +262,16 @@ def write_geotiff(
             driver="GTiff",
             height=height,
             width=width,
-            count=1 if spread_HW is None else 2,
-            dtype="float32",
+            count=len(bands),
+            dtype=first_HW.dtype.name,
             crs="EPSG:4326",
             transform=from_bounds(grid.west, grid.south, grid.east, grid.north, width, height),
-            nodata=float("nan"),
+            nodata=nodata,
             compress="deflate",
         ) as file,
     ):
-        file.write(score_HW.astype(np.float32), 1)
-        file.set_band_description(1, "relative suitability (0 to 1)")
-        if spread_HW is not None:
-            file.write(spread_HW.astype(np.float32), 2)
-            file.set_band_description(2, f"spread: standard deviation of {spread_of}")
+        for number, (description, band_HW) in enumerate(bands.items(), 1):
+            file.write(band_HW, number)
+            file.set_band_description(number, description)
+        if tags:
+            file.update_tags(**tags)

@@ -54,7 +54,7 @@ def explain(path: Path, asked: tuple[str, ...], out: Path, on: str, seed: int, r
             f"--run {path}: reads coordinates alone, and covariates are what is explained; train a variant with "
             "encoder.input: covariates or both"
         )
-    records, background = run.records, run.training.background
+    records, background = run.records, run.background
     indices = list(dict.fromkeys(find_species(name, records.species) for name in asked))
     species_Q = np.array(indices) if indices else np.arange(records.n_species)
     names_Q = [records.species[index] for index in species_Q]

@@ -1,6 +1,6 @@
-"""Questions to a trained run: the map of one species, and the species of one place.
+"""Questions to a trained run about one species: its map.
 
-Shape legend: H rows and W columns of a map, M grid cells, P records, S species.
+Shape legend: H rows and W columns of a map, M grid cells, P records.
 """
 
 from __future__ import annotations
@@ -13,69 +13,28 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from scipy.special import expit
 
 from presence_only.common.arrays import Floats
 from presence_only.common.similar_names import suggestions
+from presence_only.evaluation.presence_thresholds import threshold_rule
 from presence_only.export.trained_run import Run
 from presence_only.geography.longitudes import narrowest_arc
 from presence_only.model.range_map import (
     Grid,
     MapError,
-    Reference,
-    SpreadOver,
     check_geotiff,
-    parts_of,
-    spread,
+    logits_of_suitability,
     suitability,
+    write_binary_geotiff,
     write_geotiff,
     write_table,
 )
+from presence_only.pipeline.spreads import Spread
 
 FORMATS = (".png", ".tif", ".csv")
-REFERENCE_SITES = 1000
-SPREAD_OF = {"score": "relative suitability", "rank": "the rank among background sites (0 to 1)"}
-
-
-def list_species(
-    run: Run,
-    site: tuple[float, float],
-    top: int,
-    week: int | None,
-    over: SpreadOver | None = None,
-    spread_of: str | None = None,
-) -> None:
-    """Print the species that score highest at a place, with the spread of their scores where asked for."""
-    longitude, latitude = site
-    if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
-        raise MapError(f"--at {longitude:g} {latitude:g}: must be longitude -180..180 and latitude -90..90, in degrees")
-    parts = parts_of(run.models, over) if over else ()
-    score_S = suitability(run.models, np.array([site]), run.sample, slice(None), week)[0]
-    if np.isnan(score_S).all():
-        raise MapError(
-            f"--at {longitude:g} {latitude:g}: the environment is unknown there (sea?), and the run reads it"
-        )
-    spread_S = None
-    if parts:
-        spread_S = spread(parts, np.array([site]), run.sample, slice(None), week, reference_of(run, spread_of))[0]
-    table = Table(title=f"{run.name} at longitude {longitude:g}, latitude {latitude:g}")
-    table.add_column("rank", justify="right")
-    table.add_column("species")
-    table.add_column("suitability (0 to 1)", justify="right")
-    if spread_S is not None:
-        table.add_column("spread", justify="right")
-    table.add_column("training records", justify="right")
-    counts_S = run.recorded_S
-    for rank, species in enumerate(np.argsort(-score_S, kind="stable")[:top], 1):
-        values = [f"{score_S[species]:.4f}"] + ([] if spread_S is None else [f"{spread_S[species]:.4f}"])
-        # A name that comes from data is no markup of the terminal.
-        table.add_row(str(rank), escape(run.records.species[species]), *values, f"{counts_S[species]:,}")
-    Console().print(table)
-    print("Suitability is relative: it ranks, and is no probability that the species is there.")
-    if parts:
-        print(f"Spread is the standard deviation of {SPREAD_OF[spread_of or 'score']} over {len(parts)} {over}.")
+# Rule by which maps and lists are cut if none is asked for.
+DEFAULT_THRESHOLD = "lpt5"
 
 
 def map_species(run: Run, arguments: argparse.Namespace) -> None:
@@ -88,49 +47,61 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
     west, south, east, north = _in_order(arguments.box) if arguments.box else _around(sites_P2)
     resolution = max(east - west, north - south) / 360 if arguments.resolution is None else arguments.resolution
     grid = Grid(west, south, east, north, resolution)
-    parts = parts_of(run.models, arguments.spread) if arguments.spread else ()
+    spread = Spread.asked(run, arguments.spread, arguments.spread_of) if arguments.spread else None
     check_writable(out)
     if out.suffix.lower() == ".tif":
         check_geotiff()
+    if arguments.binary:
+        threshold_rule(arguments.threshold or DEFAULT_THRESHOLD)
     cells = _counted(grid.shape[0] * grid.shape[1], "cell")
     print(f"{run.name}: scoring {cells} under {_counted(len(run.models), 'seed')}", flush=True)
     species = slice(index, index + 1)
-    score_HW = suitability(run.models, grid.sites_M2, run.sample, species, arguments.week)[:, 0].reshape(grid.shape)
-    spread_HW, what = None, SPREAD_OF[arguments.spread_of or "score"]
-    if parts:
-        print(f"spread: standard deviation of {what} over {len(parts)} {arguments.spread}", flush=True)
-        among = reference_of(run, arguments.spread_of)
-        spread_HW = spread(parts, grid.sites_M2, run.sample, species, arguments.week, among)[:, 0].reshape(grid.shape)
+    asked = run.models, grid.sites_M2, run.sample, species, arguments.week
     name = run.records.species[index]
+    binary, spread_HW, of = None, None, ""
+    if arguments.binary:
+        # Not at the top: it needs h3, and other maps do not.
+        from presence_only.pipeline.thresholded_predictions import cut
+
+        logit_HW = logits_of_suitability(*asked)[:, 0].reshape(grid.shape)
+        score_HW = expit(logit_HW).astype(np.float32)
+        binary = cut(run, index, logit_HW, arguments.threshold or DEFAULT_THRESHOLD, arguments.week)
+    else:
+        score_HW = suitability(*asked)[:, 0].reshape(grid.shape)
+    if spread:
+        of = spread.of
+        print(f"spread: {spread.words}", flush=True)
+        spread_HW = spread.at(grid.sites_M2, species, arguments.week)[:, 0].reshape(grid.shape)
     match out.suffix.lower():
         case ".png":
             # Not at the top: tables and lists need no matplotlib.
             from presence_only.geography.earth import Earth
-            from presence_only.reporting.figures.maps import range_figure
+            from presence_only.reporting.figures.maps import binary_figure, range_figure
             from presence_only.reporting.figures.style import save_figure
-            from presence_only.reporting.figures.svg import plain
 
-            title = f"{plain(name)}: {run.name}" + (f", week {arguments.week}" if arguments.week else "")
+            title = f"{name}: {run.name}" + (f", week {arguments.week}" if arguments.week else "")
             extent = (grid.west, grid.east, grid.south, grid.north)
-            figure = range_figure(score_HW, extent, sites_P2, Earth.load().land_share_grid, title, spread_HW, what)
+            land_share = Earth.load().land_share_grid
+            if binary is None:
+                figure = range_figure(score_HW, extent, sites_P2, land_share, title, spread_HW, of)
+            else:
+                figure = binary_figure(binary, extent, sites_P2, land_share, title)
             with _writing(out):
                 save_figure(figure, out)
         case ".tif":
             with _writing(out):
-                write_geotiff(out, grid, score_HW, spread_HW, what)
+                if binary is None:
+                    write_geotiff(out, grid, score_HW, spread_HW, of)
+                else:
+                    tags = {"SPECIES": name, "RUN": run.name}
+                    tags |= {} if arguments.week is None else {"WEEK": str(arguments.week)}
+                    write_binary_geotiff(out, grid, binary, tags)
         case ".csv":
             with _writing(out):
-                write_table(out, grid, score_HW, spread_HW)
+                write_table(out, grid, score_HW, spread_HW, binary)
+    if binary is not None:
+        print(f"in range: suitability is at least {binary.threshold:.6g}, {binary.words}")
     print(f"{name} ({_counted(len(sites_P2), 'training record')}): {out}")
-
-
-def reference_of(run: Run, spread_of: str | None) -> Reference | None:
-    """Background sites among which scores are ranked, evenly spread over their file; None: of the score itself."""
-    if spread_of != "rank":
-        return None
-    background = run.training.background
-    rows = np.unique(np.linspace(0, len(background.sites_K2) - 1, REFERENCE_SITES).astype(int))
-    return Reference(background.sites_K2[rows], background.covariates_KC[rows])
 
 
 def check_writable(out: Path) -> None:

@@ -4,7 +4,7 @@ None of them sees an absence. They differ in what held-out records are compared 
 species' taxon group were recorded, or with background sites.
 
 Shape legend: P places with a held-out record of the species, A places with held-out records of others alone,
-K background sites, W windows.
+K background sites.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating[Any]]
+from presence_only.common.boyce_index import boyce_index
 
-# Of Boyce's index: windows are a tenth of the range of scores wide, and move in a hundred steps.
-WINDOW_SHARE, WINDOWS = 0.1, 101
+Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -101,43 +100,14 @@ def ap_background(scores: SpeciesScores) -> float:
 def boyce(scores: SpeciesScores) -> float:
     """Continuous Boyce index: rank correlation of suitability with records per background site, within -1..1.
 
-    A window moves over the range of suitability, the sigmoid of the logits. In each window, the share of records in it
-    is divided by the share of background sites in it; windows without background sites are left out. The index is
-    Spearman's correlation of this ratio with the window's place. NaN where all scores, or all ratios, are equal.
-
-    Source: Hirzel et al. (2006), https://doi.org/10.1016/j.ecolmodel.2006.05.017, with the window of a tenth of the
-    range and the 101 windows of R's ``ecospat.boyce``.
+    Suitability is the sigmoid of the logits; see :func:`~presence_only.common.boyce_index.boyce_index`.
     """
-    recorded_P, background_K = np.sort(_sigmoid(scores.recorded_P)), np.sort(_sigmoid(scores.background_K))
-    if not len(background_K):
-        return float("nan")
-    low, high = min(recorded_P[0], background_K[0]), max(recorded_P[-1], background_K[-1])
-    width = WINDOW_SHARE * (high - low)
-    starts_W, ends_W = np.linspace(low, high - width, WINDOWS), np.linspace(low + width, high, WINDOWS)
-
-    def share_W(sorted_N: Floats) -> Floats:
-        inside_W = np.searchsorted(sorted_N, ends_W, side="right") - np.searchsorted(sorted_N, starts_W, side="left")
-        shares: Floats = inside_W / len(sorted_N)
-        return shares
-
-    expected_W = share_W(background_K)
-    defined_W = expected_W > 0
-    ratio_W = share_W(recorded_P)[defined_W] / expected_W[defined_W]
-    if high == low or len(ratio_W) < 2 or np.ptp(ratio_W) == 0:
-        return float("nan")
-    return float(np.corrcoef(_ranks(ratio_W), np.arange(len(ratio_W)))[0, 1])
+    return boyce_index(_sigmoid(scores.recorded_P), _sigmoid(scores.background_K))
 
 
 def _sigmoid(logits_N: Floats) -> NDArray[np.float64]:
     """Relative suitability within 0..1; exact at any logit."""
     return np.exp(-np.logaddexp(0.0, -logits_N.astype(np.float64)))
-
-
-def _ranks(values_W: Floats) -> NDArray[np.float64]:
-    """Ranks from 1, equal values sharing their mean rank."""
-    _, place_W, count_U = np.unique(values_W, return_inverse=True, return_counts=True)
-    ranks_W: NDArray[np.float64] = (np.cumsum(count_U) - (count_U - 1) / 2)[place_W]
-    return ranks_W
 
 
 def log_likelihood(scores: SpeciesScores) -> float:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from presence_only.common.atomic_files import content_hash, read_json
 from presence_only.common.errors import DataError, UserError
 from presence_only.evaluation.metrics import METRICS
-from presence_only.evaluation.record_quarters import QUARTERS
+from presence_only.evaluation.threshold_numbers import SPECIES_NUMBERS
 from presence_only.statistics.across_datasets import PairAcross
 from presence_only.statistics.comparison_table import CellResult, by_seed
 from presence_only.statistics.differences import Pair
@@ -402,8 +402,8 @@ class StudyResults:
             n_species=len(species) // len(self.seeds),
             n_sites=len(sites) // len(self.seeds),
             per_seed={n: _of_seeds(metrics, n, self.seeds) for n in further if n not in by_species},
-            # The quarters of species are of the study's own survey.
-            n_sites_of={n: _sites_of(metrics, n) for n in further if n in by_species and n not in QUARTERS},
+            # What else has a value per species is of the study's own survey.
+            n_sites_of={n: _sites_of(metrics, n) for n in further if n in by_species and n not in SPECIES_NUMBERS},
         )
 
     def metrics(self, dataset: str, variant: str) -> dict[str, Any]:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.data.records import PresenceRecords
 from presence_only.geography.longitudes import counted_on
-from presence_only.reporting.figures.style import ORANGE
+from presence_only.reporting.figures.style import BLUE, ORANGE
+from presence_only.reporting.figures.svg import plain
+
+if TYPE_CHECKING:
+    # It needs torch, which other figures do without.
+    from presence_only.model.range_map import BinaryRange
 
 
 def records_figure(records: PresenceRecords, survey_sites_M2: Floats, name: str) -> Figure:
@@ -91,41 +100,71 @@ def range_figure(
         spread_HW: Standard deviation of the score, or of its rank, over seeds or members; None: not shown.
         spread_of: What it is the deviation of.
     """
-    figure = Figure(figsize=(8.0, 5.0) if spread_HW is None else (8.0, 9.0), layout="constrained")
-    upper, *lower = figure.subplots(1 if spread_HW is None else 2, squeeze=False)[:, 0]
-    image = _draw_map(upper, score_HW, extent, sites_P2, land_share, "viridis", 1.0)
-    figure.colorbar(image, ax=upper, label="relative suitability (0 to 1, no probability)", shrink=0.8)
-    upper.set_title(title, fontsize=10)
-    for axes in lower:
-        assert spread_HW is not None
-        known = spread_HW[~np.isnan(spread_HW)]
-        image = _draw_map(axes, spread_HW, extent, sites_P2, land_share, "magma", float(known.max(initial=1e-3)))
-        figure.colorbar(image, ax=axes, label=f"standard deviation of {spread_of}", shrink=0.8)
-        axes.set_title("spread", fontsize=10)
+    maps = [(score_HW, "viridis", 1.0, "relative suitability (0 to 1, no probability)", title)]
+    if spread_HW is not None:
+        highest = float(spread_HW[~np.isnan(spread_HW)].max(initial=1e-3))
+        maps.append((spread_HW, "magma", highest, f"standard deviation of {spread_of}", "spread"))
+    figure = Figure(figsize=(8.0, 1.0 + 4.0 * len(maps)), layout="constrained")
+    for axes, (values_HW, colours, highest, label, heading) in zip(
+        figure.subplots(len(maps), squeeze=False)[:, 0], maps, strict=True
+    ):
+        image = axes.imshow(values_HW, extent=extent, vmin=0.0, vmax=highest, cmap=colours)
+        figure.colorbar(image, ax=axes, label=label, shrink=0.8)
+        _finish_map(axes, extent, sites_P2, land_share, heading, "white")
+        axes.legend(fontsize=8, loc="lower left")
     return figure
 
 
-def _draw_map(
-    axes: Axes,
-    values_HW: np.ndarray,
+def binary_figure(
+    binary: BinaryRange,
     extent: tuple[float, float, float, float],
     sites_P2: np.ndarray,
     land_share: np.ndarray,
-    colours: str,
-    highest: float,
-) -> AxesImage:
-    """One map over a box, from 0 to ``highest``, with the training records and the coasts."""
+    title: str,
+) -> Figure:
+    """The range of one species over a box by a threshold, with its training records.
+
+    Args:
+        binary: Where the species is in its range, northern row first.
+        extent: West, east, south, north in degrees; east is more than 180 where the map crosses 180 degrees.
+        sites_P2: The species' training records, longitude, latitude in degrees.
+        land_share: Share of land of every cell of 1 degree, (180, 360) from the south-west.
+        title: Species and run.
+    """
+    figure = Figure(figsize=(8.0, 5.0), layout="constrained")
+    axes = figure.subplots()
+    colours = {-1: "white", 0: "#dddddd", 1: BLUE}
+    axes.imshow(binary.in_range_HW, extent=extent, vmin=-1, vmax=1, cmap=ListedColormap([*colours.values()]))
+    _finish_map(axes, extent, sites_P2, land_share, title, "#555555")
+    range_words = fill(f"in range: suitability of {binary.threshold:.3g} or more, {binary.words}", 100)
+    handles, labels = axes.get_legend_handles_labels()
+    for value, words in ((1, range_words), (0, "not in range"), (-1, "unknown")):
+        if value != -1 or (binary.in_range_HW == -1).any():
+            handles.append(Patch(facecolor=colours[value], edgecolor="#555555", lw=0.5))
+            labels.append(words)
+    # Below the map: the rule is a line of its own.
+    figure.legend(handles, labels, fontsize=8, loc="outside lower center", frameon=False)
+    return figure
+
+
+def _finish_map(
+    axes: Axes,
+    extent: tuple[float, float, float, float],
+    sites_P2: Floats,
+    land_share: Floats,
+    title: str,
+    coasts: str,
+) -> None:
+    """Records, coasts, axes in degrees and title of a species' map."""
     west, east, south, north = extent
-    image = axes.imshow(values_HW, extent=(west, east, south, north), vmin=0.0, vmax=highest, cmap=colours)
     label = f"{len(sites_P2):,} training record{'s' * (len(sites_P2) != 1)}"
     axes.plot(*counted_on(sites_P2, west, east).T, "o", ms=3, mfc="none", mec=ORANGE, mew=0.8, label=label)
-    _draw_coasts(axes, land_share, "white", twice=east > 180)
+    _draw_coasts(axes, land_share, coasts, twice=east > 180)
     if east > 180:
         axes.xaxis.set_major_formatter(lambda longitude, _: f"{longitude - 360 * (longitude > 180):g}")
     axes.set(xlim=(west, east), ylim=(south, north), xlabel="longitude (degrees)", ylabel="latitude (degrees)")
     axes.set_aspect(1.0 / max(np.cos(np.radians((south + north) / 2)), 0.2))
-    axes.legend(fontsize=8, loc="lower left")
-    return image
+    axes.set_title(plain(title), fontsize=10)
 
 
 def _draw_coasts(axes: Axes, land_share: Floats, colour: str, *, twice: bool = False) -> None:

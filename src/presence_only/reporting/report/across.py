@@ -12,6 +12,7 @@ from presence_only.reporting.figures.report import differences_figure
 from presence_only.reporting.figures.svg import plain
 from presence_only.reporting.report.content import AcrossContent
 from presence_only.reporting.report.sections import Draw
+from presence_only.reporting.report.thresholds import threshold_section
 from presence_only.statistics.across_datasets import PairAcross, verdict_across
 from presence_only.statistics.differences import points
 from presence_only.statistics.significance import judged
@@ -53,6 +54,7 @@ def across_section(across: AcrossContent, table: pl.DataFrame, draw: Draw) -> di
         "verdict": verdict_across(pairs) if pairs else "There is nothing to compare over all data sets.",
         "pairs": pairs,
         "figures": figures,
+        "thresholds": threshold_section(rows, main["variant"].to_list()),
         "leaderboard": [
             {
                 "main": row,

@@ -20,12 +20,14 @@ from presence_only.data.records import PresenceRecords
 from presence_only.data.survey import Survey
 from presence_only.data.training import TrainingData
 from presence_only.evaluation.breakdown import range_extent
+from presence_only.evaluation.metrics import METRICS
 from presence_only.evaluation.observer_effort import records_nearby
+from presence_only.evaluation.skill_measures import SKILL_MEASURES
 from presence_only.geography.earth import Earth
 from presence_only.reporting.figures.ranges import SpeciesMap, choose_by_rank
 from presence_only.reporting.report.content import AcrossContent, DatasetContent, PageContent
 from presence_only.study.paths import DatasetFiles
-from presence_only.study.results import MissingResultsError, StudyResults
+from presence_only.study.results import METRIC, MissingResultsError, StudyResults
 
 PACKAGES = ("presence-only", "torch", "numpy", "scipy", "polars", "matplotlib")
 T = TypeVar("T")
@@ -83,9 +85,25 @@ def dataset_content(study: StudyResults, name: str) -> DatasetContent:
             for kind in ("precision_recall", "calibration")
         },
         maps=species_maps(records, survey, scores, prevalence_S, {v: values[0] for v, values in ap.items()}),
+        groups_S=records.groups,
+        by_group=by_group(study, name, ap) if len(set(records.groups)) > 1 else {},
         records_png=study.records_map(name),
         added_png=study.map_of_added(name),
     )
+
+
+def by_group(study: StudyResults, name: str, ap: Mapping[str, NDArray[Any]]) -> dict[str, Mapping[str, NDArray[Any]]]:
+    """Title of every measure per species to variant to its values (V, S).
+
+    Args:
+        study: The study.
+        name: Of the data set.
+        ap: Average precision, which is at hand.
+    """
+    measures = {metric.title: key for key, metric in METRICS.items() if metric.unit == "species" and key != METRIC}
+    measures |= {key: key for key in SKILL_MEASURES}
+    further = {title: {variant: study.values(name, variant, key) for variant in ap} for title, key in measures.items()}
+    return {METRICS[METRIC].title: ap, **further}
 
 
 def where_there(read: Callable[[str], T], variants: tuple[str, ...]) -> dict[str, T]:

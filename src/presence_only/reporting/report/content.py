@@ -38,6 +38,8 @@ class DatasetContent:
         probes: Variant to what was probed per epoch, mean over seeds.
         curves: Kind (``precision_recall`` or ``calibration``) to variant to the points x, y, n of every seed.
         maps: Species to map, all under the same variants.
+        groups_S: Taxon group of every species.
+        by_group: Title of a measure to variant to its values (V, S), NaN where undefined; for the means of every group.
         records_png: A map of the records.
         added_png: A map of the presences that label propagation added.
     """
@@ -55,6 +57,8 @@ class DatasetContent:
     probes: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
     curves: Mapping[str, Mapping[str, pl.DataFrame]] = field(default_factory=dict)
     maps: Sequence[SpeciesMap] = ()
+    groups_S: Sequence[str] = ()
+    by_group: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
     records_png: bytes | None = None
     added_png: bytes | None = None
 

@@ -29,11 +29,13 @@ from presence_only.reporting.report.sections import (
     breakdown_section,
     comparison_section,
     curves_section,
+    group_section,
     learning_section,
     maps_section,
     of_best,
     power_section,
 )
+from presence_only.reporting.report.thresholds import OWN_TABLES, threshold_section
 from presence_only.statistics.differences import Pair, points, study_verdict
 from presence_only.statistics.significance import judged
 from presence_only.study.results import METRIC
@@ -103,6 +105,8 @@ def _section(dataset: DatasetContent, study: PageContent, draw: Draw) -> dict[st
         "further": _further(rows, order),
         "figures": comparison_section(rows, ap, dataset.pairs, draw),
         "power": power_section(ap, pairs, draw),
+        "thresholds": threshold_section(rows, order),
+        "groups": group_section(dataset, order),
         "breakdowns": breakdown_section(dataset, ap, some, draw),
         "curves": curves_section(dataset, some, draw),
         "learning": learning_section(dataset, order, some, draw),
@@ -149,7 +153,8 @@ def _mean_of(row: Mapping[str, Any] | None) -> float | None:
 
 def _further(rows: pl.DataFrame, order: Sequence[str]) -> dict[str, Any]:
     """The means of all numbers beside the main metrics, a column each, and what they mean."""
-    names = [name for name in rows["metric"].unique(maintain_order=True) if name not in METRICS]
+    apart = METRICS.keys() | OWN_TABLES
+    names = [name for name in rows["metric"].unique(maintain_order=True) if name not in apart]
     cells = {(row["variant"], row["metric"]): row for row in rows.iter_rows(named=True)}
     table = [(name, [_mean_of(cells.get((name, metric))) for metric in names]) for name in order]
     meanings = {name: meaning for name in names if (meaning := meaning_of(name))}

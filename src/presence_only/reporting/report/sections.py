@@ -15,7 +15,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from presence_only.evaluation.breakdown import Classes, mean_by_class, quantile_classes
+from presence_only.evaluation.breakdown import Classes, mean_by_class, mean_by_group, quantile_classes
 from presence_only.evaluation.curves import mean_precision_recall, pooled_calibration
 from presence_only.reporting.figures.learning import (
     calibration_figure,
@@ -176,6 +176,22 @@ def breakdown_section(
     return found
 
 
+def group_section(dataset: DatasetContent, order: Sequence[str]) -> list[dict[str, Any]]:
+    """Means of the measures per species by taxon group; nothing for a single group."""
+    if len(set(dataset.groups_S)) < 2:
+        return []
+    found = []
+    for title, of_variants in dataset.by_group.items():
+        tables = {name: mean_by_group(of_variants[name], dataset.groups_S) for name in order if name in of_variants}
+        if not tables:
+            continue
+        first = next(iter(tables.values()))
+        headings = [f"{group} (n = {n:,})" for group, n in first.select("group", "n").iter_rows()]
+        rows = [(name, [_shade(mean) for mean in table["mean"]]) for name, table in tables.items()]
+        found.append({"metric": title, "groups": headings, "rows": rows})
+    return found
+
+
 def _headings(classes: Classes, table: pl.DataFrame) -> list[str]:
     """What a class holds, such as ``1 to 12 (n = 125)``."""
     n = table.unique("class", maintain_order=True).sort("class")["n"]
@@ -187,7 +203,7 @@ def _headings(classes: Classes, table: pl.DataFrame) -> list[str]:
 
 def _shade(mean: float) -> tuple[str, int]:
     """A mean as text, and as percent of shading."""
-    return ("\N{EN DASH}", 0) if mean != mean else (f"{mean:.3f}", round(100 * mean))
+    return ("\N{EN DASH}", 0) if mean != mean else (f"{mean:.3f}", max(0, round(100 * mean)))
 
 
 def curves_section(dataset: DatasetContent, some: Sequence[str], draw: Draw) -> list[Shown]:
