@@ -12,7 +12,6 @@ from presence_only.occurrences.event_dates import LAST_YEAR, month_number, text_
 from presence_only.occurrences.number_columns import unread_numbers, whole_number
 
 _PARTS = ("year", "month", "day")
-_DIGITS = (("year", 4), ("month", 2), ("day", 2))
 
 
 def date_columns(batch: pl.DataFrame, text: str) -> dict[str, pl.Series]:
@@ -33,11 +32,14 @@ def date_columns(batch: pl.DataFrame, text: str) -> dict[str, pl.Series]:
     if len(names) == 3:
         # Most texts repeat the three columns and need no reading.
         batch = batch.with_columns(columns[name].alias(name) for name in names)
-        same = words.str.starts_with(
-            pl.format("{}-{}-{}", *(pl.col(name).cast(pl.String).str.zfill(n) for name, n in _DIGITS))
-        )
+        day = words.str.head(10).str.to_date("%Y-%m-%d", strict=False)
+        said = (day.dt.year(), day.dt.month(), day.dt.day())
+        same = pl.all_horizontal(pl.col(name) == part for name, part in zip(_PARTS, said, strict=True))
         words = pl.when(~same.fill_null(False)).then(words)
-    dates = with_event_dates(batch.select(words.alias(text)), text)
+    texts = batch.select(words.alias(text))
+    if len(names) == 3 and texts[text].null_count() == len(texts):
+        return columns
+    dates = with_event_dates(texts, text)
     read = {name: dates[f"date_{name}"] for name in _PARTS} | {
         name: dates[name] for name in ("unread_date", "date_text")
     }
@@ -50,21 +52,27 @@ def _of_columns(batch: pl.DataFrame, names: list[str]) -> dict[str, pl.Series]:
         batch = batch.with_columns(_months(batch["month"]))
     numbers = batch.select(whole_number(pl.col(name)) for name in names)
     unread = unread_numbers(batch, names, "unread_date")
-    texts = batch.select(text=pl.concat_str(pl.col(names).cast(pl.String), separator="-", ignore_nulls=True))
     if "year" in names:
         # Such years stand for an unknown date, as in 9999-12-31; its month and day do so too.
         beyond = numbers.select(~pl.col("year").is_between(0, LAST_YEAR).fill_null(True)).to_series()
-        numbers = numbers.with_columns(pl.when(~beyond).then(pl.col(name)).alias(name) for name in names)
-        unread = unread.zip_with(~beyond, texts["text"])
+        if beyond.any():
+            numbers = numbers.with_columns(pl.when(~beyond).then(pl.col(name)).alias(name) for name in names)
+            unread = unread.zip_with(~beyond, _texts(batch, names))
     found = {name: numbers[name] for name in names} | {"unread_date": unread.alias("unread_date")}
     found["date_text"] = pl.Series([None], dtype=pl.Int32).new_from_index(0, len(batch))
     if unread.null_count() < len(unread):
         # Of texts that were not read, other ones are other dates.
-        told = zip(unread, texts["text"], strict=True)
+        told = zip(unread, _texts(batch, names), strict=True)
         found["date_text"] = pl.Series(
             [None if word is None else text_number(text) for word, text in told], dtype=pl.Int32
         )
     return found
+
+
+def _texts(batch: pl.DataFrame, names: list[str]) -> pl.Series:
+    """Year, month and day of every row as they are written."""
+    parts = pl.concat_str(pl.col(names).cast(pl.String), separator="-", ignore_nulls=True)
+    return batch.select(parts.alias("text")).to_series()
 
 
 def _combined(columns: dict[str, pl.Series], read: dict[str, pl.Series], text: pl.Series) -> dict[str, pl.Series]:

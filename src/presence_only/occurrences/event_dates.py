@@ -33,7 +33,7 @@ _NAMES = (
 _ROMANS = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii")
 # A fixed bound, so that a file gives the same records on any day: later years are no years of records.
 LAST_YEAR = 2050
-# A time of day with its zone, such as 12:00:00.5+02:00, 12.30 Uhr, 3 PM or T1200Z, for Python and for polars.
+# A time of day with its zone, such as 12:00:00.5+02:00, 12.30 Uhr, 3 PM or T1200Z.
 _HOUR, _SIXTY = r"(?:[01]?\d|2[0-4])", r"[0-5]\d"
 _TIME_OF_DAY = (
     rf"(?:{_HOUR}(?::{_SIXTY}(?::(?:{_SIXTY}|60)(?:[.,]\d+)?)?(?: ?[aApP]\.?[mM]\.?)?|h(?:{_SIXTY})?|\.{_SIXTY}"
@@ -42,7 +42,9 @@ _TIME_OF_DAY = (
 _BASIC_TIME = rf"(?:{_HOUR}(?:{_SIXTY}(?:{_SIXTY}(?:[.,]\d+)?)?)?(?:Z|[+-]\d{{2}}(?::?\d{{2}})?)?)"
 _TIMES = rf"{_TIME_OF_DAY}(?: ?[-–] ?{_TIME_OF_DAY})?"
 _TIME = rf"(?:Z|[T ,]+{_TIMES}|T{_BASIC_TIME})?$"
-_ISO = rf"^(\d{{4}})(?:-(\d{{2}})(?:-(\d{{2}}){_TIME[:-1]})?)?$"
+# What nearly all files have; shorter than all times of day, and so faster.
+_ISO_TIME = r"[T ](?:[01]\d|2[0-4]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?"
+_ISO = rf"^(\d{{4}})(?:-(\d{{2}})(?:-(\d{{2}})(?:Z|{_ISO_TIME})?)?)?$"
 _CLOCK = re.compile(rf"^(?:{_TIMES}|{_BASIC_TIME})$")
 _YEAR_FIRST = re.compile(r"^(\d{4})([-/.])(\d{1,2})(?:\2(\d{1,2}))?" + _TIME)
 _YEAR_LAST = re.compile(r"^(\d{1,2})([-/.]) ?(\d{1,2})\2 ?(\d{4})" + _TIME)
