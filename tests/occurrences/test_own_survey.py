@@ -380,3 +380,38 @@ def test_wrong_settings_are_one_sentence(raw, sentence):
     with pytest.raises(SettingsError) as error:
         RecordsSettings.parse({"evaluation": raw}, "d")
     assert sentence in str(error.value)
+
+
+LONG = "surveyId,species,lon,lat,{}\na,Parus major,8.5,47,{}\nb,Parus major,8.6,47,{}\nc,Corvus corax,8.7,47,{}\n"
+NAMES = "status pres_abs pb value n seen observed found presAbs Detected is_present count individuals occupied"
+
+
+@pytest.mark.parametrize("header", NAMES.split())
+@pytest.mark.parametrize("words", [("1", "0", "1"), ("present", "absent", "present"), ("TRUE", "FALSE", "TRUE")])
+def test_usual_names_of_the_column_of_presences(header, words, tmp_path):
+    found, _ = truth_of(written(tmp_path, LONG.format(header, *words) + f"b,Corvus corax,8.6,47,{words[1]}\n"))
+    assert [[row[0], row[2]] for row in found] == [[1, -1], [0, 0], [-1, 1]]
+
+
+@pytest.mark.parametrize("words", [("0", "1", "0"), ("no", "yes", ""), ("False", "True", "NA"), ("x", "0", "x")])
+def test_a_column_of_presences_by_another_name_is_refused(words, tmp_path):
+    with pytest.raises(DataError, match=r"'absent' has nothing but values .* rename it to 'present' .* or drop it"):
+        truth_of(written(tmp_path, LONG.format("absent", *words)))
+
+
+@pytest.mark.parametrize("words", [("1", "1", "1"), ("0", "12", "1"), ("Ann", "no", "yes"), ("", "", "")])
+def test_other_columns_of_a_long_table_are_named(words, tmp_path):
+    found, made = truth_of(written(tmp_path, LONG.format("whatever", *words)))
+    assert [[row[0], row[2]] for row in found] == [[1, 0], [1, 0], [0, 1]]
+    assert "Columns of the survey that were not read (1): 'whatever'." in made.notes
+
+
+def test_genus_and_epithet_and_names_as_given_in_a_long_table(tmp_path):
+    text = "plot,genus,specific_epithet,lon,lat\na,Parus,major,1,1\nb,Corvus,corax,2,2\n"
+    found, _ = truth_of(written(tmp_path, text))
+    assert [[row[0], row[2]] for row in found] == [[1, 0], [0, 1]]
+    known = {"SP_001": "", "SP_002": ""}
+    for text in ("species,lon,lat\nSP_001,1,1\nSP_002,2,2\n", "lon,lat,SP_001,SP_002\n1,1,1,0\n2,2,0,1\n"):
+        path = written(tmp_path, text)
+        rows = read_own_survey(SurveyEvaluation(kind="survey", path=str(path)), known)
+        assert survey_of_rows(rows, tuple(known)).survey.truth.matrix().tolist() == [[1, 0], [0, 1]]

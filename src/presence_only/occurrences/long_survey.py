@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,11 +26,11 @@ from presence_only.occurrences.cleaning import SITE_DECIMALS, listed
 from presence_only.occurrences.column_names import Columns
 from presence_only.occurrences.number_columns import identifier
 from presence_only.occurrences.species_names import one_line, species_name
-from presence_only.occurrences.survey_columns import PLACE, SPELLINGS, TIME
+from presence_only.occurrences.survey_columns import COLUMNS, PLACE, SPELLINGS, TIME, known_name, unread_note
 from presence_only.occurrences.survey_groups import groups_of_cell, members
 from presence_only.occurrences.survey_places import check_weeks_of_surveys, has_weeks, in_degrees, with_places
 from presence_only.occurrences.survey_rows import SurveyRows
-from presence_only.occurrences.survey_values import UNREAD, neither, presence_codes
+from presence_only.occurrences.survey_values import UNREAD, may_say_presence, neither, presence_codes
 from presence_only.occurrences.table_reading import read_table
 from presence_only.occurrences.unpacking import LIMITS, Limits
 
@@ -66,20 +67,74 @@ def read_long_survey(
             an absence.
     """
     where = str(path)
+    found = COLUMNS.find(names, where)
+    by_parts = "species" not in found and {"genus", "specificEpithet"} <= {*found}
+    unread = [name for place, name in enumerate(names) if place not in found.values()]
+    # Without a column that says present or absent, one of another name may say it.
+    suspects = {f"unread {at}": name for at, name in enumerate(unread) if names.count(name) == 1}
     wanted = Columns(
-        (*PLACE, "species"), ("survey", "genus", "present", "group", *(TIME if weeks else ())), SPELLINGS, ragged_rows
+        (*PLACE, *(("genus", "specificEpithet") if by_parts else ("species",))),
+        ("survey", "genus", "present", "group", *(TIME if weeks else ())),
+        SPELLINGS,
+        ragged_rows,
+        {} if "present" in found else suspects,
     )
     rows = _Rows(known, weeks)
+    presences = _Suspects(wanted.exact)
     with closing(read_table(path, wanted, limits)) as batches:
         for batch in batches:
-            rows.add(batch)
+            presences.add(batch)
+            rows.add(_with_species(batch) if by_parts else batch)
+    presences.check(where)
     if rows.unread:
-        header = names[wanted.find(names, where)["present"]]
-        raise DataError(neither(where, header, listed(rows.unread)))
+        raise DataError(neither(where, names[found["present"]], listed(rows.unread)))
     surveys = in_degrees(rows.surveys(where), longitudes, where)
     if "week" in surveys.columns:
         check_weeks_of_surveys(surveys, where)
-    return rows.survey_rows(surveys, unlisted)
+    made = rows.survey_rows(surveys, unlisted)
+    return replace(made, notes=(*made.notes, *unread_note(unread, "not read")))
+
+
+def _with_species(batch: pl.DataFrame) -> pl.DataFrame:
+    """A batch with a column ``species`` of the genera and epithets; a genus without an epithet stays alone."""
+    genus, epithet = (pl.col(name).cast(pl.String) for name in ("genus", "specificEpithet"))
+    species = pl.coalesce(pl.concat_str(genus, epithet, separator=" "), genus)
+    return batch.with_columns(species.alias("species")).drop("genus", "specificEpithet")
+
+
+class _Suspects:
+    """Columns of unknown names, all of whose values say present or absent so far.
+
+    Args:
+        headers: Name in the batches to the header of every column.
+    """
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = dict(headers)
+        self._absent: set[str] = set()
+
+    def add(self, batch: pl.DataFrame) -> None:
+        """Look at a batch; a column of other values is left out from then on."""
+        for name in list(self._headers):
+            # Most columns say something else in their first rows.
+            if not (may_say_presence(batch[name].head(100)) and may_say_presence(batch[name])):
+                del self._headers[name]
+            elif (presence_codes(batch[name]) == ABSENT).any():
+                self._absent.add(name)
+
+    def check(self, where: str) -> None:
+        """Refuse the table if a column says absent.
+
+        Raises:
+            DataError: Naming the column.
+        """
+        for name, header in self._headers.items():
+            if name in self._absent:
+                raise DataError(
+                    f"{where}: no column says whether a species was present, and {header!r} has nothing but values of "
+                    "presence and absence; rename it to 'present' if it says so, or drop it, which makes every row a "
+                    "presence"
+                )
 
 
 class _Rows:
@@ -254,8 +309,7 @@ class _Rows:
 
     def _name(self, text: str, genus: str | None = None) -> str:
         """The one spelling of a name; a name of the records stays as it is."""
-        plain = one_line(text)
-        return plain if plain in self._known else species_name(plain, genus).text
+        return known_name(text, self._known) or species_name(one_line(text), genus).text
 
 
 def _number(rows: pl.DataFrame, columns: list[str], known: dict[Any, int]) -> pl.Series:

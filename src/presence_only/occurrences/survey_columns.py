@@ -11,7 +11,14 @@ from types import MappingProxyType
 from typing import Literal
 
 from presence_only.common.errors import DataError
-from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
+from presence_only.occurrences.column_names import (
+    COORDINATE_SPELLINGS,
+    PRESENCES,
+    TABLE_SPELLINGS,
+    TABLE_WEAK,
+    WEAK_PRESENCES,
+    Columns,
+)
 from presence_only.occurrences.species_names import one_line, species_name
 from presence_only.occurrences.survey_truth import match_names
 
@@ -25,25 +32,23 @@ _SPECIES = (
     "scientificName speciesName taxon taxonName acceptedName acceptedScientificName latinName binomial sciName "
     "canonicalName speciesId taxonId speciesKey taxonKey speciesCode"
 )
-_PRESENT = (
-    "presence presenceAbsence pa occurrence occurrenceStatus speciesObserved observed detected detection found "
-    "count individualCount observationCount abundance"
-)
+_COUNTS = "count individualCount observationCount abundance"
 _GROUPS = "groups taxonGroup taxonomicGroup speciesGroup targetGroup lookedFor"
-_DATES = "eventDate observationDate observedOn surveyDate visitDate samplingDate dateObserved"
 SPELLINGS = MappingProxyType(
     {
-        **COORDINATE_SPELLINGS,
+        **{name: (*COORDINATE_SPELLINGS[name], *TABLE_SPELLINGS[name]) for name in ("longitude", "latitude")},
         "survey": tuple(_SURVEYS.split()),
-        "species": tuple(_SPECIES.split()),
-        "present": tuple(_PRESENT.split()),
+        "species": (*_SPECIES.split(), *TABLE_SPELLINGS["species"], *TABLE_SPELLINGS["scientificName"]),
+        # In a survey a column of statuses, values or numbers beside species says nothing else.
+        "present": (*PRESENCES, *WEAK_PRESENCES, *_COUNTS.split(), *TABLE_SPELLINGS["count"], "status", "value", "n"),
         "group": tuple(_GROUPS.split()),
-        "date": tuple(_DATES.split()),
+        "date": (*TABLE_SPELLINGS["date"], *TABLE_WEAK["date"]),
+        **{name: TABLE_SPELLINGS[name] for name in ("genus", "specificEpithet", "year", "month", "day", "week")},
     }
 )
 PLACE = ("longitude", "latitude")
 TIME = ("week", "date", "year", "month", "day")
-COLUMNS = Columns(PLACE, ("survey", "species", "genus", "present", "group", *TIME), SPELLINGS)
+COLUMNS = Columns(PLACE, ("survey", "species", "genus", "specificEpithet", "present", "group", *TIME), SPELLINGS)
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,8 @@ def layout_of(names: Sequence[str], known: Collection[str], where: str) -> Layou
     Raises:
         DataError: If its columns say both or neither.
     """
-    has_species = "species" in COLUMNS.find(names, where)
+    found = COLUMNS.find(names, where)
+    has_species = "species" in found or {"genus", "specificEpithet"} <= {*found}
     columns = [column.header for column in species_columns(names, known, where) if column.known]
     if has_species and columns:
         raise DataError(
@@ -113,8 +119,20 @@ def species_columns(names: Sequence[str], known: Collection[str], where: str) ->
 
 def survey_name(text: str, known: Collection[str]) -> str:
     """The one spelling of a species' name in a survey; a name of the records stays as it is, with its key."""
-    plain = one_line(text)
-    return plain if plain in known else species_name(plain).text
+    return known_name(text, known) or species_name(one_line(text)).text
+
+
+def known_name(text: str, known: Collection[str]) -> str | None:
+    """A name of the records that a text is, letter by letter or apart from blanks and underscores; None: it is none."""
+    return next((name for name in (text.strip(), one_line(text)) if name in known), None)
+
+
+def unread_note(headers: Sequence[str], what: str) -> tuple[str, ...]:
+    """The note that names columns which were not read, if there are any."""
+    if not headers:
+        return ()
+    shown = ", ".join(map(repr, headers[:5])) + (f" and {len(headers) - 5:,} more" if len(headers) > 5 else "")
+    return (f"Columns of the survey that were {what} ({len(headers):,}): {shown}.",)
 
 
 def _of_header(header: str, known: Collection[str]) -> str:
