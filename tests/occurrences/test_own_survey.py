@@ -415,3 +415,40 @@ def test_genus_and_epithet_and_names_as_given_in_a_long_table(tmp_path):
         path = written(tmp_path, text)
         rows = read_own_survey(SurveyEvaluation(kind="survey", path=str(path)), known)
         assert survey_of_rows(rows, tuple(known)).survey.truth.matrix().tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    "words", ["absent", "absence", "Absent", "(absent)", "L. absent", "not found", "not detected", "absences n"]
+)
+@pytest.mark.parametrize("mark", [" ", "_", "."])
+def test_columns_of_absences_are_refused(words, mark, tmp_path):
+    header = f"Parus major {words}".replace(" ", mark)
+    with pytest.raises(DataError, match="says where Parus major is absent; make it a column of presences"):
+        truth_of(written(tmp_path, f"lon,lat,Corvus corax,{header}\n1,1,1,1\n2,2,0,0\n"))
+
+
+@pytest.mark.parametrize(
+    "words", ["effort", "Effort hours", "2019", "(2019)", "1", "year", "notes", "count 2019", "Date"]
+)
+def test_columns_about_a_species_are_no_species(words, tmp_path):
+    header = f"Parus major {words}"
+    found, made = truth_of(written(tmp_path, f"lon,lat,Corvus corax,{header}\n1,1,1,3\n2,2,0,4\n"))
+    assert [[row[0], row[2]] for row in found] == [[-1, 1], [-1, 0]]
+    assert made.notes[0] == f"Columns of the survey that were taken for no species (1): {header!r}."
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        *(
+            (words, True)
+            for words in ("count", "Count", "n", "abundance", "pres abs", "newtoni", "subsp. newtoni", "male")
+        ),
+        *((words, False) for words in ("L.", "Linnaeus, 1758", "(Linnaeus 1758)", "L. 1758")),
+    ],
+)
+def test_columns_of_counts_and_subspecies_are_of_the_species(words, named, tmp_path):
+    header = f"Parus major {words}"
+    found, made = truth_of(written(tmp_path, f'lon,lat,Corvus corax,"{header}"\n1,1,1,3\n2,2,0,0\n'))
+    assert [[row[0], row[2]] for row in found] == [[1, 1], [0, 0]]
+    assert any("the species that their first two words name (1)" in note for note in made.notes) == named

@@ -18,11 +18,86 @@ from presence_only.occurrences.column_names import (
     TABLE_WEAK,
     WEAK_PRESENCES,
     Columns,
+    plain_name,
 )
+from presence_only.occurrences.record_words import ABSENT
 from presence_only.occurrences.species_names import one_line, species_name
 from presence_only.occurrences.survey_truth import match_names
 
 Layout = Literal["wide", "long"]
+# Words behind the name of a species, in the header of a wide table: what its cells are then.
+_COUNT_WORDS = frozenset(
+    {plain_name(name) for name in (*PRESENCES, *WEAK_PRESENCES, *TABLE_SPELLINGS["count"])}
+    | set(
+        [
+            "count",
+            "n",
+            "number",
+            "no",
+            "nr",
+            "total",
+            "sum",
+            "cover",
+            "biomass",
+            "density",
+            "freq",
+            "frequency",
+            "status",
+            "pres",
+            "obs",
+            "observations",
+        ]
+    )
+)
+_OTHER_WORDS = frozenset(
+    [
+        "effort",
+        "hours",
+        "minutes",
+        "duration",
+        "year",
+        "yr",
+        "date",
+        "time",
+        "day",
+        "month",
+        "week",
+        "season",
+        "visit",
+        "survey",
+        "plot",
+        "site",
+        "note",
+        "notes",
+        "comment",
+        "comments",
+        "remark",
+        "remarks",
+        "observer",
+        "recorder",
+        "method",
+        "id",
+        "code",
+        "length",
+        "weight",
+        "height",
+        "size",
+        "age",
+        "sex",
+        "mean",
+        "sd",
+        "se",
+        "min",
+        "max",
+        "id",
+        "prob",
+        "probability",
+        "suitability",
+        "prediction",
+        "predicted",
+    ]
+)
+_ABSENT_WORDS = frozenset(word for word in ABSENT if len(word) > 2) | {"not", "non", "absences", "missing"}
 _SURVEYS = (
     "surveyId surveyName eventID samplingEventIdentifier checklist checklistId visitId sampleId releve releveId "
     "plotObservationId plot plotId plotName plotCode site siteId siteName siteCode location locationId locationName "
@@ -59,11 +134,13 @@ class SpeciesColumn:
         header: The words of its header.
         species: The name of the species, as training spells it if training knows it.
         known: Whether training knows it.
+        further: Whether the header has further words, those of a count or of a subspecies.
     """
 
     header: str
     species: str
     known: bool
+    further: bool = False
 
 
 def layout_of(names: Sequence[str], known: Collection[str], where: str) -> Layout:
@@ -101,6 +178,9 @@ def species_columns(names: Sequence[str], known: Collection[str], where: str) ->
         names: Names of its columns.
         known: The species of the records.
         where: What error messages call it.
+
+    Raises:
+        DataError: If a column says where a species of the records is absent.
     """
     taken = set(COLUMNS.find(names, where).values())
     others = [name for place, name in enumerate(names) if place not in taken]
@@ -110,8 +190,16 @@ def species_columns(names: Sequence[str], known: Collection[str], where: str) ->
     found = []
     for name in others:
         place = match[spelled[name]]
+        says = "species" if one_line(name) in known or name.strip() in known else _says(name)
+        if place >= 0 and says == "absences":
+            raise DataError(
+                f"{where}: the column {name!r} says where {known[place]} is absent; make it a column of presences with "
+                f"1 and 0 changed, named {known[place]!r}, or drop it"
+            )
+        if says in ("absences", "other"):
+            continue
         if place >= 0:
-            found.append(SpeciesColumn(name, known[place], True))
+            found.append(SpeciesColumn(name, known[place], True, says == "further"))
         elif _looks_like_a_species(name):
             found.append(SpeciesColumn(name, spelled[name], False))
     return tuple(found)
@@ -141,6 +229,24 @@ def _of_header(header: str, known: Collection[str]) -> str:
     if name not in known and "." in header and " " not in header.strip():
         name = survey_name(header.replace(".", " "), known)
     return name
+
+
+def _says(header: str) -> Literal["species", "further", "absences", "other"]:
+    """What the words behind a binomial say: nothing or an author, a count or subspecies, absences, or something else.
+
+    A number is none of an author where it stands before any: R and people number repeated columns, or name years.
+    """
+    words = one_line(header if " " in header.strip() else header.replace(".", " ")).split()[2:]
+    plain = [word for word in (plain_name(word) for word in words) if word.isalnum()]
+    if not plain or "".join(plain) in _COUNT_WORDS:
+        return "further" if plain else "species"
+    if any(word in _ABSENT_WORDS for word in plain):
+        return "absences"
+    is_author = words[0].lstrip("([")[:1].isupper() and plain[0] not in _COUNT_WORDS
+    if any(word in _OTHER_WORDS or (word.isdigit() and not is_author) for word in plain):
+        return "other"
+    below = species_name(" ".join(["Genus", "epithet", *words])).kind == "infraspecific"
+    return "further" if below or plain[0] in _COUNT_WORDS else "species"
 
 
 def _looks_like_a_species(header: str) -> bool:

@@ -22,7 +22,15 @@ from presence_only.common.errors import DataError
 from presence_only.data.truth import ABSENT, NOT_SURVEYED, PRESENT
 from presence_only.occurrences.cleaning import listed
 from presence_only.occurrences.column_names import Columns
-from presence_only.occurrences.survey_columns import COLUMNS, PLACE, SPELLINGS, TIME, SpeciesColumn, species_columns
+from presence_only.occurrences.survey_columns import (
+    COLUMNS,
+    PLACE,
+    SPELLINGS,
+    TIME,
+    SpeciesColumn,
+    species_columns,
+    unread_note,
+)
 from presence_only.occurrences.survey_groups import groups_of_cell, members
 from presence_only.occurrences.survey_places import check_weeks_of_surveys, has_weeks, in_degrees, with_places
 from presence_only.occurrences.survey_rows import SurveyRows
@@ -94,12 +102,14 @@ def read_wide_survey(
     surveys = in_degrees(pl.concat(places).with_row_index("survey"), longitudes, where)
     if "week" in surveys.columns:
         check_weeks_of_surveys(surveys, where)
-    taken, headers = {*COLUMNS.find(names, where).values()}, table.headers
+    headers = table.headers
+    taken = {place for name, place in COLUMNS.find(names, where).items() if name in {*PLACE, *TIME, "survey", "group"}}
     others = [name for place, name in enumerate(names) if place not in taken and name not in headers]
-    notes = []
-    if others:
-        shown = ", ".join(map(repr, others[:5])) + (f" and {len(others) - 5:,} more" if len(others) > 5 else "")
-        notes.append(f"Columns of the survey that were taken for no species ({len(others):,}): {shown}.")
+    further = [column.header for column in columns if column.further and column.header in headers]
+    notes = [
+        *unread_note(others, "taken for no species"),
+        *unread_note(further, "taken for presences of the species that their first two words name"),
+    ]
     tables = table.tables(groups, known)
     facts = {
         "survey_columns_of_no_species": len(others),
