@@ -24,15 +24,25 @@ from presence_only.common.errors import DataError
 from presence_only.data.truth import ABSENT, NOT_SURVEYED, PRESENT
 from presence_only.occurrences.cleaning import SITE_DECIMALS, listed
 from presence_only.occurrences.column_names import Columns
+from presence_only.occurrences.date_columns import date_columns
 from presence_only.occurrences.number_columns import identifier
 from presence_only.occurrences.species_names import one_line, species_name
-from presence_only.occurrences.survey_columns import COLUMNS, PLACE, SPELLINGS, TIME, known_name, unread_note
+from presence_only.occurrences.survey_columns import (
+    COLUMNS,
+    PLACE,
+    SPELLINGS,
+    TIME,
+    known_name,
+    names_a_place,
+    unread_note,
+)
 from presence_only.occurrences.survey_groups import groups_of_cell, members
-from presence_only.occurrences.survey_places import check_weeks_of_surveys, has_weeks, in_degrees, with_places
+from presence_only.occurrences.survey_places import has_weeks, in_degrees, with_places
 from presence_only.occurrences.survey_rows import SurveyRows
 from presence_only.occurrences.survey_values import UNREAD, may_say_presence, neither, presence_codes
 from presence_only.occurrences.table_reading import read_table
 from presence_only.occurrences.unpacking import LIMITS, Limits
+from presence_only.occurrences.week_numbers import WeekNumbers
 
 # Coordinates of one survey may differ by their last digit.
 _ONE_PLACE_DEGREES = 1.5 * 10**-SITE_DECIMALS
@@ -48,6 +58,8 @@ def read_long_survey(
     unlisted: Literal["absent", "not_looked_for"] | None = None,
     longitudes: str = "-180..180",
     ragged_rows: Literal["refuse", "mend"] | None = None,
+    week_numbers: WeekNumbers | None = None,
+    keep_visits: bool = False,
     limits: Limits = LIMITS,
 ) -> SurveyRows:
     """Read a table with a column of species.
@@ -60,6 +72,8 @@ def read_long_survey(
         unlisted: What a species is that a survey does not list; None: absent, unless the table lists absences.
         longitudes: How the file counts them.
         ragged_rows: What becomes of rows with fewer cells than the header.
+        week_numbers: What the numbers of a column of weeks are.
+        keep_visits: Whether rows of one plot, or of one place, and of several dates are as many surveys.
         limits: How much a packed file may unpack to.
 
     Raises:
@@ -69,17 +83,18 @@ def read_long_survey(
     where = str(path)
     found = COLUMNS.find(names, where)
     by_parts = "species" not in found and {"genus", "specificEpithet"} <= {*found}
+    by_date = keep_visits and ("survey" not in found or names_a_place(names[found["survey"]]))
     unread = [name for place, name in enumerate(names) if place not in found.values()]
     # Without a column that says present or absent, one of another name may say it.
     suspects = {f"unread {at}": name for at, name in enumerate(unread) if names.count(name) == 1}
     wanted = Columns(
         (*PLACE, *(("genus", "specificEpithet") if by_parts else ("species",))),
-        ("survey", "genus", "present", "group", *(TIME if weeks else ())),
+        ("survey", "genus", "present", "group", *(TIME if weeks or by_date else ())),
         SPELLINGS,
         ragged_rows,
         {} if "present" in found else suspects,
     )
-    rows = _Rows(known, weeks)
+    rows = _Rows(known, weeks=weeks, week_numbers=week_numbers, by_date=by_date, where=where)
     presences = _Suspects(wanted.exact)
     with closing(read_table(path, wanted, limits)) as batches:
         for batch in batches:
@@ -89,8 +104,6 @@ def read_long_survey(
     if rows.unread:
         raise DataError(neither(where, names[found["present"]], listed(rows.unread)))
     surveys = in_degrees(rows.surveys(where), longitudes, where)
-    if "week" in surveys.columns:
-        check_weeks_of_surveys(surveys, where)
     made = rows.survey_rows(surveys, unlisted)
     return replace(made, notes=(*made.notes, *unread_note(unread, "not read")))
 
@@ -140,8 +153,11 @@ class _Suspects:
 class _Rows:
     """Batches of rows in, numbers of surveys, species and groups out."""
 
-    def __init__(self, known: Mapping[str, str], weeks: bool) -> None:
-        self._known, self._weeks = known, weeks
+    def __init__(
+        self, known: Mapping[str, str], *, weeks: bool, week_numbers: WeekNumbers | None, by_date: bool, where: str
+    ) -> None:
+        self._known, self._weeks, self._by_date = known, weeks, by_date
+        self._week_numbers, self._where = week_numbers, where
         self._surveys: dict[tuple[Any, ...], int] = {}
         self._names: dict[tuple[str | None, ...], int] = {}
         self._species: dict[str, int] = {}
@@ -154,20 +170,22 @@ class _Rows:
     def add(self, batch: pl.DataFrame) -> None:
         """Number the rows of a batch."""
         self._read += len(batch)
-        rows = with_places(batch, self._weeks and has_weeks(batch.columns))
+        rows = with_places(batch, self._weeks and has_weeks(batch.columns), self._week_numbers, self._where)
         rows = rows.with_columns(
             self._keys(batch, rows),
             species=pl.Series(self._species_of(batch), dtype=pl.Int32),
             group=batch["group"].cast(pl.String) if "group" in batch.columns else pl.lit(None, dtype=pl.String),
             code=presence_codes(batch["present"]) if "present" in batch.columns else pl.lit(PRESENT, dtype=pl.Int8),
         )
+        if self._by_date and (dates := _dates(batch)) is not None:
+            rows = rows.with_columns(dates)
         given = rows["key"].is_not_null()
         self._without_survey += int((~given).sum())
         unread = batch.filter(given & (rows["code"] == UNREAD))
         if len(unread):
             self.unread.update(dict(unread["present"].cast(pl.String).value_counts().iter_rows()))
         rows = rows.filter(given)
-        key = ["key", "week"] if "week" in rows.columns else ["key"]
+        key = ["key", *(name for name in rows.columns if name in {"week", "date"})]
         rows = rows.with_columns(
             _number(rows, key, self._surveys).alias("survey"), _number(rows, ["group"], self._groups).alias("group")
         )
@@ -310,6 +328,18 @@ class _Rows:
     def _name(self, text: str, genus: str | None = None) -> str:
         """The one spelling of a name; a name of the records stays as it is."""
         return known_name(text, self._known) or species_name(one_line(text), genus).text
+
+
+def _dates(batch: pl.DataFrame) -> pl.Series | None:
+    """A text that tells the days or weeks of rows apart; None without such columns."""
+    columns = date_columns(batch, "date")
+    parts = [columns[name].cast(pl.String) for name in ("year", "month", "day", "date_text") if name in columns]
+    parts += [batch["week"].cast(pl.String)] if "week" in batch.columns else []
+    return (
+        pl.select(pl.concat_str([part.fill_null("") for part in parts], separator="-").alias("date")).to_series()
+        if parts
+        else None
+    )
 
 
 def _number(rows: pl.DataFrame, columns: list[str], known: dict[Any, int]) -> pl.Series:

@@ -26,81 +26,22 @@ from presence_only.occurrences.survey_truth import match_names
 
 Layout = Literal["wide", "long"]
 # Words behind the name of a species, in the header of a wide table: what its cells are then.
-_COUNT_WORDS = frozenset(
-    {plain_name(name) for name in (*PRESENCES, *WEAK_PRESENCES, *TABLE_SPELLINGS["count"])}
-    | set(
-        [
-            "count",
-            "n",
-            "number",
-            "no",
-            "nr",
-            "total",
-            "sum",
-            "cover",
-            "biomass",
-            "density",
-            "freq",
-            "frequency",
-            "status",
-            "pres",
-            "obs",
-            "observations",
-        ]
-    )
+_COUNT_NAMES = (*PRESENCES, *WEAK_PRESENCES, *TABLE_SPELLINGS["count"])
+_COUNTED = "count n number no nr total sum cover biomass density freq frequency status pres obs observations"
+_COUNT_WORDS = frozenset(map(plain_name, (*_COUNT_NAMES, *_COUNTED.split())))
+_OTHER = (
+    "effort hours minutes duration year yr date time day month week season visit survey plot site note notes comment "
+    "comments remark remarks observer recorder method id code length weight height size age sex mean sd se min max "
+    "prob probability suitability prediction predicted"
 )
-_OTHER_WORDS = frozenset(
-    [
-        "effort",
-        "hours",
-        "minutes",
-        "duration",
-        "year",
-        "yr",
-        "date",
-        "time",
-        "day",
-        "month",
-        "week",
-        "season",
-        "visit",
-        "survey",
-        "plot",
-        "site",
-        "note",
-        "notes",
-        "comment",
-        "comments",
-        "remark",
-        "remarks",
-        "observer",
-        "recorder",
-        "method",
-        "id",
-        "code",
-        "length",
-        "weight",
-        "height",
-        "size",
-        "age",
-        "sex",
-        "mean",
-        "sd",
-        "se",
-        "min",
-        "max",
-        "id",
-        "prob",
-        "probability",
-        "suitability",
-        "prediction",
-        "predicted",
-    ]
-)
+_OTHER_WORDS = frozenset(_OTHER.split())
 _ABSENT_WORDS = frozenset(word for word in ABSENT if len(word) > 2) | {"not", "non", "absences", "missing"}
-_SURVEYS = (
+_VISITS = (
     "surveyId surveyName eventID samplingEventIdentifier checklist checklistId visitId sampleId releve releveId "
-    "plotObservationId plot plotId plotName plotCode site siteId siteName siteCode location locationId locationName "
+    "plotObservationId"
+)
+_PLOTS = (
+    "plot plotId plotName plotCode site siteId siteName siteCode location locationId locationName "
     "locality localityId localityName station stationId transect transectId quadrat quadratId"
 )
 _SPECIES = (
@@ -112,7 +53,7 @@ _GROUPS = "groups taxonGroup taxonomicGroup speciesGroup targetGroup lookedFor"
 SPELLINGS = MappingProxyType(
     {
         **{name: (*COORDINATE_SPELLINGS[name], *TABLE_SPELLINGS[name]) for name in ("longitude", "latitude")},
-        "survey": tuple(_SURVEYS.split()),
+        "survey": (*_VISITS.split(), *_PLOTS.split()),
         "species": (*_SPECIES.split(), *TABLE_SPELLINGS["species"], *TABLE_SPELLINGS["scientificName"]),
         # In a survey a column of statuses, values or numbers beside species says nothing else.
         "present": (*PRESENCES, *WEAK_PRESENCES, *_COUNTS.split(), *TABLE_SPELLINGS["count"], "status", "value", "n"),
@@ -213,6 +154,11 @@ def survey_name(text: str, known: Collection[str]) -> str:
 def known_name(text: str, known: Collection[str]) -> str | None:
     """A name of the records that a text is, letter by letter or apart from blanks and underscores; None: it is none."""
     return next((name for name in (text.strip(), one_line(text)) if name in known), None)
+
+
+def names_a_place(header: str) -> bool:
+    """Whether a column of surveys has the names of places, such as plots, that may be visited repeatedly."""
+    return plain_name(header) in set(map(plain_name, _PLOTS.split()))
 
 
 def unread_note(headers: Sequence[str], what: str) -> tuple[str, ...]:
