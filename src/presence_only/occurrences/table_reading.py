@@ -492,7 +492,7 @@ def _read_plain_first(
     row = line.rstrip(b"\r\n").decode("utf-8", "replace").split(dialect.separator)
     names, shape = _shape(fields, header, row, columns, dialect, where)
     places = columns.find(names, where)
-    number = lines_before + 2
+    number = lines_before + header.count(b"\n") + 1
     blocks = _whole_lines(line, stream, where)
     for lines, ended in blocks:
         data = np.frombuffer(lines, dtype=np.uint8)
