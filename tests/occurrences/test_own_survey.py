@@ -527,3 +527,28 @@ def test_a_survey_is_one_table(tmp_path):
     written(tmp_path, "x", "a.xlsx")
     with pytest.raises(DataError, match=r"is a spreadsheet; save its sheet as CSV"):
         truth_of(tmp_path / "a.xlsx")
+
+
+@pytest.mark.parametrize("name", ["Parus sp.", "Parus cf. major", "Parus", "parus spp", "Parus major/ater"])
+def test_an_open_name_makes_no_species_of_its_genus_absent(name, tmp_path):
+    head = "plot,lon,lat,species\na,1,1,Parus major\nb,2,2,{0}\nc,3,3,Corvus corax\nd,4,4,{0}\nd,4,4,Parus ater\n"
+    path = written(tmp_path, head.format(name))
+    found, made = truth_of(path)
+    assert [row[:3] for row in found] == [[1, 0, 0], [-1, -1, 0], [0, 0, 1], [-1, 1, 0]]
+    assert made.facts["survey_rows_of_open_names"] == 2
+    assert any(note.startswith("Names of the survey that identify no species (1)") for note in made.notes)
+    text = path.read_text().replace("species", "genus,specificEpithet").replace("Parus major\n", "Parus,major\n")
+    text = text.replace("Corvus corax", "Corvus,corax").replace("Parus ater", "Parus,ater")
+    found, _ = truth_of(written(tmp_path, text.replace(f"{name}\n", "Parus,sp.\n")))
+    assert [row[:3] for row in found] == [[1, 0, 0], [-1, -1, 0], [0, 0, 1], [-1, 1, 0]]
+
+
+def test_codes_of_plots_are_no_numbers(tmp_path):
+    text = "plot,lon,lat,species\n1E1,1,1,Parus major\n10,2,2,Abies alba\n10.0,2,2,Parus ater\n"
+    assert [row[:2] for row in truth_of(written(tmp_path, text))[0]] == [[1, 0], [0, 1]]
+
+
+def test_a_header_over_several_lines(tmp_path):
+    text = 'lon,lat,Corvus corax,"Parus\nmajor",Abies alba\n1,1,1,0,1\n2,2,0,1,0\n'
+    found, _ = truth_of(written(tmp_path, text))
+    assert [[row[s] for s in (2, 0, 5)] for row in found] == [[1, 0, 1], [0, 1, 0]]

@@ -234,7 +234,7 @@ def test_a_header_over_several_lines(tmp_path, header, end):
 def test_a_quote_in_the_header_that_does_not_end(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text('species,"lon,lat\nParus major,1,2\n')
-    with pytest.raises(DataError, match=r"a quote in the header .* does not end; close or remove it"):
+    with pytest.raises(DataError, match=r"a quote in the header .* does not end; close it, or remove it"):
         list(read_table(path, WANTED))
     path.write_text('species,lon,lat,size 5"\nParus major,1,2,3\n')
     assert read_names(path, WANTED) == ("species", "lon", "lat", 'size 5"')

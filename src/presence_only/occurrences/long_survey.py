@@ -1,7 +1,8 @@
 """Long tables of surveys: one row per survey and species, with or without a column that says present or absent.
 
 Without such a column every row is a presence. What a survey does not list is absent, or not looked for where the
-table lists absences itself. A row without a species says that the survey was made. Without a column of surveys, all
+table lists absences itself. A row without a species says that the survey was made. Where a name such as `Parus sp.`
+was found, the species of its genus are not absent. Without a column of surveys, all
 rows of one place, and with weeks of one week, are one survey.
 
 Shape legend: P rows of the table, V surveys.
@@ -26,7 +27,7 @@ from presence_only.occurrences.cleaning import SITE_DECIMALS, listed
 from presence_only.occurrences.column_names import Columns
 from presence_only.occurrences.date_columns import date_columns
 from presence_only.occurrences.number_columns import identifier
-from presence_only.occurrences.species_names import one_line, species_name
+from presence_only.occurrences.species_names import HYBRID, one_line, species_name
 from presence_only.occurrences.survey_columns import (
     COLUMNS,
     PLACE,
@@ -34,6 +35,7 @@ from presence_only.occurrences.survey_columns import (
     TIME,
     known_name,
     names_a_place,
+    some,
     unread_note,
 )
 from presence_only.occurrences.survey_groups import groups_of_cell, members
@@ -161,6 +163,7 @@ class _Rows:
         self._surveys: dict[tuple[Any, ...], int] = {}
         self._names: dict[tuple[str | None, ...], int] = {}
         self._species: dict[str, int] = {}
+        self._open: set[str] = set()
         self._groups: dict[tuple[str | None], int] = {}
         self._parts: list[pl.DataFrame] = []
         self._places: list[pl.DataFrame] = []
@@ -250,8 +253,15 @@ class _Rows:
             "survey_rows_without_survey": self._without_survey,
             "survey_rows_without_species": len(table) - len(of_species),
             "survey_rows_without_value": int((of_species["code"] == NOT_SURVEYED).sum()),
+            "survey_rows_of_open_names": int(of_species["species"].is_in([*map(names.index, self._open)]).sum()),
             "survey_pairs_present_and_absent": len(contradicted),
         }
+        if as_absent and self._open:
+            notes.append(
+                f"Names of the survey that identify no species ({len(self._open):,}): {some(sorted(self._open))}. "
+                "Where one was found, species of its genus that were not found count as not looked for."
+            )
+            pairs[NOT_SURVEYED] = pl.concat([pairs[NOT_SURVEYED], self._left_open(pairs[PRESENT])])
         kinds = pl.Enum(names)
         spelled = {code: _spelled(found, kinds) for code, found in pairs.items()}
         visits, groups = self._looked_for(table, surveys, names, as_absent)
@@ -265,6 +275,17 @@ class _Rows:
             facts=facts,
             notes=tuple(notes),
         )
+
+    def _left_open(self, presences: pl.DataFrame) -> pl.DataFrame:
+        """Survey and species, by numbers, of species that an open name such as `Parus sp.` may mean there."""
+        of_genus: dict[str, list[int]] = {}
+        for name, number in self._species.items():
+            if name not in self._open:
+                of_genus.setdefault(_genus(name), []).append(number)
+        meant = [(self._species[name], of_genus.get(_genus(name), [])) for name in self._open]
+        table = pl.DataFrame(meant, {"species": pl.Int32, "meant": pl.List(pl.Int32)}, orient="row")
+        found = presences.join(table, on="species").select("survey", species="meant").explode("species")
+        return found.drop_nulls().unique(maintain_order=True)
 
     def _looked_for(
         self, table: pl.DataFrame, surveys: pl.DataFrame, names: list[str], as_absent: bool
@@ -327,7 +348,18 @@ class _Rows:
 
     def _name(self, text: str, genus: str | None = None) -> str:
         """The one spelling of a name; a name of the records stays as it is."""
-        return known_name(text, self._known) or species_name(one_line(text), genus).text
+        if (known := known_name(text, self._known)) is not None:
+            return known
+        name = species_name(one_line(text), genus)
+        # A number is the key of a species that training does not know.
+        if name.kind == "open" and any(map(str.isalpha, name.text)):
+            self._open.add(name.text)
+        return name.text
+
+
+def _genus(name: str) -> str:
+    """The genus of a name in small letters, without the sign of a hybrid."""
+    return name.removeprefix(f"{HYBRID} ").split()[0].casefold()
 
 
 def _dates(batch: pl.DataFrame) -> pl.Series | None:

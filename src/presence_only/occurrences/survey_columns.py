@@ -165,8 +165,12 @@ def unread_note(headers: Sequence[str], what: str) -> tuple[str, ...]:
     """The note that names columns which were not read, if there are any."""
     if not headers:
         return ()
-    shown = ", ".join(map(repr, headers[:5])) + (f" and {len(headers) - 5:,} more" if len(headers) > 5 else "")
-    return (f"Columns of the survey that were {what} ({len(headers):,}): {shown}.",)
+    return (f"Columns of the survey that were {what} ({len(headers):,}): {some(headers)}.",)
+
+
+def some(texts: Sequence[str]) -> str:
+    """The first texts, and how many more there are."""
+    return ", ".join(map(repr, texts[:5])) + (f" and {len(texts) - 5:,} more" if len(texts) > 5 else "")
 
 
 def _of_header(header: str, known: Collection[str]) -> str:

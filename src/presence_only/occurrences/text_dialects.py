@@ -115,10 +115,8 @@ def _with_all_lines(
         if not further:
             break
         line += further
-    raise DataError(
-        f"{where}: a quote in the header {first.decode('utf-8', 'replace').strip()[:60]!r} does not end; close or remove "
-        "it"
-    )
+    shown = first.decode("utf-8", "replace").strip()[:60]
+    raise DataError(f"{where}: a quote in the header {shown!r} does not end; close it, or remove it")
 
 
 def _ends_in_quotes(line: bytes, dialect: Dialect) -> bool:
