@@ -21,13 +21,13 @@ from presence_only.occurrences.column_names import (
     plain_name,
 )
 from presence_only.occurrences.record_words import ABSENT
-from presence_only.occurrences.species_names import one_line, species_name
+from presence_only.occurrences.species_names import HYBRID, one_line, species_name
 from presence_only.occurrences.survey_truth import match_names
 
 Layout = Literal["wide", "long"]
 # Words behind the name of a species, in the header of a wide table: what its cells are then.
 _COUNT_NAMES = (*PRESENCES, *WEAK_PRESENCES, *TABLE_SPELLINGS["count"])
-_COUNTED = "count n number no nr total sum cover biomass density freq frequency status pres obs observations"
+_COUNTED = "count n number no nr total sum cover biomass density freq frequency status pres obs observations 01"
 _COUNT_WORDS = frozenset(map(plain_name, (*_COUNT_NAMES, *_COUNTED.split())))
 _OTHER = (
     "effort hours minutes duration year yr date time day month week season visit survey plot site note notes comment "
@@ -126,21 +126,23 @@ def species_columns(names: Sequence[str], known: Collection[str], where: str) ->
     taken = set(COLUMNS.find(names, where).values())
     others = [name for place, name in enumerate(names) if place not in taken]
     spelled = {name: _of_header(name, known) for name in others}
-    known = tuple(known)
-    match = match_names(set(spelled.values()), known)
+    species = tuple(known)
+    match = match_names(set(spelled.values()), species)
     found = []
     for name in others:
         place = match[spelled[name]]
-        says = "species" if one_line(name) in known or name.strip() in known else _says(name)
+        # A name of the records has no further words, whatever it is.
+        whole = place >= 0 and species[place].casefold() in (name.strip().casefold(), _plain(name).casefold())
+        says = "species" if whole else _says(name)
         if place >= 0 and says == "absences":
             raise DataError(
-                f"{where}: the column {name!r} says where {known[place]} is absent; make it a column of presences with "
-                f"1 and 0 changed, named {known[place]!r}, or drop it"
+                f"{where}: the column {name!r} says where {species[place]} is absent; make it a column of presences "
+                f"named {species[place]!r}, with 1 and 0 changed, or drop it"
             )
         if says in ("absences", "other"):
             continue
         if place >= 0:
-            found.append(SpeciesColumn(name, known[place], True, says == "further"))
+            found.append(SpeciesColumn(name, species[place], True, says == "further"))
         elif _looks_like_a_species(name):
             found.append(SpeciesColumn(name, spelled[name], False))
     return tuple(found)
@@ -181,12 +183,17 @@ def _of_header(header: str, known: Collection[str]) -> str:
     return name
 
 
+def _plain(header: str) -> str:
+    """The words of a header; R writes points for blanks and other signs."""
+    return one_line(header if " " in header.strip() else header.replace(".", " "))
+
+
 def _says(header: str) -> Literal["species", "further", "absences", "other"]:
     """What the words behind a binomial say: nothing or an author, a count or subspecies, absences, or something else.
 
     A number is none of an author where it stands before any: R and people number repeated columns, or name years.
     """
-    words = one_line(header if " " in header.strip() else header.replace(".", " ")).split()[2:]
+    words = [word for word in _plain(header).split() if word not in (HYBRID, "x", "X")][2:]
     plain = [word for word in (plain_name(word) for word in words) if word.isalnum()]
     if not plain or "".join(plain) in _COUNT_WORDS:
         return "further" if plain else "species"
