@@ -448,7 +448,7 @@ def test_columns_about_a_species_are_no_species(words, tmp_path):
     [
         *(
             (words, True)
-            for words in ("count", "Count", "n", "abundance", "pres abs", "0/1", "newtoni", "subsp. newtoni", "male")
+            for words in ("count", "Count", "n", "abundance", "pres abs", "newtoni", "subsp. newtoni", "male")
         ),
         *((words, False) for words in ("L.", "Linnaeus, 1758", "(Linnaeus 1758)", "L. 1758")),
     ],

@@ -147,8 +147,8 @@ class _Suspects:
             if name in self._absent:
                 raise DataError(
                     f"{where}: no column says whether a species was present, and {header!r} has nothing but values of "
-                    "presence and absence; rename it to 'present' if it says so, or drop it, which makes every row a "
-                    "presence"
+                    "presence and absence; rename it to 'present' if 1 stands for a presence, or drop it: every row "
+                    "then counts as one"
                 )
 
 

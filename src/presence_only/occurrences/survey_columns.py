@@ -27,7 +27,7 @@ from presence_only.occurrences.survey_truth import match_names
 Layout = Literal["wide", "long"]
 # Words behind the name of a species, in the header of a wide table: what its cells are then.
 _COUNT_NAMES = (*PRESENCES, *WEAK_PRESENCES, *TABLE_SPELLINGS["count"])
-_COUNTED = "count n number no nr total sum cover biomass density freq frequency status pres obs observations 01"
+_COUNTED = "count n number no nr total sum cover biomass density freq frequency status pres obs observations"
 _COUNT_WORDS = frozenset(map(plain_name, (*_COUNT_NAMES, *_COUNTED.split())))
 _OTHER = (
     "effort hours minutes duration year yr date time day month week season visit survey plot site note notes comment "
