@@ -6,6 +6,7 @@ import pytest
 from presence_only.occurrences.number_columns import (
     identifier,
     number,
+    numeric_key,
     unread_coordinates,
     unread_numbers,
     whole_number,
@@ -35,6 +36,12 @@ def test_numbers():
 )
 def test_keys(cells, keys):
     assert values(identifier, cells) == keys
+
+
+def test_keys_that_are_numbers():
+    cells = ["12", "12.0", " 1.2e1", "1e2", "1E+05", "9007199254740993", "4DXYZ", "12.5", "", None]
+    keys = [12, 12, 12, 100, 100_000, 9007199254740993, None, None, None, None]
+    assert values(numeric_key, cells) == keys
 
 
 def test_texts_that_are_no_numbers():

@@ -65,3 +65,10 @@ def identifier(column: pl.Expr) -> pl.Expr:
     exact = pl.when((power == power.round()) & (power < 2**53)).then(power).cast(pl.Int64, strict=False)
     key = pl.coalesce(whole, exact.cast(pl.String), text)
     return pl.when(key != "").then(key)
+
+
+def numeric_key(column: pl.Expr) -> pl.Expr:
+    """A column of keys that are whole numbers, in any form of a number, ``1e2`` too; null where it has none."""
+    value = number(column.cast(pl.String).str.strip_chars())
+    power = pl.when((value == value.round()) & (value.abs() < 2**53)).then(value).cast(pl.Int64, strict=False)
+    return pl.coalesce(identifier(column).cast(pl.Int64, strict=False), power)
