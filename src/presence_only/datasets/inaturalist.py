@@ -24,7 +24,7 @@ from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
 from presence_only.occurrences.column_names import Columns
 from presence_only.occurrences.event_dates import with_event_dates
-from presence_only.occurrences.number_columns import identifier, number, unread_coordinates, unread_numbers
+from presence_only.occurrences.number_columns import number, numeric_key, unread_coordinates, unread_numbers
 from presence_only.occurrences.records import RecordTable
 from presence_only.occurrences.table_reading import read_table
 from presence_only.occurrences.unpacking import LIMITS, Limits
@@ -113,7 +113,7 @@ def _standard(
             number(pl.col("longitude")),
             number(pl.col("latitude")),
             unread_coordinates(batch, "longitude", "latitude"),
-            identifier(pl.col("taxon_id")).cast(pl.Int64, strict=False).alias("taxon"),
+            numeric_key(pl.col("taxon_id")).alias("taxon"),
             # The website says `Research Grade`.
             grade.str.strip_suffix("_grade"),
         ]
@@ -159,7 +159,7 @@ def _read_taxa(path: Path, group: str, limits: Limits) -> pl.DataFrame:
         raw = pl.concat(batches)
     active = pl.col("active").str.to_lowercase().is_in(["true", "t", "1"]) if "active" in raw.columns else pl.lit(True)
     taxa = raw.select(
-        identifier(pl.col("taxon_id")).cast(pl.Int64, strict=False).alias("taxon"),
+        numeric_key(pl.col("taxon_id")).alias("taxon"),
         pl.col("ancestry").fill_null("").str.replace_all("\\", "/", literal=True),
         pl.col("rank_level").cast(pl.Float64, strict=False).alias("level"),
         pl.col("rank").str.to_lowercase(),

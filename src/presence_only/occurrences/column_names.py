@@ -22,6 +22,25 @@ COORDINATE_SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "decimalLatitude": LATITUDES,
     }
 )
+# What tables and surveys call the column that says whether a species was there. The weak ones often say something else,
+# such as who observed it, and count only where a table has none of the first.
+PRESENCES = (
+    *(
+        "presence",
+        "present",
+        "presenceAbsence",
+        "presAbs",
+        "presentAbsent",
+        "occurrenceStatus",
+        "detected",
+        "detection",
+    ),
+    *("speciesObserved", "speciesPresent", "isPresent", "isDetected", "pbOcc", "pb"),
+)
+WEAK_PRESENCES = (
+    *("PA", "occurrence", "occ", "observed", "found", "seen", "detections", "observedStatus"),
+    *("detectionStatus", "presenceStatus", "occupancy", "occupied", "presences"),
+)
 # What plain tables call their columns: names that say what they are, and weak ones that may be something else and count
 # only where a table has none of the first.
 TABLE_SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -60,10 +79,7 @@ TABLE_SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "group": ("taxonGroup", "taxonomicGroup", "targetGroup", "speciesGroup", "iconicTaxonName", "taxaGroup"),
         "count": ("individualCount", "abundance", "numberOfIndividuals", "nIndividuals", "individuals", "counts"),
-        "status": (
-            *("occurrenceStatus", "presence", "present", "presenceAbsence", "presAbs", "detected", "detection"),
-            *("pbOcc", "pb"),
-        ),
+        "status": PRESENCES,
     }
 )
 TABLE_WEAK: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -85,7 +101,7 @@ TABLE_WEAK: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "uncertainty": ("uncertainty", "accuracy"),
         "count": ("quantity", "number"),
         "date": ("datetime", "timestamp"),
-        "status": ("occurrence", "occ", "PA"),
+        "status": WEAK_PRESENCES,
     }
 )
 # What the queries of occurrence cubes call their columns.

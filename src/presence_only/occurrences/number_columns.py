@@ -54,12 +54,21 @@ def whole_number(column: pl.Expr) -> pl.Expr:
 def identifier(column: pl.Expr) -> pl.Expr:
     """A column of keys as text, in which ``12``, ``12.0`` and ``1.2e1`` are one key.
 
-    A table with empty cells turns whole numbers into floats when a program reads and writes it. Keys that are no
-    numbers, and those beyond what a float can hold exactly, stay as they are.
+    A table with empty cells turns whole numbers into floats when a program reads and writes it. Programs write a power
+    of ten with a point or a sign, as ``1.2E1`` or ``1e+05``; ``1E1`` is a code, such as that of a plot. Keys that are
+    no numbers, and those beyond what a float can hold exactly, stay as they are.
     """
     text = column.cast(pl.String).str.strip_chars()
     whole = text.str.extract(r"^(\d+)\.0*$")
-    power = pl.when(text.str.contains(r"^\d+(?:\.\d+)?[eE]\+?\d+$")).then(text).cast(pl.Float64, strict=False)
+    powers = r"^\d+(?:\.\d+[eE]\+?|[eE]\+)\d+$"
+    power = pl.when(text.str.contains(powers)).then(text).cast(pl.Float64, strict=False)
     exact = pl.when((power == power.round()) & (power < 2**53)).then(power).cast(pl.Int64, strict=False)
     key = pl.coalesce(whole, exact.cast(pl.String), text)
     return pl.when(key != "").then(key)
+
+
+def numeric_key(column: pl.Expr) -> pl.Expr:
+    """A column of keys that are whole numbers, in any form of a number, ``1e2`` too; null where it has none."""
+    value = number(column.cast(pl.String).str.strip_chars())
+    power = pl.when((value == value.round()) & (value.abs() < 2**53)).then(value).cast(pl.Int64, strict=False)
+    return pl.coalesce(identifier(column).cast(pl.Int64, strict=False), power)

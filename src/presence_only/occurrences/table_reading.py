@@ -88,8 +88,7 @@ def read_table(path: Path, columns: Columns, limits: Limits = LIMITS) -> Generat
 
 def read_archive(archive: Archive, columns: Columns) -> Generator[pl.DataFrame, None, None]:
     """The rows of the one table in a zip, or of all of its parquet files."""
-    members = [name for name in archive.names if not _is_companion(name)]
-    parquet = [name for name in members if archive.first_bytes(name) == b"PAR1"]
+    parquet = _parquet_members(archive)
     if parquet:
         with tempfile.TemporaryDirectory(prefix="presence-only-") as folder:
             files = [archive.unpack(name, Path(folder) / f"{i}.parquet") for i, name in enumerate(parquet)]
@@ -194,7 +193,7 @@ def read_names(path: Path, columns: Columns, limits: Limits = LIMITS) -> tuple[s
         with open_text(path, limits) as stream:
             return _text_names(stream, str(path), columns)
     with Archive(path, limits) as archive:
-        parquet = [name for name in archive.names if not _is_companion(name) and archive.first_bytes(name) == b"PAR1"]
+        parquet = _parquet_members(archive)
         if parquet:
             with tempfile.TemporaryDirectory(prefix="presence-only-") as folder:
                 file = archive.unpack(parquet[0], Path(folder) / "0.parquet")
@@ -493,7 +492,7 @@ def _read_plain_first(
     row = line.rstrip(b"\r\n").decode("utf-8", "replace").split(dialect.separator)
     names, shape = _shape(fields, header, row, columns, dialect, where)
     places = columns.find(names, where)
-    number = lines_before + 2
+    number = lines_before + header.count(b"\n") + 1
     blocks = _whole_lines(line, stream, where)
     for lines, ended in blocks:
         data = np.frombuffer(lines, dtype=np.uint8)
@@ -700,13 +699,30 @@ def _text_names(stream: io.BufferedIOBase, where: str, columns: Columns) -> tupl
     return tuple(name.strip() for name in names if name.strip())
 
 
+def _parquet_members(archive: Archive) -> list[str]:
+    """The parquet files of a zip.
+
+    Raises:
+        DataError: If it holds text tables too.
+    """
+    members = [name for name in archive.names if not is_companion(name)]
+    parquet = [name for name in members if archive.first_bytes(name) == b"PAR1"]
+    others = [name for name in members if name not in parquet and name.lower().endswith(_TEXT_ENDINGS)]
+    if parquet and others:
+        raise DataError(
+            f"{archive.path}: holds parquet files and {min(others)!r}; pack the files of the table alone, or give "
+            "the unpacked file"
+        )
+    return parquet
+
+
 def _only_table(archive: Archive) -> str:
     """The one text table of a zip.
 
     Raises:
         DataError: If there are none or several.
     """
-    members = [name for name in archive.names if not _is_companion(name)]
+    members = [name for name in archive.names if not is_companion(name)]
     tables = [name for name in members if name.lower().endswith(_TEXT_ENDINGS)]
     if len(tables) != 1:
         found = ", ".join(sorted(members)[:5]) or "nothing"
@@ -717,7 +733,7 @@ def _only_table(archive: Archive) -> str:
     return tables[0]
 
 
-def _is_companion(name: str) -> bool:
+def is_companion(name: str) -> bool:
     """Whether a member of a zip is not the table but comes with it."""
     parts = PurePosixPath(name).parts
     return parts[0] == "__MACOSX" or parts[-1].startswith(".") or parts[-1].lower() in _COMPANIONS

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from presence_only.occurrences.column_names import Columns, plain_name
 
 SEPARATORS = "\t,;|"
 _MOST_LINES_BEFORE = 1000
+_MOST_LINES_OF_HEADER = 100
 _NUMBERS = ("decimalLatitude", "decimalLongitude")
 _SEP_LINE = re.compile(rb'^"?sep=(\\t|.)"?$', re.IGNORECASE)
 
@@ -44,10 +46,10 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Header:
-    """The line that names the columns.
+    """The line that names the columns, or the lines if a name in quotes goes over several.
 
     Args:
-        line: Its bytes, without a byte order mark.
+        line: Their bytes, without a byte order mark.
         before: Lines before it.
         dialect: How the table is written.
     """
@@ -91,8 +93,42 @@ def read_header(stream: io.BufferedIOBase, where: str, columns: Columns, longest
             continue
         elif bare.strip():
             line = line.removeprefix(b"#") if bare.startswith(b"#") else line
+            line = _with_all_lines(line, stream, where, columns, separator, longest)
             return Header(line, before, sniff(line, columns, separator))
     raise DataError(f"{where}: the first line is empty; it must name the columns")
+
+
+def _with_all_lines(
+    line: bytes, stream: io.BufferedIOBase, where: str, columns: Columns, separator: str | None, longest: int
+) -> bytes:
+    """The header with its further lines, where a name in quotes goes over several.
+
+    Raises:
+        DataError: If the quote does not end.
+    """
+    first = line
+    for _ in range(_MOST_LINES_OF_HEADER):
+        dialect = sniff(line, columns, separator)
+        if not dialect.quote or not _ends_in_quotes(line, dialect):
+            return line
+        further = stream.readline(longest)
+        if not further:
+            break
+        line += further
+    shown = first.decode("utf-8", "replace").strip()[:60]
+    raise DataError(f"{where}: a quote in the header {shown!r} does not end; close it, or remove it")
+
+
+def _ends_in_quotes(line: bytes, dialect: Dialect) -> bool:
+    """Whether a line ends within a cell in quotes."""
+    text = [line.decode("utf-8", "replace")]
+    try:
+        next(
+            csv.reader(text, delimiter=dialect.separator, skipinitialspace=dialect.separator not in " \t", strict=True)
+        )
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return False
 
 
 def _names_columns(line: bytes, columns: Columns) -> bool:
