@@ -267,6 +267,8 @@ def _read_unquoted(
     header, rest = b"", first
     for _ in range(dialect.header_lines):
         header, rest = rest, stream.readline(LONGEST_LINE_BYTES)
+        if not rest:
+            break
     line = lines_before + dialect.header_lines + 1
     while rest and not rest.strip(b"\r\n"):
         rest, line = stream.readline(LONGEST_LINE_BYTES), line + 1
@@ -564,7 +566,10 @@ def _read_quoted(
     try:
         header: list[str] = []
         for _ in range(dialect.header_lines):
-            header = next(rows, [])
+            found = next(rows, None)
+            if found is None:
+                break
+            header = found
         first = next(rows, None)
         while first is not None and not first:
             first = next(rows, None)
