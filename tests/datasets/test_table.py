@@ -350,3 +350,27 @@ def test_the_names_on_the_page_are_recognised():
         known = {plain for name in re.findall(r"`(\w+)`", wanted) for plain in columns.names_of(name)}
         listed = re.split(r"[,;] (?:else )?", re.sub(r", \.\.\.|; else class.*|these names alone", "", names).strip())
         assert {plain_name(name) for name in listed if name} <= known
+
+
+@pytest.mark.parametrize("form", ["text", "parquet"])
+def test_negative_counts_and_words_for_nothing(tmp_path, form):
+    table = pl.DataFrame(
+        {
+            "species": ["Parus major"] * 6,
+            "lon": [1.5, 2.5, 3.5, 4.5, 5.5, 6.5],
+            "lat": [47.5] * 6,
+            "count": [3, -9999, 2, 2, 2, 0],
+            "uncertainty": [10, 10, -1, -9999, 10, 10],
+            "detection": ["1", "yes", "none", "-1", "", "1"],
+        }
+    )
+    path = tmp_path / "t"
+    table.write_csv(path) if form == "text" else table.write_parquet(path)
+    records = read(path, columns={"status": "detection"})
+    assert [site for _, *site in seen(records)] == [[1.5, 47.5], [2.5, 47.5], [5.5, 47.5]]
+    assert records.filters[3:7] == (
+        ("coordinate uncertainty at most 10000 m - not understood: '-1' (1), '-9999' (1)", 6),
+        ("coordinate uncertainty not that of a centroid (301, 999, 3036, 9999 m)", 6),
+        ("status is a presence - not understood: '-1' (1)", 4),
+        ("count is not 0 - not understood: '-9999' (1)", 3),
+    )

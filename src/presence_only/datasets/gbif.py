@@ -30,7 +30,7 @@ from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, Unknown, clean
 from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
 from presence_only.occurrences.date_columns import date_columns
-from presence_only.occurrences.number_columns import identifier, number, unread_coordinates, unread_numbers
+from presence_only.occurrences.number_columns import amount, identifier, number, unread_coordinates, unread_numbers
 from presence_only.occurrences.record_words import BASES, plain_word, with_bases, with_statuses
 from presence_only.occurrences.records import RecordTable
 from presence_only.occurrences.table_reading import read_archive, read_table
@@ -79,6 +79,7 @@ _COLUMNS = Columns(
         "issue",
     ),
     spellings=COORDINATE_SPELLINGS,
+    statuses=("occurrenceStatus",),
 )
 
 Words = Annotated[tuple[str, ...], Field(strict=False)]
@@ -171,11 +172,13 @@ def _standard(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> pl.
         ("count", "individualCount"),
     ):
         if column in columns:
-            found[name] = number(columns[column])
+            found[name] = amount(columns[column])
     if "uncertainty_m" in found:
-        found["unread_uncertainty"] = unread_numbers(batch, ("coordinateUncertaintyInMeters",), "unread_uncertainty")
+        found["unread_uncertainty"] = unread_numbers(
+            batch, ("coordinateUncertaintyInMeters",), "unread_uncertainty", amount
+        )
     if "count" in found:
-        found["unread_count"] = unread_numbers(batch, ("individualCount",), "unread_count")
+        found["unread_count"] = unread_numbers(batch, ("individualCount",), "unread_count", amount)
     if "speciesKey" in columns:
         found["key"] = identifier(columns["speciesKey"])
     if "issue" in columns:

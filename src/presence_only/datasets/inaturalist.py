@@ -24,7 +24,7 @@ from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
 from presence_only.occurrences.column_names import Columns
 from presence_only.occurrences.event_dates import with_event_dates
-from presence_only.occurrences.number_columns import identifier, number, unread_coordinates, unread_numbers
+from presence_only.occurrences.number_columns import amount, identifier, number, unread_coordinates, unread_numbers
 from presence_only.occurrences.records import RecordTable
 from presence_only.occurrences.table_reading import read_table
 from presence_only.occurrences.unpacking import LIMITS, Limits
@@ -119,8 +119,8 @@ def _standard(
         ]
         if "positional_accuracy" in batch.columns:
             columns += [
-                number(pl.col("positional_accuracy")).alias("uncertainty_m"),
-                unread_numbers(batch, ("positional_accuracy",), "unread_uncertainty"),
+                amount(pl.col("positional_accuracy")).alias("uncertainty_m"),
+                unread_numbers(batch, ("positional_accuracy",), "unread_uncertainty", amount),
             ]
         if "observed_on" in batch.columns:
             dates = with_event_dates(batch.select("observed_on"), "observed_on")

@@ -25,7 +25,7 @@ from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
 from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
 from presence_only.occurrences.event_dates import with_event_dates
-from presence_only.occurrences.number_columns import identifier, number, unread_coordinates, unread_numbers
+from presence_only.occurrences.number_columns import amount, identifier, number, unread_coordinates, unread_numbers
 from presence_only.occurrences.record_words import with_answers
 from presence_only.occurrences.records import RecordTable
 from presence_only.occurrences.species_names import HIGHER_RANKS, with_names
@@ -213,13 +213,13 @@ def _uncertainty(batch: pl.DataFrame) -> list[Any]:
     if not names and not obscured.any() and "coordinates_obscured" not in batch.columns:
         return found
     # The public accuracy is never finer than the true one, and holds for both.
-    accuracy = pl.max_horizontal([number(pl.col(name)) for name in names]) if names else pl.lit(None, dtype=pl.Float64)
-    public = number(pl.col(_ACCURACIES[0])) if _ACCURACIES[0] in names else None
+    accuracy = pl.max_horizontal([amount(pl.col(name)) for name in names]) if names else pl.lit(None, dtype=pl.Float64)
+    public = amount(pl.col(_ACCURACIES[0])) if _ACCURACIES[0] in names else None
     if public is None and "informationWithheld" in batch.columns and "coordinates_obscured" not in batch.columns:
         # In the archive the one column is the public accuracy.
         public = accuracy
     lacking = pl.Series("obscured", obscured) if public is None else pl.lit(obscured) & public.is_null()
     coarse = pl.max_horizontal(accuracy, pl.lit(OBSCURED_M))
     found.append(pl.when(lacking).then(coarse).otherwise(accuracy).alias("uncertainty_m"))
-    found.append(unread_numbers(batch, names, "unread_uncertainty"))
+    found.append(unread_numbers(batch, names, "unread_uncertainty", amount))
     return found

@@ -141,6 +141,7 @@ class Columns:
         given: Names that the user gave for wanted columns; no other name counts for these.
         setting: The setting by which the user gives them, such as ``columns``. With it, two columns that may both be
             a wanted one are refused; empty: the first name counts.
+        statuses: Columns of presence words, in which ``none`` is one and stands for no missing value.
     """
 
     required: tuple[str, ...]
@@ -151,6 +152,7 @@ class Columns:
     weak: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
     setting: str = ""
+    statuses: tuple[str, ...] = ()
 
     def find(self, header: Sequence[str], where: str) -> dict[str, int]:
         """Position in ``header`` of every wanted column that is there.

@@ -35,7 +35,7 @@ _PARENTS = 8
 
 def core_columns(columns: Columns) -> Columns:
     """What is read of the core and of the extension: all that is wanted, though neither must have it."""
-    return Columns((), (*columns.required, *columns.optional, PARENT), columns.spellings)
+    return Columns((), (*columns.required, *columns.optional, PARENT), columns.spellings, statuses=columns.statuses)
 
 
 def read_core(batches: Iterable[pl.DataFrame], where: str) -> pl.DataFrame:

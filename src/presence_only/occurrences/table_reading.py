@@ -144,7 +144,7 @@ def read_text(
             batches = _read_quoted(rest, where, columns, dialect, further, header, lines_before)
     else:
         batches = _read_unquoted(header, buffered, where, columns, dialect, further, lines_before)
-    tidy = (without_missing(batch) for batch in batches)
+    tidy = (without_missing(batch, columns.statuses) for batch in batches)
     yield from (tidy if may_be_empty else _some_rows(tidy, where))
 
 
@@ -169,7 +169,7 @@ def read_parquet(
         try:
             rows, step = scan.select(pl.len()).collect().item(), _rows_a_batch(len(places))
             for start in range(0, rows, step):
-                yield without_missing(wanted.slice(start, step).collect())
+                yield without_missing(wanted.slice(start, step).collect(), columns.statuses)
         except PolarsError as error:
             raise DataError(_damaged_parquet(where, error)) from None
 
