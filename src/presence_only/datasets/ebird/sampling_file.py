@@ -45,7 +45,7 @@ _SAMPLING = Columns(
 _OF_THE_EBD = ("SCIENTIFIC NAME",)
 # Checklists are put in order, and most of them forgotten, when so many have come together, and so many times the sites.
 _WAITING, _TIMES_THE_SITES = 100_000, 4
-_MEMBER = ("checklist", "visit", "key", "longitude", "latitude", "order")
+_MEMBER = ("checklist", "visit", "key", "longitude", "latitude", "year", "month", "day", "order")
 
 
 @dataclass(eq=False)
@@ -87,8 +87,8 @@ class Drawn:
     """The checklists of the sampling file that were drawn.
 
     Args:
-        members: One row per checklist: ``checklist``, ``visit``, ``key`` of its visit, ``longitude``, ``latitude``
-            and, with weeks, ``week``.
+        members: One row per checklist: ``checklist``, ``visit``, ``key`` of its visit, ``longitude``, ``latitude``,
+            ``year``, ``month``, ``day`` and, with weeks, ``week``.
         complete: Numbers of all complete checklists that are held out, ascending, whatever their effort.
         filters: Each rule with the checklists that remained after it.
         n_sites: Sites, or visits where they are kept apart, that there were to draw from.
