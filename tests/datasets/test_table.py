@@ -374,3 +374,42 @@ def test_negative_counts_and_words_for_nothing(tmp_path, form):
         ("status is a presence - not understood: '-1' (1)", 4),
         ("count is not 0 - not understood: '-9999' (1)", 3),
     )
+
+
+def test_one_column_for_two_is_refused(tmp_path):
+    path = write(tmp_path, lines(","))
+    sentence = r"columns\.longitude = 'lon' and columns\.latitude = 'Lon' are one column; each must have its own"
+    with pytest.raises(DataError, match=sentence):
+        read(path, columns={"longitude": "lon", "latitude": "Lon"})
+
+
+NESTED = {"list": [[1.5, 2.5]] * 3, "struct": [{"a": 1.5}] * 3}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+@pytest.mark.parametrize("column", ["species", "lon", "lat", "count", "week", "status", "group", "date", "uncertainty"])
+def test_parquet_columns_of_lists_are_refused(tmp_path, kind, column):
+    table = {name: list(cells) for name, cells in zip(("species", "lon", "lat"), zip(*ROWS, strict=True), strict=True)}
+    pl.DataFrame({**table, column: NESTED[kind]}).write_parquet(tmp_path / "t.parquet")
+    sentence = rf"t\.parquet: the column '{column}' is of type .*; it must hold one text or number a row"
+    with pytest.raises(DataError, match=sentence):
+        read(tmp_path / "t.parquet")
+
+
+def test_parquet_types_that_are_no_numbers(tmp_path):
+    names = pl.Series(["Parus major", "Parus major", "Abies alba"])
+    table = pl.DataFrame(
+        {
+            "species": names.cast(pl.Categorical),
+            "lon": [8.5, -8.25, 9.5],
+            "lat": pl.Series(["47.1", "47.2", "NA"]).cast(pl.Categorical),
+            "year": pl.Series(["2020-05-03", "1850-01-01", None]).str.to_date(),
+        }
+    )
+    table.write_parquet(tmp_path / "t.parquet")
+    records = read(tmp_path / "t.parquet")
+    assert seen(records) == [("Parus major", 8.5, 47.1)]
+    assert ("year 1900..", 1) in records.filters
+    table.with_columns(lon=pl.Series([True, False, True])).write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="longitude true, latitude 47"):
+        read(tmp_path / "t.parquet")

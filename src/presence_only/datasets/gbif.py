@@ -80,6 +80,7 @@ _COLUMNS = Columns(
     ),
     spellings=COORDINATE_SPELLINGS,
     statuses=("occurrenceStatus",),
+    any_type=("issue",),
 )
 
 Words = Annotated[tuple[str, ...], Field(strict=False)]

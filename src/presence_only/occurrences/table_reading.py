@@ -157,15 +157,22 @@ def read_parquet(
         files: In this order.
         columns: What is wanted.
         labels: What error messages call the files; None: their paths.
+
+    Raises:
+        DataError: If a file is damaged or lacks a column, or a wanted column holds lists or the like.
     """
     for file, where in zip(files, labels or [str(file) for file in files], strict=True):
         try:
             scan = pl.scan_parquet(file, glob=False)
-            names = scan.collect_schema().names()
+            schema = scan.collect_schema()
         except (PolarsError, OSError) as error:
             raise DataError(_damaged_parquet(where, error)) from None
+        names = schema.names()
         places = columns.find(names, where)
-        wanted = scan.select(pl.col(names[place]).alias(name) for name, place in places.items())
+        wanted = scan.select(
+            _cell(names[place], schema[names[place]], name, columns, where).alias(name)
+            for name, place in places.items()
+        )
         try:
             rows, step = scan.select(pl.len()).collect().item(), _rows_a_batch(len(places))
             for start in range(0, rows, step):
@@ -680,6 +687,36 @@ def _some_rows(batches: Iterator[pl.DataFrame], where: str) -> Generator[pl.Data
 def _rows_a_batch(n_columns: int) -> int:
     """How many rows of a table with so many wanted columns are read at a time."""
     return max(1, min(ROWS_A_BATCH, CELLS_A_BATCH // max(n_columns, 1)))
+
+
+def _cell(column: str, kind: pl.DataType, name: str, columns: Columns, where: str) -> pl.Expr:
+    """A wanted column of a parquet file as numbers or text.
+
+    Dates and booleans are text, as a text table has them, lest a number be made of them. Of a date that is called year,
+    month or day this part counts.
+
+    Args:
+        column: Its name in the file.
+        kind: Its type.
+        name: What it is wanted as.
+        columns: What is wanted.
+        where: What error messages call the file.
+
+    Raises:
+        DataError: If its type is neither.
+    """
+    value = pl.col(column)
+    if isinstance(kind, pl.Categorical | pl.Enum):
+        return value.cast(pl.String)
+    if name in columns.any_type:
+        return value
+    if kind.is_nested() or kind in (pl.Duration, pl.Object):
+        raise DataError(
+            f"{where}: the column {column!r} is of type {str(kind)[:80]}; it must hold one text or number a row"
+        )
+    if kind in (pl.Date, pl.Datetime) and name in ("year", "month", "day"):
+        return {"year": value.dt.year(), "month": value.dt.month(), "day": value.dt.day()}[name]
+    return value.cast(pl.String) if kind.is_temporal() or kind in (pl.Boolean, pl.Binary) else value
 
 
 def _parquet_names(file: Path, where: str) -> tuple[str, ...]:

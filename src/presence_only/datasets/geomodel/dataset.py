@@ -70,6 +70,13 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
     min_year: Year | None = None
 
     @model_validator(mode="after")
+    def _columns_once(self) -> Self:
+        for setting, names in (("layers", self.layers or ()), ("categories", self.categories)):
+            if len(set(names)) < len(names):
+                raise ValueError(f"settings with every column of {setting} once; {setting} is {list(names)}")
+        return self
+
+    @model_validator(mode="after")
     def _cells_have_no_neighbours(self) -> Self:
         if self.environment == CELLS and self.sea == "nearest":
             raise ValueError(
