@@ -24,6 +24,7 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import Field
 
+from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.occurrences import darwin_core
 from presence_only.occurrences.assemble import RecordsSettings, assemble
@@ -124,7 +125,7 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
     Raises:
         DataError: If a file is missing, damaged, unsafe or no such table, or no record is left.
     """
-    path = Path(settings.path).expanduser()
+    path = user_path(settings.path)
     columns = replace(_COLUMNS, ragged_rows=settings.ragged_rows)
     with closing(_batches(path, columns, limits)) as batches:
         return clean(

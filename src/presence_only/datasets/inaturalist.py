@@ -19,6 +19,7 @@ import polars as pl
 from pydantic import Field
 
 from presence_only.common.errors import DataError
+from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
@@ -81,7 +82,7 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
     Raises:
         DataError: If a file is missing, damaged, unsafe or no such table, or no record is left.
     """
-    root = Path(settings.root).expanduser()
+    root = user_path(settings.root)
     path, taxa_path = _file(root, "observations"), _file(root, "taxa")
     taxa = _read_taxa(taxa_path, settings.group, limits)
     columns = replace(_OBSERVATIONS, ragged_rows=settings.ragged_rows)

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import polars as pl
 from pydantic import Field
 
+from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.datasets.inaturalist import Grade
 from presence_only.occurrences.assemble import RecordsSettings, assemble
@@ -108,7 +108,7 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
     Raises:
         DataError: If a file is missing, damaged, unsafe or no such table, or no record is left.
     """
-    path = Path(settings.path).expanduser()
+    path = user_path(settings.path)
     columns = replace(_COLUMNS, ragged_rows=settings.ragged_rows)
     with closing(read_tables(path, columns, limits)) as batches:
         standard = (_standard(batch, settings) for batch in batches)

@@ -23,7 +23,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -36,6 +35,7 @@ from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
 from presence_only.common.random_streams import numpy_stream
 from presence_only.common.settings import Settings
+from presence_only.common.user_paths import user_path
 from presence_only.data.sites import sites_of
 from presence_only.geography.h3_cells import cells_of
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
@@ -552,7 +552,7 @@ class _Places:
         if settings.centroids is None or settings.centroid_distance_m == 0:
             return None
         names = ("decimalLongitude", "decimalLatitude")
-        table = pl.concat(read_table(Path(settings.centroids).expanduser(), Columns(names, (), COORDINATE_SPELLINGS)))
+        table = pl.concat(read_table(user_path(settings.centroids), Columns(names, (), COORDINATE_SPELLINGS)))
         table = table.select(pl.col(name).cast(pl.Float64, strict=False) for name in names)
         good = pl.col(names[0]).is_between(-180, 180) & pl.col(names[1]).is_between(-90, 90)
         wrong = table.filter(~good.fill_null(False))

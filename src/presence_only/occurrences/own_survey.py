@@ -6,12 +6,12 @@ The file says where a species was found and where it was looked for in vain; tra
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from presence_only.common.settings import Settings
+from presence_only.common.user_paths import user_path
 from presence_only.occurrences.long_survey import read_long_survey
 from presence_only.occurrences.survey_columns import COLUMNS, layout_of
 from presence_only.occurrences.survey_rows import SurveyRows
@@ -63,7 +63,7 @@ def read_own_survey(
         DataError: If the file is missing, damaged or no survey, its columns leave open what it is, a value is neither
             a presence nor an absence, or a survey lies at two places.
     """
-    path = Path(settings.path).expanduser()
+    path = user_path(settings.path)
     names = read_names(path, COLUMNS, limits)
     layout = settings.layout or layout_of(names, known, str(path))
     reader = read_long_survey if layout == "long" else read_wide_survey
