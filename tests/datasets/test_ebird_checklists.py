@@ -8,6 +8,7 @@ import pytest
 from support.real_files import real_files
 
 from presence_only.common.errors import DataError
+from presence_only.common.settings import SettingsError
 from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.datasets.ebird import sampling_file
 from presence_only.geography.h3_cells import cells_of
@@ -435,3 +436,16 @@ def test_negative_effort_is_unknown(tmp_path):
     dataset = build(write(tmp_path, checklists, seen), {"years": [2023], "effort": {"effort_hours": 6}})
     assert 1.0 not in {place[0] for place in truth_of(dataset)}
     assert "effort at most 6 hours - not understood: '-5' (1)" in dict(dataset.survey_filters)
+
+
+def test_no_year_and_no_area_is_no_choice(tmp_path):
+    with pytest.raises(SettingsError, match="a year or an area to hold out; years is empty and there is no area"):
+        build(write(tmp_path, *many(n=5)), {"years": []})
+
+
+def test_an_ebd_without_the_column_of_identifiers(tmp_path):
+    paths = write(tmp_path, *many(n=20))
+    text = paths[0].read_text().replace("SAMPLING EVENT IDENTIFIER", "OTHER")
+    paths[0].write_text(text)
+    with pytest.raises(DataError, match=r"no column 'SAMPLING EVENT IDENTIFIER'; it"):
+        build(paths, {"years": [2022, 2023]})

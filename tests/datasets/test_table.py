@@ -413,3 +413,51 @@ def test_parquet_types_that_are_no_numbers(tmp_path):
     table.with_columns(lon=pl.Series([True, False, True])).write_parquet(tmp_path / "t.parquet")
     with pytest.raises(DataError, match="longitude true, latitude 47"):
         read(tmp_path / "t.parquet")
+
+
+QUOTED_BLANKS = [
+    ('"species" , "lon","lat"  ', '"Parus ""m"" major" ,8,47', 'Parus "m" major'),
+    ("species,lon,lat,note", '"Parus major"  , "8" ,"47" ,"" ', "Parus major"),
+    ("species;lon;lat;note", '"Parus major" ;8;47;"of two ;\nlines" ', "Parus major"),
+    ("species\tlon\tlat", '"Parus major" \t"8" \t 47', "Parus major"),
+    ('"species"\t"lon"\t"lat"', '"Parus major" \t"8" \t 47', "Parus major"),
+]
+
+
+@pytest.mark.parametrize(("header", "row", "name"), QUOTED_BLANKS)
+def test_blanks_behind_a_closing_quote(tmp_path, header, row, name):
+    for end in ("\n", "\r\n", ""):
+        path = write(tmp_path, f"{header}\n{row}{end}")
+        assert seen(read(path, names="as_given")) == [(name, 8.0, 47.0)]
+
+
+def test_quotes_within_a_cell_keep_their_blanks(tmp_path):
+    path = write(tmp_path, 'species,lon,lat\n"a ""b"" , c" ,8,47\n')
+    assert seen(read(path, names="as_given")) == [('a "b" , c', 8.0, 47.0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('[{"species": "Parus major", "lon": 8}]', "is JSON, not a table; write it as CSV"),
+        ('{"type": "FeatureCollection", "features": []}', "is JSON, not a table; write it as CSV"),
+        ('[\n  {"species": "Parus major"}\n]\n', "is JSON, not a table; write it as CSV"),
+        ("<!DOCTYPE html>\n<html>", "is a web page or XML, not a table; write it as CSV"),
+        ('species\tlon\tlat\n"Parus\nmajor"\t8\t47\n', "line 2 has 1 fields, .*: does a cell in quotes hold a tab or"),
+        ('species\tlon\tlat\n"Parus\tmajor"\t8\t47\n', "line 2 has 4 fields, .*: does a cell in quotes hold a tab or"),
+        (
+            "species,lon,lat\nParus major,-9999,-9999\n",
+            "latitude -9999.0' .* stand for missing values",
+        ),
+    ],
+)
+def test_files_that_are_told_what_they_are(tmp_path, text, sentence):
+    with pytest.raises(DataError, match=sentence):
+        read(write(tmp_path, text))
+
+
+def test_coordinates_that_stand_for_missing_values_say_no_system(tmp_path):
+    rows = "".join(f"Parus major,{x},{y}\n" for x, y in [(-9999, -9999)] * 5 + [(8.5, 47.5)])
+    records = read(write(tmp_path, "species,lon,lat\n" + rows))
+    assert seen(records) == [("Parus major", 8.5, 47.5)]
+    assert "no degrees: 'longitude -9999.0, latitude -9999.0' (5)" in records.filters[1][0]

@@ -31,6 +31,7 @@ from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, Unknown, clean
 from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
 from presence_only.occurrences.date_columns import date_columns
+from presence_only.occurrences.event_core import NO_CORE_ROW
 from presence_only.occurrences.number_columns import amount, identifier, number, unread_coordinates, unread_numbers
 from presence_only.occurrences.record_words import BASES, plain_word, with_bases, with_statuses
 from presence_only.occurrences.records import RecordTable
@@ -83,6 +84,9 @@ _COLUMNS = Columns(
     statuses=("occurrenceStatus",),
     any_type=("issue",),
 )
+
+# What the funnel says of occurrences whose coordinates should be in the core.
+_NO_CORE_ROW = "id that is not in the core"
 
 Words = Annotated[tuple[str, ...], Field(strict=False)]
 
@@ -165,6 +169,9 @@ def _standard(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> pl.
         "unread_coordinates": unread_coordinates(batch, "decimalLongitude", "decimalLatitude"),
         **taxon_columns(batch, settings.infraspecific, str(path)),
     }
+    if NO_CORE_ROW in batch.columns:
+        lost = pl.col(NO_CORE_ROW) & (found["longitude"].is_null() | found["latitude"].is_null())
+        found["unread_coordinates"] = pl.coalesce(found["unread_coordinates"], pl.when(lost).then(pl.lit(_NO_CORE_ROW)))
     group = taxon_group(batch, settings.group)
     if group is not None:
         found["group"] = group

@@ -61,6 +61,9 @@ MANY_LONGITUDES = 0.01
 # The words of a place whose numbers were read, but are no degrees.
 _READ = re.compile(r"^longitude -?[\d.]+(?:e\d+)?, latitude -?[\d.]+(?:e\d+)?$")
 
+# A number that stands for a missing value, such as -9999.
+_MISSING = re.compile(r"(?:^|\s)-?9{3,}(?:\.0*)?(?:,|$)")
+
 Unknown = Literal["keep", "drop"]
 Year = Annotated[int, Field(ge=1, le=9999)]
 Metres = Annotated[float, Field(ge=0.0, le=20_000_000.0)]
@@ -424,6 +427,8 @@ class _Sieve:
         if self._rows and self._failed[1] == self._rows and words:
             read = all(_READ.match(word) for word in words if word)
             hint = "convert them to degrees WGS84" if read else "write numbers of degrees with a decimal point"
+            if all(_MISSING.search(word) for word in words if word):
+                hint = "such numbers stand for missing values"
             raise DataError(
                 f"{where}: no row has a longitude within -180..180 and a latitude within -90..90; they say "
                 f"{listed(words)}: {hint}"

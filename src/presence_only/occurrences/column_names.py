@@ -172,7 +172,7 @@ class Columns:
         # A column that the user gave for something else is not a candidate.
         places = {plain: left for plain, all_of in places.items() if (left := [at for at in all_of if at not in taken])}
         missing = []
-        for name in self.required + self.optional:
+        for name in dict.fromkeys(self.required + self.optional):
             if name in found:
                 continue
             candidates = [one for one in self._strong(name) if one in places]

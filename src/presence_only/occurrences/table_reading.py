@@ -15,6 +15,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -420,6 +421,11 @@ def _checked_lines(
             if not ended and at == len(ends_N) - 1 and len(fields) < shape.n_fields:
                 raise DataError(f"{where}: ends in the middle of a line ({found}); it is cut off: download it again")
             hint = "" if any(map(bytes.strip, fields[shape.n_fields :])) else shape.hint
+            if b'"' in text and separator == ord("\t"):
+                hint = (
+                    ": does a cell in quotes hold a tab or a line break? In a table with tabs whose header is not in "
+                    "quotes they are none of the cell; take them out, or write the table with commas"
+                )
             raise DataError(f"{where}: {found}; every line must have as many{hint}")
     return b"".join([*parts, lines[kept_from:]]), len(ends_N)
 
@@ -450,7 +456,7 @@ def _parse_lines(
         if filled.any():
             raise DataError(_filled(where, f"near line {line + int(filled.arg_max() or 0)}", shape))
     if b'"' in rows:
-        quoted = table.select(pl.all().str.starts_with('"').any()).row(0)
+        quoted = table.select(pl.all().str.contains(r'^\s*"').any()).row(0)
         table = table.with_columns(
             _unquoted(pl.col(name)) for name, any_of_it in zip(table.columns, quoted, strict=True) if any_of_it
         )
@@ -467,6 +473,7 @@ def _filled(where: str, row: str, shape: _Shape) -> str:
 
 def _unquoted(column: pl.Expr) -> pl.Expr:
     """Cells without the quotes that enclose them; a quote elsewhere is a character like any other."""
+    column = column.str.strip_chars()
     enclosed = column.str.contains(r'^"(?:[^"]|"")*"$')
     inner = column.str.slice(1, column.str.len_chars() - 2).str.replace_all('""', '"', literal=True)
     return pl.when(enclosed).then(inner).otherwise(column)
@@ -560,8 +567,9 @@ def _read_quoted(
     """
     # A polygon in one cell is longer than the 128 KiB that the module allows.
     csv.field_size_limit(LONGEST_LINE_BYTES)
+    lines = _decoded_lines(_buffered(stream), where, dialect.encoding, lines_before)
     rows = csv.reader(
-        _decoded_lines(_buffered(stream), where, dialect.encoding, lines_before),
+        _without_blanks(lines, dialect) if dialect.quote and dialect.separator != " " else lines,
         delimiter=dialect.separator,
         quotechar=dialect.quote or None,
         quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
@@ -606,6 +614,19 @@ def _read_quoted(
     except csv.Error as error:
         number = lines_before + rows.line_num
         raise DataError(f"{where}: line {number} cannot be read ({error}): is a quote unmatched?") from None
+
+
+def _without_blanks(lines: Iterator[str], dialect: Dialect) -> Iterator[str]:
+    """Lines without the blanks between a closing quote and the separator, which ``csv`` refuses.
+
+    Blanks at the beginning of a quoted cell go too, which trimming takes away in any case.
+    """
+    quote, separator = re.escape(dialect.quote), re.escape(dialect.separator)
+    # Two quotes within a cell are one that belongs to its text; alone in a cell they are an empty one.
+    closing = rf"((?:(?:^|{separator}) *{quote}|(?<!{quote})){quote}) +(?={separator}|\r?\n?$)"
+    behind, before = re.compile(closing), dialect.quote + " "
+    for line in lines:
+        yield behind.sub(r"\1", line) if before in line else line
 
 
 def _mended(row: list[str], shape: _Shape, where: str, number: int) -> list[str]:
