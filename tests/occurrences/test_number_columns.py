@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from presence_only.occurrences.number_columns import (
+    amount,
     identifier,
     number,
     numeric_key,
@@ -48,4 +49,8 @@ def test_texts_that_are_no_numbers():
     table = pl.DataFrame({"a": ["1", "x", None], "b": ["y", "z", None], "c": [1, 2, 3]})
     assert unread_numbers(table, ("a", "b", "c", "d"), "u").to_list() == ["y", "x", None]
     assert unread_numbers(table, ("c",), "u").to_list() == [None] * 3
+    counts = pl.DataFrame({"a": ["0", "-9999", "x", None], "b": [-1, 2, 3, None]})
+    assert values(amount, counts["a"]) == [0.0, None, None, None]
+    assert unread_numbers(counts, ("a",), "u", amount).to_list() == [None, "-9999", "x", None]
+    assert unread_numbers(counts, ("b",), "u", amount).to_list() == ["-1", None, None, None]
     assert unread_coordinates(table, "a", "b").to_list() == ["longitude 1, latitude y", "longitude x, latitude z", None]

@@ -343,7 +343,7 @@ def test_records_near_the_survey_are_held_out_if_asked_for(tmp_path):
     assert_array_equal(again.survey.truth.matrix(), 1 - dataset.survey.truth.matrix())
     everywhere = assembled(records, path, background=str(background))
     assert len(everywhere.training.background.sites_K2) == 300
-    with pytest.raises(DataError, match=r"no record is left after cleaning .*farther than 5000 km"):
+    with pytest.raises(DataError, match=r"no record is left after cleaning: .*farther than 5000 km"):
         assembled(records, path, evaluation={"hold_out_near_km": 5000})
 
 

@@ -23,7 +23,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -36,6 +35,7 @@ from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
 from presence_only.common.random_streams import numpy_stream
 from presence_only.common.settings import Settings
+from presence_only.common.user_paths import user_path
 from presence_only.data.sites import sites_of
 from presence_only.geography.h3_cells import cells_of
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
@@ -60,6 +60,9 @@ MANY_LONGITUDES = 0.01
 
 # The words of a place whose numbers were read, but are no degrees.
 _READ = re.compile(r"^longitude -?[\d.]+(?:e\d+)?, latitude -?[\d.]+(?:e\d+)?$")
+
+# A number that stands for a missing value, such as -9999.
+_MISSING = re.compile(r"(?:^|\s)-?9{3,}(?:\.0*)?(?:,|$)")
 
 Unknown = Literal["keep", "drop"]
 Year = Annotated[int, Field(ge=1, le=9999)]
@@ -427,6 +430,8 @@ class _Sieve:
         if self._rows and self._failed[1] == self._rows and words:
             read = all(_READ.match(word) for word in words if word)
             hint = "convert them to degrees WGS84" if read else "write numbers of degrees with a decimal point"
+            if all(_MISSING.search(word) for word in words if word):
+                hint = "such numbers stand for missing values"
             raise DataError(
                 f"{where}: no row has a longitude within -180..180 and a latitude within -90..90; they say "
                 f"{listed(words)}: {hint}"
@@ -555,7 +560,7 @@ class _Places:
         if settings.centroids is None or settings.centroid_distance_m == 0:
             return None
         names = ("decimalLongitude", "decimalLatitude")
-        table = pl.concat(read_table(Path(settings.centroids).expanduser(), Columns(names, (), COORDINATE_SPELLINGS)))
+        table = pl.concat(read_table(user_path(settings.centroids), Columns(names, (), COORDINATE_SPELLINGS)))
         table = table.select(pl.col(name).cast(pl.Float64, strict=False) for name in names)
         good = pl.col(names[0]).is_between(-180, 180) & pl.col(names[1]).is_between(-90, 90)
         wrong = table.filter(~good.fill_null(False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
@@ -15,20 +15,29 @@ def number(column: pl.Expr) -> pl.Expr:
     return column.cast(pl.Float64, strict=False)
 
 
-def unread_numbers(batch: pl.DataFrame, names: Sequence[str], label: str) -> pl.Series:
+def amount(column: pl.Expr) -> pl.Expr:
+    """A column of counts or measures as a number, null where it is none or negative: ``-9999`` stands for no value."""
+    value = number(column)
+    return pl.when(value >= 0).then(value)
+
+
+def unread_numbers(
+    batch: pl.DataFrame, names: Sequence[str], label: str, read: Callable[[pl.Expr], pl.Expr] = number
+) -> pl.Series:
     """The first text of every row that is no number, such as ``47,1`` or ``8.5°E``, in columns of numbers.
 
     Args:
         batch: Rows.
         names: The columns that the batch may have; others are left out.
         label: Name of the result, which is null where all is well.
+        read: What makes numbers of the columns: :func:`number`, or :func:`amount`, for which ``-1`` is none either.
     """
     found = []
     for name in names:
         column = pl.col(name)
         # Most files have none, and comparing two counts is faster than making texts.
-        if name in batch.columns and batch.select(number(column).is_null().sum() > column.null_count()).item():
-            found.append(pl.when(number(column).is_null()).then(column.cast(pl.String)))
+        if name in batch.columns and batch.select(read(column).is_null().sum() > column.null_count()).item():
+            found.append(pl.when(read(column).is_null()).then(column.cast(pl.String)))
     if not found:
         return pl.Series(label, [None], dtype=pl.String).new_from_index(0, len(batch))
     return batch.select(pl.coalesce(found).alias(label)).to_series()

@@ -310,7 +310,7 @@ def _candidates(path: Path) -> dict[str, str]:
 
 def _batches(path: Path, names: tuple[str, ...]) -> Iterator[pl.DataFrame]:
     """The rows of a table: ``visit``, and the columns by their places."""
-    columns = replace(_COLUMNS, required=(*_COLUMNS.required, *names))
+    columns = replace(_COLUMNS, required=(*_COLUMNS.required, *names), any_type=names)
     with closing(read_table(path, columns)) as batches:
         for batch in batches:
             yield batch.select(

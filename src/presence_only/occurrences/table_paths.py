@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from presence_only.common.errors import DataError
+from presence_only.common.user_paths import user_path
 from presence_only.occurrences.table_reading import is_companion
 
 _ENDINGS = re.compile(r"(?:\.(?:csv|tsv|txt|tab|gz|zip|parquet))+$", re.IGNORECASE)
@@ -36,7 +37,7 @@ def table_paths(given: Sequence[str]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for text in given:
-        path = Path(text).expanduser()
+        path = user_path(text)
         if path.exists() or not glob.has_magic(text):
             fitting = [path]
         else:

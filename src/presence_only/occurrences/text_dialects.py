@@ -21,6 +21,8 @@ SEPARATORS = "\t,;|"
 _MOST_LINES_BEFORE = 1000
 _MOST_LINES_OF_HEADER = 100
 _NUMBERS = ("decimalLatitude", "decimalLongitude")
+# How a file begins that is no table.
+_JSON, _MARKUP = re.compile(rb'^\s*(?:\{\s*(?:"|$)|\[\s*(?:[{\["]|$))'), re.compile(rb"^\s*<[!?A-Za-z]")
 _SEP_LINE = re.compile(rb'^"?sep=(\\t|.)"?$', re.IGNORECASE)
 
 
@@ -87,6 +89,9 @@ def read_header(stream: io.BufferedIOBase, where: str, columns: Columns, longest
             raise DataError(
                 f"{where}: its lines end with a carriage return alone; convert it: tr '\\r' '\\n' < OLD > NEW"
             )
+        for pattern, kind in ((_JSON, "JSON"), (_MARKUP, "a web page or XML")):
+            if pattern.match(bare):
+                raise DataError(f"{where}: is {kind}, not a table; write it as CSV: a header, and one line per row")
         if match := _SEP_LINE.match(bare):
             separator = match[1].decode("latin-1").replace("\\t", "\t")
         elif bare.startswith(b"#") and not _names_columns(bare, columns):
