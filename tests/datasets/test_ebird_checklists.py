@@ -8,6 +8,7 @@ import pytest
 from support.real_files import real_files
 
 from presence_only.common.errors import DataError
+from presence_only.common.settings import SettingsError
 from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.datasets.ebird import sampling_file
 from presence_only.geography.h3_cells import cells_of
@@ -392,3 +393,59 @@ def test_the_real_extract():
     assert dataset.survey.truth.presences_per_species().tolist() == [
         sum((visit, name) in seen for visit in inside) for name in dataset.survey.species
     ]
+
+
+def test_observations_without_an_identifier_make_no_absence(tmp_path):
+    date, none = "2023-05-03", {"SAMPLING EVENT IDENTIFIER": ""}
+    lost = {"SCIENTIFIC NAME": "Parus major", **none}
+    checklists, seen = few(
+        (checklist(1, (1, 1), date), [lost, {**lost, "SCIENTIFIC NAME": "Anas acuta"}, "Anas acuta"]),
+        # Of another day, of no known one, and of another place.
+        (checklist(2, (2, 1), date), [{**lost, "OBSERVATION DATE": "2023-05-04"}]),
+        (checklist(3, (3, 1), date), [{**lost, "OBSERVATION DATE": ""}]),
+        (checklist(4, (4, 1), date), [{**lost, "LATITUDE": "9"}]),
+        (checklist(5, (5, 1), date), [{**lost, "CATEGORY": "spuh", "SCIENTIFIC NAME": "Parus sp."}]),
+        (checklist(6, (6, 1), date), [{**lost, "OBSERVATION COUNT": "0"}]),
+        (checklist(7, (7, 1), date, group="G7"), [lost]),
+    )
+    dataset = build(write(tmp_path, checklists, seen), {"years": [2023]})
+    assert [at(dataset, longitude) for longitude in range(1, 8)] == [
+        [-1, 1, 0],
+        [0, 0, 0],
+        [-1, 0, 0],
+        [0, 0, 0],
+        [0, 0, 0],
+        [0, 0, 0],
+        # The group says what checklist it is of.
+        [1, 0, 0],
+    ]
+    note = "7 observations of the EBD have no SAMPLING EVENT IDENTIFIER"
+    assert any(one.startswith(note) for one in dataset.notes)
+
+
+def test_an_ebd_without_any_identifier(tmp_path):
+    checklists, seen = few((checklist(1, (1, 1), "2023-05-03"), ["Parus major"]))
+    lost = {"SAMPLING EVENT IDENTIFIER": ""}
+    seen = {number: [{"SCIENTIFIC NAME": name, **lost} for name in names] for number, names in seen.items()}
+    with pytest.raises(DataError, match=r"of one download \(22 of its observations have no SAMPLING EVENT IDENTIFIER"):
+        build(write(tmp_path, checklists, seen), {"years": [2023]})
+
+
+def test_negative_effort_is_unknown(tmp_path):
+    checklists, seen = few((checklist(1, (1, 1), "2023-05-03", minutes="-5"), ["Parus major"]))
+    dataset = build(write(tmp_path, checklists, seen), {"years": [2023], "effort": {"effort_hours": 6}})
+    assert 1.0 not in {place[0] for place in truth_of(dataset)}
+    assert "effort at most 6 hours - not understood: '-5' (1)" in dict(dataset.survey_filters)
+
+
+def test_no_year_and_no_area_is_no_choice(tmp_path):
+    with pytest.raises(SettingsError, match="a year or an area to hold out; years is empty and there is no area"):
+        build(write(tmp_path, *many(n=5)), {"years": []})
+
+
+def test_an_ebd_without_the_column_of_identifiers(tmp_path):
+    paths = write(tmp_path, *many(n=20))
+    text = paths[0].read_text().replace("SAMPLING EVENT IDENTIFIER", "OTHER")
+    paths[0].write_text(text)
+    with pytest.raises(DataError, match=r"no column 'SAMPLING EVENT IDENTIFIER'; it"):
+        build(paths, {"years": [2022, 2023]})

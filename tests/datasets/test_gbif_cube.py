@@ -104,7 +104,7 @@ def test_the_cell_is_the_uncertainty_where_it_is_the_larger(tmp_path):
     for metres, kept in ((708, 6), (998, 6), (1000, 7), (7070, 8), (7072, 9)):
         filters = dict(read(path, max_uncertainty_m=metres, default_uncertainties_m=[]).filters)
         assert filters[f"coordinate uncertainty at most {metres} m"] == kept
-    with pytest.raises(DataError, match="coordinate uncertainty at most 706 m: 0; "):
+    with pytest.raises(DataError, match="coordinate uncertainty at most 706 m' left 0 rows of 9"):
         read(path, max_uncertainty_m=706)
 
 
@@ -180,7 +180,7 @@ def test_dates(header, row, date, tmp_path):
     if day:
         assert read(path, weeks=True).table["week"].to_list() == [17]
     else:
-        with pytest.raises(DataError, match=r"date known to the day( - not in the file)?: 0; "):
+        with pytest.raises(DataError, match=r"date known to the day( - not in the file)?. left 0 rows of 1"):
             read(path, weeks=True)
     assert len(read(path, min_year=2020, max_year=2020, unknown_year="drop").table) == 1
     again = f"{row}\t1kmE4283N2672\tParus major\n"
@@ -192,7 +192,7 @@ def test_coordinates_in_place_of_cells(tmp_path):
     header = "decimallatitude\tdecimallongitude\tspecies\toccurrences\tmincoordinateuncertaintyinmeters\n"
     text = header + "47.1\t8.5\tParus major\t1\t20000\n"
     assert seen(read(write(tmp_path, text))) == [("Parus major", 8.5, 47.1)]
-    with pytest.raises(DataError, match="coordinate uncertainty at most 10000 m: 0"):
+    with pytest.raises(DataError, match="coordinate uncertainty at most 10000 m' left 0 rows"):
         read(tmp_path / "cube.tsv", max_uncertainty_m=10_000.0)
     # A cell says more of a cube's place than coordinates beside it.
     text = "lat\tlon\tspecies\tcellcode\n1\t2\tParus major\tE008N54BA\n"
@@ -265,3 +265,14 @@ def test_the_page_has_every_setting_and_a_study_that_is_one():
     assert [name for name in own - {"kind"} if f"| `{name}`" not in text] == []
     (raw,) = YAML(typ="safe").load(re.findall(r"```yaml\n(datasets:.*?)```", text, flags=re.S)[0])["datasets"].values()
     assert parse_dataset(raw, "datasets.mine").kind == "gbif_cube"
+
+
+def test_negative_occurrences_are_unknown(tmp_path):
+    header = "decimallatitude\tdecimallongitude\tspecies\toccurrences\tmincoordinateuncertaintyinmeters\n"
+    rows = "47.1\t8.5\tParus major\t-3\t-9999\n47.1\t9.5\tParus major\t0\t10\n"
+    records = read(write(tmp_path, header + rows), max_uncertainty_m=1000.0)
+    assert seen(records) == [("Parus major", 8.5, 47.1)]
+    assert {
+        "occurrences is not 0 - not understood: '-3' (1)",
+        "coordinate uncertainty at most 1000 m - not understood: '-9999' (1)",
+    } <= set(dict(records.filters))

@@ -220,3 +220,21 @@ def test_taxonomy_is_found_beside_the_file_or_named(tmp_path):
 def test_a_sea_of_cells_has_no_nearest_value():
     with pytest.raises(SettingsError, match="sea 'keep' or 'drop'"):
         DatasetSettings.parse({"kind": "geomodel", "path": "x", "sea": "nearest"}, "d")
+
+
+def test_columns_of_lists_within_lists_are_refused(tmp_path):
+    made = table()
+    lists_of_lists = pl.Series([[["grtit1"]]] * len(made))
+    with pytest.raises(DataError, match=r"'week_3' is of List\(List\(String\)\); it must hold lists of codes"):
+        read_records(settings(write(tmp_path, made.with_columns(week_3=lists_of_lists))))
+    path = write(tmp_path, made.with_columns(soil=pl.Series([[1.0, 2.0]] * len(made))))
+    for given in ({}, {"layers": ["soil"]}, {"categories": ["soil"]}):
+        with pytest.raises(DataError, match=r"the column 'soil' is of List\(Float64\), which is neither a number nor"):
+            settings(path, **given).open_layers()
+    assert settings(path, layers=["elevation_m"]).open_layers().names == ("elevation_m",)
+
+
+@pytest.mark.parametrize("setting", ["layers", "categories"])
+def test_a_column_twice_is_refused(tmp_path, setting):
+    with pytest.raises(SettingsError, match=f"every column of {setting} once"):
+        settings(tmp_path / "a.parquet", **{setting: ["elevation_m", "elevation_m"]})

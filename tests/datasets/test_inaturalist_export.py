@@ -216,3 +216,45 @@ def test_real_exports():
     assert (archive.filters[0][1], len(archive.table)) == (50, 34)
     assert "Thamnophis elegans" in vocabulary(archive)[0]
     assert "Ophion" not in vocabulary(archive)[0]
+
+
+PRIVACY = (*(name for name in WEBSITE if name != "coordinates_obscured"), "geoprivacy", "taxon_geoprivacy")
+PRIVATE = [
+    ({}, "Parus major"),
+    ({"geoprivacy": "obscured"}, None),
+    ({"taxon_geoprivacy": "Obscured"}, None),
+    ({"geoprivacy": "open", "taxon_geoprivacy": "private"}, None),
+    ({"geoprivacy": "open", "taxon_geoprivacy": "open"}, "Parus major"),
+    ({"geoprivacy": "secret"}, "Parus major"),
+    ({"geoprivacy": "obscured_private"}, None),
+]
+
+
+def test_geoprivacy_without_the_column_coordinates_obscured(tmp_path):
+    path = write(tmp_path, PRIVATE, PRIVACY)
+    assert found(read(path)) == kept(PRIVATE)
+    # Nor does the accuracy of the true place count where the public one is not given.
+    lacking = [({"public_positional_accuracy": "", **given}, name) for given, name in PRIVATE]
+    assert found(read(write(tmp_path, lacking, PRIVACY))) == kept(PRIVATE)
+    records = read(path, obscured="drop", max_uncertainty_m=None)
+    assert found(records) == kept(PRIVATE)
+    step = "coordinates not obscured - not understood: 'secret' (1)"
+    assert (step, 3) in records.filters
+    assert "coordinates_obscured and geoprivacy - not understood: 'secret' (1)" in dict(read(path).filters)
+
+
+@pytest.mark.parametrize("word", ["obscured", "Private", "true", "1"])
+def test_words_of_coordinates_obscured(tmp_path, word):
+    rows = [
+        ({}, "Parus major"),
+        ({"coordinates_obscured": word}, None),
+        ({"coordinates_obscured": "open"}, "Parus major"),
+    ]
+    assert found(read(write(tmp_path, rows))) == kept(rows)
+
+
+def test_negative_accuracies_are_unknown(tmp_path):
+    accuracies = {"positional_accuracy": "-5", "public_positional_accuracy": "-9999"}
+    records = read(write(tmp_path, [({}, "Parus major"), (accuracies, "Parus major")]))
+    assert "coordinate uncertainty at most 10000 m - not understood: '-9999' (1)" in dict(records.filters)
+    assert len(read(write(tmp_path, [({}, ""), (accuracies, "")]), unknown_uncertainty="drop").table) == 1

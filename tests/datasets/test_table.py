@@ -350,3 +350,114 @@ def test_the_names_on_the_page_are_recognised():
         known = {plain for name in re.findall(r"`(\w+)`", wanted) for plain in columns.names_of(name)}
         listed = re.split(r"[,;] (?:else )?", re.sub(r", \.\.\.|; else class.*|these names alone", "", names).strip())
         assert {plain_name(name) for name in listed if name} <= known
+
+
+@pytest.mark.parametrize("form", ["text", "parquet"])
+def test_negative_counts_and_words_for_nothing(tmp_path, form):
+    table = pl.DataFrame(
+        {
+            "species": ["Parus major"] * 6,
+            "lon": [1.5, 2.5, 3.5, 4.5, 5.5, 6.5],
+            "lat": [47.5] * 6,
+            "count": [3, -9999, 2, 2, 2, 0],
+            "uncertainty": [10, 10, -1, -9999, 10, 10],
+            "detection": ["1", "yes", "none", "-1", "", "1"],
+        }
+    )
+    path = tmp_path / "t"
+    table.write_csv(path) if form == "text" else table.write_parquet(path)
+    records = read(path, columns={"status": "detection"})
+    assert [site for _, *site in seen(records)] == [[1.5, 47.5], [2.5, 47.5], [5.5, 47.5]]
+    assert records.filters[3:7] == (
+        ("coordinate uncertainty at most 10000 m - not understood: '-1' (1), '-9999' (1)", 6),
+        ("coordinate uncertainty not that of a centroid (301, 999, 3036, 9999 m)", 6),
+        ("status is a presence - not understood: '-1' (1)", 4),
+        ("count is not 0 - not understood: '-9999' (1)", 3),
+    )
+
+
+def test_one_column_for_two_is_refused(tmp_path):
+    path = write(tmp_path, lines(","))
+    sentence = r"columns\.longitude = 'lon' and columns\.latitude = 'Lon' are one column; each must have its own"
+    with pytest.raises(DataError, match=sentence):
+        read(path, columns={"longitude": "lon", "latitude": "Lon"})
+
+
+NESTED = {"list": [[1.5, 2.5]] * 3, "struct": [{"a": 1.5}] * 3}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+@pytest.mark.parametrize("column", ["species", "lon", "lat", "count", "week", "status", "group", "date", "uncertainty"])
+def test_parquet_columns_of_lists_are_refused(tmp_path, kind, column):
+    table = {name: list(cells) for name, cells in zip(("species", "lon", "lat"), zip(*ROWS, strict=True), strict=True)}
+    pl.DataFrame({**table, column: NESTED[kind]}).write_parquet(tmp_path / "t.parquet")
+    sentence = rf"t\.parquet: the column '{column}' is of type .*; it must hold one text or number a row"
+    with pytest.raises(DataError, match=sentence):
+        read(tmp_path / "t.parquet")
+
+
+def test_parquet_types_that_are_no_numbers(tmp_path):
+    names = pl.Series(["Parus major", "Parus major", "Abies alba"])
+    table = pl.DataFrame(
+        {
+            "species": names.cast(pl.Categorical),
+            "lon": [8.5, -8.25, 9.5],
+            "lat": pl.Series(["47.1", "47.2", "NA"]).cast(pl.Categorical),
+            "year": pl.Series(["2020-05-03", "1850-01-01", None]).str.to_date(),
+        }
+    )
+    table.write_parquet(tmp_path / "t.parquet")
+    records = read(tmp_path / "t.parquet")
+    assert seen(records) == [("Parus major", 8.5, 47.1)]
+    assert ("year 1900..", 1) in records.filters
+    table.with_columns(lon=pl.Series([True, False, True])).write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="longitude true, latitude 47"):
+        read(tmp_path / "t.parquet")
+
+
+QUOTED_BLANKS = [
+    ('"species" , "lon","lat"  ', '"Parus ""m"" major" ,8,47', 'Parus "m" major'),
+    ("species,lon,lat,note", '"Parus major"  , "8" ,"47" ,"" ', "Parus major"),
+    ("species;lon;lat;note", '"Parus major" ;8;47;"of two ;\nlines" ', "Parus major"),
+    ("species\tlon\tlat", '"Parus major" \t"8" \t 47', "Parus major"),
+    ('"species"\t"lon"\t"lat"', '"Parus major" \t"8" \t 47', "Parus major"),
+]
+
+
+@pytest.mark.parametrize(("header", "row", "name"), QUOTED_BLANKS)
+def test_blanks_behind_a_closing_quote(tmp_path, header, row, name):
+    for end in ("\n", "\r\n", ""):
+        path = write(tmp_path, f"{header}\n{row}{end}")
+        assert seen(read(path, names="as_given")) == [(name, 8.0, 47.0)]
+
+
+def test_quotes_within_a_cell_keep_their_blanks(tmp_path):
+    path = write(tmp_path, 'species,lon,lat\n"a ""b"" , c" ,8,47\n')
+    assert seen(read(path, names="as_given")) == [('a "b" , c', 8.0, 47.0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('[{"species": "Parus major", "lon": 8}]', "is JSON, not a table; write it as CSV"),
+        ('{"type": "FeatureCollection", "features": []}', "is JSON, not a table; write it as CSV"),
+        ('[\n  {"species": "Parus major"}\n]\n', "is JSON, not a table; write it as CSV"),
+        ("<!DOCTYPE html>\n<html>", "is a web page or XML, not a table; write it as CSV"),
+        ('species\tlon\tlat\n"Parus\nmajor"\t8\t47\n', "line 2 has 1 fields, .*: does a cell in quotes hold a tab or"),
+        ('species\tlon\tlat\n"Parus\tmajor"\t8\t47\n', "line 2 has 4 fields, .*: does a cell in quotes hold a tab or"),
+        (
+            "species,lon,lat\nParus major,-9999,-9999\n",
+            "latitude -9999.0' .* stand for missing values",
+        ),
+    ],
+)
+def test_files_that_are_told_what_they_are(tmp_path, text, sentence):
+    with pytest.raises(DataError, match=sentence):
+        read(write(tmp_path, text))
+
+
+def test_coordinates_that_stand_for_missing_values_say_no_system(tmp_path):
+    rows = "".join(f"Parus major,{x},{y}\n" for x, y in [(-9999, -9999)] * 5 + [(8.5, 47.5)])
+    records = read(write(tmp_path, "species,lon,lat\n" + rows))
+    assert seen(records) == [("Parus major", 8.5, 47.5)]
+    assert "no degrees: 'longitude -9999.0, latitude -9999.0' (5)" in records.filters[1][0]

@@ -76,7 +76,9 @@ class TestRowRules:
         kept, filters, _ = run({"species": ["a", "b"]}, max_uncertainty_m=10_000.0)
         assert kept == ["a", "b"]
         assert filters[3] == ("coordinate uncertainty at most 10000 m - not in the file", 2)
-        with pytest.raises(DataError, match=r"coordinate uncertainty at most 10000 m - not in the file: 0;"):
+        with pytest.raises(
+            DataError, match=r"the rule 'coordinate uncertainty at most 10000 m - not in the file' left 0"
+        ):
             run({"species": ["a", "b"]}, max_uncertainty_m=10_000.0, unknown_uncertainty="drop")
 
     def test_year(self):
@@ -101,7 +103,7 @@ class TestRowRules:
         assert "week" not in run(columns)[2].table.columns
 
     def test_weeks_of_a_file_without_dates(self):
-        with pytest.raises(DataError, match="date known to the day - not in the file: 0"):
+        with pytest.raises(DataError, match="the rule 'date known to the day - not in the file' left 0 rows of 1;"):
             run({"species": ["a"]}, weeks=True)
 
     def test_days_that_the_calendar_lacks(self):
@@ -349,8 +351,7 @@ def test_no_record_left_names_the_rules():
     with pytest.raises(DataError) as error:
         run({"longitude": [None], "species": ["a"]})
     assert str(error.value) == (
-        "no record is left after cleaning (rows left by each rule - read: 1; coordinates given and possible: 0; "
-        "coordinates not 0, 0: 0; of a species: 0); loosen a rule"
+        "no record is left after cleaning: the rule 'coordinates given and possible' left 0 rows of 1; loosen a rule"
     )
 
 

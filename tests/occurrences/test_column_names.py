@@ -74,6 +74,8 @@ def table(given=None):
         ("species,name,lon,lat", "species - longitude latitude"),
         ("species,scientific_name,lon,lat", "species scientificName longitude latitude"),
         ("occurrence,present,lon,lat", "- status longitude latitude"),
+        ("seen,lon,lat,species", "status longitude latitude species"),
+        ("observed,lon,lat,present", "- longitude latitude status"),
     ],
 )
 def test_usual_names_of_a_table(header, expected):

@@ -187,7 +187,11 @@ BAD_METAFILES = {
     ),
     "index that is no number": (
         metafile(FIELDS.replace('"3"', '"-1"')),
-        "/meta.xml: field 'decimalLatitude' has the index '-1'; it must be 0, 1, 2, ...",
+        "/meta.xml: field 'decimalLatitude' has the index '-1'; it must be 0, 1, 2, ... up to 10,000",
+    ),
+    "index of thousands of digits": (
+        metafile(FIELDS.replace('"3"', f'"{"9" * 5000}"')),
+        f"/meta.xml: field 'decimalLatitude' has the index '{'9' * 40}'; it must be 0, 1, 2, ... up to 10,000",
     ),
     "long separator": (
         metafile(FIELDS, 'fieldsTerminatedBy="||"'),
@@ -196,8 +200,22 @@ BAD_METAFILES = {
     "encoding": (metafile(FIELDS, 'encoding="klingon"'), "/meta.xml: unknown encoding 'klingon'"),
     "header lines": (
         metafile(FIELDS, 'ignoreHeaderLines="one"'),
-        "/meta.xml: ignoreHeaderLines is 'one'; it must be a number",
+        "/meta.xml: ignoreHeaderLines is 'one'; it must be a number of lines up to 1,000",
     ),
+    **{
+        f"{len(number)} digits of header lines": (
+            metafile(FIELDS, f'ignoreHeaderLines="{number}"'),
+            f"/meta.xml: ignoreHeaderLines is '{number[:40]}'; it must be a number of lines up to 1,000",
+        )
+        for number in ("1001", "1000000000", "1" + "0" * 30, "9" * 5000)
+    },
+    **{
+        f"more header lines than lines, in {quote}quotes": (
+            metafile(FIELDS, f'fieldsTerminatedBy="\\t" fieldsEnclosedBy="{quote}" ignoreHeaderLines="0999"'),
+            "/occurrence.txt: has columns but no rows",
+        )
+        for quote in ("", "'")
+    },
     "huge": (
         " " * (4 * 2**20 + 1),
         "/meta.xml: has more than 4,194,304 bytes; a metafile is a page or two",

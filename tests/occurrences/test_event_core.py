@@ -6,8 +6,10 @@ import polars as pl
 import pytest
 
 from presence_only.common.errors import DataError
+from presence_only.datasets.gbif import DatasetSettings, read_records
 from presence_only.occurrences.column_names import Columns
 from presence_only.occurrences.darwin_core import metafile_of, read_folder, read_zip
+from presence_only.occurrences.event_core import NO_CORE_ROW
 from presence_only.occurrences.unpacking import Archive
 
 TERMS = "http://rs.tdwg.org/dwc/terms/"
@@ -115,3 +117,28 @@ def test_a_core_of_taxa(tmp_path):
     occurrences = "taxonID\tdecimalLatitude\tdecimalLongitude\nt1\t1\t2\n"
     found = read(tmp_path / "a.zip", taxa, occurrences, core="Taxon")
     assert found.select("species", "decimalLongitude", "decimalLatitude").rows() == [("Abies una", "2", "1")]
+
+
+def test_ids_that_a_program_wrote_as_floats(tmp_path):
+    """A column of whole numbers with a gap becomes 1.0, 2.0, ... when a data frame is written."""
+    events, occurrences = EVENTS, OCCURRENCES
+    for i in range(1, 10):
+        events, occurrences = events.replace(f"e{i}", str(i)), occurrences.replace(f"e{i}\t", f"{i}.0\t")
+    assert read(tmp_path / "a.zip", events, occurrences).select(NAMES).rows() == EXPECTED
+    events = events.replace("\n2\t1\t", "\n2.0\t1.0\t")
+    assert read(tmp_path / "a.zip", events, occurrences).select(NAMES).rows() == EXPECTED
+
+
+def test_ids_that_are_not_in_the_core_are_counted(tmp_path):
+    more = OCCURRENCES + "e8\tAbies una\t7\t8\t\t\n\tAbies una\t\t\t\t\n"
+    assert read(tmp_path / "a.zip", occurrences=more)[NO_CORE_ROW].to_list() == [False] * 6 + [True] * 3
+    records = read_records(DatasetSettings(kind="gbif", path=str(tmp_path / "a.zip"), min_records=1))
+    # One of the three has coordinates of its own; that of e4 lacks a longitude.
+    step = "coordinates given and possible - no degrees: 'id that is not in the core' (2)"
+    assert records.filters[:2] == (("read", 9), (step, 6))
+
+
+def test_no_id_that_is_in_the_core(tmp_path):
+    sentence = "none of the ids of its occurrences, such as 'x1', is in its core, which has ids such as 'e1'"
+    with pytest.raises(DataError, match=sentence):
+        read(tmp_path / "a.zip", occurrences=OCCURRENCES.replace("\ne", "\nx").replace("\t7\t8", "\t\t"))

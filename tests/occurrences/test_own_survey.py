@@ -1,6 +1,7 @@
 """A user's own survey: wide and long tables against a double loop, and training that never sees it."""
 
 import gzip
+import zipfile
 
 import numpy as np
 import polars as pl
@@ -178,13 +179,18 @@ def test_weeks_come_from_dates_or_weeks(tmp_path):
     _, made = truth_of(written(tmp_path, text), weeks=True)
     assert made.survey.week_M.tolist() == [17, 48]
     assert ("week known - not understood: '2-30' (1)", 2) in made.filters
-    _, made = truth_of(
-        written(tmp_path, "survey,lon,lat,week,Parus major\na,1,1,3,1\nb,2,2,48.0,0\nc,3,3,1.5,0\n"), weeks=True
-    )
+    numbers = written(tmp_path, "survey,lon,lat,week,Parus major\na,1,1,3,1\nb,2,2,48.0,0\nc,3,3,1.5,0\n")
+    _, made = truth_of(numbers, weeks=True, week_numbers="four_a_month")
     assert made.survey.week_M.tolist() == [3, 48]
     assert ("week known - not understood: '1.5' (1)", 2) in made.filters
-    with pytest.raises(DataError, match=r"has week 52; weeks must be 1\.\.48"):
-        truth_of(written(tmp_path, "survey,lon,lat,week,Parus major\na,1,1,3,1\nb,2,2,52,0\n"), weeks=True)
+    with pytest.raises(DataError, match=r"has surveys with the number of a week, such as 48, .*week_numbers: iso"):
+        truth_of(numbers, weeks=True)
+    with pytest.raises(DataError, match=r"has week 52, and evaluation.week_numbers = 'four_a_month' .* weeks 1\.\.48"):
+        truth_of(
+            written(tmp_path, "survey,lon,lat,week,Parus major\na,1,1,3,1\nb,2,2,52,0\n"),
+            weeks=True,
+            week_numbers="four_a_month",
+        )
     with pytest.raises(DataError, match="weeks: true: the survey has no weeks nor dates"):
         truth_of(written(tmp_path, "survey,lon,lat,Parus major\na,1,1,1\nb,2,2,0\n"), weeks=True)
 
@@ -337,7 +343,7 @@ def test_records_near_the_survey_are_held_out_if_asked_for(tmp_path):
     assert_array_equal(again.survey.truth.matrix(), 1 - dataset.survey.truth.matrix())
     everywhere = assembled(records, path, background=str(background))
     assert len(everywhere.training.background.sites_K2) == 300
-    with pytest.raises(DataError, match=r"no record is left after cleaning .*farther than 5000 km"):
+    with pytest.raises(DataError, match=r"no record is left after cleaning: .*farther than 5000 km"):
         assembled(records, path, evaluation={"hold_out_near_km": 5000})
 
 
@@ -380,3 +386,169 @@ def test_wrong_settings_are_one_sentence(raw, sentence):
     with pytest.raises(SettingsError) as error:
         RecordsSettings.parse({"evaluation": raw}, "d")
     assert sentence in str(error.value)
+
+
+LONG = "surveyId,species,lon,lat,{}\na,Parus major,8.5,47,{}\nb,Parus major,8.6,47,{}\nc,Corvus corax,8.7,47,{}\n"
+NAMES = "status pres_abs pb value n seen observed found presAbs Detected is_present count individuals occupied"
+
+
+@pytest.mark.parametrize("header", NAMES.split())
+@pytest.mark.parametrize("words", [("1", "0", "1"), ("present", "absent", "present"), ("TRUE", "FALSE", "TRUE")])
+def test_usual_names_of_the_column_of_presences(header, words, tmp_path):
+    found, _ = truth_of(written(tmp_path, LONG.format(header, *words) + f"b,Corvus corax,8.6,47,{words[1]}\n"))
+    assert [[row[0], row[2]] for row in found] == [[1, -1], [0, 0], [-1, 1]]
+
+
+@pytest.mark.parametrize("words", [("0", "1", "0"), ("no", "yes", ""), ("False", "True", "NA"), ("x", "0", "x")])
+def test_a_column_of_presences_by_another_name_is_refused(words, tmp_path):
+    with pytest.raises(DataError, match=r"'absent' has nothing but values .* rename it to 'present' .* or drop it"):
+        truth_of(written(tmp_path, LONG.format("absent", *words)))
+
+
+@pytest.mark.parametrize("words", [("1", "1", "1"), ("0", "12", "1"), ("Ann", "no", "yes"), ("", "", "")])
+def test_other_columns_of_a_long_table_are_named(words, tmp_path):
+    found, made = truth_of(written(tmp_path, LONG.format("whatever", *words)))
+    assert [[row[0], row[2]] for row in found] == [[1, 0], [1, 0], [0, 1]]
+    assert "Columns of the survey that were not read (1): 'whatever'." in made.notes
+
+
+def test_genus_and_epithet_and_names_as_given_in_a_long_table(tmp_path):
+    text = "plot,genus,specific_epithet,lon,lat\na,Parus,major,1,1\nb,Corvus,corax,2,2\n"
+    found, _ = truth_of(written(tmp_path, text))
+    assert [[row[0], row[2]] for row in found] == [[1, 0], [0, 1]]
+    known = {"SP_001": "", "SP_002": ""}
+    for text in ("species,lon,lat\nSP_001,1,1\nSP_002,2,2\n", "lon,lat,SP_001,SP_002\n1,1,1,0\n2,2,0,1\n"):
+        path = written(tmp_path, text)
+        rows = read_own_survey(SurveyEvaluation(kind="survey", path=str(path)), known)
+        assert survey_of_rows(rows, tuple(known)).survey.truth.matrix().tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    "words", ["absent", "absence", "Absent", "(absent)", "L. absent", "not found", "not detected", "absences n"]
+)
+@pytest.mark.parametrize("mark", [" ", "_", "."])
+def test_columns_of_absences_are_refused(words, mark, tmp_path):
+    header = f"Parus major {words}".replace(" ", mark)
+    with pytest.raises(DataError, match="says where Parus major is absent; make it a column of presences"):
+        truth_of(written(tmp_path, f"lon,lat,Corvus corax,{header}\n1,1,1,1\n2,2,0,0\n"))
+
+
+@pytest.mark.parametrize(
+    "words", ["effort", "Effort hours", "2019", "(2019)", "1", "year", "notes", "count 2019", "Date"]
+)
+def test_columns_about_a_species_are_no_species(words, tmp_path):
+    header = f"Parus major {words}"
+    found, made = truth_of(written(tmp_path, f"lon,lat,Corvus corax,{header}\n1,1,1,3\n2,2,0,4\n"))
+    assert [[row[0], row[2]] for row in found] == [[-1, 1], [-1, 0]]
+    assert made.notes[0] == f"Columns of the survey that were taken for no species (1): {header!r}."
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        *(
+            (words, True)
+            for words in ("count", "Count", "n", "abundance", "pres abs", "newtoni", "subsp. newtoni", "male")
+        ),
+        *((words, False) for words in ("L.", "Linnaeus, 1758", "(Linnaeus 1758)", "L. 1758")),
+    ],
+)
+def test_columns_of_counts_and_subspecies_are_of_the_species(words, named, tmp_path):
+    header = f"Parus major {words}"
+    found, made = truth_of(written(tmp_path, f'lon,lat,Corvus corax,"{header}"\n1,1,1,3\n2,2,0,0\n'))
+    assert [[row[0], row[2]] for row in found] == [[1, 1], [0, 0]]
+    assert any("the species that their first two words name (1)" in note for note in made.notes) == named
+
+
+@pytest.mark.parametrize("layout", ["wide", "long"])
+def test_the_number_of_a_week_counts_where_a_date_is_empty(layout, tmp_path):
+    head = "survey,lon,lat,date,week,year,"
+    cells = [
+        ("2020-05-03", "", ""),
+        ("", "20", "2020"),
+        ("someday", "53", "2020"),
+        ("", "", "2020"),
+        ("2020-06", "1", ""),
+    ]
+    rows = [f"{i},{i},{i},{','.join(cell)}" for i, cell in enumerate(cells, 1)]
+    if layout == "wide":
+        text = head + "Parus major\n" + "".join(f"{row},{i % 2}\n" for i, row in enumerate(rows))
+    else:
+        text = (
+            head
+            + "species\n"
+            + "".join(f"{row},{('Parus major', 'Abies alba')[i % 2]}\n" for i, row in enumerate(rows))
+        )
+    path = written(tmp_path, text)
+    _, made = truth_of(path, weeks=True, week_numbers="iso")
+    # The Thursdays of the weeks 20 and 53 of 2020 are May 14 and December 31, that of the first week of 2015 January 1.
+    assert made.survey.week_M.tolist() == [17, 18, 48, 1]
+    with pytest.raises(DataError, match=r"say what the numbers are: evaluation\.week_numbers: four_a_month"):
+        truth_of(path, weeks=True)
+
+
+@pytest.mark.parametrize("column", ["date", "datetime", "observed_at", "timestamp"])
+def test_usual_names_of_dates(column, tmp_path):
+    text = f"lon,lat,{column},Parus major\n1,1,2020-05-03 10:00:00,1\n2,2,2020-01-03,0\n"
+    assert truth_of(written(tmp_path, text), weeks=True)[1].survey.week_M.tolist() == [17, 1]
+
+
+def test_kept_visits_of_one_plot_are_told_apart_by_their_dates(tmp_path):
+    rows = "p,{},Parus major\np,{},Abies alba\np,{},Corvus corax\nq,{},Abies alba\n"
+    rows = rows.format("2020-05-03T10:00", "2020-05-03T11:00", "2021-05-04", "2020-05-03")
+    rows = rows.replace("p,", "p,1,1,").replace("q,", "q,2,2,")
+    for weeks in (False, True):
+        for header, expected in (("plot", [[1, 0], [0, 1], [0, 0]]), ("surveyId", [[1, 1], [0, 0]])):
+            path = written(tmp_path, f"{header},lon,lat,date,species\n{rows}")
+            found, _ = truth_of(path, weeks=weeks, repeated_visits="keep")
+            assert [[row[0], row[2]] for row in found] == expected
+        path = written(tmp_path, "lon,lat,date,species\n" + rows.replace("p,", "").replace("q,", ""))
+        found, _ = truth_of(path, weeks=weeks, repeated_visits="keep")
+        assert [[row[0], row[2]] for row in found] == [[1, 0], [0, 1], [0, 0]]
+        assert len(truth_of(path, weeks=weeks, visits="merge")[0]) == 2
+
+
+def test_a_survey_is_one_table(tmp_path):
+    path = written(tmp_path, "lon,lat,Parus major\n1,1,1\n2,2,0\n")
+    assert len(truth_of(tmp_path / "*.csv")[0]) == 2
+    pl.DataFrame({"lon": [1.0, 2.0], "lat": [1, 2], "Parus major": [0, 1]}).write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"is a folder with parquet files and 'survey\.csv'"):
+        truth_of(tmp_path)
+    with zipfile.ZipFile(tmp_path / "both.zip", "w") as archive:
+        archive.write(path, "survey.csv")
+        archive.write(tmp_path / "a.parquet", "a.parquet")
+    with pytest.raises(DataError, match=r"holds parquet files and 'survey\.csv'"):
+        truth_of(tmp_path / "both.zip")
+    with pytest.raises(DataError, match="2 files fit this pattern; a survey is one table"):
+        truth_of(tmp_path / "[as]*.[cp]*")
+    path.unlink()
+    (tmp_path / "both.zip").unlink()
+    assert [row[0] for row in truth_of(tmp_path)[0]] == [0, 1]
+    written(tmp_path, "x", "a.xlsx")
+    with pytest.raises(DataError, match=r"is a spreadsheet; save its sheet as CSV"):
+        truth_of(tmp_path / "a.xlsx")
+
+
+@pytest.mark.parametrize("name", ["Parus sp.", "Parus cf. major", "Parus", "parus spp", "Parus major/ater"])
+def test_an_open_name_makes_no_species_of_its_genus_absent(name, tmp_path):
+    head = "plot,lon,lat,species\na,1,1,Parus major\nb,2,2,{0}\nc,3,3,Corvus corax\nd,4,4,{0}\nd,4,4,Parus ater\n"
+    path = written(tmp_path, head.format(name))
+    found, made = truth_of(path)
+    assert [row[:3] for row in found] == [[1, 0, 0], [-1, -1, 0], [0, 0, 1], [-1, 1, 0]]
+    assert made.facts["survey_rows_of_open_names"] == 2
+    assert any(note.startswith("Names of the survey that identify no species (1)") for note in made.notes)
+    text = path.read_text().replace("species", "genus,specificEpithet").replace("Parus major\n", "Parus,major\n")
+    text = text.replace("Corvus corax", "Corvus,corax").replace("Parus ater", "Parus,ater")
+    found, _ = truth_of(written(tmp_path, text.replace(f"{name}\n", "Parus,sp.\n")))
+    assert [row[:3] for row in found] == [[1, 0, 0], [-1, -1, 0], [0, 0, 1], [-1, 1, 0]]
+
+
+def test_codes_of_plots_are_no_numbers(tmp_path):
+    text = "plot,lon,lat,species\n1E1,1,1,Parus major\n10,2,2,Abies alba\n10.0,2,2,Parus ater\n"
+    assert [row[:2] for row in truth_of(written(tmp_path, text))[0]] == [[1, 0], [0, 1]]
+
+
+def test_a_header_over_several_lines(tmp_path):
+    text = 'lon,lat,Corvus corax,"Parus\nmajor",Abies alba\n1,1,1,0,1\n2,2,0,1,0\n'
+    found, _ = truth_of(written(tmp_path, text))
+    assert [[row[s] for s in (2, 0, 5)] for row in found] == [[1, 0, 1], [0, 1, 0]]

@@ -52,3 +52,11 @@ def test_answers():
     found = with_answers(pl.DataFrame({"complete": words}), "complete", "unread")
     assert found["complete"].to_list() == [True] * 4 + [False] * 3 + [None] * 2
     assert found["unread"].to_list() == [None] * 8 + ["perhaps"]
+
+
+def test_a_negative_number_is_no_presence():
+    found = with_statuses(pl.DataFrame({"s": ["-1", "-9999.0", "-0", "none", "+1", "nan"]}), "s")
+    assert found["absent"].to_list() == [True, True, True, True, False, None]
+    assert found["unread_status"].to_list() == ["-1", "-9999.0", None, None, None, "nan"]
+    answers = with_answers(pl.DataFrame({"s": ["-1", "1"]}), "s", "unread")
+    assert answers.rows() == [(None, "-1"), (True, None)]

@@ -44,8 +44,8 @@ def test_places_of_many_species_do_not_overflow():
         (lambda: RecordTable.of(SITES, np.zeros(3, int), ("a",), ()), "1 species names with 0 groups: each needs one"),
         (lambda: RecordTable.of(SITES, np.zeros(2, int), ("a",), ("g",)), "2 species for 3 records: must agree"),
         (
-            lambda: RecordTable(pl.DataFrame(schema=READER_COLUMNS), (("read", 2), ("year known", 0))),
-            r"no record is left after cleaning \(rows left by each rule - read: 2; year known: 0\); loosen a rule",
+            lambda: RecordTable(pl.DataFrame(schema=READER_COLUMNS), (("read", 9), ("b", 2), ("c", 0), ("d", 0))),
+            r"after cleaning: the rule 'c' left 0 rows of 2 \(rows before - read: 9; b: 2\); loosen a rule",
         ),
     ],
 )

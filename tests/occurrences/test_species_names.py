@@ -27,6 +27,29 @@ ONE_SPECIES = [
     "Abies una auct. non L.",
     "Abies una s.l.",
     "Abies una agg.",
+    "Abies una aggr.",
+    "Abies una gr.",
+    "Abies una-group",
+    "Abies una-agg.",
+    "Abies una*",
+    "*Abies una",
+    "†Abies una",
+    "Abies una *",
+    "(Abies una)",
+    "[Abies una]",
+    "Abies una,",
+    "Abies una;",
+    "Abies una, Mill.",
+    "Abies una, Mill. & Hook.",
+    "Abies una Mill. & A. Gray",
+    "Abies una Hook. & Arn. ex Mill.",
+    "Abies una Mill., Hook. and Arn., 1758",
+    "Abies una et Mill.",
+    "Abies una Ser.",
+    "Abies una(L.) Mill.",
+    "Abies subg. Pinus una",
+    "Abies u\x00na",
+    "Abies una\x00\x00",
 ]
 BELOW = [
     "Abies una minor",
@@ -66,6 +89,43 @@ OPEN = [
     "Abies una x altera",
     "Abies una × Abies altera",
     "Abies una & altera",
+    "Abies una and altera",
+    "Abies una, altera",
+    "Abies una or Abies altera",
+    "Abies una & Abies altera",
+    "Abies una & A. altera",
+    "Abies una L. & Pinus altera L.",
+    "Abies una + Pinus altera",
+    "Abies una+altera",
+    "Abies una and Pinus altera",
+    "Abies una et Pinus altera",
+    "Abies una vs. Abies altera",
+    "Abies una, Pinus altera",
+    "Abies una,Pinus altera",
+    "Abies una L., Pinus altera L.",
+    "Abies una; Pinus altera",
+    "Abies una | Pinus altera",
+    "Abies or Pinus",
+    "Abies una not seen",
+    "Abies una (absent)",
+    "Abies una (dead)",
+    "None seen",
+    "No birds",
+    "nothing",
+    "dead Abies una",
+    "2 Abies una",
+    "juvenile Abies una L.",
+    "Abies sect. Ruderalia",
+    "Abies sect. Ruderalia Mill.",
+    "Abies una sect. Ruderalia",
+    "Abies subg. Abies",
+    "Abies sect. Abies subsect. Minores",
+    "Abies sect. Abies sp.",
+    "Abies ser. Minores",
+    "Abies hort.",
+    "Abies auct.",
+    "Abies aggr.",
+    "Abies 'Nana'",
     "Unidentified bird",
     "unknown",
     "2016",
@@ -125,7 +185,9 @@ def test_open_names_beside_a_genus(text):
     assert species_name(text, "Abies").kind == "open"
 
 
-@pytest.mark.parametrize("name", ["Parus major", "Acer l-album", "Coccinella 7-punctata", "Rosa laüer", "Genus s0"])
+@pytest.mark.parametrize(
+    "name", ["Parus major", "Acer l-album", "Coccinella 7-punctata", "Pica pica-pica", "Rosa laüer", "Genus s0"]
+)
 def test_a_name_in_its_spelling_stays_and_is_its_own_result(name):
     assert species_name(name) == (name, "species")
     assert species_name(species_name(f" {name}  L.").text).text == name
@@ -145,3 +207,8 @@ def test_columns():
     assert found["i"].to_list() == [0, 1, 2, 3]
     assert found["name"].to_list() == ["Abies una", None, "Abies una", "sp."]
     assert found["name_kind"].to_list() == ["species", None, "species", "open"]
+
+
+def test_a_point_ends_a_sentence_or_an_abbreviation():
+    assert species_name("Abies altera.") == ("Abies altera", "species")
+    assert species_name("Abies alt.").kind == "open"

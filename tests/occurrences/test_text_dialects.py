@@ -1,5 +1,6 @@
 """How tables are written, line by line; every form holds the same records."""
 
+import csv
 import zipfile
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import pytest
 from presence_only.common.errors import DataError
 from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
 from presence_only.occurrences.darwin_core import metafile_of, read_zip
-from presence_only.occurrences.table_reading import read_table
+from presence_only.occurrences.table_reading import read_names, read_table
 from presence_only.occurrences.unpacking import Archive
 
 WANTED = Columns(("species", "decimalLatitude"), ("year",), COORDINATE_SPELLINGS)
@@ -204,3 +205,36 @@ class TestMetafiles:
         ]
         with pytest.raises(DataError, match="has something in field 5"):
             read(archive(tmp_path / "b.zip", TERMS_OF_ALL, table + "x\n"))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "header",
+    ['"species\nname","lon","lat"', 'lon,"lat\n(degrees\n\nWGS84)",species', 'lon;lat;"spe\ncies"', '"x\n"\tlat\tlon'],
+)
+def test_a_header_over_several_lines(tmp_path, header, end):
+    separator = next(mark for mark in ",;\t" if mark in header)
+    expected = next(csv.reader([header], delimiter=separator))
+    names = [" ".join(name.split()) for name in expected]
+    cells = [["1", "2", "3"], ["4", "5", "6"]]
+    path = tmp_path / "a.csv"
+    text = "\n".join([header, *(separator.join(row) for row in cells)]) + "\n"
+    path.write_bytes(text.replace("\n", end).encode())
+    assert [" ".join(name.split()) for name in read_names(path, WANTED)] == names
+    columns = Columns((), ("lon", "lat"), {"lat": ("latDegreesWGS84",)})
+    found = pl.concat(read_table(path, columns))
+    lon, lat = (next(at for at, name in enumerate(names) if name.startswith(word)) for word in ("lon", "lat"))
+    assert found.rows() == [(row[lon], row[lat]) for row in cells]
+    # Line numbers count those of the header.
+    path.write_bytes((text + "7\n").replace("\n", end).encode())
+    with pytest.raises(DataError, match=f"line {header.count(chr(10)) + 4} has 1 field"):
+        list(read_table(path, columns))
+
+
+def test_a_quote_in_the_header_that_does_not_end(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('species,"lon,lat\nParus major,1,2\n')
+    with pytest.raises(DataError, match=r"a quote in the header .* does not end; close it, or remove it"):
+        list(read_table(path, WANTED))
+    path.write_text('species,lon,lat,size 5"\nParus major,1,2,3\n')
+    assert read_names(path, WANTED) == ("species", "lon", "lat", 'size 5"')

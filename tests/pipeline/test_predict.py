@@ -1,5 +1,6 @@
 """Range maps and lists of species from a trained run: the numbers, the files and the answers to wrong questions."""
 
+import dataclasses
 import re
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import matplotlib.image
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from ruamel.yaml import YAML
 from support import tiny
 
@@ -15,10 +17,13 @@ from presence_only.common.errors import DataError
 from presence_only.common.similar_names import suggestions
 from presence_only.data.added_presences import AddedPresences
 from presence_only.datasets import build_dataset, parse_dataset
+from presence_only.export.trained_run import load_run
 from presence_only.geography.earth import Earth
+from presence_only.model.blend import Blend
 from presence_only.model.files import save_model
 from presence_only.model.range_map import Grid, MapError, suitability
-from presence_only.pipeline import predict, predictions
+from presence_only.model.spread import Reference, parts_of, spread
+from presence_only.pipeline import place_lists, predict, predictions
 from presence_only.reporting.figures.maps import range_figure
 from presence_only.study.params import Params
 from presence_only.study.paths import CellFiles, DatasetFiles
@@ -69,7 +74,7 @@ def test_the_table_of_a_map_is_the_mean_sigmoid_over_seeds(study, monkeypatch, t
     table = pl.read_csv(out)
     assert table["longitude"].to_list() == [-7.5, -2.5, 2.5, 7.5] * 2
     assert table["latitude"].to_list() == [47.5] * 4 + [42.5] * 4
-    models = predictions.load_run(cell).models
+    models = load_run(cell).models
     sites = table.select("longitude", "latitude").to_numpy()
     covariates = Earth.load().sample(sites)
     p = np.mean([1 / (1 + np.exp(-m.predict(sites, covariates)[:, 3].astype(float))) for m in models], axis=0)
@@ -101,7 +106,7 @@ def test_the_species_of_a_place_are_listed_from_the_likeliest_down(study, monkey
     cell = folder / "runs/virtual/an_full"
     run(monkeypatch, "--run", cell, "--at", -1.5, 48.5, "--top", 4)
     listed = [line.split("│")[2].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
-    models, site = predictions.load_run(cell).models, np.array([[-1.5, 48.5]])
+    models, site = load_run(cell).models, np.array([[-1.5, 48.5]])
     score = np.mean([1 / (1 + np.exp(-m.predict(site, Earth.load().sample(site))[0])) for m in models], axis=0)
     assert listed == [data.records.species[i] for i in np.argsort(-score)[:4]]
 
@@ -239,6 +244,15 @@ def test_what_a_library_says_without_a_number_is_one_line(study, monkeypatch, tm
         (["--at", 8, 47, "--list", "top10", "--top", 3], "--top and --list top10 both say how many species"),
         (["--at", 8, 47, "--species", "a"], "give either --at LON LAT, or --species NAME with --out FILE"),
         (["--species", "a"], "--species needs --out"),
+        (["--at", 8, 47, "--spread-of", "rank"], "--spread-of rank: needs --spread"),
+        (
+            ["--at", 8, 47, "--list", "top10", "--spread"],
+            "--spread tells of scores, and --list top10 asks for a choice by a rule: leave one of them out",
+        ),
+        (
+            ["--species", "a", "--out", "a.png", "--binary", "--spread", "members"],
+            "--spread tells of scores, and --binary asks for a choice by a rule: leave one of them out",
+        ),
     ],
 )
 def test_arguments_that_do_not_go_together_are_refused(monkeypatch, capsys, arguments, sentence):
@@ -259,12 +273,125 @@ def test_one_seed_is_no_seeds(study, monkeypatch, tmp_path, capsys):
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(MapError, match="holds no encoder; give a folder runs/<dataset>/<variant>"):
-        predictions.load_run(tmp_path)
+        load_run(tmp_path)
+
+
+def deviation_of_scores(models, sites, column):
+    scores = [1 / (1 + np.exp(-m.predict(sites, Earth.load().sample(sites))[:, column].astype(float))) for m in models]
+    return np.sqrt(sum((score - np.mean(scores, axis=0)) ** 2 for score in scores) / (len(scores) - 1))
+
+
+def test_the_spread_of_a_map_is_the_deviation_over_seeds(study, monkeypatch, tmp_path):
+    folder, data = study
+    cell, species = folder / "runs/virtual/an_full", data.records.species[3]
+    asked = ["--run", cell, "--species", species, "--box", -10, 40, 10, 50, "--resolution", 5, "--spread"]
+    run(monkeypatch, *asked, "--out", tmp_path / "map.csv")
+    table = pl.read_csv(tmp_path / "map.csv")
+    assert table.columns == ["longitude", "latitude", "suitability", "spread"]
+    expected = deviation_of_scores(load_run(cell).models, table.select("longitude", "latitude").to_numpy(), 3)
+    found = table["spread"].cast(float).to_numpy()
+    known = ~np.isnan(found)
+    np.testing.assert_allclose(found[known], expected[known], atol=2e-6)
+    assert (known == table["suitability"].is_not_null().to_numpy()).all()
+    run(monkeypatch, *asked, "--out", tmp_path / "map.png")
+    assert matplotlib.image.imread(tmp_path / "map.png").shape[0] > 900  # two maps, one below the other
+    rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
+    run(monkeypatch, *asked, "--out", tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert "standard deviation" in file.descriptions[1]
+        np.testing.assert_allclose(file.read(2).ravel(), found, atol=1e-6)
+        np.testing.assert_allclose(file.read(1).ravel(), table["suitability"].cast(float).to_numpy(), atol=1e-6)
+
+
+def test_the_list_of_a_place_has_the_spread_beside_the_score(study, monkeypatch, capsys):
+    cell = study[0] / "runs/virtual/an_full"
+    run(monkeypatch, "--run", cell, "--at", -1.5, 48.5, "--top", 3, "--spread", "seeds")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "Spread is the standard deviation of relative suitability over 2 seeds."
+    rows = [[part.strip() for part in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    models, site = load_run(cell).models, np.array([[-1.5, 48.5]])
+    for _, name, _, shown, _ in rows:
+        expected = deviation_of_scores(models, site, study[1].records.species.index(name))[0]
+        assert float(shown) == pytest.approx(expected, abs=6e-5)
+
+
+def test_one_seed_has_no_spread(study, monkeypatch, tmp_path):
+    monkeypatch.setattr(predictions, "suitability", lambda *_: pytest.fail("computed in vain"))
+    monkeypatch.setattr(place_lists, "logits_of_suitability", lambda *_: pytest.fail("computed in vain"))
+    seed = study[0] / "runs/virtual/an_full/seed_0"
+    sentence = "--spread seeds: needs a run of two seeds or more; it has 1 model and is no blend: train more seeds"
+    for asked in (["--at", 8, 47], ["--species", "virtual_0001", "--out", tmp_path / "map.csv"]):
+        with pytest.raises(MapError, match=sentence):
+            run(monkeypatch, "--run", seed, *asked, "--spread")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_members_of_blends_have_a_spread_of_their_own():
+    data = tiny.dataset()
+    members = [tiny.model(data, seed=seed, input=kind) for seed, kind in ((0, "both"), (1, "coordinates"))]
+    alone = tiny.model(data, seed=2)
+    assert parts_of([Blend(members), alone], "members") == (*members, alone)
+    with pytest.raises(MapError, match="--spread seeds: needs a run of two seeds or more; take --spread members"):
+        parts_of([Blend(members)], "seeds")
+    sites, covariates = data.survey.sites_M2, data.survey.covariates_MC.copy()
+    covariates[0] = np.nan
+    found = spread(parts_of([Blend(members)], "members"), sites, lambda _: covariates, slice(None), None)
+    scores = [1 / (1 + np.exp(-m.predict(sites, covariates).astype(float))) for m in members]
+    # Of two numbers the deviation is their distance over the root of 2.
+    np.testing.assert_allclose(found[1:], np.abs(scores[0] - scores[1])[1:] / np.sqrt(2), atol=1e-6)
+    assert np.isnan(found[0]).all()  # unknown to the blend, though one member does not read it
+
+
+def test_the_spread_of_ranks_knows_no_level_of_scores():
+    """Two models that order places alike have no spread of ranks, whatever their scores."""
+    data = tiny.dataset()
+    one, other = tiny.model(data, start_S=torch.zeros(5)), tiny.model(data, start_S=torch.full((5,), 3.0))
+    with torch.no_grad():
+        other.species_head.weight.mul_(0.5)
+    different = tiny.model(data, seed=1)
+    sites, covariates = data.survey.sites_M2, data.survey.covariates_MC
+    background = data.training.background
+    among = Reference(background.sites_K2, background.covariates_KC)
+
+    def sample(_):
+        return covariates
+
+    assert spread([one, other], sites, sample, slice(None), None).min() > 0.05
+    assert spread([one, other], sites, sample, slice(None), None, among).max() == 0.0
+    found = spread([one, different], sites, sample, slice(1, 3), None, among)
+    ranks = []
+    for model in (one, different):
+        here = model.predict(sites, covariates)[:, 1:3]
+        there = model.predict(background.sites_K2, background.covariates_KC)[:, 1:3]
+        lower, equal = (here[:, None] > there).mean(axis=1), (here[:, None] == there).mean(axis=1)
+        ranks.append(lower + equal / 2)
+    np.testing.assert_allclose(found, np.abs(ranks[0] - ranks[1]) / np.sqrt(2), atol=1e-6)
+
+
+def test_ranks_are_asked_for_by_the_command(study, monkeypatch, tmp_path, capsys):
+    cell, asked = study[0] / "runs/virtual/an_full", ["--species", "virtual_0001", "--box", -10, 40, 10, 50]
+    asked += ["--resolution", 5, "--out", tmp_path / "map.csv", "--spread", "--spread-of"]
+    run(monkeypatch, "--run", cell, *asked, "rank")
+    assert "standard deviation of the rank among background sites (0 to 1) over 2 seeds" in capsys.readouterr().out
+    rank = pl.read_csv(tmp_path / "map.csv")["spread"]
+    run(monkeypatch, "--run", cell, *asked, "score")
+    assert rank.to_list() != pl.read_csv(tmp_path / "map.csv")["spread"].to_list()
+    run(monkeypatch, "--run", cell, "--at", -1.5, 48.5, "--spread", "--spread-of", "rank")
+    assert "of the rank among background sites (0 to 1) over 2 seeds." in capsys.readouterr().out
+
+
+def test_a_name_is_no_markup_of_the_terminal(study, monkeypatch, capsys):
+    trained = load_run(study[0] / "runs/virtual/an_full")
+    names = tuple(f"[red]{i}[/red]" for i in range(trained.records.n_species))
+    training = dataclasses.replace(trained.training, records=dataclasses.replace(trained.records, species=names))
+    place_lists.list_species(dataclasses.replace(trained, training=training), (-1.5, 48.5), 20, None)
+    said = capsys.readouterr().out
+    assert all(name in said for name in names)
 
 
 def test_the_sea_is_unknown_to_a_run_that_reads_the_environment(study):
     folder, _ = study
-    trained = predictions.load_run(folder / "runs/virtual/an_full")
+    trained = load_run(folder / "runs/virtual/an_full")
     scores = suitability(trained.models, np.array([[-30.0, 30.0], [2.0, 47.0]]), trained.sample, slice(None), None)
     assert np.isnan(scores[0]).all() == trained.models[0].reads_covariates
     assert np.isfinite(scores[1]).all()
@@ -361,7 +488,7 @@ def test_a_broken_encoder_is_one_sentence(study, tmp_path, content):
     (cell / "seed_0").mkdir(parents=True)
     (cell / "seed_0/encoder.pt").write_bytes(content)
     with pytest.raises(DataError, match="cannot be read as an encoder of this version; `dvc repro` makes it anew"):
-        predictions.load_run(cell)
+        load_run(cell)
 
 
 @pytest.mark.parametrize(("n", "said"), [(1, "1 training record"), (2, "2 training records")])
@@ -379,10 +506,10 @@ def test_added_presences_are_no_training_records(study, monkeypatch, capsys):
     place = folder / DatasetFiles("virtual").survey
     place.mkdir(parents=True, exist_ok=True)
     cell = folder / "runs/virtual/an_full"
-    before_S = predictions.load_run(cell).recorded_S
+    before_S = load_run(cell).recorded_S
     added.save(place)
     try:
-        after_S = predictions.load_run(cell).recorded_S
+        after_S = load_run(cell).recorded_S
         run(monkeypatch, "--run", cell, "--at", 8.5, 47.4, "--top", records.n_species)
     finally:
         (place / "added_presences.parquet").unlink()

@@ -15,6 +15,7 @@ from presence_only.data.training import TrainingData
 from presence_only.evaluation.expected_f1 import best_lengths
 from presence_only.evaluation.presence_thresholds import ThresholdError
 from presence_only.evaluation.training_scores import TrainingSites, training_scores
+from presence_only.export.trained_run import load_run
 from presence_only.geography.earth import Earth
 from presence_only.model.files import save_model
 from presence_only.model.range_map import BinaryRange, suitability
@@ -69,7 +70,7 @@ def test_a_binary_map_in_all_formats(cell, monkeypatch, tmp_path, threshold, cap
     assert table.columns == ["longitude", "latitude", "suitability", "in_range", "threshold", "rule"]
     assert table["rule"].unique().to_list() == [threshold]
     (at,) = table["threshold"].unique()
-    expected = {"lpt": lowest_presence(predictions.load_run(cell), 2), "0.5": 0.5}
+    expected = {"lpt": lowest_presence(load_run(cell), 2), "0.5": 0.5}
     if threshold in expected:
         assert at == pytest.approx(expected[threshold], abs=2e-6)
     sure = (table["suitability"] - at).abs() > 1e-5
@@ -94,7 +95,7 @@ def test_a_binary_map_in_all_formats(cell, monkeypatch, tmp_path, threshold, cap
 
 
 def test_every_training_place_lies_in_the_range_of_the_lowest_presence(cell):
-    trained = predictions.load_run(cell)
+    trained = load_run(cell)
     model = MeanOfModels(trained.models)
     sites = TrainingSites.of(trained.recorded, trained.background, weeks=False)
     for s, scores in enumerate(training_scores(model, sites)):
@@ -130,7 +131,7 @@ SITE = (10.0, 70.0)
 def test_a_list_has_the_species_that_reach_their_thresholds(cell, monkeypatch, capsys, threshold):
     run(monkeypatch, "--run", cell, "--at", *SITE, "--list", "threshold", "--threshold", threshold)
     names, numbers, sentence = listed(capsys)
-    trained = predictions.load_run(cell)
+    trained = load_run(cell)
     score_S = suitability(trained.models, np.array([SITE]), None, slice(None), None)[0]
     at = [lowest_presence(trained, s) if threshold == "lpt" else 0.3 for s in range(5)]
     expected = [s for s in np.argsort(-score_S) if score_S[s] >= at[s]]

@@ -112,7 +112,7 @@ def test_the_extra_study_brings_what_commands_are_told_to_miss():
     assert missing == {"jupyter"}
 
 
-@pytest.mark.parametrize("extra", ["rasters", "maxent", "dev"])
+@pytest.mark.parametrize("extra", ["rasters", "export", "maxent", "browser", "dev"])
 def test_every_other_extra_brings_the_commands_too(extra):
     own = {Requirement(text) for text in PROJECT["optional-dependencies"][extra]}
     assert any(need.name == PROJECT["name"] and "study" in need.extras for need in own)
@@ -120,7 +120,7 @@ def test_every_other_extra_brings_the_commands_too(extra):
 
 def test_everything_that_the_package_imports_belongs_to_it_or_to_an_extra():
     named = PROJECT["dependencies"] + [text for extra in PROJECT["optional-dependencies"].values() for text in extra]
-    allowed = modules_of({plain(Requirement(text).name) for text in named}) | {"presence_only", "elapid"}
+    allowed = modules_of({plain(Requirement(text).name) for text in named}) | {"presence_only", "elapid", "onnxruntime"}
     # What pydantic and mlflow are made of is there with them.
     allowed |= {"pydantic_core", "ipykernel_launcher"} | sys.stdlib_module_names
     for path in (ROOT / "src").rglob("*.py"):

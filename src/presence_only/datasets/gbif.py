@@ -24,13 +24,15 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import Field
 
+from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.occurrences import darwin_core
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, Unknown, clean
 from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
 from presence_only.occurrences.date_columns import date_columns
-from presence_only.occurrences.number_columns import identifier, number, unread_coordinates, unread_numbers
+from presence_only.occurrences.event_core import NO_CORE_ROW
+from presence_only.occurrences.number_columns import amount, identifier, number, unread_coordinates, unread_numbers
 from presence_only.occurrences.record_words import BASES, plain_word, with_bases, with_statuses
 from presence_only.occurrences.records import RecordTable
 from presence_only.occurrences.table_reading import read_archive, read_table
@@ -79,7 +81,12 @@ _COLUMNS = Columns(
         "issue",
     ),
     spellings=COORDINATE_SPELLINGS,
+    statuses=("occurrenceStatus",),
+    any_type=("issue",),
 )
+
+# What the funnel says of occurrences whose coordinates should be in the core.
+_NO_CORE_ROW = "id that is not in the core"
 
 Words = Annotated[tuple[str, ...], Field(strict=False)]
 
@@ -122,7 +129,7 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
     Raises:
         DataError: If a file is missing, damaged, unsafe or no such table, or no record is left.
     """
-    path = Path(settings.path).expanduser()
+    path = user_path(settings.path)
     columns = replace(_COLUMNS, ragged_rows=settings.ragged_rows)
     with closing(_batches(path, columns, limits)) as batches:
         return clean(
@@ -162,6 +169,9 @@ def _standard(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> pl.
         "unread_coordinates": unread_coordinates(batch, "decimalLongitude", "decimalLatitude"),
         **taxon_columns(batch, settings.infraspecific, str(path)),
     }
+    if NO_CORE_ROW in batch.columns:
+        lost = pl.col(NO_CORE_ROW) & (found["longitude"].is_null() | found["latitude"].is_null())
+        found["unread_coordinates"] = pl.coalesce(found["unread_coordinates"], pl.when(lost).then(pl.lit(_NO_CORE_ROW)))
     group = taxon_group(batch, settings.group)
     if group is not None:
         found["group"] = group
@@ -171,11 +181,13 @@ def _standard(batch: pl.DataFrame, settings: DatasetSettings, path: Path) -> pl.
         ("count", "individualCount"),
     ):
         if column in columns:
-            found[name] = number(columns[column])
+            found[name] = amount(columns[column])
     if "uncertainty_m" in found:
-        found["unread_uncertainty"] = unread_numbers(batch, ("coordinateUncertaintyInMeters",), "unread_uncertainty")
+        found["unread_uncertainty"] = unread_numbers(
+            batch, ("coordinateUncertaintyInMeters",), "unread_uncertainty", amount
+        )
     if "count" in found:
-        found["unread_count"] = unread_numbers(batch, ("individualCount",), "unread_count")
+        found["unread_count"] = unread_numbers(batch, ("individualCount",), "unread_count", amount)
     if "speciesKey" in columns:
         found["key"] = identifier(columns["speciesKey"])
     if "issue" in columns:

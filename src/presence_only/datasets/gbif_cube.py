@@ -27,7 +27,7 @@ from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, Metres, ReaderRules, Rule, clean
 from presence_only.occurrences.column_names import CUBE_SPELLINGS, CUBE_WEAK, Columns
 from presence_only.occurrences.date_columns import date_columns
-from presence_only.occurrences.number_columns import identifier, number, unread_coordinates, unread_numbers
+from presence_only.occurrences.number_columns import amount, identifier, number, unread_coordinates, unread_numbers
 from presence_only.occurrences.record_words import with_statuses
 from presence_only.occurrences.records import RecordTable
 from presence_only.occurrences.table_paths import one_or_more, table_paths
@@ -143,6 +143,7 @@ def _read(settings: DatasetSettings, limits: Limits) -> tuple[RecordTable, _Coun
         weak=CUBE_WEAK,
         given=dict(settings.columns.items()),
         setting="columns",
+        statuses=("occurrenceStatus",),
         ragged_rows=settings.ragged_rows,
     )
     counts = _Counts()
@@ -204,8 +205,8 @@ def _standard(batch: pl.DataFrame, settings: DatasetSettings, where: str, first:
     if group is not None:
         found["group"] = group
     if "occurrences" in batch.columns:
-        found["count"] = number(pl.col("occurrences"))
-        found["unread_count"] = unread_numbers(batch, ("occurrences",), "unread_count")
+        found["count"] = amount(pl.col("occurrences"))
+        found["unread_count"] = unread_numbers(batch, ("occurrences",), "unread_count", amount)
     found |= {name: pl.col(name) for name in ("absent", "unread_status") if name in batch.columns}
     found |= date_columns(_with_dates(batch), "eventDate")
     return batch.select(*(expression.alias(name) for name, expression in found.items()))
@@ -213,11 +214,11 @@ def _standard(batch: pl.DataFrame, settings: DatasetSettings, where: str, first:
 
 def _places(batch: pl.DataFrame, where: str, first: bool) -> dict[str, pl.Series]:
     """Centre and uncertainty of every row: of its cell or, where the cube has no cells, of its coordinates."""
-    own = number(pl.col("uncertainty") if "uncertainty" in batch.columns else pl.lit(None))
+    own = amount(pl.col("uncertainty") if "uncertainty" in batch.columns else pl.lit(None))
     batch = batch.with_columns(own.alias("own"))
     found: dict[str, pl.Series] = {}
     if "uncertainty" in batch.columns:
-        found["unread_uncertainty"] = unread_numbers(batch, ("uncertainty",), "unread_uncertainty")
+        found["unread_uncertainty"] = unread_numbers(batch, ("uncertainty",), "unread_uncertainty", amount)
     if "cell" not in batch.columns:
         if not {"longitude", "latitude"} <= set(batch.columns):
             raise DataError(

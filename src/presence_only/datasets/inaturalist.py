@@ -19,12 +19,13 @@ import polars as pl
 from pydantic import Field
 
 from presence_only.common.errors import DataError
+from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
 from presence_only.occurrences.column_names import Columns
 from presence_only.occurrences.event_dates import with_event_dates
-from presence_only.occurrences.number_columns import identifier, number, unread_coordinates, unread_numbers
+from presence_only.occurrences.number_columns import amount, number, numeric_key, unread_coordinates, unread_numbers
 from presence_only.occurrences.records import RecordTable
 from presence_only.occurrences.table_reading import read_table
 from presence_only.occurrences.unpacking import LIMITS, Limits
@@ -81,7 +82,7 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
     Raises:
         DataError: If a file is missing, damaged, unsafe or no such table, or no record is left.
     """
-    root = Path(settings.root).expanduser()
+    root = user_path(settings.root)
     path, taxa_path = _file(root, "observations"), _file(root, "taxa")
     taxa = _read_taxa(taxa_path, settings.group, limits)
     columns = replace(_OBSERVATIONS, ragged_rows=settings.ragged_rows)
@@ -113,14 +114,14 @@ def _standard(
             number(pl.col("longitude")),
             number(pl.col("latitude")),
             unread_coordinates(batch, "longitude", "latitude"),
-            identifier(pl.col("taxon_id")).cast(pl.Int64, strict=False).alias("taxon"),
+            numeric_key(pl.col("taxon_id")).alias("taxon"),
             # The website says `Research Grade`.
             grade.str.strip_suffix("_grade"),
         ]
         if "positional_accuracy" in batch.columns:
             columns += [
-                number(pl.col("positional_accuracy")).alias("uncertainty_m"),
-                unread_numbers(batch, ("positional_accuracy",), "unread_uncertainty"),
+                amount(pl.col("positional_accuracy")).alias("uncertainty_m"),
+                unread_numbers(batch, ("positional_accuracy",), "unread_uncertainty", amount),
             ]
         if "observed_on" in batch.columns:
             dates = with_event_dates(batch.select("observed_on"), "observed_on")
@@ -159,7 +160,7 @@ def _read_taxa(path: Path, group: str, limits: Limits) -> pl.DataFrame:
         raw = pl.concat(batches)
     active = pl.col("active").str.to_lowercase().is_in(["true", "t", "1"]) if "active" in raw.columns else pl.lit(True)
     taxa = raw.select(
-        identifier(pl.col("taxon_id")).cast(pl.Int64, strict=False).alias("taxon"),
+        numeric_key(pl.col("taxon_id")).alias("taxon"),
         pl.col("ancestry").fill_null("").str.replace_all("\\", "/", literal=True),
         pl.col("rank_level").cast(pl.Float64, strict=False).alias("level"),
         pl.col("rank").str.to_lowercase(),

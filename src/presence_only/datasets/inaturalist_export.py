@@ -6,26 +6,28 @@ Source: https://www.inaturalist.org/observations/export and https://www.inatural
 - The website's has no rank. A name of two words is a species, one of three counts for its species, and one of one word
   is of a higher rank; an export with ``taxon_species_name`` says the species itself. The archive has ``taxonRank``.
 - The coordinates of threatened species, and of observers who ask for it, are replaced by random ones within 0.2
-  degrees. ``public_positional_accuracy`` says so, ``positional_accuracy`` is that of the true place.
+  degrees. ``public_positional_accuracy`` says so, ``positional_accuracy`` is that of the true place. They are known by
+  ``coordinates_obscured``, by the ``geoprivacy`` of the observation and that of its taxon, or by the archive's
+  ``informationWithheld``.
 """
 
 from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import polars as pl
 from pydantic import Field
 
+from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.datasets.inaturalist import Grade
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
 from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
 from presence_only.occurrences.event_dates import with_event_dates
-from presence_only.occurrences.number_columns import identifier, number, unread_coordinates, unread_numbers
+from presence_only.occurrences.number_columns import amount, identifier, number, unread_coordinates, unread_numbers
 from presence_only.occurrences.record_words import with_answers
 from presence_only.occurrences.records import RecordTable
 from presence_only.occurrences.species_names import HIGHER_RANKS, with_names
@@ -34,7 +36,10 @@ from presence_only.occurrences.unpacking import LIMITS, Limits
 
 # The diagonal of 0.2 degrees at the equator: no obscured observation is farther from its public place.
 OBSCURED_M = 31_500.0
+# The height of 0.2 degrees: a finer accuracy is not that of an obscured place.
+LEAST_OBSCURED_M = 22_000.0
 _RANKS = ("family", "order", "class", "phylum", "kingdom")
+_SAY_OBSCURED = ("coordinates_obscured", "geoprivacy", "taxon_geoprivacy")
 _ACCURACIES = ("public_positional_accuracy", "positional_accuracy")
 _COLUMNS = Columns(
     required=("latitude", "longitude", "scientific_name"),
@@ -47,7 +52,7 @@ _COLUMNS = Columns(
         "observed_on",
         "quality_grade",
         "captive_cultivated",
-        "coordinates_obscured",
+        *_SAY_OBSCURED,
         "informationWithheld",
         *_ACCURACIES,
     ),
@@ -62,6 +67,7 @@ _COLUMNS = Columns(
 )
 # What the archive says of a captive or cultivated organism, beside yes and no.
 _CAPTIVE = {"wild": "no", "captive": "yes", "cultivated": "yes", "captive/cultivated": "yes"}
+_OBSCURED = {"open": "no", "obscured": "yes", "private": "yes", "obscured_private": "yes"}
 
 
 class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
@@ -102,7 +108,7 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
     Raises:
         DataError: If a file is missing, damaged, unsafe or no such table, or no record is left.
     """
-    path = Path(settings.path).expanduser()
+    path = user_path(settings.path)
     columns = replace(_COLUMNS, ragged_rows=settings.ragged_rows)
     with closing(read_tables(path, columns, limits)) as batches:
         standard = (_standard(batch, settings) for batch in batches)
@@ -146,11 +152,11 @@ def _rules(settings: DatasetSettings) -> ReaderRules:
     if settings.captive == "drop":
         wild = ~pl.col("captive").fill_null(False)
         basis.append(Rule("neither captive nor cultivated", wild, "captive", words=pl.col("unread_captive")))
-    issues = []
+    words = pl.col("unread_obscured")
+    issues = [Rule("coordinates_obscured and geoprivacy", pl.lit(True), "obscured", words=words, quiet=True)]
     if settings.obscured == "drop":
         open_place = ~pl.col("obscured").fill_null(False)
-        words = pl.col("unread_obscured")
-        issues.append(Rule("coordinates not obscured", open_place, "obscured", words=words))
+        issues = [Rule("coordinates not obscured", open_place, "obscured", words=words)]
     return ReaderRules(issues=tuple(issues), basis=tuple(basis))
 
 
@@ -202,24 +208,31 @@ def _uncertainty(batch: pl.DataFrame) -> list[Any]:
     """``uncertainty_m`` of the public coordinates, and whether these are obscured."""
     obscured = pl.Series("obscured", [False]).new_from_index(0, len(batch))
     unread = pl.Series("unread_obscured", [None], dtype=pl.String).new_from_index(0, len(batch))
-    if "coordinates_obscured" in batch.columns:
-        answers = with_answers(batch.select("coordinates_obscured"), "coordinates_obscured", "unread_obscured")
-        obscured, unread = answers["coordinates_obscured"].fill_null(False), answers["unread_obscured"]
-    elif "informationWithheld" in batch.columns:
+    told = [name for name in _SAY_OBSCURED if name in batch.columns]
+    for name in told:
+        words = batch.select(pl.col(name).cast(pl.String).str.to_lowercase().replace(_OBSCURED))
+        answers = with_answers(words, name, "unread_obscured")
+        obscured = obscured | answers[name].fill_null(False)
+        unread = unread.zip_with(unread.is_not_null(), answers["unread_obscured"])
+    if not told and "informationWithheld" in batch.columns:
         withheld = pl.col("informationWithheld").cast(pl.String).str.to_lowercase()
         obscured = batch.select(withheld.str.contains("uncertainty increased|obscured").fill_null(False)).to_series()
     names = [name for name in _ACCURACIES if name in batch.columns]
     found: list[Any] = [obscured.alias("obscured"), unread.alias("unread_obscured")]
-    if not names and not obscured.any() and "coordinates_obscured" not in batch.columns:
+    if not names and not obscured.any() and not told:
         return found
     # The public accuracy is never finer than the true one, and holds for both.
-    accuracy = pl.max_horizontal([number(pl.col(name)) for name in names]) if names else pl.lit(None, dtype=pl.Float64)
-    public = number(pl.col(_ACCURACIES[0])) if _ACCURACIES[0] in names else None
-    if public is None and "informationWithheld" in batch.columns and "coordinates_obscured" not in batch.columns:
+    accuracy = pl.max_horizontal([amount(pl.col(name)) for name in names]) if names else pl.lit(None, dtype=pl.Float64)
+    public = amount(pl.col(_ACCURACIES[0])) if _ACCURACIES[0] in names else None
+    if public is None and "informationWithheld" in batch.columns and not told:
         # In the archive the one column is the public accuracy.
         public = accuracy
-    lacking = pl.Series("obscured", obscured) if public is None else pl.lit(obscured) & public.is_null()
+    lacking = (
+        pl.Series("obscured", obscured)
+        if public is None
+        else pl.lit(obscured) & (public >= LEAST_OBSCURED_M).not_().fill_null(True)
+    )
     coarse = pl.max_horizontal(accuracy, pl.lit(OBSCURED_M))
     found.append(pl.when(lacking).then(coarse).otherwise(accuracy).alias("uncertainty_m"))
-    found.append(unread_numbers(batch, names, "unread_uncertainty"))
+    found.append(unread_numbers(batch, names, "unread_uncertainty", amount))
     return found

@@ -33,6 +33,7 @@ from pyreadr.custom_errors import LibrdataError, PyreadrError
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
+from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.survey import Survey
@@ -187,7 +188,7 @@ def build(settings: DatasetSettings) -> Dataset:
             is not on the globe, records and survey name different species, or a species has two groups.
     """
     region = _REGIONS[settings.region]
-    root = Path(settings.root).expanduser()
+    root = user_path(settings.root)
     if not root.is_dir():
         raise DataError(
             f"root = {settings.root!r}: there is no such folder; it must hold the .rds files of the R package disdat"

@@ -21,7 +21,7 @@ from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
 from presence_only.occurrences.column_names import TABLE_SPELLINGS, TABLE_WEAK, Columns
 from presence_only.occurrences.date_columns import date_columns
-from presence_only.occurrences.number_columns import identifier, number, unread_numbers
+from presence_only.occurrences.number_columns import amount, identifier, number, unread_numbers
 from presence_only.occurrences.record_words import with_statuses
 from presence_only.occurrences.records import RecordTable
 from presence_only.occurrences.table_paths import name_in_file_name, one_or_more, table_paths
@@ -123,6 +123,7 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
         weak=TABLE_WEAK,
         given=dict(settings.columns.items()),
         setting="columns",
+        statuses=("status",),
         ragged_rows=settings.ragged_rows,
     )
     where = ", ".join(settings.path)
@@ -168,8 +169,8 @@ def _standard(
         found["group"] = group
     for name, column in (("uncertainty_m", "uncertainty"), ("count", "count")):
         if column in batch.columns:
-            found[name] = number(pl.col(column))
-            found[f"unread_{column}"] = unread_numbers(batch, (column,), f"unread_{column}")
+            found[name] = amount(pl.col(column))
+            found[f"unread_{column}"] = unread_numbers(batch, (column,), f"unread_{column}", amount)
     found |= {name: pl.col(name) for name in ("absent", "unread_status") if name in batch.columns}
     if (
         settings.weeks

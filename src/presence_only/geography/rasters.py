@@ -32,6 +32,7 @@ from scipy.spatial import cKDTree
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
+from presence_only.common.user_paths import user_path
 from presence_only.geography.earth import COLUMNS, ROWS, Earth
 from presence_only.geography.sphere import EARTH_RADIUS_KM, sites_of_vectors, unit_vectors
 from presence_only.geography.undeclared_nodata import Fill, undeclared_fill, undefined
@@ -202,7 +203,7 @@ def open_environment(where: str, nearest_km: float | None = None) -> Environment
     """
     if where == "earth":
         return Earth.load() if nearest_km is None else Layers((_earth_grid(),), nearest_km)
-    path = Path(where).expanduser()
+    path = user_path(where)
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in (".tif", ".tiff"))
         if not files:

@@ -173,14 +173,19 @@ class BinaryRange:
     words: str
 
 
-def write_table(path: Path, grid: Grid, score_HW: Floats, binary: BinaryRange | None = None) -> None:
-    """Longitude, latitude and suitability of every cell as CSV, whole or not at all; of a binary range further columns.
+def write_table(
+    path: Path, grid: Grid, score_HW: Floats, spread_HW: Floats | None = None, binary: BinaryRange | None = None
+) -> None:
+    """Longitude, latitude and suitability of every cell as CSV, whole or not at all; with what else is given.
 
-    These are ``in_range``, 1 or 0 and empty where unknown, and in every row ``threshold`` and ``rule``.
+    Of a spread this is the column ``spread``; of a binary range ``in_range``, 1 or 0 and empty where unknown, and in
+    every row ``threshold`` and ``rule``.
     """
     sites_M2 = grid.sites_M2
+    values = {"suitability": score_HW} | ({} if spread_HW is None else {"spread": spread_HW})
     table = pl.DataFrame(
-        {"longitude": sites_M2[:, 0], "latitude": sites_M2[:, 1], "suitability": score_HW.astype(np.float64).ravel()}
+        {"longitude": sites_M2[:, 0], "latitude": sites_M2[:, 1]}
+        | {name: value_HW.astype(np.float64).ravel() for name, value_HW in values.items()}
     )
     if binary is not None:
         in_range = pl.Series("in_range", binary.in_range_HW.ravel())
@@ -190,7 +195,7 @@ def write_table(path: Path, grid: Grid, score_HW: Floats, binary: BinaryRange | 
             pl.lit(binary.rule).alias("rule"),
         )
     with write_whole(path) as temporary:
-        table.with_columns(pl.col("suitability").fill_nan(None)).write_csv(temporary, float_precision=6)
+        table.with_columns(pl.col(*values).fill_nan(None)).write_csv(temporary, float_precision=6)
 
 
 def check_geotiff() -> None:
@@ -203,15 +208,20 @@ def check_geotiff() -> None:
         raise MapError("GeoTIFF needs rasterio: pip install 'presence-only[rasters]'; .png and .csv do not")
 
 
-def write_geotiff(path: Path, grid: Grid, score_HW: Floats) -> None:
-    """One float32 band in EPSG:4326, NaN where unknown, whole or not at all.
+def write_geotiff(
+    path: Path, grid: Grid, score_HW: Floats, spread_HW: Floats | None = None, spread_of: str = "relative suitability"
+) -> None:
+    """One float32 band in EPSG:4326, NaN where unknown, and one of the spread where given, whole or not at all.
 
     A grid across 180 degrees stays in one piece: longitudes count on beyond 180, as GIS programs expect it.
 
     Raises:
         MapError: If rasterio is not installed.
     """
-    _write_band(path, grid, score_HW.astype(np.float32), float("nan"), "relative suitability (0 to 1)", {})
+    bands = {"relative suitability (0 to 1)": score_HW.astype(np.float32)}
+    if spread_HW is not None:
+        bands[f"spread: standard deviation of {spread_of}"] = spread_HW.astype(np.float32)
+    _write_bands(path, grid, bands, float("nan"), {})
 
 
 def write_binary_geotiff(path: Path, grid: Grid, binary: BinaryRange, tags: Mapping[str, str]) -> None:
@@ -231,17 +241,18 @@ def write_binary_geotiff(path: Path, grid: Grid, binary: BinaryRange, tags: Mapp
     band_HW = np.where(binary.in_range_HW < 0, 255, binary.in_range_HW).astype(np.uint8)
     words = f"1: suitability is at least {binary.threshold:.6g}, {binary.words}"
     own = {"RULE": binary.rule, "THRESHOLD": f"{binary.threshold:.9g}"}
-    _write_band(path, grid, band_HW, 255, words, {**tags, **own})
+    _write_bands(path, grid, {words: band_HW}, 255, {**tags, **own})
 
 
-def _write_band(
-    path: Path, grid: Grid, band_HW: NDArray[Any], nodata: float, description: str, tags: Mapping[str, str]
+def _write_bands(
+    path: Path, grid: Grid, bands: Mapping[str, NDArray[Any]], nodata: float, tags: Mapping[str, str]
 ) -> None:
-    """A GeoTIFF of one band."""
+    """A GeoTIFF of bands of one type, by their descriptions."""
     check_geotiff()
     import rasterio
     from rasterio.transform import from_bounds
 
+    first_HW = next(iter(bands.values()))
     height, width = grid.shape
     with (
         write_whole(path) as temporary,
@@ -251,15 +262,16 @@ def _write_band(
             driver="GTiff",
             height=height,
             width=width,
-            count=1,
-            dtype=band_HW.dtype.name,
+            count=len(bands),
+            dtype=first_HW.dtype.name,
             crs="EPSG:4326",
             transform=from_bounds(grid.west, grid.south, grid.east, grid.north, width, height),
             nodata=nodata,
             compress="deflate",
         ) as file,
     ):
-        file.write(band_HW, 1)
-        file.set_band_description(1, description)
+        for number, (description, band_HW) in enumerate(bands.items(), 1):
+            file.write(band_HW, number)
+            file.set_band_description(number, description)
         if tags:
             file.update_tags(**tags)

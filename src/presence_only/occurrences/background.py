@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
+from presence_only.common.user_paths import user_path
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.sites import sites_of, weeks_of
 from presence_only.geography.earth import Earth
@@ -64,7 +65,7 @@ def background_notes(kind: str) -> tuple[str, ...]:
     Raises:
         DataError: If it is a raster that cannot be read.
     """
-    return open_bias_raster(Path(kind).expanduser()).notes if is_raster(kind) else ()
+    return open_bias_raster(user_path(kind)).notes if is_raster(kind) else ()
 
 
 def target_group_rows(
@@ -146,12 +147,12 @@ def make_background(
         raise ValueError(f"background {kind!r} needs the environment grid; give `earth`")
     groups_K, week_K = None, None
     if is_table(kind):
-        table = read_background(Path(kind).expanduser(), records.groups)
+        table = read_background(user_path(kind), records.groups)
         sites_K2, week_K = sites_of(table), weeks_of(table)
         groups_K = tuple(table["group"]) if "group" in table.columns else None
         kind = "given"
     elif is_raster(kind):
-        sites_K2 = bias_raster_sites(Path(kind).expanduser(), n, generator)
+        sites_K2 = bias_raster_sites(user_path(kind), n, generator)
         kind = "raster"
     elif kind == "land":
         assert earth is not None

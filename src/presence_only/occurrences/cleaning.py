@@ -23,7 +23,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -36,6 +35,7 @@ from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
 from presence_only.common.random_streams import numpy_stream
 from presence_only.common.settings import Settings
+from presence_only.common.user_paths import user_path
 from presence_only.data.sites import sites_of
 from presence_only.geography.h3_cells import cells_of
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
@@ -60,6 +60,9 @@ MANY_LONGITUDES = 0.01
 
 # The words of a place whose numbers were read, but are no degrees.
 _READ = re.compile(r"^longitude -?[\d.]+(?:e\d+)?, latitude -?[\d.]+(?:e\d+)?$")
+
+# A number that stands for a missing value, such as -9999.
+_MISSING = re.compile(r"(?:^|\s)-?9{3,}(?:\.0*)?(?:,|$)")
 
 Unknown = Literal["keep", "drop"]
 Year = Annotated[int, Field(ge=1, le=9999)]
@@ -195,7 +198,7 @@ def clean(
     """
     row_rules = _row_rules(settings, rules, weeks)
     places = _Places.of(settings)
-    sieve = _Sieve(row_rules, settings.longitudes == "0..360", places)
+    sieve = _Sieve(row_rules, settings.longitudes == "0..360", places, weeks)
     for batch in batches:
         sieve.add(batch)
     if settings.longitudes == "-180..180":
@@ -290,19 +293,20 @@ def _row_rules(settings: CleaningSettings, rules: ReaderRules, weeks: bool) -> t
         keep = ~uncertainty.is_in(list(settings.default_uncertainties_m)).fill_null(False)
         found.append(Rule(f"coordinate uncertainty not that of a centroid ({values} m)", keep, "uncertainty_m"))
     found += [*rules.basis, *rules.status]
-    strict = settings.unknown_year == "drop"
+    strict, dates = settings.unknown_year == "drop", None if weeks else pl.col("unread_date")
     if settings.min_year is not None or settings.max_year is not None or strict:
         keep = pl.col("year").is_between(settings.min_year or 1, settings.max_year or 9999).fill_null(not strict)
         span = f"{settings.min_year or ''}..{settings.max_year or ''}"
         name = f"year {span}" if span != ".." else "year known"
-        dates = None if weeks else pl.col("unread_date")
         found.append(Rule(name, keep, "year", always=strict, words=dates))
+    elif not weeks:
+        found.append(Rule("date", pl.lit(True), "year", words=dates, quiet=True, drops=False))
     if weeks:
         parts = [pl.col(name) for name in ("year", "month", "day")]
-        words = pl.coalesce("unread_date", pl.format("{}-{}-{}", *parts))
-        found.append(
-            Rule("date known to the day", day_exists(*parts), "day", always=True, words=words, words_of="dropped")
-        )
+        # Month and day may be known where a year or another text was not understood, so those that stay are listed too.
+        impossible = pl.when(~day_exists(*parts)).then(pl.format("{}-{}-{}", *parts))
+        words = pl.coalesce("unread_date", impossible)
+        found.append(Rule("date known to the day", day_exists(*parts), "day", always=True, words=words))
     open_name = Rule(
         "identified to a species",
         pl.col("open_name").is_null(),
@@ -318,8 +322,8 @@ def _row_rules(settings: CleaningSettings, rules: ReaderRules, weeks: bool) -> t
 class _Sieve:
     """Batches in, the rows that pass all rules and the counts out."""
 
-    def __init__(self, rules: Sequence[Rule], wrap: bool, places: _Places | None) -> None:
-        self._rules, self._wrap, self._places = rules, wrap, places
+    def __init__(self, rules: Sequence[Rule], wrap: bool, places: _Places | None, weeks: bool) -> None:
+        self._rules, self._wrap, self._places, self._weeks = rules, wrap, places, weeks
         self._rows, self._failed = 0, np.zeros(len(rules) + 1, dtype=np.int64)
         self._columns: set[str] = set()
         self._codes: dict[Taxon, int] = {}
@@ -393,7 +397,9 @@ class _Sieve:
             nulls_equal=True,
             maintain_order="left",
         )
-        further = [name for name in ("visit", "shared_visit", "suspect") if name in self._columns]
+        further: list[str] = [name for name in ("visit", "shared_visit", "suspect") if name in self._columns]
+        # A date may be the number of a text though its month and day are known.
+        further += ["month", "day"] if self._weeks else []
         self._kept.append(coded.select("longitude", "latitude", "code", date.cast(pl.Int32).alias("date"), *further))
 
     def check_longitudes(self, where: str) -> None:
@@ -424,6 +430,8 @@ class _Sieve:
         if self._rows and self._failed[1] == self._rows and words:
             read = all(_READ.match(word) for word in words if word)
             hint = "convert them to degrees WGS84" if read else "write numbers of degrees with a decimal point"
+            if all(_MISSING.search(word) for word in words if word):
+                hint = "such numbers stand for missing values"
             raise DataError(
                 f"{where}: no row has a longitude within -180..180 and a latitude within -90..90; they say "
                 f"{listed(words)}: {hint}"
@@ -432,7 +440,8 @@ class _Sieve:
     def records(self) -> tuple[pl.DataFrame, tuple[Taxon, ...]]:
         """The rows that passed, and the species that their codes stand for, by name and key."""
         if not self._kept:
-            empty = {"longitude": pl.Float64, "latitude": pl.Float64, "code": pl.Int32, "date": pl.Int32}
+            numbers = dict.fromkeys(("code", "date", "month", "day"), pl.Int32)
+            empty = {"longitude": pl.Float64, "latitude": pl.Float64, **numbers}
             return pl.DataFrame(schema=empty), ()
         table = pl.concat(self._kept, rechunk=True)
         self._kept = []
@@ -491,8 +500,7 @@ def _named(
         f"{entry.name} ({entry.key})" if repeated[entry.name] > 1 and entry.key is not None else entry.name
         for entry in entries
     ]
-    date_N = table["date"].to_numpy()
-    week_N = week_of(date_N // 100 % 100, date_N % 100) if weeks else None
+    week_N = week_of(table["month"].to_numpy(), table["day"].to_numpy()) if weeks else None
     groups = [entry.group for entry in entries]
     visit_N = table["visit"] if "visit" in table.columns else None
     records = RecordTable.of(sites_of(table), species_N, names, groups, week_N, filters, visit_N)
@@ -552,7 +560,7 @@ class _Places:
         if settings.centroids is None or settings.centroid_distance_m == 0:
             return None
         names = ("decimalLongitude", "decimalLatitude")
-        table = pl.concat(read_table(Path(settings.centroids).expanduser(), Columns(names, (), COORDINATE_SPELLINGS)))
+        table = pl.concat(read_table(user_path(settings.centroids), Columns(names, (), COORDINATE_SPELLINGS)))
         table = table.select(pl.col(name).cast(pl.Float64, strict=False) for name in names)
         good = pl.col(names[0]).is_between(-180, 180) & pl.col(names[1]).is_between(-90, 90)
         wrong = table.filter(~good.fill_null(False))

@@ -22,6 +22,25 @@ COORDINATE_SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "decimalLatitude": LATITUDES,
     }
 )
+# What tables and surveys call the column that says whether a species was there. The weak ones often say something else,
+# such as who observed it, and count only where a table has none of the first.
+PRESENCES = (
+    *(
+        "presence",
+        "present",
+        "presenceAbsence",
+        "presAbs",
+        "presentAbsent",
+        "occurrenceStatus",
+        "detected",
+        "detection",
+    ),
+    *("speciesObserved", "speciesPresent", "isPresent", "isDetected", "pbOcc", "pb"),
+)
+WEAK_PRESENCES = (
+    *("PA", "occurrence", "occ", "observed", "found", "seen", "detections", "observedStatus"),
+    *("detectionStatus", "presenceStatus", "occupancy", "occupied", "presences"),
+)
 # What plain tables call their columns: names that say what they are, and weak ones that may be something else and count
 # only where a table has none of the first.
 TABLE_SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -60,10 +79,7 @@ TABLE_SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "group": ("taxonGroup", "taxonomicGroup", "targetGroup", "speciesGroup", "iconicTaxonName", "taxaGroup"),
         "count": ("individualCount", "abundance", "numberOfIndividuals", "nIndividuals", "individuals", "counts"),
-        "status": (
-            *("occurrenceStatus", "presence", "present", "presenceAbsence", "presAbs", "detected", "detection"),
-            *("pbOcc", "pb"),
-        ),
+        "status": PRESENCES,
     }
 )
 TABLE_WEAK: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -85,7 +101,7 @@ TABLE_WEAK: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "uncertainty": ("uncertainty", "accuracy"),
         "count": ("quantity", "number"),
         "date": ("datetime", "timestamp"),
-        "status": ("occurrence", "occ", "PA"),
+        "status": WEAK_PRESENCES,
     }
 )
 # What the queries of occurrence cubes call their columns.
@@ -141,6 +157,8 @@ class Columns:
         given: Names that the user gave for wanted columns; no other name counts for these.
         setting: The setting by which the user gives them, such as ``columns``. With it, two columns that may both be
             a wanted one are refused; empty: the first name counts.
+        statuses: Columns of presence words, in which ``none`` is one and stands for no missing value.
+        any_type: Columns that a parquet file may have in any type, such as lists; others are numbers or become text.
     """
 
     required: tuple[str, ...]
@@ -151,22 +169,26 @@ class Columns:
     weak: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
     setting: str = ""
+    statuses: tuple[str, ...] = ()
+    any_type: tuple[str, ...] = ()
 
     def find(self, header: Sequence[str], where: str) -> dict[str, int]:
         """Position in ``header`` of every wanted column that is there.
 
         Raises:
-            DataError: If a required column is missing, or a wanted one is there twice.
+            DataError: If a required column is missing, a wanted one is there twice, or one column is given for two.
         """
         places: dict[str, list[int]] = {}
         for place, name in enumerate(header):
             places.setdefault(plain_name(name), []).append(place)
         found = {name: _given(self.setting, name, given, header, where) for name, given in self.given.items()}
         taken = set(found.values())
+        if len(taken) < len(found):
+            _refuse_twice(self.setting, self.given, found, where)
         # A column that the user gave for something else is not a candidate.
         places = {plain: left for plain, all_of in places.items() if (left := [at for at in all_of if at not in taken])}
         missing = []
-        for name in self.required + self.optional:
+        for name in dict.fromkeys(self.required + self.optional):
             if name in found:
                 continue
             candidates = [one for one in self._strong(name) if one in places]
@@ -254,6 +276,17 @@ def _given(setting: str, name: str, given: str, header: Sequence[str], where: st
             f"the columns are {have}"
         )
     return found[0]
+
+
+def _refuse_twice(setting: str, given: Mapping[str, str], found: Mapping[str, int], where: str) -> None:
+    """Say which column the user gave for two wanted ones."""
+    first, second = next(
+        (one, other) for one in found for other in found if one != other and found[one] == found[other]
+    )
+    raise DataError(
+        f"{where}: {setting}.{first} = {given[first]!r} and {setting}.{second} = {given[second]!r} are one column; "
+        "each must have its own"
+    )
 
 
 def _alike(missing: Sequence[str], header: Sequence[str]) -> str:

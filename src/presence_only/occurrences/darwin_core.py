@@ -32,6 +32,8 @@ METAFILE = "meta.xml"
 # Row types of occurrences in small letters: the older ones of Darwin Core, and none.
 OCCURRENCES = ("occurrence", "darwincore", "simpledarwinrecord", "simpledarwincore", "")
 LARGEST_METAFILE = 4 * 2**20
+# Numbers beyond these are slips of the pen, or made to keep a reader busy.
+LARGEST_INDEX, MOST_HEADER_LINES = 10_000, 1_000
 
 
 @dataclass(frozen=True)
@@ -225,12 +227,16 @@ def _fields(core: ElementTree.Element, where: str) -> tuple[tuple[str, ...], dic
             continue
         term, index = _last(child.get("term", "")), child.get("index")
         if index is not None:
-            if not index.isdecimal() or int(index) > 10_000:
-                raise DataError(f"{where}: field {term or 'id'!r} has the index {index!r}; it must be 0, 1, 2, ...")
-            id_index = int(index) if tag != "field" else id_index
+            place = _whole_number(index, LARGEST_INDEX)
+            if place is None:
+                raise DataError(
+                    f"{where}: field {term or 'id'!r} has the index {index[:40]!r}; it must be 0, 1, 2, ... up to "
+                    f"{LARGEST_INDEX:,}"
+                )
+            id_index = place if tag != "field" else id_index
             # The id's column may have a term too.
-            if term or int(index) not in at:
-                at[int(index)] = term
+            if term or place not in at:
+                at[place] = term
         if child.get("default") is not None and term:
             defaults[term] = child.get("default", "")
     return tuple(at.get(i, "") for i in range(max(at, default=-1) + 1)), defaults, id_index
@@ -244,15 +250,27 @@ def _dialect(core: ElementTree.Element, names: tuple[str, ...], where: str) -> D
     quote = _unescaped(core.get("fieldsEnclosedBy", '"'))
     encoding = core.get("encoding", "utf-8").strip() or "utf-8"
     header = core.get("ignoreHeaderLines", "0").strip() or "0"
+    header_lines = _whole_number(header, MOST_HEADER_LINES)
     if len(separator) != 1 or not separator.isascii() or len(quote) > 1:
         raise DataError(f"{where}: fields end with {separator!r} and are in {quote!r}; both must be one character")
-    if not header.isdecimal():
-        raise DataError(f"{where}: ignoreHeaderLines is {header!r}; it must be a number")
+    if header_lines is None:
+        raise DataError(
+            f"{where}: ignoreHeaderLines is {header[:40]!r}; it must be a number of lines up to {MOST_HEADER_LINES:,}"
+        )
     try:
         known = codecs.lookup(encoding).name
     except LookupError:
         raise DataError(f"{where}: unknown encoding {encoding!r}") from None
-    return Dialect(separator, quote, known, int(header), names)
+    return Dialect(separator, quote, known, header_lines, names)
+
+
+def _whole_number(text: str, most: int) -> int | None:
+    """The number that digits write, up to ``most``; None for anything else."""
+    digits = text.lstrip("0") or text[:1]
+    # Python reads no number of thousands of digits.
+    if not text.isdecimal() or len(digits) > len(str(most)) or int(digits) > most:
+        return None
+    return int(digits)
 
 
 def _unescaped(text: str) -> str:

@@ -17,9 +17,12 @@ import polars as pl
 
 from presence_only.common.errors import DataError
 from presence_only.occurrences.column_names import Columns
+from presence_only.occurrences.number_columns import identifier
 
 # The id of the core's row in both tables; no published term is called so.
 CORE_ID = "id of the core's row"
+# Whether an occurrence has an id that is not in the core, or none.
+NO_CORE_ROW = "no row of the core"
 PARENT = "parentEventID"
 _PLACE = (
     "decimalLongitude",
@@ -35,7 +38,7 @@ _PARENTS = 8
 
 def core_columns(columns: Columns) -> Columns:
     """What is read of the core and of the extension: all that is wanted, though neither must have it."""
-    return Columns((), (*columns.required, *columns.optional, PARENT), columns.spellings)
+    return Columns((), (*columns.required, *columns.optional, PARENT), columns.spellings, statuses=columns.statuses)
 
 
 def read_core(batches: Iterable[pl.DataFrame], where: str) -> pl.DataFrame:
@@ -51,7 +54,8 @@ def read_core(batches: Iterable[pl.DataFrame], where: str) -> pl.DataFrame:
     found = list(batches)
     if not found:
         raise DataError(f"{where}: its core has no rows")
-    core = pl.concat(found, how="diagonal").filter(pl.col(CORE_ID).is_not_null()).unique(maintain_order=True)
+    core = pl.concat([_with_keys(batch) for batch in found], how="diagonal")
+    core = core.filter(pl.col(CORE_ID).is_not_null()).unique(maintain_order=True)
     twice = core.filter(pl.col(CORE_ID).is_duplicated())
     if len(twice):
         raise DataError(
@@ -63,7 +67,7 @@ def read_core(batches: Iterable[pl.DataFrame], where: str) -> pl.DataFrame:
 def joined(
     batches: Iterable[pl.DataFrame], core: pl.DataFrame, columns: Columns, where: str
 ) -> Generator[pl.DataFrame, None, None]:
-    """The occurrences with what their core rows say.
+    """The occurrences with what their core rows say, and the column :data:`NO_CORE_ROW`.
 
     Args:
         batches: Rows of the extension, with :data:`CORE_ID`; the id of a row that is not in the core finds nothing.
@@ -72,10 +76,14 @@ def joined(
         where: What error messages call the archive.
 
     Raises:
-        DataError: If a required column is in neither table.
+        DataError: If a required column is in neither table, or no id of an occurrence is in the core and none has
+            all required columns itself.
     """
+    first_id, n_found = None, 0
     shared = core.rename({name: f"core {name}" for name in core.columns if name != CORE_ID})
-    for batch in batches:
+    shared = shared.with_columns(pl.lit(False).alias(NO_CORE_ROW))
+    for plain in batches:
+        batch = _with_keys(plain)
         missing = [name for name in columns.required if name not in batch.columns and name not in core.columns]
         if missing:
             raise DataError(f"{where}: no column {', '.join(map(repr, missing))} in its core, nor in its occurrences")
@@ -83,7 +91,24 @@ def joined(
         wanted = [name for name in columns.required + columns.optional if name in batch.columns or name in core.columns]
         groups = [[name for name in group if name in wanted] for group in (_PLACE, _DATE, _NAME)]
         groups += [[name] for name in wanted if name not in (*_PLACE, *_DATE, *_NAME)]
-        yield rows.select(_of_one(name, group, batch.columns, core.columns) for group in groups for name in group)
+        first_id = batch[CORE_ID].drop_nulls().first() if first_id is None else first_id
+        made = rows.select(
+            *(_of_one(name, group, batch.columns, core.columns) for group in groups for name in group),
+            pl.col(NO_CORE_ROW).fill_null(True),
+        )
+        own = [pl.col(name).is_not_null() for name in columns.required]
+        n_found += made.select((~pl.col(NO_CORE_ROW) | pl.all_horizontal(own)).sum()).item()
+        yield made
+    if n_found == 0:
+        raise DataError(
+            f"{where}: none of the ids of its occurrences, such as {first_id!r}, is in its core, which has ids such as "
+            f"{core[CORE_ID].first()!r}"
+        )
+
+
+def _with_keys(batch: pl.DataFrame) -> pl.DataFrame:
+    """A batch whose ids are keys, so that ``1`` and ``1.0`` are one row of the core."""
+    return batch.with_columns(identifier(pl.col(name)) for name in (CORE_ID, PARENT) if name in batch.columns)
 
 
 def _of_one(name: str, group: Sequence[str], own: Sequence[str], core: Sequence[str]) -> pl.Expr:

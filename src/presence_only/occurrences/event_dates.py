@@ -4,8 +4,10 @@ Read to the day are: ISO 8601 (``2020-05-03``, with or without a time; ``2020-5-
 the day of the year ``2020-124`` too), days before months with points (``3.5.1850``), months by their English name or
 in Roman numerals (``3 May 2020``, ``May 3, 2020``, ``3.V.1850``), slashes or hyphens where one number is above 12 or
 both are equal (``13/05/2020``), and spans that begin and end on one day (``2020-05-03T12:00/2020-05-03T15:00``).
-``03/05/2020`` may be a day of March or of May: only its year is read. Of any other text the year is read where one is
-written; a day that the calendar lacks, such as 31 February, is no day.
+Behind a day there may be a time of day, and nothing else: spans and lists of several days are no day.
+``03/05/2020`` may be a day of March or of May: only its year is read. Of spans and of any other text the year is read
+where all years that are written agree; a day that the calendar lacks, such as 31 February, is no day. Years above
+``LAST_YEAR`` stand for what is unknown, as 9999-12-31 does, or are slips of the pen: they are no dates.
 
 Texts that are no day and no plain year or month keep a number of their own, so that two visits with different
 texts are never taken for one.
@@ -29,11 +31,24 @@ _NAMES = (
     "jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec"
 )
 _ROMANS = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii")
-_ISO = r"^(\d{4})(?:-(\d{2})(?:-(\d{2})(?:Z|[T ][^/]*)?)?)?$"
-_TIME = r"(?:Z|[T ,]+\d{1,2}[:h.].*)?$"
+# A fixed bound, so that a file gives the same records on any day: later years are no years of records.
+LAST_YEAR = 2050
+# A time of day with its zone, such as 12:00:00.5+02:00, 12.30 Uhr, 3 PM or T1200Z.
+_HOUR, _SIXTY = r"(?:[01]?\d|2[0-4])", r"[0-5]\d"
+_TIME_OF_DAY = (
+    rf"(?:{_HOUR}(?::{_SIXTY}(?::(?:{_SIXTY}|60)(?:[.,]\d+)?)?(?: ?[aApP]\.?[mM]\.?)?|h(?:{_SIXTY})?|\.{_SIXTY}"
+    rf"| ?[aApP]\.?[mM]\.?)(?: ?Uhr| ?h)?(?: ?(?:Z|[A-Z]{{2,3}}[TC]))?(?: ?[+-]\d{{2}}(?::?\d{{2}})?)?)"
+)
+_BASIC_TIME = rf"(?:{_HOUR}(?:{_SIXTY}(?:{_SIXTY}(?:[.,]\d+)?)?)?(?:Z|[+-]\d{{2}}(?::?\d{{2}})?)?)"
+_TIMES = rf"{_TIME_OF_DAY}(?: ?[-–] ?{_TIME_OF_DAY})?"
+_TIME = rf"(?:Z|[T ,]+{_TIMES}|T{_BASIC_TIME})?$"
+# What nearly all files have; shorter than all times of day, and so faster.
+_ISO_TIME = r"[T ](?:[01]\d|2[0-4]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?"
+_ISO = rf"^(\d{{4}})(?:-(\d{{2}})(?:-(\d{{2}})(?:Z|{_ISO_TIME})?)?)?$"
+_CLOCK = re.compile(rf"^(?:{_TIMES}|{_BASIC_TIME})$")
 _YEAR_FIRST = re.compile(r"^(\d{4})([-/.])(\d{1,2})(?:\2(\d{1,2}))?" + _TIME)
 _YEAR_LAST = re.compile(r"^(\d{1,2})([-/.]) ?(\d{1,2})\2 ?(\d{4})" + _TIME)
-_COMPACT = re.compile(r"^(\d{4})(\d{2})(\d{2})(?:T.*)?$")
+_COMPACT = re.compile(r"^(\d{4})(\d{2})(\d{2})" + _TIME)
 _ORDINAL = re.compile(r"^(\d{4})-(\d{3})$")
 _DAY_NAME = re.compile(rf"^(\d{{1,2}})(?:st|nd|rd|th)?[-. /]*({_NAMES})\.?[-, /]*(\d{{4}})" + _TIME, re.IGNORECASE)
 _NAME_DAY = re.compile(rf"^({_NAMES})\.?[- ]*(\d{{1,2}})(?:st|nd|rd|th)?,?[- ]+(\d{{4}})" + _TIME, re.IGNORECASE)
@@ -42,13 +57,14 @@ _NAME_YEAR = re.compile(rf"^({_NAMES})\.?[-, /]*(\d{{4}})$", re.IGNORECASE)
 _YEAR_NAME = re.compile(rf"^(\d{{4}})[-, /]*({_NAMES})\.?(?:[-, /]*(\d{{1,2}}))?" + _TIME, re.IGNORECASE)
 _ROMAN = re.compile(r"^(\d{1,2})[-. /]+(" + "|".join(_ROMANS) + r")[-. /]+(\d{4})" + _TIME, re.IGNORECASE)
 _A_YEAR = re.compile(r"(?<!\d)(1[4-9]\d\d|20\d\d)(?!\d)")
+_BEFORE_CHRIST = re.compile(r"\b(?:BCE?|BP)\b", re.IGNORECASE)
 
 
 class EventDate(NamedTuple):
     """What a text says of a date; None where it does not.
 
     Args:
-        year: 1..9999.
+        year: 1..LAST_YEAR.
         month: 1..12.
         day: 1..31, a day of that month.
         understood: Whether the text was read as far as it goes.
@@ -64,14 +80,12 @@ class EventDate(NamedTuple):
 def event_date(text: str) -> EventDate:
     """The date that a text says, as far as it can mean one only."""
     text = " ".join(text.split())
-    if "/" in text and (span := _span(text)) is not None:
-        return span
-    found = _whole(text)
-    if found is not None:
-        return found
-    # Of two years the first, in which a span begins.
-    first = _A_YEAR.search(text)
-    return EventDate(int(first[1]) if first else None, understood=False)
+    found = _span(text) if "/" in text else None
+    found = _whole(text) if found is None else found
+    if found is None:
+        years = set() if _BEFORE_CHRIST.search(text) else {int(year) for year in _A_YEAR.findall(text)}
+        found = EventDate(years.pop() if len(years) == 1 else None, understood=False)
+    return found if found.year is None or found.year <= LAST_YEAR else EventDate(understood=False)
 
 
 def with_event_dates(batch: pl.DataFrame, text: str) -> pl.DataFrame:
@@ -91,7 +105,7 @@ def with_event_dates(batch: pl.DataFrame, text: str) -> pl.DataFrame:
     )
     year, month, day = (pl.col(f"date_{part}") for part in ("year", "month", "day"))
     whole = (month.is_null() | month.is_between(1, 12)) & (day.is_null() | day_exists(year, month, day))
-    simple = parts.select((year > 0) & whole).to_series().fill_null(False)
+    simple = parts.select(year.is_between(1, LAST_YEAR) & whole).to_series().fill_null(False)
     batch = batch.with_columns(parts)
     others = found.filter(~simple).drop_nulls().unique()
     if others.is_empty():
@@ -140,23 +154,26 @@ def _span(text: str) -> EventDate | None:
         return None
     end = _end(start, ends[0].strip(), ends[1].strip())
     if end is None or not start.understood or not end.understood:
-        return EventDate(start.year, understood=False)
+        # What does not say a year of its own lies in the year of the start.
+        years = {start.year, end.year if end else None, *map(int, _A_YEAR.findall(text))} - {None}
+        return EventDate(start.year if len(years) == 1 else None, understood=False)
     if start[:3] == end[:3]:
         return start
-    # As before months were read of spans: a span of days is not a date, but it begins in a year.
-    return EventDate(start.year)
+    # As before months were read of spans: a span of days is not a date, but it may lie in a year.
+    return EventDate(start.year if start.year == end.year else None)
 
 
 def _end(start: EventDate, begin: str, text: str) -> EventDate | None:
     """The end of a span, which may leave out what it shares with the start: ``2020-05-03/04``, ``.../12:00``."""
-    if re.match(r"^\d{1,2}:\d{2}", text) and start.day is not None:
+    if start.day is not None and ":" in text and _CLOCK.match(text):
         return start
     whole = _whole(text)
     if whole is not None or start.year is None:
         return whole
     shared = begin.split("T")[0].split("-")
-    parts = text.split("T")[0].split("-")
-    if len(parts) < len(shared) and all(part.isdecimal() for part in parts):
+    days, _, time = text.partition("T")
+    parts = days.split("-")
+    if len(parts) < len(shared) and all(part.isdecimal() for part in parts) and (not time or _CLOCK.match(time)):
         return _whole("-".join([*shared[: len(shared) - len(parts)], *parts]))
     return None
 

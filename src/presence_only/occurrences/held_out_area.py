@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -29,6 +28,7 @@ from scipy.spatial import cKDTree
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
 from presence_only.common.settings import Settings, known_name
+from presence_only.common.user_paths import user_path
 from presence_only.data.sites import sites_of, weeks_of
 from presence_only.data.survey import Survey
 from presence_only.data.truth import ABSENT, NOT_SURVEYED, PRESENT, SurveyTruth
@@ -303,7 +303,7 @@ def _region(settings: EvaluationSettings) -> Area:
         west, south, east, north = settings.box
         words = f"the box west {west:g}, south {south:g}, east {east:g}, north {north:g}"
         return Area(words, partial(within_box, box=settings.box))
-    path = Path(settings.polygon or "").expanduser()
+    path = user_path(settings.polygon or "")
     found = read_polygons(path, "evaluation.polygon")
     besides = f" (points and lines left out: {found.left_out:,})" if found.left_out else ""
     return Area(f"the polygons of {path.name}{besides}", partial(within_polygons, polygons=found.polygons))

@@ -6,17 +6,21 @@ The file says where a species was found and where it was looked for in vain; tra
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from presence_only.common.errors import DataError
 from presence_only.common.settings import Settings
 from presence_only.occurrences.long_survey import read_long_survey
 from presence_only.occurrences.survey_columns import COLUMNS, layout_of
 from presence_only.occurrences.survey_rows import SurveyRows
+from presence_only.occurrences.table_paths import table_paths
 from presence_only.occurrences.table_reading import read_names
 from presence_only.occurrences.unpacking import LIMITS, Limits
+from presence_only.occurrences.week_numbers import WeekNumbers
 from presence_only.occurrences.wide_survey import read_wide_survey
 
 
@@ -36,6 +40,8 @@ class SurveyEvaluation(Settings):
             site are left out, in kilometres; null: none is.
         longitudes: How the file counts them; ``0..360`` is converted, and refused if not said here.
         ragged_rows: What becomes of rows with fewer cells than the header; as for the records.
+        week_numbers: What the numbers of a column of weeks are: ``four_a_month``, 1..48; ``iso``, 1..53. Null: refused
+            where a survey has no date and its week is needed.
     """
 
     kind: Literal["survey"]
@@ -46,6 +52,7 @@ class SurveyEvaluation(Settings):
     hold_out_near_km: Annotated[float, Field(ge=0.0, le=5000.0)] | None = None
     longitudes: Literal["-180..180", "0..360"] = "-180..180"
     ragged_rows: Literal["refuse", "mend"] = "refuse"
+    week_numbers: WeekNumbers | None = None
 
 
 def read_own_survey(
@@ -63,10 +70,12 @@ def read_own_survey(
         DataError: If the file is missing, damaged or no survey, its columns leave open what it is, a value is neither
             a presence nor an absence, or a survey lies at two places.
     """
-    path = Path(settings.path).expanduser()
+    path = _one_table(settings.path)
     names = read_names(path, COLUMNS, limits)
     layout = settings.layout or layout_of(names, known, str(path))
-    reader = read_long_survey if layout == "long" else read_wide_survey
+    reader = read_wide_survey
+    if layout == "long":
+        reader = partial(read_long_survey, keep_visits=settings.repeated_visits == "keep")
     return reader(
         path,
         names,
@@ -75,5 +84,18 @@ def read_own_survey(
         unlisted=settings.unlisted,
         longitudes=settings.longitudes,
         ragged_rows=settings.ragged_rows,
+        week_numbers=settings.week_numbers,
         limits=limits,
     )
+
+
+def _one_table(text: str) -> Path:
+    """The table of a setting.
+
+    Raises:
+        DataError: If it is of a kind that is no table, or several files fit a pattern.
+    """
+    paths = table_paths([text])
+    if len(paths) > 1:
+        raise DataError(f"evaluation.path = {text!r}: {len(paths):,} files fit this pattern; a survey is one table")
+    return paths[0]

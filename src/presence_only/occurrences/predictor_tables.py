@@ -28,7 +28,7 @@ from presence_only.common.errors import DataError
 from presence_only.geography.undeclared_nodata import HUGE, undeclared_fill
 from presence_only.occurrences.cleaning import listed
 from presence_only.occurrences.column_names import LATITUDES, LONGITUDES, Columns, plain_name
-from presence_only.occurrences.number_columns import identifier, number
+from presence_only.occurrences.number_columns import number, numeric_key
 from presence_only.occurrences.table_reading import read_names, read_table
 
 Float32s = NDArray[np.float32]
@@ -97,7 +97,7 @@ class Predictors:
 
 def visit_numbers(column: pl.Expr) -> pl.Expr:
     """Ids of visits as numbers: ``12``, ``12.0`` and 12 are one; null where a cell has no whole number."""
-    return identifier(column).cast(pl.Int64, strict=False)
+    return numeric_key(column)
 
 
 def join_predictors(
@@ -310,7 +310,7 @@ def _candidates(path: Path) -> dict[str, str]:
 
 def _batches(path: Path, names: tuple[str, ...]) -> Iterator[pl.DataFrame]:
     """The rows of a table: ``visit``, and the columns by their places."""
-    columns = replace(_COLUMNS, required=(*_COLUMNS.required, *names))
+    columns = replace(_COLUMNS, required=(*_COLUMNS.required, *names), any_type=names)
     with closing(read_table(path, columns)) as batches:
         for batch in batches:
             yield batch.select(

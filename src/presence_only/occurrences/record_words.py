@@ -2,13 +2,16 @@
 
 ``occurrenceStatus`` says whether a species was there, ``basisOfRecord`` what the record is. GBIF writes one word of a
 list for each; publishers write others. A word that is known neither as a presence nor as an absence says nothing of
-either: the record counts as a presence, as one without a status does, and the funnel names the word.
+either: the record counts as a presence, as one without a status does, and the funnel names the word. A negative number
+may stand for an absence or for a missing value: the record counts as no presence, and the funnel names the number.
 
 Source: https://dwc.tdwg.org/terms/#dwc:occurrenceStatus, https://dwc.tdwg.org/terms/#dwc:basisOfRecord, and GBIF's
 vocabularies, https://rs.gbif.org/vocabulary/gbif/occurrence_status.xml
 """
 
 from __future__ import annotations
+
+import math
 
 import polars as pl
 
@@ -20,7 +23,7 @@ _PRESENT = (
 _ABSENT = (
     "absent absence no n false f a abs 0 notpresent nonpresent notobserved notdetected notrecorded notfound notseen "
     "notencountered undetected unobserved nondetected nondetection nodetection negative excluded extinct extirpated "
-    "eradicated zero ausente ausencia abwesend nichtvorhanden nonobservé"
+    "eradicated zero none nil ausente ausencia abwesend nichtvorhanden nonobservé"
 )
 # What a publisher may write for each of Darwin Core's and GBIF's kinds of record.
 _BASES = {
@@ -47,14 +50,12 @@ def plain_word(text: str) -> str:
 
 
 def is_absence(text: str) -> bool | None:
-    """Whether a status says that the species was not there; None where the word is not known."""
+    """Whether a status says that the species was not there; None for an unknown word and a negative number."""
+    value = _number(text)
+    if value is not None:
+        return value == 0 if math.isfinite(value) and value >= 0 else None
     word = plain_word(text)
-    if word in PRESENT or word in ABSENT:
-        return word in ABSENT
-    try:
-        return float(text.replace(",", ".")) == 0
-    except ValueError:
-        return None
+    return word in ABSENT if word in PRESENT or word in ABSENT else None
 
 
 def with_answers(batch: pl.DataFrame, column: str, unread: str) -> pl.DataFrame:
@@ -85,14 +86,20 @@ def basis(text: str) -> str | None:
 
 
 def with_statuses(batch: pl.DataFrame, column: str) -> pl.DataFrame:
-    """A batch with ``absent``, and ``unread_status``, the texts that were not understood, of a column of statuses."""
+    """A batch with ``absent``, and ``unread_status``, the texts that were not understood, of a column of statuses.
+
+    A negative number is not understood, and no presence.
+    """
     batch = batch.with_columns(pl.col(column).cast(pl.String))
     different = batch[column].drop_nulls().unique()
     found = [is_absence(text) for text in different]
     table = pl.DataFrame(
         {
             column: different,
-            "absent": pl.Series(found, dtype=pl.Boolean),
+            "absent": pl.Series(
+                [True if (_number(text) or 0) < 0 else no for text, no in zip(different, found, strict=True)],
+                dtype=pl.Boolean,
+            ),
             "unread_status": _unread(different, found),
         }
     )
@@ -114,6 +121,14 @@ def with_bases(batch: pl.DataFrame, column: str, also: frozenset[str] = frozense
         {column: different, "basis": pl.Series(found, dtype=pl.String), "unread_basis": _unread(different, found)}
     )
     return batch.join(table, on=column, how="left", maintain_order="left")
+
+
+def _number(text: str) -> float | None:
+    """A text as a number, also one with a decimal comma; None where it is none."""
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        return None
 
 
 def _unread(texts: pl.Series, found: list[bool | None] | list[str | None]) -> pl.Series:

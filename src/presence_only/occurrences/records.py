@@ -84,8 +84,7 @@ class RecordTable:
 
     def __post_init__(self) -> None:
         if len(self.table) == 0:
-            steps = "; ".join(f"{rule}: {rows:,}" for rule, rows in self.filters)
-            raise DataError(f"no record is left after cleaning (rows left by each rule - {steps}); loosen a rule")
+            raise DataError(f"no record is left after cleaning{none_left(self.filters)}; loosen a rule")
 
     @classmethod
     def of(
@@ -128,6 +127,17 @@ class RecordTable:
         if visit_N is not None:
             columns["visit"] = visit_N
         return cls(pl.DataFrame(columns), filters)
+
+
+def none_left(filters: Sequence[tuple[str, int]]) -> str:
+    """Which rule left nothing, and how many rows each rule before it left that dropped some, for a sentence."""
+    last = next((i for i, (_, rows) in enumerate(filters) if rows == 0), 0)
+    if last == 0:
+        return ""
+    (rule, _), (_, before) = filters[last], filters[last - 1]
+    dropping = [filters[i] for i in range(last) if i == 0 or filters[i][1] < filters[i - 1][1]]
+    steps = "; ".join(f"{name}: {rows:,}" for name, rows in dropping)
+    return f": the rule {rule!r} left 0 rows of {before:,}" + (f" (rows before - {steps})" if len(dropping) > 1 else "")
 
 
 def enum_column(names: Sequence[str], index_N: Ints) -> pl.Series:

@@ -2,8 +2,11 @@
 
 A name that identifies a species becomes ``Genus epithet``, or ``Genus × epithet`` for a named hybrid. Names below the
 species, such as subspecies, become that of their species. What identifies no species is an open name: a genus alone,
-``sp.``, ``cf.``, ``aff.``, a question mark, a hybrid formula, two epithets with a slash. What does not look like a
-scientific name, such as a code or the name of a virus, keeps its words, with single blanks.
+``sp.``, ``cf.``, ``aff.``, a question mark, a hybrid formula, a section or another rank above the species; two species
+or epithets with a slash, a comma or a word such as ``or`` between them; and words that deny the species, as ``not
+seen``, or stand before it, as ``dead Abies una``. An aggregate (``agg.``, ``-group``) counts for the species that it is
+named after. What does not look like a scientific name, such as a code or the name of a virus, keeps its words, with
+single blanks.
 
 Source: open nomenclature of Sigovini, Keppel and Tagliapietra (2016), https://doi.org/10.1111/2041-210X.12594; the
 hybrid sign of articles H.1 to H.5 of the International Code of Nomenclature, https://www.iapt-taxon.org/nomen/main.php
@@ -35,19 +38,26 @@ _SPECIES_RANKS = (
     "infrasubspecificname cultivar race convariety proles morph"
 )
 # Words of an open name: those that may be its first, and those that stand behind a genus only.
-_OPEN_FIRST_WORDS = "cf cfr aff indet undet indetermined undetermined unidentified unknown unspecified incertae"
+_OPEN_FIRST_WORDS = (
+    "cf cfr aff indet undet indetermined undetermined unidentified unknown unspecified incertae "
+    "no none not nil nothing without absent absence zero dead kein keine aucun aucune ninguno ninguna nenhum nenhuma"
+)
 _OPEN_LATER_WORDS = (
     "cf cfr conf aff affin nr near prox indet undet indeterminata indetermined undetermined unidentified unknown spec "
-    "sp spp species gen genus incertae unspecified"
+    "sp spp species gen genus incertae unspecified not none nothing absent "
+    "sect section subsect subsection supersect subg subgen subgenus subser nothosect nothosubg"
 )
 # Words that are no epithet behind a genus, though they mean a rank or an aggregate behind an epithet.
-_NO_EPITHETS = "ssp subsp subspecies var forma fo agg complex group gr hybrid nov juv larva larvae"
+_NO_EPITHETS = (
+    "ssp subsp subspecies var forma fo agg aggr aggregate complex group grp gr hybrid nov juv larva larvae hort cv ser "
+    "series fam family trib tribe"
+)
 _RANK_WORDS = "ssp subsp subspecies var variety varietas f fo forma form subvar subf morph cv nothosubsp"
 # Words in small letters that belong to authors, or say in which sense a name is used.
 _PARTICLES = (
     "de da do dos du del della di van von vom der den het ten ter zu zur la le les los las et and und ex in auct auctt "
-    "non nec sensu emend fil bis agg complex group s str l lat lato stricto strictu nom st af el y e i al apud pro "
-    "hort comb nov s.l s.lat s.str s.s"
+    "non nec sensu emend fil bis agg aggr aggregate complex group grp gr s str l lat lato stricto strictu nom st af "
+    "el y e i al apud pro hort comb nov s.l s.lat s.str s.s"
 )
 HIGHER_RANKS, SPECIES_RANKS = frozenset(_HIGHER_RANKS.split()), frozenset(_SPECIES_RANKS.split())
 _OPEN_FIRST, _OPEN_LATER = frozenset(_OPEN_FIRST_WORDS.split()), frozenset(_OPEN_LATER_WORDS.split())
@@ -59,6 +69,14 @@ _SIGN = re.compile(r"^[×xX✕╳⨯]$")
 _GENUS = re.compile(r"^[^\W\d_][^\W\d_\-]*(?:-[^\W\d_]+)?$")
 _EPITHET = re.compile(r"^(?:\d+-?)?[^\W\d_](?:[^\W_]|[\-'’])*$")
 _INITIAL = re.compile(r"^[^\W\d_]{1,2}\.$")
+# Words between two authors or two species, and those that stand between two species only.
+_CONJUNCTIONS = frozenset(("&", "and", "und", "et", "y"))
+_CHOICES = frozenset(("or", "vs", "versus", "vel", "oder", "ou"))
+_NAMES_IN_A_LIST = re.compile(r"(?:[^\W\d_]|[.)]|\d{4})\s*[;|]\s*[^\W\d_]")
+_SUBGENUS = re.compile(r"^(\S+) (?:subg|subgen|subgenus|sect|section)\.? [^\W\d_]+ (?=[a-z×])")
+_AGGREGATE = re.compile(r"(?<=\w)-(?:group|gruppe|grp|gr|aggregate|aggr|agg|complex|komplex)\.?$", re.IGNORECASE)
+# Signs of footnotes and of extinct species.
+_MARKS = " *†‡"
 
 
 class SpeciesName(NamedTuple):
@@ -87,7 +105,7 @@ def species_name(text: str, genus: str | None = None) -> SpeciesName:
         return SpeciesName(plain, "open")
     if _VIRUS.search(plain):
         return SpeciesName(plain, "other")
-    words = _words(plain)
+    words = _words(_bare(plain))
     if genus is not None:
         words = _with_genus(words, _words(one_line(genus)))
     if _is_open(words):
@@ -99,8 +117,8 @@ def species_name(text: str, genus: str | None = None) -> SpeciesName:
 def one_line(text: str) -> str:
     """A text in composed characters, with single blanks for any white space and underscores, without quotes around."""
     text = unicodedata.normalize("NFC", text)
-    # Characters without a width, such as soft hyphens and byte order marks, which nobody sees.
-    text = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    # Characters without a width, such as soft hyphens, byte order marks and NUL, which nobody sees.
+    text = "".join(character for character in text if unicodedata.category(character) != "Cf" and character != "\0")
     text = " ".join(text.replace("_", " ").split())
     while len(text) > 1 and (text[0], text[-1]) in _QUOTES:
         text = text[1:-1].strip()
@@ -127,10 +145,21 @@ def with_names(batch: pl.DataFrame, text: str, genus: str | None = None) -> pl.D
     return batch.join(found, on=keys, how="left", nulls_equal=True, maintain_order="left")
 
 
+def _bare(plain: str) -> str:
+    """A name without marks around it, commas and colons behind it, and brackets around the whole of it."""
+    plain = plain.strip(_MARKS).rstrip(_MARKS + ",;:")
+    while plain[:1] + plain[-1:] in ("()", "[]") and not any(sign in plain[1:-1] for sign in "()[]"):
+        plain = plain[1:-1].strip(_MARKS)
+    return plain
+
+
 def _words(plain: str) -> list[str]:
     """The words of a name, without a subgenus in brackets, and with hybrid signs as words of their own."""
     plain = re.sub(r"([×✕╳⨯])", r" \1 ", plain)
+    plain = re.sub(r"(?<=\w)\(", " (", plain)
     plain = re.sub(r"^(\S+) \([^\W\d_]+\) (?=[a-z×])", r"\1 ", plain)
+    plain = _SUBGENUS.sub(r"\1 ", plain)
+    plain = re.sub(r",(?=[^\W\d_])", ", ", plain)
     return [HYBRID if _SIGN.match(word) else word for word in plain.split()]
 
 
@@ -149,7 +178,9 @@ def _with_genus(words: list[str], genus: list[str]) -> list[str]:
 
 def _is_open(words: list[str]) -> bool:
     """Whether a name says that no species was identified."""
-    if any("?" in word or "/" in word for word in words):
+    if any(sign in word for word in words for sign in "?/") or any("+" in word for word in words[1:]):
+        return True
+    if _NAMES_IN_A_LIST.search(" ".join(words)):
         return True
     # `sp1` is `sp.` with a number; `species1` may be a code.
     plain = [re.sub(r"(?<=sp)\d+$|(?<=spp)\d+$", "", word.rstrip(".,;:)").strip("(").lower()) for word in words]
@@ -157,12 +188,43 @@ def _is_open(words: list[str]) -> bool:
         return True
     if len(words) == 1 and re.sub(r"\W", "", words[0]).lower() in _OPEN_LATER:
         return True
-    # `Abies una & altera` are two species; authors have capital letters.
-    if len(words) > 3 and words[2].rstrip(".").lower() in {"&", "or", "vs", "vel"} and words[3][0].islower():
+    if plain[-1] == "dead" or _are_two_species(words):
+        return True
+    # `dead Abies una`, `2 Abies una`: of a name, the first word has the capital letter.
+    if len(words) > 2 and (words[0][0].islower() or words[0][0].isdigit()) and _is_name(words[1:]):
         return True
     # Two signs, or one behind an epithet, are a formula of parents.
     signs = [place for place, word in enumerate(words) if word == HYBRID]
     return len(signs) > 1 or (bool(signs) and signs[0] > 1)
+
+
+def _are_two_species(words: list[str]) -> bool:
+    """Whether a second name or epithet follows behind a comma or a word such as ``&``; authors have no epithets."""
+    for place, word in enumerate(words[1:-1], 1):
+        behind = words[place + 1 :]
+        if word.rstrip(".").lower() in _CHOICES and behind[0][0].isalpha():
+            return True
+        is_conjunction = word.lower() in _CONJUNCTIONS
+        if not is_conjunction and not word.endswith(","):
+            continue
+        # `Abies una & altera`: nothing but the binomial stands before.
+        at_epithet = place == (2 if is_conjunction else 1) and _is_epithet(behind[0])
+        if at_epithet or _is_name(behind):
+            return True
+    return False
+
+
+def _is_name(words: list[str]) -> bool:
+    """Whether words begin with a genus, perhaps abbreviated, and an epithet."""
+    if len(words) < 2 or not words[0][0].isupper() or not (_GENUS.match(words[0]) or _INITIAL.match(words[0])):
+        return False
+    return _is_epithet(words[1])
+
+
+def _is_epithet(word: str) -> bool:
+    """Whether a word in small letters is none of those that belong to authors and ranks."""
+    word = word.rstrip(".,:)")
+    return word[:1].islower() and len(word) > 2 and bool(_EPITHET.match(word)) and word not in _AUTHOR_WORDS | _RANKS
 
 
 def _binomial(words: list[str]) -> SpeciesName | None:
@@ -180,7 +242,14 @@ def _binomial(words: list[str]) -> SpeciesName | None:
         genus, rest = f"{genus} {HYBRID}", rest[1:]
     if not rest:
         return SpeciesName(genus, "open")
-    epithet, behind = rest[0], rest[1:]
+    epithet, behind = _AGGREGATE.sub("", rest[0]), rest[1:]
+    if not behind and epithet.endswith(".") and _is_epithet(epithet) and len(epithet) > 5:
+        epithet = epithet.rstrip(".")
+    # `Abies hort.` and `Abies 'Nana'` are of a genus.
+    if re.match(r"['\"‘“][^\W\d_]", epithet) or (epithet.endswith(".") and epithet[0].islower()):
+        return SpeciesName(genus, "open")
+    # The author behind a comma: `Abies una, Mill.`
+    epithet = epithet.rstrip(",:*†") if epithet[0].islower() else epithet
     if _is_author(epithet, behind) or epithet.rstrip(".").lower() in _NO_EPITHET:
         return SpeciesName(genus, "open")
     if not _EPITHET.match(epithet):
@@ -192,6 +261,7 @@ def _binomial(words: list[str]) -> SpeciesName | None:
     name = f"{genus} {epithet.lower()}"
     if not behind:
         return SpeciesName(name, "species")
+    behind[0] = _AGGREGATE.sub("", behind[0])
     if behind[0].rstrip(".").lower() in _RANKS:
         return SpeciesName(name, "infraspecific")
     if behind[0][:1].islower() and behind[0].rstrip(".,").lower() not in _AUTHOR_WORDS and "'" not in behind[0][:2]:

@@ -156,7 +156,7 @@ def _notes(match: Mapping[str, int], species: Sequence[str], facts: Mapping[str,
     ]
     if unknown:
         notes.append(
-            f"{len(unknown):,} of the {len(match):,} species of the survey have no training record, such as "
+            f"{len(unknown):,} of the {len(match):,} species of the survey have no training record left, such as "
             f"{_some(unknown)}; they are not scored."
         )
     # Training tells species of one name apart by a key in brackets.

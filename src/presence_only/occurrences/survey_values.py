@@ -51,5 +51,16 @@ def neither(where: str, column: str, words: str) -> str:
     """The sentence for values that are neither presence nor absence."""
     return (
         f"{where}: column {column!r} has {words} (rows in brackets), neither a presence nor an absence; write 1 or 0, "
-        "or leave a cell empty where the species was not looked for"
+        "or leave a cell empty where the species was not looked for; if the column says something else, rename it"
     )
+
+
+def may_say_presence(column: pl.Series) -> bool:
+    """Whether all values of a column are 0, 1, or words of presence and absence; empty cells do not count."""
+    if column.dtype.is_nested() or column.dtype == pl.Binary:
+        return False
+    different = column.drop_nulls().unique().cast(pl.String)
+    numbers = different.cast(pl.Float64, strict=False)
+    if different.filter(numbers.is_not_null() & ~numbers.is_in([0.0, 1.0])).len():
+        return False
+    return all(presence_code(text) in (PRESENT, ABSENT, NOT_SURVEYED) for text in different)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from presence_only.common.errors import DataError
+from presence_only.common.user_paths import user_path
+from presence_only.occurrences.table_reading import is_companion
 
 _ENDINGS = re.compile(r"(?:\.(?:csv|tsv|txt|tab|gz|zip|parquet))+$", re.IGNORECASE)
 # What people have in place of a table, and how they get one.
@@ -35,7 +37,7 @@ def table_paths(given: Sequence[str]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for text in given:
-        path = Path(text).expanduser()
+        path = user_path(text)
         if path.exists() or not glob.has_magic(text):
             fitting = [path]
         else:
@@ -45,9 +47,11 @@ def table_paths(given: Sequence[str]) -> list[Path]:
             raise DataError(f"path = {text!r}: no file fits this pattern")
         for one in fitting:
             if one.is_dir() and (tables := [file for file in one.iterdir() if _ENDINGS.search(file.name.lower())]):
-                ending = min(tables).suffix
-                if ending != ".parquet":
-                    raise DataError(f"path = {text!r}: is a folder; write a pattern such as {one}/*{ending}")
+                others = [file for file in tables if file.suffix.lower() != ".parquet" and not is_companion(file.name)]
+                beside = f" with parquet files and {min(others).name!r}" if others and len(others) < len(tables) else ""
+                if others:
+                    ending = min(others).suffix
+                    raise DataError(f"path = {text!r}: is a folder{beside}; write a pattern such as {one}/*{ending}")
             for endings, sentence in _NO_TABLES.items():
                 if one.is_file() and one.suffix.lower() in endings:
                     raise DataError(f"path = {str(one)!r}: {sentence}")

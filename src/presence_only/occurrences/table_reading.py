@@ -15,6 +15,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -88,8 +89,7 @@ def read_table(path: Path, columns: Columns, limits: Limits = LIMITS) -> Generat
 
 def read_archive(archive: Archive, columns: Columns) -> Generator[pl.DataFrame, None, None]:
     """The rows of the one table in a zip, or of all of its parquet files."""
-    members = [name for name in archive.names if not _is_companion(name)]
-    parquet = [name for name in members if archive.first_bytes(name) == b"PAR1"]
+    parquet = _parquet_members(archive)
     if parquet:
         with tempfile.TemporaryDirectory(prefix="presence-only-") as folder:
             files = [archive.unpack(name, Path(folder) / f"{i}.parquet") for i, name in enumerate(parquet)]
@@ -144,7 +144,7 @@ def read_text(
             batches = _read_quoted(rest, where, columns, dialect, further, header, lines_before)
     else:
         batches = _read_unquoted(header, buffered, where, columns, dialect, further, lines_before)
-    tidy = (without_missing(batch) for batch in batches)
+    tidy = (without_missing(batch, columns.statuses) for batch in batches)
     yield from (tidy if may_be_empty else _some_rows(tidy, where))
 
 
@@ -157,19 +157,26 @@ def read_parquet(
         files: In this order.
         columns: What is wanted.
         labels: What error messages call the files; None: their paths.
+
+    Raises:
+        DataError: If a file is damaged or lacks a column, or a wanted column holds lists or the like.
     """
     for file, where in zip(files, labels or [str(file) for file in files], strict=True):
         try:
             scan = pl.scan_parquet(file, glob=False)
-            names = scan.collect_schema().names()
+            schema = scan.collect_schema()
         except (PolarsError, OSError) as error:
             raise DataError(_damaged_parquet(where, error)) from None
+        names = schema.names()
         places = columns.find(names, where)
-        wanted = scan.select(pl.col(names[place]).alias(name) for name, place in places.items())
+        wanted = scan.select(
+            _cell(names[place], schema[names[place]], name, columns, where).alias(name)
+            for name, place in places.items()
+        )
         try:
             rows, step = scan.select(pl.len()).collect().item(), _rows_a_batch(len(places))
             for start in range(0, rows, step):
-                yield without_missing(wanted.slice(start, step).collect())
+                yield without_missing(wanted.slice(start, step).collect(), columns.statuses)
         except PolarsError as error:
             raise DataError(_damaged_parquet(where, error)) from None
 
@@ -194,7 +201,7 @@ def read_names(path: Path, columns: Columns, limits: Limits = LIMITS) -> tuple[s
         with open_text(path, limits) as stream:
             return _text_names(stream, str(path), columns)
     with Archive(path, limits) as archive:
-        parquet = [name for name in archive.names if not _is_companion(name) and archive.first_bytes(name) == b"PAR1"]
+        parquet = _parquet_members(archive)
         if parquet:
             with tempfile.TemporaryDirectory(prefix="presence-only-") as folder:
                 file = archive.unpack(parquet[0], Path(folder) / "0.parquet")
@@ -267,6 +274,8 @@ def _read_unquoted(
     header, rest = b"", first
     for _ in range(dialect.header_lines):
         header, rest = rest, stream.readline(LONGEST_LINE_BYTES)
+        if not rest:
+            break
     line = lines_before + dialect.header_lines + 1
     while rest and not rest.strip(b"\r\n"):
         rest, line = stream.readline(LONGEST_LINE_BYTES), line + 1
@@ -411,6 +420,11 @@ def _checked_lines(
             if not ended and at == len(ends_N) - 1 and len(fields) < shape.n_fields:
                 raise DataError(f"{where}: ends in the middle of a line ({found}); it is cut off: download it again")
             hint = "" if any(map(bytes.strip, fields[shape.n_fields :])) else shape.hint
+            if b'"' in text and separator == ord("\t"):
+                hint = (
+                    ": does a cell in quotes hold a tab or a line break? In a table with tabs whose header is not in "
+                    "quotes they are none of the cell; take them out, or write the table with commas"
+                )
             raise DataError(f"{where}: {found}; every line must have as many{hint}")
     return b"".join([*parts, lines[kept_from:]]), len(ends_N)
 
@@ -441,7 +455,7 @@ def _parse_lines(
         if filled.any():
             raise DataError(_filled(where, f"near line {line + int(filled.arg_max() or 0)}", shape))
     if b'"' in rows:
-        quoted = table.select(pl.all().str.starts_with('"').any()).row(0)
+        quoted = table.select(pl.all().str.contains(r'^\s*"').any()).row(0)
         table = table.with_columns(
             _unquoted(pl.col(name)) for name, any_of_it in zip(table.columns, quoted, strict=True) if any_of_it
         )
@@ -458,6 +472,7 @@ def _filled(where: str, row: str, shape: _Shape) -> str:
 
 def _unquoted(column: pl.Expr) -> pl.Expr:
     """Cells without the quotes that enclose them; a quote elsewhere is a character like any other."""
+    column = column.str.strip_chars()
     enclosed = column.str.contains(r'^"(?:[^"]|"")*"$')
     inner = column.str.slice(1, column.str.len_chars() - 2).str.replace_all('""', '"', literal=True)
     return pl.when(enclosed).then(inner).otherwise(column)
@@ -493,7 +508,7 @@ def _read_plain_first(
     row = line.rstrip(b"\r\n").decode("utf-8", "replace").split(dialect.separator)
     names, shape = _shape(fields, header, row, columns, dialect, where)
     places = columns.find(names, where)
-    number = lines_before + 2
+    number = lines_before + header.count(b"\n") + 1
     blocks = _whole_lines(line, stream, where)
     for lines, ended in blocks:
         data = np.frombuffer(lines, dtype=np.uint8)
@@ -551,8 +566,9 @@ def _read_quoted(
     """
     # A polygon in one cell is longer than the 128 KiB that the module allows.
     csv.field_size_limit(LONGEST_LINE_BYTES)
+    lines = _decoded_lines(_buffered(stream), where, dialect.encoding, lines_before)
     rows = csv.reader(
-        _decoded_lines(_buffered(stream), where, dialect.encoding, lines_before),
+        _without_blanks(lines, dialect) if dialect.quote and dialect.separator != " " else lines,
         delimiter=dialect.separator,
         quotechar=dialect.quote or None,
         quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
@@ -564,7 +580,10 @@ def _read_quoted(
     try:
         header: list[str] = []
         for _ in range(dialect.header_lines):
-            header = next(rows, [])
+            found = next(rows, None)
+            if found is None:
+                break
+            header = found
         first = next(rows, None)
         while first is not None and not first:
             first = next(rows, None)
@@ -594,6 +613,19 @@ def _read_quoted(
     except csv.Error as error:
         number = lines_before + rows.line_num
         raise DataError(f"{where}: line {number} cannot be read ({error}): is a quote unmatched?") from None
+
+
+def _without_blanks(lines: Iterator[str], dialect: Dialect) -> Iterator[str]:
+    """Lines without the blanks between a closing quote and the separator, which ``csv`` refuses.
+
+    Blanks at the beginning of a quoted cell go too, which trimming takes away in any case.
+    """
+    quote, separator = re.escape(dialect.quote), re.escape(dialect.separator)
+    # Two quotes within a cell are one that belongs to its text; alone in a cell they are an empty one.
+    closing = rf"((?:(?:^|{separator}) *{quote}|(?<!{quote})){quote}) +(?={separator}|\r?\n?$)"
+    behind, before = re.compile(closing), dialect.quote + " "
+    for line in lines:
+        yield behind.sub(r"\1", line) if before in line else line
 
 
 def _mended(row: list[str], shape: _Shape, where: str, number: int) -> list[str]:
@@ -677,6 +709,36 @@ def _rows_a_batch(n_columns: int) -> int:
     return max(1, min(ROWS_A_BATCH, CELLS_A_BATCH // max(n_columns, 1)))
 
 
+def _cell(column: str, kind: pl.DataType, name: str, columns: Columns, where: str) -> pl.Expr:
+    """A wanted column of a parquet file as numbers or text.
+
+    Dates and booleans are text, as a text table has them, lest a number be made of them. Of a date that is called year,
+    month or day this part counts.
+
+    Args:
+        column: Its name in the file.
+        kind: Its type.
+        name: What it is wanted as.
+        columns: What is wanted.
+        where: What error messages call the file.
+
+    Raises:
+        DataError: If its type is neither.
+    """
+    value = pl.col(column)
+    if isinstance(kind, pl.Categorical | pl.Enum):
+        return value.cast(pl.String)
+    if name in columns.any_type:
+        return value
+    if kind.is_nested() or kind in (pl.Duration, pl.Object):
+        raise DataError(
+            f"{where}: the column {column!r} is of type {str(kind)[:80]}; it must hold one text or number a row"
+        )
+    if kind in (pl.Date, pl.Datetime) and name in ("year", "month", "day"):
+        return {"year": value.dt.year(), "month": value.dt.month(), "day": value.dt.day()}[name]
+    return value.cast(pl.String) if kind.is_temporal() or kind in (pl.Boolean, pl.Binary) else value
+
+
 def _parquet_names(file: Path, where: str) -> tuple[str, ...]:
     """The columns of a parquet file."""
     try:
@@ -700,13 +762,30 @@ def _text_names(stream: io.BufferedIOBase, where: str, columns: Columns) -> tupl
     return tuple(name.strip() for name in names if name.strip())
 
 
+def _parquet_members(archive: Archive) -> list[str]:
+    """The parquet files of a zip.
+
+    Raises:
+        DataError: If it holds text tables too.
+    """
+    members = [name for name in archive.names if not is_companion(name)]
+    parquet = [name for name in members if archive.first_bytes(name) == b"PAR1"]
+    others = [name for name in members if name not in parquet and name.lower().endswith(_TEXT_ENDINGS)]
+    if parquet and others:
+        raise DataError(
+            f"{archive.path}: holds parquet files and {min(others)!r}; pack the files of the table alone, or give "
+            "the unpacked file"
+        )
+    return parquet
+
+
 def _only_table(archive: Archive) -> str:
     """The one text table of a zip.
 
     Raises:
         DataError: If there are none or several.
     """
-    members = [name for name in archive.names if not _is_companion(name)]
+    members = [name for name in archive.names if not is_companion(name)]
     tables = [name for name in members if name.lower().endswith(_TEXT_ENDINGS)]
     if len(tables) != 1:
         found = ", ".join(sorted(members)[:5]) or "nothing"
@@ -717,7 +796,7 @@ def _only_table(archive: Archive) -> str:
     return tables[0]
 
 
-def _is_companion(name: str) -> bool:
+def is_companion(name: str) -> bool:
     """Whether a member of a zip is not the table but comes with it."""
     parts = PurePosixPath(name).parts
     return parts[0] == "__MACOSX" or parts[-1].startswith(".") or parts[-1].lower() in _COMPANIONS

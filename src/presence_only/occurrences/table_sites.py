@@ -20,6 +20,7 @@ from presence_only.occurrences.number_columns import SITE_WORDS, number, unread_
 
 # A share of rows that is no slip of the pen.
 _MOST = 0.5
+_MISSING = tuple(float("9" * digits) for digits in range(3, 8))
 _BOTH = ("longitude", "latitude")
 
 
@@ -69,6 +70,8 @@ def check_decimals(batch: pl.DataFrame, where: str) -> None:
 
 def _check_degrees(sites_N2: Floats, where: str) -> None:
     """Refuse coordinates most of which can be no degrees, and say what they may be."""
+    # Numbers such as -9999 stand for missing values; cleaning drops and counts them.
+    sites_N2 = sites_N2[np.logical_not(np.isin(np.abs(sites_N2), _MISSING).any(axis=1))]
     wrong_N2 = sites_N2[~_like_degrees(sites_N2)]
     if len(wrong_N2) <= _MOST * len(sites_N2):
         return

@@ -16,6 +16,8 @@ from presence_only.occurrences.species_names import HIGHER_RANKS, SPECIES_RANKS,
 Infraspecific = Literal["roll_up", "drop"]
 GroupRank = Literal["family", "order", "class", "phylum", "kingdom"]
 
+# An epithet without its genus or with its initial, perhaps with an author.
+_WITHOUT_GENUS = r"^\s*(?:\p{Lu}\p{Ll}?\.\s*)?(?:[×xX]\s*)?\p{Ll}[\p{Ll}-]+(?:\s+[\p{Lu}(].*)?\s*$"
 # From low to high.
 GROUP_RANKS: tuple[GroupRank, ...] = ("family", "order", "class", "phylum", "kingdom")
 
@@ -23,16 +25,19 @@ GROUP_RANKS: tuple[GroupRank, ...] = ("family", "order", "class", "phylum", "kin
 def taxon_columns(batch: pl.DataFrame, infraspecific: Infraspecific, where: str) -> dict[str, pl.Series]:
     """Species, open name and rank of every row.
 
-    The name is that of ``species``, which may be the epithet alone, or of ``genus`` and ``specificEpithet``, or that
-    of ``scientificName`` where the rank is not above the species.
+    The name is that of ``species``, which may be the epithet alone beside a ``genus``, or of ``genus`` and
+    ``specificEpithet``, or that of ``scientificName`` where the rank is not above the species. An epithet without a
+    genus in any of them is an open name.
     """
     text = {name: pl.col(name).cast(pl.String) for name in batch.columns}
     # Of a rank that is not known, a scientific name is taken for what it looks like.
     rank = text["taxonRank"].str.to_lowercase().str.replace_all(r"[\W_]", "") if "taxonRank" in text else pl.lit(None)
     rank = rank.cast(pl.String)
-    sources = []
+    sources: list[pl.Expr] = []
     if "species" in text:
-        sources.append(text["species"])
+        genus = text["genus"] if "genus" in text else pl.lit(None, dtype=pl.String)
+        alone = text["species"].str.contains(_WITHOUT_GENUS) & genus.is_null()
+        sources.append(pl.when(~alone).then(text["species"]))
     if "genus" in text and "specificEpithet" in text:
         sources.append(pl.format("{} {}", text["genus"], text["specificEpithet"]))
     if "scientificName" in text:
@@ -43,7 +48,7 @@ def taxon_columns(batch: pl.DataFrame, infraspecific: Infraspecific, where: str)
             f"{where}: no column 'species', nor 'genus' and 'specificEpithet', nor 'scientificName'; one of them is "
             "needed to name a species"
         )
-    given = {"text": pl.coalesce(sources), "rank": rank}
+    given = {"text": pl.coalesce([*sources, *([text["species"]] if "species" in text else [])]), "rank": rank}
     # A name that only `scientificName` gives must look like one.
     given["strict"] = pl.coalesce([*sources[:-1], pl.lit(None)]).is_null() & ("scientificName" in text)
     if "genus" in text and "species" in text:
@@ -54,10 +59,7 @@ def taxon_columns(batch: pl.DataFrame, infraspecific: Infraspecific, where: str)
         "genus" if "genus" in given else None,
     )
     kind, name = pl.col("name_kind"), pl.col("name")
-    doubtful = pl.col("strict") & ~name.str.contains(" ")
-    if "genus" in given:
-        # An epithet whose genus is empty is of no species.
-        doubtful |= kind == "epithet"
+    doubtful = (pl.col("strict") & ~name.str.contains(" ")) | (kind == "epithet")
     is_open = (kind == "open") | pl.col("rank").is_in(list(HIGHER_RANKS)).fill_null(False) | doubtful
     found = rows.select(
         species=pl.when(~is_open).then(name),

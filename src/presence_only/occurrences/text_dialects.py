@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections.abc import Sequence
@@ -18,7 +19,10 @@ from presence_only.occurrences.column_names import Columns, plain_name
 
 SEPARATORS = "\t,;|"
 _MOST_LINES_BEFORE = 1000
+_MOST_LINES_OF_HEADER = 100
 _NUMBERS = ("decimalLatitude", "decimalLongitude")
+# How a file begins that is no table.
+_JSON, _MARKUP = re.compile(rb'^\s*(?:\{\s*(?:"|$)|\[\s*(?:[{\["]|$))'), re.compile(rb"^\s*<[!?A-Za-z]")
 _SEP_LINE = re.compile(rb'^"?sep=(\\t|.)"?$', re.IGNORECASE)
 
 
@@ -44,10 +48,10 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Header:
-    """The line that names the columns.
+    """The line that names the columns, or the lines if a name in quotes goes over several.
 
     Args:
-        line: Its bytes, without a byte order mark.
+        line: Their bytes, without a byte order mark.
         before: Lines before it.
         dialect: How the table is written.
     """
@@ -85,14 +89,51 @@ def read_header(stream: io.BufferedIOBase, where: str, columns: Columns, longest
             raise DataError(
                 f"{where}: its lines end with a carriage return alone; convert it: tr '\\r' '\\n' < OLD > NEW"
             )
+        for pattern, kind in ((_JSON, "JSON"), (_MARKUP, "a web page or XML")):
+            if pattern.match(bare):
+                raise DataError(f"{where}: is {kind}, not a table; write it as CSV: a header, and one line per row")
         if match := _SEP_LINE.match(bare):
             separator = match[1].decode("latin-1").replace("\\t", "\t")
         elif bare.startswith(b"#") and not _names_columns(bare, columns):
             continue
         elif bare.strip():
             line = line.removeprefix(b"#") if bare.startswith(b"#") else line
+            line = _with_all_lines(line, stream, where, columns, separator, longest)
             return Header(line, before, sniff(line, columns, separator))
     raise DataError(f"{where}: the first line is empty; it must name the columns")
+
+
+def _with_all_lines(
+    line: bytes, stream: io.BufferedIOBase, where: str, columns: Columns, separator: str | None, longest: int
+) -> bytes:
+    """The header with its further lines, where a name in quotes goes over several.
+
+    Raises:
+        DataError: If the quote does not end.
+    """
+    first = line
+    for _ in range(_MOST_LINES_OF_HEADER):
+        dialect = sniff(line, columns, separator)
+        if not dialect.quote or not _ends_in_quotes(line, dialect):
+            return line
+        further = stream.readline(longest)
+        if not further:
+            break
+        line += further
+    shown = first.decode("utf-8", "replace").strip()[:60]
+    raise DataError(f"{where}: a quote in the header {shown!r} does not end; close it, or remove it")
+
+
+def _ends_in_quotes(line: bytes, dialect: Dialect) -> bool:
+    """Whether a line ends within a cell in quotes."""
+    text = [line.decode("utf-8", "replace")]
+    try:
+        next(
+            csv.reader(text, delimiter=dialect.separator, skipinitialspace=dialect.separator not in " \t", strict=True)
+        )
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return False
 
 
 def _names_columns(line: bytes, columns: Columns) -> bool:

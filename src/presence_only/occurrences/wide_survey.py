@@ -22,13 +22,22 @@ from presence_only.common.errors import DataError
 from presence_only.data.truth import ABSENT, NOT_SURVEYED, PRESENT
 from presence_only.occurrences.cleaning import listed
 from presence_only.occurrences.column_names import Columns
-from presence_only.occurrences.survey_columns import COLUMNS, PLACE, SPELLINGS, TIME, SpeciesColumn, species_columns
+from presence_only.occurrences.survey_columns import (
+    COLUMNS,
+    PLACE,
+    SPELLINGS,
+    TIME,
+    SpeciesColumn,
+    species_columns,
+    unread_note,
+)
 from presence_only.occurrences.survey_groups import groups_of_cell, members
-from presence_only.occurrences.survey_places import check_weeks_of_surveys, has_weeks, in_degrees, with_places
+from presence_only.occurrences.survey_places import has_weeks, in_degrees, with_places
 from presence_only.occurrences.survey_rows import SurveyRows
 from presence_only.occurrences.survey_values import UNREAD, neither, presence_codes
 from presence_only.occurrences.table_reading import read_table
 from presence_only.occurrences.unpacking import LIMITS, Limits
+from presence_only.occurrences.week_numbers import WeekNumbers
 
 _ALL = ""
 
@@ -52,6 +61,7 @@ def read_wide_survey(
     unlisted: Literal["absent", "not_looked_for"] | None = None,
     longitudes: str = "-180..180",
     ragged_rows: Literal["refuse", "mend"] | None = None,
+    week_numbers: WeekNumbers | None = None,
     limits: Limits = LIMITS,
 ) -> SurveyRows:
     """Read a table with a column per species.
@@ -64,6 +74,7 @@ def read_wide_survey(
         unlisted: None, for a wide table lists every species.
         longitudes: How the file counts them.
         ragged_rows: What becomes of rows with fewer cells than the header.
+        week_numbers: What the numbers of a column of weeks are.
         limits: How much a packed file may unpack to.
 
     Raises:
@@ -87,19 +98,19 @@ def read_wide_survey(
     groups: list[str | None] = []
     with closing(read_table(path, wanted, limits)) as batches:
         for batch in batches:
-            places.append(with_places(batch, weeks and has_weeks(batch.columns)))
+            places.append(with_places(batch, weeks and has_weeks(batch.columns), week_numbers, where))
             groups += batch["group"].cast(pl.String).to_list() if "group" in batch.columns else [None] * len(batch)
             table.add(batch)
     table.check()
     surveys = in_degrees(pl.concat(places).with_row_index("survey"), longitudes, where)
-    if "week" in surveys.columns:
-        check_weeks_of_surveys(surveys, where)
-    taken, headers = {*COLUMNS.find(names, where).values()}, table.headers
+    headers = table.headers
+    taken = {place for name, place in COLUMNS.find(names, where).items() if name in {*PLACE, *TIME, "survey", "group"}}
     others = [name for place, name in enumerate(names) if place not in taken and name not in headers]
-    notes = []
-    if others:
-        shown = ", ".join(map(repr, others[:5])) + (f" and {len(others) - 5:,} more" if len(others) > 5 else "")
-        notes.append(f"Columns of the survey that were taken for no species ({len(others):,}): {shown}.")
+    further = [column.header for column in columns if column.further and column.header in headers]
+    notes = [
+        *unread_note(others, "taken for no species"),
+        *unread_note(further, "taken for presences of the species that their first two words name"),
+    ]
     tables = table.tables(groups, known)
     facts = {
         "survey_columns_of_no_species": len(others),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from presence_only.pipeline.command import importing, run_stage
 
 if TYPE_CHECKING:
-    from presence_only.pipeline.predictions import Run
+    from presence_only.export.trained_run import Run
     from presence_only.reporting.map_page.page import MapContent
 
 WEEKS_BY_DEFAULT = 12
@@ -26,7 +26,7 @@ def main() -> None:
     """Score the cells of a map under every run, and write the page."""
     arguments = _arguments()
     with importing():
-        from presence_only.pipeline.predictions import load_run
+        from presence_only.export.trained_run import load_run
         from presence_only.reporting.map_page.cells import choose_cells
         from presence_only.reporting.map_page.page import MapRun, check_folder, times_of_year, write_map_page
 
@@ -56,7 +56,6 @@ def _content(runs: list[Run], arguments: argparse.Namespace) -> MapContent:
     import numpy as np
 
     from presence_only.common.errors import SettingsError
-    from presence_only.data.added_presences import recorded_alone
     from presence_only.data.survey import Survey
     from presence_only.reporting.map_page.page import MapContent, MapPageError
     from presence_only.study.dataset_settings import load_dataset
@@ -80,7 +79,7 @@ def _content(runs: list[Run], arguments: argparse.Namespace) -> MapContent:
         kind = ""
     return MapContent(
         first.cell.dataset,
-        recorded_alone(first.records, folder),
+        first.recorded,
         survey,
         "true range" if kind == "virtual" else "survey",
         "records" not in arguments.without,

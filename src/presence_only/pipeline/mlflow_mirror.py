@@ -1,7 +1,7 @@
 """MLflow, the view of a study: files are the truth, nothing reads MLflow back.
 
-This is the only module that imports mlflow. It does so inside of functions: the import takes seconds,
-and most calls of the publish stage find nothing to log (``published``).
+This module alone speaks to the store; ``export/mlflow_model.py`` makes the models that it logs. mlflow is imported
+inside of functions: the import takes seconds, and most calls of the publish stage find nothing to log (``published``).
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 CURRENT, KIND, CELL, FINGERPRINT = "current", "kind", "cell", "fingerprint"
 # In place of ``cell``, so that searches are no part of what the study publishes: the name of a search or a trial.
 SEARCH = "search"
+# The same of an exported model.
+EXPORT = "export"
 # By this tag mlflow ui nests a run below another.
 PARENT = "mlflow.parentRunId"
 # An experiment of this kind opens in mlflow ui as training runs with metrics, and not as traces of a language model.
@@ -313,6 +315,53 @@ def publish_search(study: str, search: RunRecord, trials: Sequence[RunRecord], r
         for trial in new:
             _log(client, experiment_id, trial, {KIND: trial.kind, PARENT: parent})
     return len(new), len(trials) - len(new)
+
+
+@contextmanager
+def open_export(
+    study: str, cell: str, params: Mapping[str, str], artifacts: Sequence[Path], root: Path
+) -> Iterator[None]:
+    """Open a run that holds an exported model, for the block to log the model into.
+
+    It is no part of what the study publishes, and so stays when the study is published again. Like other runs it has
+    its fingerprint, here its own id, once it is whole; a run whose block fails is deleted.
+
+    Args:
+        study: Name of the study and of its MLflow experiment.
+        cell: ``dataset/variant``; the run is shown below the current run of this variant, where there is one.
+        params: What to know it by.
+        artifacts: Files to copy into the run.
+        root: Folder of ``mlflow.db``, of its lock file and of ``mlartifacts``.
+
+    Raises:
+        StoreError: If MLflow cannot take the run.
+    """
+    check_store(root)
+    with _in_one_sentence(root), _alone(root / "mlflow.db.lock"):
+        import mlflow
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(tracking_uri=store_uri(root))
+        experiment_id, _ = _experiment(client, study, root)
+        wanted = f'tags.{KIND} = "variant" and tags.{CURRENT} = "true" and tags.{CELL} = "{cell}"'
+        above = client.search_runs([experiment_id], filter_string=wanted, max_results=1)
+        place = {PARENT: above[0].info.run_id} if above else {}
+        before = mlflow.get_tracking_uri()
+        mlflow.set_tracking_uri(store_uri(root))
+        try:
+            tags = {KIND: "export", EXPORT: cell, "mlflow.source.name": "python -m presence_only.pipeline.export"}
+            with mlflow.start_run(experiment_id=experiment_id, run_name=f"export {cell}", tags=tags | place) as run:
+                try:
+                    mlflow.log_params(dict(params))
+                    for path in artifacts:
+                        mlflow.log_artifact(str(path))
+                    yield
+                except BaseException:
+                    client.delete_run(run.info.run_id)
+                    raise
+            client.set_tag(run.info.run_id, FINGERPRINT, run.info.run_id)
+        finally:
+            mlflow.set_tracking_uri(before)
 
 
 def _add_to_search(client: MlflowClient, run_id: str, search: RunRecord) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from presence_only.pipeline.command import importing
 
 if TYPE_CHECKING:
-    from presence_only.pipeline.predictions import Run
+    from presence_only.export.trained_run import Run
 
 TOP = 20
 LISTS = ("threshold", "expected_f1", "top10")
@@ -27,13 +27,15 @@ def main() -> None:
     """Draw or write one species' map, or list the species of one place."""
     arguments = _arguments()
     with importing():
-        from presence_only.pipeline.predictions import list_species, load_run, map_species
+        from presence_only.export.trained_run import load_run
+        from presence_only.pipeline.place_lists import list_species
+        from presence_only.pipeline.predictions import map_species
 
     run = load_run(arguments.run)
     if arguments.list:
         list_by_rule(run, arguments)
     elif arguments.at:
-        list_species(run, arguments.at, arguments.top or TOP, arguments.week)
+        list_species(run, arguments.at, arguments.top or TOP, arguments.week, arguments.spread, arguments.spread_of)
     else:
         map_species(run, arguments)
 
@@ -91,6 +93,20 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--top", type=int, help=f"how many species to list (default {TOP})")
     parser.add_argument("--week", type=int, help="1..48, for runs trained with weeks; default: the whole year")
+    parser.add_argument(
+        "--spread",
+        nargs="?",
+        const="seeds",
+        choices=("seeds", "members"),
+        help="also tell how far the scores of the seeds lie apart, as a standard deviation; or, with 'members', those "
+        "of the members of a blend",
+    )
+    parser.add_argument(
+        "--spread-of",
+        choices=("score", "rank"),
+        help="of the suitability (default), or of its rank among background sites, for losses that leave the level of "
+        "scores to chance",
+    )
     arguments = parser.parse_args()
     if (arguments.at is None) == (arguments.species is None):
         parser.error("give either --at LON LAT, or --species NAME with --out FILE")
@@ -103,6 +119,11 @@ def _arguments() -> argparse.Namespace:
         # A resolution of 0 is given, and wrong.
         if getattr(arguments, name) is not None and getattr(arguments, name) is not False:
             parser.error(f"--{name} goes with {other}, not with {asks}: leave one of them out")
+    if arguments.spread_of is not None and arguments.spread is None:
+        parser.error(f"--spread-of {arguments.spread_of}: needs --spread")
+    if arguments.spread is not None and (arguments.binary or arguments.list is not None):
+        rule = "--binary" if arguments.binary else f"--list {arguments.list}"
+        parser.error(f"--spread tells of scores, and {rule} asks for a choice by a rule: leave one of them out")
     if arguments.threshold is not None and not arguments.binary and arguments.list != "threshold":
         parser.error("--threshold goes with --binary or --list threshold: give one of these, or leave it out")
     if arguments.typical is not None and arguments.list != "expected_f1":

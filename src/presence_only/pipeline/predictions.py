@@ -1,6 +1,6 @@
-"""Questions to a trained run: the map of one species, and the species of one place.
+"""Questions to a trained run about one species: its map.
 
-Shape legend: H rows and W columns of a map, M grid cells, P records, S species.
+Shape legend: H rows and W columns of a map, M grid cells, P records.
 """
 
 from __future__ import annotations
@@ -10,29 +10,19 @@ import errno
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from scipy.special import expit
 
-from presence_only.common.arrays import Floats, Ints
+from presence_only.common.arrays import Floats
 from presence_only.common.similar_names import suggestions
-from presence_only.data.added_presences import recorded_alone
-from presence_only.data.records import Background, PresenceRecords
-from presence_only.data.training import TrainingData
 from presence_only.evaluation.presence_thresholds import threshold_rule
+from presence_only.export.trained_run import Run
 from presence_only.geography.longitudes import narrowest_arc
-from presence_only.model.files import load_model
-from presence_only.model.interface import SpeciesModel
 from presence_only.model.range_map import (
     Grid,
     MapError,
-    Sample,
     check_geotiff,
     logits_of_suitability,
     suitability,
@@ -40,118 +30,11 @@ from presence_only.model.range_map import (
     write_geotiff,
     write_table,
 )
-from presence_only.study.paths import CellFiles, DatasetFiles
+from presence_only.pipeline.spreads import Spread
 
 FORMATS = (".png", ".tif", ".csv")
 # Rule by which maps and lists are cut if none is asked for.
 DEFAULT_THRESHOLD = "lpt5"
-
-
-@dataclass(frozen=True)
-class Run:
-    """A trained cell of a study.
-
-    Args:
-        name: ``dataset / variant``, with the seed where only one was asked for.
-        models: One a seed.
-        records: What they were trained on, with what label propagation added.
-        recorded: The records without what was added.
-        background: Background sites of the training.
-        sample: Gives covariates anywhere, for models that read any.
-        study: Folder of the study.
-        cell: Names the data set and the variant.
-    """
-
-    name: str
-    models: tuple[SpeciesModel, ...]
-    records: PresenceRecords
-    recorded: PresenceRecords
-    background: Background
-    sample: Sample | None
-    study: Path
-    cell: CellFiles
-
-    @property
-    def recorded_S(self) -> Ints:
-        """Training rows in which each species was recorded, without what was added, int, shape (S,)."""
-        return self.recorded.records_per_species()
-
-
-def load_run(path: Path) -> Run:
-    """Read the encoders of a run folder, ``runs/<dataset>/<variant>`` or one of its seeds.
-
-    Raises:
-        MapError: If the folder is no run, or the data set has covariates at its own sites only.
-    """
-    folder = path.resolve()
-    if folder.name == "encoder.pt":
-        folder = folder.parent
-    files = sorted(folder.glob("encoder.pt")) or sorted(folder.glob("seed_*/encoder.pt"))
-    cell = folder.parent if folder.name.startswith("seed_") else folder
-    if not files or cell.parent.parent.name != "runs":
-        raise MapError(f"--run {path}: holds no encoder; give a folder runs/<dataset>/<variant>, made by `dvc repro`")
-    study, name = cell.parents[2], CellFiles(cell.parent.name, cell.name)
-    models = tuple(load_model(file) for file in files)
-    files_of = DatasetFiles(name.dataset)
-    data = TrainingData.load(study / files_of.training)
-    recorded = recorded_alone(data.records, study / files_of.survey)
-    sample = None
-    if models[0].reads_covariates:
-        # Not at the top: most runs read coordinates alone.
-        from presence_only.study.dataset_settings import load_dataset
-
-        sample = load_dataset(name.dataset, study / "params.yaml").covariate_source()
-    seed = f" / {folder.name.replace('_', ' ')}" if cell != folder else ""
-    run = f"{name.dataset} / {name.variant}{seed}"
-    return Run(run, models, data.records, recorded, data.background, sample, study, name)
-
-
-def list_species(run: Run, site: tuple[float, float], top: int, week: int | None) -> None:
-    """Print the species that score highest at a place."""
-    logit_S = logits_at(run, site, week)
-    order_S = np.argsort(-logit_S, kind="stable")[:top].tolist()
-    rows = [(species, float(expit(logit_S[species]))) for species in order_S]
-    print_species(run, site, "suitability (0 to 1)", rows)
-    print("Suitability is relative: it ranks, and is no probability that the species is there.")
-
-
-def logits_at(run: Run, site: tuple[float, float], week: int | None) -> NDArray[np.float64]:
-    """Logits of the suitability of every species at a place, shape (S,).
-
-    Raises:
-        MapError: If the place is not on the globe, or its environment is unknown.
-    """
-    longitude, latitude = site
-    if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
-        raise MapError(f"--at {longitude:g} {latitude:g}: must be longitude -180..180 and latitude -90..90, in degrees")
-    logit_S: NDArray[np.float64] = logits_of_suitability(run.models, np.array([site]), run.sample, slice(None), week)[0]
-    if np.isnan(logit_S).all():
-        raise MapError(
-            f"--at {longitude:g} {latitude:g}: the environment is unknown there (sea?), and the run reads it"
-        )
-    return logit_S
-
-
-def print_species(run: Run, site: tuple[float, float], column: str, rows: Sequence[tuple[int, float]]) -> None:
-    """Print a table of species.
-
-    Args:
-        run: The run.
-        site: Longitude, latitude of the place.
-        column: What the number is.
-        rows: Species, an index, and its number.
-    """
-    longitude, latitude = site
-    # What names hold must not be taken for rich's own markup.
-    table = Table(title=escape(f"{run.name} at longitude {longitude:g}, latitude {latitude:g}"))
-    table.add_column("rank", justify="right")
-    table.add_column("species")
-    table.add_column(column, justify="right")
-    table.add_column("training records", justify="right")
-    counts_S = run.recorded_S
-    for rank, (species, number) in enumerate(rows, 1):
-        table.add_row(str(rank), escape(run.records.species[species]), f"{number:.4f}", f"{counts_S[species]:,}")
-    Console().print(table)
 
 
 def map_species(run: Run, arguments: argparse.Namespace) -> None:
@@ -164,6 +47,7 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
     west, south, east, north = _in_order(arguments.box) if arguments.box else _around(sites_P2)
     resolution = max(east - west, north - south) / 360 if arguments.resolution is None else arguments.resolution
     grid = Grid(west, south, east, north, resolution)
+    spread = Spread.asked(run, arguments.spread, arguments.spread_of) if arguments.spread else None
     check_writable(out)
     if out.suffix.lower() == ".tif":
         check_geotiff()
@@ -174,7 +58,7 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
     species = slice(index, index + 1)
     asked = run.models, grid.sites_M2, run.sample, species, arguments.week
     name = run.records.species[index]
-    binary = None
+    binary, spread_HW, of = None, None, ""
     if arguments.binary:
         # Not at the top: it needs h3, and other maps do not.
         from presence_only.pipeline.thresholded_predictions import cut
@@ -184,6 +68,10 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
         binary = cut(run, index, logit_HW, arguments.threshold or DEFAULT_THRESHOLD, arguments.week)
     else:
         score_HW = suitability(*asked)[:, 0].reshape(grid.shape)
+    if spread:
+        of = spread.of
+        print(f"spread: {spread.words}", flush=True)
+        spread_HW = spread.at(grid.sites_M2, species, arguments.week)[:, 0].reshape(grid.shape)
     match out.suffix.lower():
         case ".png":
             # Not at the top: tables and lists need no matplotlib.
@@ -195,7 +83,7 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
             extent = (grid.west, grid.east, grid.south, grid.north)
             land_share = Earth.load().land_share_grid
             if binary is None:
-                figure = range_figure(score_HW, extent, sites_P2, land_share, title)
+                figure = range_figure(score_HW, extent, sites_P2, land_share, title, spread_HW, of)
             else:
                 figure = binary_figure(binary, extent, sites_P2, land_share, title)
             with _writing(out):
@@ -203,14 +91,14 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
         case ".tif":
             with _writing(out):
                 if binary is None:
-                    write_geotiff(out, grid, score_HW)
+                    write_geotiff(out, grid, score_HW, spread_HW, of)
                 else:
                     tags = {"SPECIES": name, "RUN": run.name}
                     tags |= {} if arguments.week is None else {"WEEK": str(arguments.week)}
                     write_binary_geotiff(out, grid, binary, tags)
         case ".csv":
             with _writing(out):
-                write_table(out, grid, score_HW, binary)
+                write_table(out, grid, score_HW, spread_HW, binary)
     if binary is not None:
         print(f"in range: suitability is at least {binary.threshold:.6g}, {binary.words}")
     print(f"{name} ({_counted(len(sites_P2), 'training record')}): {out}")

@@ -17,9 +17,10 @@ from presence_only.evaluation.species_lists import best_expected_f1, most_probab
 from presence_only.evaluation.threshold_numbers import TOP
 from presence_only.evaluation.training_fits import fit_to_training
 from presence_only.evaluation.training_scores import Logits, TrainingSites, training_scores
+from presence_only.export.trained_run import Run
 from presence_only.model.interface import SpeciesModel
 from presence_only.model.range_map import BinaryRange, MapError, logits_of_mean
-from presence_only.pipeline.predictions import Run, logits_at, print_species
+from presence_only.pipeline.place_lists import logits_at, print_species
 
 
 class MeanOfModels:
@@ -122,6 +123,6 @@ def _sites(run: Run, week: int | None) -> TrainingSites:
 def _print(run: Run, site: tuple[float, float], column: str, number_S: Floats, listed_S: NDArray[np.bool_]) -> int:
     """Print the listed species, the highest number first; returns how many they are."""
     order_S = np.argsort(-number_S, kind="stable")
-    rows = [(int(s), float(number_S[s])) for s in order_S if listed_S[s]]
-    print_species(run, site, column, rows)
-    return len(rows)
+    species = order_S[listed_S[order_S]].tolist()
+    print_species(run, site, species, {column: number_S})
+    return len(species)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from presence_only.common.arrays import Floats
+from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.datasets.ebird.effort import EffortSettings, effort_rules
 from presence_only.datasets.ebird.evaluation import ChecklistEvaluation
@@ -128,7 +128,7 @@ def read_records(settings: DatasetSettings, limits: Limits = LIMITS) -> RecordTa
     Raises:
         DataError: If a file is missing, damaged, unsafe or no such table, or no record is left.
     """
-    path = Path(settings.path).expanduser()
+    path = user_path(settings.path)
     columns = replace(OBSERVATIONS, ragged_rows=settings.ragged_rows)
     with closing(read_tables(path, columns, limits)) as batches:
         return clean(map(standard, batches), settings, _rules(settings), settings.weeks, str(path))
@@ -166,7 +166,7 @@ def with_checklists(records: RecordTable, settings: DatasetSettings, evaluation:
     held_out = HeldOut(evaluation.years, None if area is None else _within(area, settings), _words(evaluation, area))
     assert settings.sampling is not None
     drawn = draw_checklists(
-        Path(settings.sampling).expanduser(),
+        user_path(settings.sampling),
         evaluation,
         held_out,
         weeks=settings.weeks,
@@ -174,7 +174,7 @@ def with_checklists(records: RecordTable, settings: DatasetSettings, evaluation:
         seed=settings.seed,
     )
     rows = zero_filled(
-        Path(settings.path).expanduser(),
+        user_path(settings.path),
         drawn,
         evaluation,
         held_out,

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from presence_only.common.settings import Settings
 from presence_only.occurrences.cleaning import Rule
-from presence_only.occurrences.number_columns import number, unread_numbers
+from presence_only.occurrences.number_columns import amount, unread_numbers
 
 EFFORT_COLUMNS = ("PROTOCOL NAME", "DURATION MINUTES", "EFFORT DISTANCE KM", "NUMBER OBSERVERS")
 # Releases before 2024 call the column so.
@@ -60,16 +60,16 @@ def effort_columns(batch: pl.DataFrame) -> list[pl.Expr | pl.Series]:
     names = set(batch.columns)
     if "PROTOCOL NAME" in names:
         found += [pl.col("PROTOCOL NAME").alias("protocol_word"), _protocol(pl.col("PROTOCOL NAME")).alias("protocol")]
-    hours = number(pl.col("DURATION MINUTES")) / 60 if "DURATION MINUTES" in names else None
-    distance = number(pl.col("EFFORT DISTANCE KM")) if "EFFORT DISTANCE KM" in names else None
+    hours = amount(pl.col("DURATION MINUTES")) / 60 if "DURATION MINUTES" in names else None
+    distance = amount(pl.col("EFFORT DISTANCE KM")) if "EFFORT DISTANCE KM" in names else None
     if distance is not None and "PROTOCOL NAME" in names:
         distance = pl.when(_protocol(pl.col("PROTOCOL NAME")) == _STATIONARY).then(0.0).otherwise(distance)
     if hours is not None:
-        found += [hours.alias("effort_hours"), unread_numbers(batch, ("DURATION MINUTES",), "unread_hours")]
+        found += [hours.alias("effort_hours"), unread_numbers(batch, ("DURATION MINUTES",), "unread_hours", amount)]
     if distance is not None:
         found += [
             distance.alias("effort_distance_km"),
-            unread_numbers(batch, ("EFFORT DISTANCE KM",), "unread_distance"),
+            unread_numbers(batch, ("EFFORT DISTANCE KM",), "unread_distance", amount),
         ]
     if hours is not None and distance is not None:
         # In no time no distance is no speed.
@@ -77,8 +77,8 @@ def effort_columns(batch: pl.DataFrame) -> list[pl.Expr | pl.Series]:
         found.append(speed.alias("effort_speed_kmph"))
     if "NUMBER OBSERVERS" in names:
         found += [
-            number(pl.col("NUMBER OBSERVERS")).alias("number_observers"),
-            unread_numbers(batch, ("NUMBER OBSERVERS",), "unread_observers"),
+            amount(pl.col("NUMBER OBSERVERS")).alias("number_observers"),
+            unread_numbers(batch, ("NUMBER OBSERVERS",), "unread_observers", amount),
         ]
     made = set(batch.select(found).columns)
     return found + [pl.lit(None, dtype=kind).alias(name) for name, kind in EFFORT_SCHEMA.items() if name not in made]

@@ -41,6 +41,8 @@ class ChecklistEvaluation(Settings):
     @classmethod
     def _some_area(cls, raw: object) -> object:
         if isinstance(raw, dict) and not raw.get("years") and not raw.get("area"):
+            if "years" in raw:
+                raise ValueError("settings with a year or an area to hold out; years is empty and there is no area")
             return {**raw, "area": {"kind": "blocks"}}
         return raw
 

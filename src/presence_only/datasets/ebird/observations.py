@@ -19,7 +19,7 @@ from presence_only.datasets.ebird.visits import ID_COLUMNS, checklist_numbers, g
 from presence_only.occurrences.cleaning import Rule
 from presence_only.occurrences.column_names import Columns
 from presence_only.occurrences.event_dates import with_event_dates
-from presence_only.occurrences.number_columns import number, unread_coordinates
+from presence_only.occurrences.number_columns import amount, number, unread_coordinates
 from presence_only.occurrences.record_words import with_answers
 from presence_only.occurrences.species_names import with_names
 
@@ -52,9 +52,9 @@ def standard(batch: pl.DataFrame) -> pl.DataFrame:
         found.append(pl.col("CATEGORY").cast(pl.String).str.to_lowercase().alias("category"))
     if "OBSERVATION COUNT" in batch.columns:
         count = pl.col("OBSERVATION COUNT").cast(pl.String)
-        found.append(number(count).alias("count"))
+        found.append(amount(count).alias("count"))
         found.append(
-            pl.when(number(count).is_null() & (count.str.to_uppercase() != "X")).then(count).alias("unread_count")
+            pl.when(amount(count).is_null() & (count.str.to_uppercase() != "X")).then(count).alias("unread_count")
         )
     for column, name in (("APPROVED", "approved"), ("ALL SPECIES REPORTED", "complete")):
         if column in batch.columns:

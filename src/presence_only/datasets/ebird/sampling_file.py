@@ -32,7 +32,7 @@ from presence_only.occurrences.column_names import Columns
 from presence_only.occurrences.event_dates import day_exists
 from presence_only.occurrences.number_columns import SITE_WORDS
 from presence_only.occurrences.record_words import with_answers
-from presence_only.occurrences.records import week_of
+from presence_only.occurrences.records import none_left, week_of
 from presence_only.occurrences.tables_in_archives import read_tables
 from presence_only.occurrences.unpacking import LIMITS, Limits
 
@@ -45,7 +45,7 @@ _SAMPLING = Columns(
 _OF_THE_EBD = ("SCIENTIFIC NAME",)
 # Checklists are put in order, and most of them forgotten, when so many have come together, and so many times the sites.
 _WAITING, _TIMES_THE_SITES = 100_000, 4
-_MEMBER = ("checklist", "visit", "key", "longitude", "latitude", "order")
+_MEMBER = ("checklist", "visit", "key", "longitude", "latitude", "year", "month", "day", "order")
 
 
 @dataclass(eq=False)
@@ -87,8 +87,8 @@ class Drawn:
     """The checklists of the sampling file that were drawn.
 
     Args:
-        members: One row per checklist: ``checklist``, ``visit``, ``key`` of its visit, ``longitude``, ``latitude``
-            and, with weeks, ``week``.
+        members: One row per checklist: ``checklist``, ``visit``, ``key`` of its visit, ``longitude``, ``latitude``,
+            ``year``, ``month``, ``day`` and, with weeks, ``week``.
         complete: Numbers of all complete checklists that are held out, ascending, whatever their effort.
         filters: Each rule with the checklists that remained after it.
         n_sites: Sites, or visits where they are kept apart, that there were to draw from.
@@ -157,10 +157,9 @@ def draw_checklists(
     split = pl.Series(outside.all(), dtype=pl.Int64)
     members = members.filter(~pl.col("visit").is_in(split.implode()).fill_null(False))
     if len(members) == 0:
-        steps = "; ".join(f"{rule}: {left:,}" for rule, left in filters)
         raise DataError(
-            f"{path}: no checklist is left for the truth (checklists left by each rule - {steps}); hold out other "
-            "years or another area, or loosen a rule"
+            f"{path}: no checklist is left for the truth{none_left(filters)}; hold out other years or another area, or "
+            "loosen a rule"
         )
     return Drawn(members.drop("order"), complete.all(), tuple(filters), n_sites)
 

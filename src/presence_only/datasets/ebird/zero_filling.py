@@ -3,6 +3,8 @@
 - Checklists of one group are one visit, at the place of the first of them. What one of them has was there.
 - An observation that was not approved, or of a hybrid between subspecies, a form or a domestic type, says neither that
   its species was there nor that it was not: the species counts as not surveyed on this checklist.
+- An observation without an identifier may be of any checklist of its place and day: there its species counts as not
+  surveyed.
 
 Source: auk_zerofill and auk_unique of the R package auk, https://cornelllabofornithology.github.io/auk
 """
@@ -25,11 +27,13 @@ from presence_only.datasets.ebird.held_out import HeldOut
 from presence_only.datasets.ebird.observations import OBSERVATIONS, Category, place_and_date, standard
 from presence_only.datasets.ebird.sampling_file import Drawn
 from presence_only.datasets.ebird.visits import ID_COLUMNS, checklist_numbers, group_numbers
+from presence_only.occurrences.cleaning import SITE_DECIMALS
 from presence_only.occurrences.record_words import with_answers
 from presence_only.occurrences.survey_rows import SurveyRows
 from presence_only.occurrences.tables_in_archives import read_tables
 from presence_only.occurrences.unpacking import LIMITS, Limits
 
+_DAY = ("year", "month", "day")
 _MAY_LACK = {"count": pl.Float64, "category": pl.String, "approved": pl.Boolean}
 
 
@@ -63,7 +67,7 @@ def zero_filled(
     by_group = drawn.members.filter(pl.col("visit").is_not_null()).select("visit", key_g="key").unique()
     present: list[pl.DataFrame] = []
     doubtful: list[pl.DataFrame] = []
-    seen, lacking = Numbers(), Numbers()
+    seen, lacking, n_without_id = Numbers(), Numbers(), 0
     columns = replace(OBSERVATIONS, required=(*OBSERVATIONS.required, ID_COLUMNS[0]))
     with closing(read_tables(path, columns, limits)) as batches:
         for batch in batches:
@@ -72,6 +76,10 @@ def zero_filled(
             batch = batch.join(by_group, on="visit", how="left", maintain_order="left")
             batch = batch.with_columns(pl.coalesce("key_c", "key_g").alias("key"))
             lacking.add(_lacking(batch.filter(pl.col("key").is_null()), drawn.complete, held_out))
+            unnamed = batch.filter(pl.col("checklist").is_null() & pl.col("visit").is_null())
+            if len(unnamed):
+                n_without_id += len(unnamed)
+                doubtful.append(_possible(standard(unnamed), drawn.members))
             batch = batch.filter(pl.col("key").is_not_null())
             if len(batch) == 0:
                 continue
@@ -85,6 +93,7 @@ def zero_filled(
         raise DataError(
             f"{path}: has no record of any of the {drawn.members['key'].n_unique():,} complete checklists that are "
             "held out; the EBD and the sampling file must be of one download"
+            + (f" ({n_without_id:,} of its observations have no {ID_COLUMNS[0]})" if n_without_id else "")
         )
     # The first checklist of a group is the one that the others were copied from.
     surveys = drawn.members.sort("checklist").unique("key", keep="first", maintain_order=True).sort("key")
@@ -109,6 +118,11 @@ def zero_filled(
             f"{n_lacking:,} complete checklists that are held out have records in the EBD and are not in the sampling "
             "file; they are neither trained on nor part of the truth. Are both files of one download?"
         )
+    if n_without_id:
+        notes.append(
+            f"{n_without_id:,} observations of the EBD have no {ID_COLUMNS[0]}. Their species count as not surveyed, "
+            "and not as absent, on the checklists of their place and day."
+        )
     n_without = int((~recorded).sum())
     if n_without:
         notes.append(
@@ -123,7 +137,7 @@ def zero_filled(
         "species_unclear_on_a_checklist": len(unclear),
     }
     return SurveyRows(
-        surveys.rename({"key": "survey"}).drop("checklist", "visit"),
+        surveys.rename({"key": "survey"}).drop("checklist", "visit", *_DAY),
         presences,
         visits=surveys.select(pl.col("key").alias("survey"), group=pl.lit("")),
         groups=pl.DataFrame({"group": [""] * len(names), "species": names}, schema_overrides={"species": pl.String}),
@@ -147,6 +161,20 @@ def _found(rows: pl.DataFrame, categories: tuple[Category, ...], unapproved: boo
         counts &= pl.col("approved").fill_null(True)
     pair = (pl.col("key").alias("survey"), "species")
     return rows.filter(of_species & counts).select(pair), rows.filter(of_species & ~counts).select(pair)
+
+
+def _possible(rows: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+    """Pairs of survey and species of observations without an identifier, with every checklist that may have them.
+
+    Args:
+        rows: Observations; one of an unknown day may be of any day.
+        members: The checklists that were drawn.
+    """
+    place = [pl.col(name).round(SITE_DECIMALS).alias(name) for name in ("longitude", "latitude")]
+    theirs = members.select("key", *place, *(pl.col(name).alias(f"their {name}") for name in _DAY))
+    joined = rows.with_columns(place).join(theirs, on=("longitude", "latitude"))
+    same = [(pl.col(name) == pl.col(f"their {name}")).fill_null(True) for name in _DAY]
+    return pl.concat(_found(joined.filter(same), ("species",), unapproved=False))
 
 
 def _lacking(batch: pl.DataFrame, complete: NDArray[np.int64], held_out: HeldOut) -> pl.Series:

@@ -113,7 +113,7 @@ class CellFile:
         )
         for week in range(1, WEEKS + 1):
             column = _column(self.path, self.weeks[week])
-            if not isinstance(column.dtype, pl.List):
+            if not isinstance(column.dtype, pl.List) or column.dtype.inner.is_nested():
                 raise DataError(f"{self.path}: {self.weeks[week]!r} is of {column.dtype}; it must hold lists of codes")
             filled = column.list.len().fill_null(0) > 0
             for start in range(0, len(column), CELLS_AT_ONCE):
@@ -177,6 +177,11 @@ def cell_layers(file: CellFile, layers: Sequence[str] | None, categories: Sequen
     columns: list[Float32s] = []
     constant = []
     for name in wanted:
+        if file.layers[name].is_nested():
+            raise DataError(
+                f"{file.path}: the column {name!r} is of {file.layers[name]}, which is neither a number nor a "
+                "category; name the columns to read in layers"
+            )
         column = _column(file.path, name).filter(pl.Series(known))[order]
         if column.drop_nulls().n_unique() < 2 and layers is None:
             constant.append(name)

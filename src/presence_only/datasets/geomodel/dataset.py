@@ -17,6 +17,7 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from presence_only.common.errors import DataError
+from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.datasets.geomodel.cells import CellFile, cell_layers
 from presence_only.geography.rasters import Environment
@@ -70,6 +71,13 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
     min_year: Year | None = None
 
     @model_validator(mode="after")
+    def _columns_once(self) -> Self:
+        for setting, names in (("layers", self.layers or ()), ("categories", self.categories)):
+            if len(set(names)) < len(names):
+                raise ValueError(f"settings with every column of {setting} once; {setting} is {list(names)}")
+        return self
+
+    @model_validator(mode="after")
     def _cells_have_no_neighbours(self) -> Self:
         if self.environment == CELLS and self.sea == "nearest":
             raise ValueError(
@@ -82,11 +90,11 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
         """The environment of the file's cells, or other layers."""
         if self.environment != CELLS:
             return super().open_layers()
-        return cell_layers(CellFile.open(Path(self.path).expanduser()), self.layers, self.categories)
+        return cell_layers(CellFile.open(user_path(self.path)), self.layers, self.categories)
 
     def build(self) -> Dataset:
         """Read, clean and assemble the file."""
-        file = CellFile.open(Path(self.path).expanduser())
+        file = CellFile.open(user_path(self.path))
         settings = self
         if self.checklist_resolution is None:
             settings = self.model_copy(update={"checklist_resolution": file.resolution})
@@ -110,7 +118,7 @@ def read_records(settings: DatasetSettings, file: CellFile | None = None) -> Rec
     Raises:
         DataError: If a file is missing, damaged or no such table, or no record is left.
     """
-    file = CellFile.open(Path(settings.path).expanduser()) if file is None else file
+    file = CellFile.open(user_path(settings.path)) if file is None else file
     taxa = _taxa(settings, file.path)
     code = Rule(
         "code is in the taxonomy",
@@ -142,7 +150,7 @@ def _standard(file: CellFile, taxa: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 def _taxa(settings: DatasetSettings, path: Path) -> pl.DataFrame:
     """Every code, ``key``, with its ``species``, ``open_name`` and ``group``, and ``listed``, which is true."""
-    where = Path(settings.taxonomy).expanduser() if settings.taxonomy is not None else _beside(path)
+    where = user_path(settings.taxonomy) if settings.taxonomy is not None else _beside(path)
     raw = pl.concat(read_table(where, _TAXONOMY))
     table = raw.with_columns(identifier(pl.col("species_code")).alias("key")).filter(pl.col("key").is_not_null())
     twice = table.filter(pl.col("key").is_duplicated())
@@ -165,10 +173,11 @@ def _taxa(settings: DatasetSettings, path: Path) -> pl.DataFrame:
 
 def _beside(path: Path) -> Path:
     """The taxonomy beside a parquet file."""
+    # By its name among those that are there, for it may be too long to be one.
     own = path.with_name(f"{path.stem}_taxonomy.csv")
-    if own.is_file():
-        return own
     found = sorted(file for file in path.parent.glob("*taxonomy*.csv") if file.is_file())
+    if own in found:
+        return own
     if len(found) != 1:
         listed = f"; there are {', '.join(file.name for file in found)}" if found else ""
         raise DataError(

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 from presence_only.common.errors import DataError
+from presence_only.common.user_paths import user_path
 
 Side = Literal["PO", "PA"]
 
@@ -59,7 +60,7 @@ class Download:
         Raises:
             DataError: If there is no such folder.
         """
-        folder = Path(root).expanduser()
+        folder = user_path(root)
         if not folder.is_dir():
             raise DataError(f"root = {root!r}: there is no such folder; it must hold the files of GeoPlant")
         found = []
@@ -74,7 +75,7 @@ class Download:
         Raises:
             DataError: If there is no such file.
         """
-        path = self.root / Path(given).expanduser()
+        path = self.root / user_path(given)
         if not path.is_file():
             raise DataError(f"{setting} = {given!r}: there is no file {path}")
         return path

@@ -15,7 +15,7 @@ import polars as pl
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
 from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
 from presence_only.occurrences.date_columns import date_columns
-from presence_only.occurrences.number_columns import identifier, number, unread_coordinates, unread_numbers
+from presence_only.occurrences.number_columns import amount, identifier, number, unread_coordinates, unread_numbers
 from presence_only.occurrences.predictor_tables import visit_numbers
 from presence_only.occurrences.records import RecordTable
 from presence_only.occurrences.species_names import HIGHER_RANKS
@@ -102,8 +102,8 @@ def _standard(batch: pl.DataFrame, visits: bool) -> pl.DataFrame:
     ]
     if "geoUncertaintyInM" in batch.columns:
         columns += [
-            number(pl.col("geoUncertaintyInM")).alias("uncertainty_m"),
-            unread_numbers(batch, ("geoUncertaintyInM",), "unread_uncertainty"),
+            amount(pl.col("geoUncertaintyInM")).alias("uncertainty_m"),
+            unread_numbers(batch, ("geoUncertaintyInM",), "unread_uncertainty", amount),
         ]
     if "taxonRank" in batch.columns:
         columns.append(pl.col("taxonRank").cast(pl.String).str.to_lowercase().alias("rank"))

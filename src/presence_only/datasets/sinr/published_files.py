@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
+from presence_only.common.user_paths import user_path
 from presence_only.datasets.sinr.json_steps import JsonSteps
 from presence_only.datasets.sinr.numpy_pickle import load_pickled_dict
 
@@ -83,7 +84,7 @@ class SinrFolder:
         Raises:
             DataError: If there is no such folder.
         """
-        folder = Path(root).expanduser()
+        folder = user_path(root)
         if not folder.is_dir():
             raise DataError(f"root = {root!r}: there is no such folder; it must hold SINR's data")
         data = folder / "data" if (folder / "data").is_dir() else folder

@@ -85,8 +85,10 @@ def range_figure(
     sites_P2: np.ndarray,
     land_share: np.ndarray,
     title: str,
+    spread_HW: np.ndarray | None = None,
+    spread_of: str = "relative suitability",
 ) -> Figure:
-    """Relative suitability of one species over a box, with its training records.
+    """Relative suitability of one species over a box, with its training records, and its spread beside it.
 
     Args:
         score_HW: Within 0..1, northern row first; NaN where unknown.
@@ -95,13 +97,21 @@ def range_figure(
         land_share: Share of land of every cell of 1 degree, (180, 360) from the south-west; its coasts
             are rough, but show where one is.
         title: Species and run.
+        spread_HW: Standard deviation of the score, or of its rank, over seeds or members; None: not shown.
+        spread_of: What it is the deviation of.
     """
-    figure = Figure(figsize=(8.0, 5.0), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(score_HW, extent=extent, vmin=0.0, vmax=1.0, cmap="viridis")
-    figure.colorbar(image, ax=axes, label="relative suitability (0 to 1, no probability)", shrink=0.8)
-    _finish_map(axes, extent, sites_P2, land_share, title, "white")
-    axes.legend(fontsize=8, loc="lower left")
+    maps = [(score_HW, "viridis", 1.0, "relative suitability (0 to 1, no probability)", title)]
+    if spread_HW is not None:
+        highest = float(spread_HW[~np.isnan(spread_HW)].max(initial=1e-3))
+        maps.append((spread_HW, "magma", highest, f"standard deviation of {spread_of}", "spread"))
+    figure = Figure(figsize=(8.0, 1.0 + 4.0 * len(maps)), layout="constrained")
+    for axes, (values_HW, colours, highest, label, heading) in zip(
+        figure.subplots(len(maps), squeeze=False)[:, 0], maps, strict=True
+    ):
+        image = axes.imshow(values_HW, extent=extent, vmin=0.0, vmax=highest, cmap=colours)
+        figure.colorbar(image, ax=axes, label=label, shrink=0.8)
+        _finish_map(axes, extent, sites_P2, land_share, heading, "white")
+        axes.legend(fontsize=8, loc="lower left")
     return figure
 
 
