@@ -177,6 +177,9 @@ def some(texts: Sequence[str]) -> str:
 
 def _of_header(header: str, known: Collection[str]) -> str:
     """The species of a column; R writes points for blanks and other signs."""
+    if header not in known and _says(header) == "absences":
+        # With these words it would be the name of no species.
+        header = " ".join(_words(header)[:2])
     name = survey_name(header, known)
     if name not in known and "." in header and " " not in header.strip():
         name = survey_name(header.replace(".", " "), known)
@@ -188,12 +191,17 @@ def _plain(header: str) -> str:
     return one_line(header if " " in header.strip() else header.replace(".", " "))
 
 
+def _words(header: str) -> list[str]:
+    """The words of a header without signs of hybrids, genus and epithet first."""
+    return [word for word in _plain(header).split() if word not in (HYBRID, "x", "X")]
+
+
 def _says(header: str) -> Literal["species", "further", "absences", "other"]:
     """What the words behind a binomial say: nothing or an author, a count or subspecies, absences, or something else.
 
     A number is none of an author where it stands before any: R and people number repeated columns, or name years.
     """
-    words = [word for word in _plain(header).split() if word not in (HYBRID, "x", "X")][2:]
+    words = _words(header)[2:]
     plain = [word for word in (plain_name(word) for word in words) if word.isalnum()]
     if not plain or "".join(plain) in _COUNT_WORDS:
         return "further" if plain else "species"
