@@ -333,6 +333,7 @@ def test_a_replaced_run_stays_below_the_variant_that_it_was_part_of(root):
 def test_a_variant_in_a_copy_takes_only_its_own_new_runs(root):
     publish_all(root, record(), record("virtual/bce/1"))
     note = experiment(root).tags["mlflow.note.content"]
+    assert "presence_only.pipeline.explore --run runs/" in note
     changed = [record(), record("virtual/bce/1", "f1")]
     other = {"variants": [variant(fingerprint="v1")], "study": report("p1"), "note": "of the copy", "state": "copy"}
     assert publish_all(root, *changed, move_current=False, **other) == (3, 1)

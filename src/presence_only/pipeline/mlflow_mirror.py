@@ -45,6 +45,7 @@ PARENT = "mlflow.parentRunId"
 EXPERIMENT_KIND, TRAINING, WORKFLOW = "mlflow.experimentKind", "custom_model_development", "machine_learning"
 # The description of an experiment in mlflow ui, in Markdown. One that does not start so was written by the user.
 NOTE, NOTE_START = "mlflow.note.content", "Made by `dvc repro`: "
+MAPS = "python -m presence_only.pipeline.explore --run runs/<data set>/<variant> --out map_page"
 # Tag of an experiment: what the last publish read, and which runs it left current.
 STATE = "presence_only.state"
 # Libraries whose exceptions are about the store.
@@ -460,7 +461,8 @@ def _links(experiment_id: str, ranking: str, report: str | None) -> str:
     if report:
         page = f"#/experiments/{experiment_id}/runs/{report}/artifacts?workflowType={WORKFLOW}"
         links.append(f"[open the report, tables and figures]({page})")
-    return ", ".join(links)
+    # MLflow serves no folder of pages, so this one is named and not linked.
+    return f"{', '.join(links)}. A page of range maps: `{MAPS}`"
 
 
 def _state(state: str, run_ids: Iterable[str]) -> str:
