@@ -232,6 +232,8 @@ def type_text(field: FieldInfo) -> str:
 
 def plain_type(annotation: Any) -> str:
     """A type without the names of modules; a choice as its values."""
+    if hasattr(annotation, "__metadata__"):  # Annotated
+        return plain_type(annotation.__origin__)
     arguments = get_args(annotation)
     origin = getattr(annotation, "__origin__", None)
     name = getattr(origin or annotation, "__name__", "")
@@ -239,8 +241,6 @@ def plain_type(annotation: Any) -> str:
         return "null"
     if name == "Literal" or (arguments and all(isinstance(value, str | int) for value in arguments)):
         return " or ".join(str(value) for value in arguments)
-    if name in ("Annotated",):
-        return plain_type(arguments[0])
     if name in ("Union", "UnionType") or type(annotation).__name__ == "UnionType":
         return " or ".join(plain_type(part) for part in arguments)
     if origin in (tuple, list, frozenset, set):
