@@ -13,7 +13,8 @@ from repository_pages import gather
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-# Path on the site to a file. The script is of others; the theme would ask another host for it.
+# Path on the site to a file. The script is iframe-worker 1.0.4 of Martin Donath, from npm, under the MIT licence; the
+# theme would ask another host for it.
 ASSETS = {
     "assets/iframe-worker/shim.js": HERE / "iframe_worker/shim.js",
     "assets/iframe-worker/LICENSE": HERE / "iframe_worker/LICENSE",
