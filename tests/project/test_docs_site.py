@@ -13,10 +13,9 @@ from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 from support.browser import Visit, chromium
 
-from presence_only.datasets import KINDS, parse_dataset
-from presence_only.losses.base import parse_variant
+from presence_only.datasets import KINDS
 from presence_only.losses.registry import LOSSES
-from presence_only.study.settings import StudySettings
+from presence_only.study.params import load_params
 
 ROOT = Path(__file__).parents[2]
 SITE_CODE = ROOT / "tools/docs_site"
@@ -80,17 +79,18 @@ def test_the_table_of_guides_names_every_guide():
     assert all(f"](records/{path.name})" in records for path in (ROOT / "docs/records").glob("*.md"))
 
 
-def test_the_settings_of_the_first_study_can_be_read():
-    study, change = (YAML(typ="safe").load(block) for block in re.findall(r"```yaml\n(.+?)```", FIRST_STUDY, re.DOTALL))
-    known = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["variants"]
-    settings = StudySettings.parse(study["study"], "study")
-    assert set(settings.variants) <= set(known)
-    assert set(settings.datasets) == set(study["datasets"])
-    for name, raw in study["datasets"].items():
-        parse_dataset(raw, f"datasets.{name}")
-    for name, raw in change["variants"].items():
-        assert name not in known
-        parse_variant(raw, f"variants.{name}")
+def test_the_settings_of_the_first_study_can_be_read(tmp_path):
+    """The whole file as the page gives it, then with the variant that the page adds."""
+    text, added = re.findall(r"```yaml\n(.+?)```", FIRST_STUDY, re.DOTALL)
+    (name,) = YAML(typ="safe").load(added)
+    assert text.rstrip().splitlines()[-1].startswith("  bce_background:")
+    changed = text.replace("[bce, bce_background]", f"[bce, bce_background, {name}]") + added
+    for written, variants in ((text, ["bce", "bce_background"]), (changed, ["bce", "bce_background", name])):
+        (tmp_path / "params.yaml").write_text(written)
+        params = load_params(tmp_path / "params.yaml")
+        assert list(params.study.variants) == variants
+        assert [params.variant(variant).background_weight for variant in variants] == [0.0, 1.0, 1.0][: len(variants)]
+        assert params.dataset("world").kind == "virtual"
 
 
 def test_the_commands_of_the_first_study_exist():
