@@ -89,7 +89,7 @@ def test_the_settings_of_the_first_study_can_be_read(tmp_path):
         (tmp_path / "params.yaml").write_text(written)
         params = load_params(tmp_path / "params.yaml")
         assert list(params.study.variants) == variants
-        assert [params.variant(variant).background_weight for variant in variants] == [0.0, 1.0, 1.0][: len(variants)]
+        assert [params.variant(variant).loss.loss for variant in variants] == ["bce", "bce", "asl"][: len(variants)]
         assert params.dataset("world").kind == "virtual"
 
 
