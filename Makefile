@@ -6,13 +6,14 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help study experiment test lint check-lock map-page check-map-page setup setup-dev clean
+.PHONY: help study experiment test lint docs check-lock map-page check-map-page setup setup-dev clean
 
 help:
 	@echo "make study   run the default study and print its comparison table"
 	@echo "make experiment NAME=nceas   run a study of experiments/"
 	@echo "make test    run every test"
 	@echo "make lint    ruff and mypy"
+	@echo "make docs    build the documentation site into site/"
 	@echo "make map-page   build the map page that ships with the package; needs npm"
 	@echo "make clean   remove the environment"
 
@@ -61,6 +62,10 @@ lint: setup-dev
 	ruff check .
 	ruff format --check .
 	mypy
+
+# The documentation site: it opens from the disk and from any static host; a link that leads nowhere is an error
+docs: setup-dev
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 # Whether dvc.lock and the committed results belong to this code and these settings
 check-lock: setup

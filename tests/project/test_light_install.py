@@ -112,7 +112,7 @@ def test_the_extra_study_brings_what_commands_are_told_to_miss():
     assert missing == {"jupyter"}
 
 
-@pytest.mark.parametrize("extra", ["rasters", "export", "maxent", "browser", "dev"])
+@pytest.mark.parametrize("extra", ["rasters", "export", "maxent", "browser", "docs", "dev"])
 def test_every_other_extra_brings_the_commands_too(extra):
     own = {Requirement(text) for text in PROJECT["optional-dependencies"][extra]}
     assert any(need.name == PROJECT["name"] and "study" in need.extras for need in own)

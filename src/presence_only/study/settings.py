@@ -26,6 +26,10 @@ class StudySettings(Settings):
     """What is run: every data set under every variant with every seed.
 
     Args:
+        name: Of the study, in reports and in MLflow.
+        datasets: Names of entries of ``datasets``.
+        variants: Names of entries of ``variants``.
+        seeds: Of training; each trains a model of its own.
         scenarios: Data set to its scenario, of all data sets or of none: data sets that differ by chance alone share
             one. Tables over all data sets then speak of all data sets of the same scenarios.
     """
