@@ -100,10 +100,9 @@ def test_what_was_not_measured_is_left_out(monkeypatch):
 
 def test_range_maps_name_the_command_for_all_of_them(monkeypatch):
     draw_nothing(monkeypatch)
-    first, second = VARIANTS[-1], VARIANTS[-2]
+    runs = " ".join(f"--run runs/here/{variant}" for variant in (VARIANTS[-1], VARIANTS[-2]))
     text = " ".join("".join(Reader(render_page(study(dataset("here", VARIANTS)))).text).split())
-    command = f"python -m presence_only.pipeline.explore --run runs/here/{first} --run runs/here/{second} --out map_page"
-    assert command in text
+    assert f"python -m presence_only.pipeline.explore {runs} --out map_page" in text
     assert "pipeline.explore" not in render_page(study(dataset("here", VARIANTS, full=False)))
 
 
