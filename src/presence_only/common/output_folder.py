@@ -1,4 +1,4 @@
-"""Folders that a user names for a command's files: what else lies there is not touched."""
+"""Files and folders that a user names for what a command makes: what else lies there is not touched."""
 
 from __future__ import annotations
 
@@ -11,6 +11,18 @@ from presence_only.common.errors import UserError
 
 class OutputError(UserError, ValueError):
     """Files cannot go where the user wants them; the message is one sentence with the path and the rule."""
+
+
+def try_beside(out: Path) -> None:
+    """Try, without leaving a trace, whether a file or folder can be made; what it is made of may take minutes.
+
+    Raises:
+        OSError: If it cannot.
+    """
+    # Folders that are missing are made with it: the nearest that exists decides.
+    nearest = next(folder for folder in out.absolute().parents if folder.exists())
+    with tempfile.TemporaryFile(dir=nearest):
+        pass
 
 
 def check_folder(out: Path, files: Collection[str], argument: str = "--out") -> None:
@@ -37,9 +49,6 @@ def check_folder(out: Path, files: Collection[str], argument: str = "--out") -> 
             "one that this command made"
         )
     try:
-        # Folders that are missing are made with it: the nearest that exists decides.
-        nearest = next(folder for folder in out.absolute().parents if folder.exists())
-        with tempfile.TemporaryFile(dir=nearest):
-            pass
+        try_beside(out)
     except OSError as error:
         raise OutputError(f"{argument} {out}: cannot be written: {error.strerror}") from None

@@ -9,7 +9,7 @@ taxa have no current name and are dropped and counted too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
 from presence_only.occurrences.column_names import Columns
-from presence_only.occurrences.event_dates import with_event_dates
+from presence_only.occurrences.date_columns import date_columns
 from presence_only.occurrences.number_columns import amount, number, numeric_key, unread_coordinates, unread_numbers
 from presence_only.occurrences.records import RecordTable
 from presence_only.occurrences.table_reading import read_table
@@ -109,24 +109,19 @@ def _standard(
 ) -> Iterator[pl.DataFrame]:
     """Observations with the columns of a table of records."""
     for batch in batches:
-        grade = pl.col("quality_grade").str.to_lowercase().str.replace_all(r"[\W_]+", "_")
         columns = [
             number(pl.col("longitude")),
             number(pl.col("latitude")),
             unread_coordinates(batch, "longitude", "latitude"),
             numeric_key(pl.col("taxon_id")).alias("taxon"),
-            # The website says `Research Grade`.
-            grade.str.strip_suffix("_grade"),
+            grade_words(),
         ]
         if "positional_accuracy" in batch.columns:
             columns += [
                 amount(pl.col("positional_accuracy")).alias("uncertainty_m"),
                 unread_numbers(batch, ("positional_accuracy",), "unread_uncertainty", amount),
             ]
-        if "observed_on" in batch.columns:
-            dates = with_event_dates(batch.select("observed_on"), "observed_on")
-            columns += [dates[f"date_{part}"].alias(part) for part in ("year", "month", "day")]
-            columns += [dates["date_text"], dates["unread_date"]]
+        columns += [column.alias(name) for name, column in date_columns(batch, "observed_on").items()]
         if min_anomaly_score is not None:
             columns += [
                 (number(pl.col("anomaly_score")) < min_anomaly_score).alias("suspect"),
@@ -135,23 +130,32 @@ def _standard(
         yield batch.select(columns).join(taxa, on="taxon", how="left", maintain_order="left")
 
 
-def _rules(settings: DatasetSettings) -> ReaderRules:
-    """The rules on iNaturalist's own columns."""
-    grades = ", ".join(settings.quality_grades)
+def grade_words() -> pl.Expr:
+    """The column ``quality_grade`` in one spelling; the website says `Research Grade`."""
+    words = pl.col("quality_grade").cast(pl.String).str.to_lowercase()
+    return words.str.replace_all(r"[\W_]+", "_").str.strip_suffix("_grade")
+
+
+def grade_rule(grades: Sequence[Grade]) -> Rule:
+    """Observations of other grades are dropped, and words that are no grade are told."""
     given = pl.col("quality_grade")
-    grade = Rule(
-        f"quality_grade is {grades}",
-        given.is_in(list(settings.quality_grades)),
+    return Rule(
+        f"quality_grade is {', '.join(grades)}",
+        given.is_in(list(grades)),
         "quality_grade",
         words=pl.when(~given.is_in(list(get_args(Grade)))).then(given),
     )
+
+
+def _rules(settings: DatasetSettings) -> ReaderRules:
+    """The rules on iNaturalist's own columns."""
     taxon = [Rule("taxon is in taxa", pl.col("active").is_not_null(), "active")]
     if settings.inactive_taxa == "drop":
         taxon.append(Rule("taxon is active", pl.col("active"), "active"))
     if settings.min_anomaly_score is not None:
         score = pl.col("unread_score")
         taxon.append(Rule("anomaly_score is a number", pl.lit(True), "suspect", words=score, quiet=True))
-    return ReaderRules(basis=(grade,), taxon=tuple(taxon))
+    return ReaderRules(basis=(grade_rule(settings.quality_grades),), taxon=tuple(taxon))
 
 
 def _read_taxa(path: Path, group: str, limits: Limits) -> pl.DataFrame:

@@ -15,18 +15,18 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import polars as pl
 from pydantic import Field
 
 from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
-from presence_only.datasets.inaturalist import Grade
+from presence_only.datasets.inaturalist import Grade, grade_rule, grade_words
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
 from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
-from presence_only.occurrences.event_dates import with_event_dates
+from presence_only.occurrences.date_columns import date_columns
 from presence_only.occurrences.number_columns import amount, identifier, number, unread_coordinates, unread_numbers
 from presence_only.occurrences.record_words import with_answers
 from presence_only.occurrences.records import RecordTable
@@ -124,13 +124,9 @@ def _standard(batch: pl.DataFrame, settings: DatasetSettings) -> pl.DataFrame:
         *_names(batch).iter_columns(),
         _group(batch, settings.group),
     ]
-    if "observed_on" in batch.columns:
-        dates = with_event_dates(batch.select("observed_on"), "observed_on")
-        found += [dates[f"date_{part}"].alias(part) for part in ("year", "month", "day")]
-        found += [dates["date_text"], dates["unread_date"]]
+    found += [column.alias(name) for name, column in date_columns(batch, "observed_on").items()]
     if "quality_grade" in batch.columns:
-        grade = pl.col("quality_grade").cast(pl.String).str.to_lowercase().str.replace_all(r"[\W_]+", "_")
-        found.append(grade.str.strip_suffix("_grade").alias("quality_grade"))
+        found.append(grade_words())
     if "captive_cultivated" in batch.columns:
         words = batch.select(pl.col("captive_cultivated").cast(pl.String).str.to_lowercase().replace(_CAPTIVE))
         answers = with_answers(words, "captive_cultivated", "unread_captive")
@@ -140,15 +136,7 @@ def _standard(batch: pl.DataFrame, settings: DatasetSettings) -> pl.DataFrame:
 
 def _rules(settings: DatasetSettings) -> ReaderRules:
     """The rules on iNaturalist's own columns."""
-    given = pl.col("quality_grade")
-    basis = [
-        Rule(
-            f"quality_grade is {', '.join(settings.quality_grades)}",
-            given.is_in(list(settings.quality_grades)),
-            "quality_grade",
-            words=pl.when(~given.is_in(list(get_args(Grade)))).then(given),
-        )
-    ]
+    basis = [grade_rule(settings.quality_grades)]
     if settings.captive == "drop":
         wild = ~pl.col("captive").fill_null(False)
         basis.append(Rule("neither captive nor cultivated", wild, "captive", words=pl.col("unread_captive")))

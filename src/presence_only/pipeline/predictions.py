@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from scipy.special import expit
 
 from presence_only.common.arrays import Floats
+from presence_only.common.output_folder import try_beside
 from presence_only.common.similar_names import suggestions
 from presence_only.evaluation.presence_thresholds import threshold_rule
 from presence_only.export.trained_run import Run
@@ -113,10 +113,7 @@ def check_writable(out: Path) -> None:
     with _writing(out):
         if out.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
-        # Folders that are missing are made with the file: the nearest that exists decides.
-        nearest = next(folder for folder in out.absolute().parents if folder.exists())
-        with tempfile.TemporaryFile(dir=nearest):
-            pass
+        try_beside(out)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from presence_only.datasets.ebird.effort import EFFORT_COLUMNS, PROTOCOL_SPELLIN
 from presence_only.datasets.ebird.visits import ID_COLUMNS, checklist_numbers, group_numbers
 from presence_only.occurrences.cleaning import Rule
 from presence_only.occurrences.column_names import Columns
-from presence_only.occurrences.event_dates import with_event_dates
+from presence_only.occurrences.date_columns import date_columns
 from presence_only.occurrences.number_columns import amount, number, unread_coordinates
 from presence_only.occurrences.record_words import with_answers
 from presence_only.occurrences.species_names import with_names
@@ -65,14 +65,11 @@ def standard(batch: pl.DataFrame) -> pl.DataFrame:
 
 def place_and_date(batch: pl.DataFrame) -> list[Any]:
     """Coordinates and date of a row, which the sampling file has too."""
-    dates = with_event_dates(batch.select("OBSERVATION DATE"), "OBSERVATION DATE")
     return [
         number(pl.col("LONGITUDE")).alias("longitude"),
         number(pl.col("LATITUDE")).alias("latitude"),
         unread_coordinates(batch, "LONGITUDE", "LATITUDE"),
-        *(dates[f"date_{part}"].alias(part) for part in ("year", "month", "day")),
-        dates["date_text"],
-        dates["unread_date"],
+        *(column.alias(name) for name, column in date_columns(batch, "OBSERVATION DATE").items()),
     ]
 
 

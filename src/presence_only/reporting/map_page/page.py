@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from presence_only.common.atomic_files import write_folder
 from presence_only.common.errors import UserError
+from presence_only.common.output_folder import try_beside
 from presence_only.data.records import PresenceRecords
 from presence_only.data.sites import WEEKS
 from presence_only.data.survey import Survey
@@ -88,10 +89,7 @@ def check_folder(out: Path) -> None:
     elif out.exists():
         raise MapPageError(f"--out {out}: is a file; name a folder")
     with _writing(out):
-        # Folders that are missing are made with the page: the nearest that exists decides.
-        nearest = next(folder for folder in out.resolve().parents if folder.exists())
-        with tempfile.TemporaryFile(dir=nearest):
-            pass
+        try_beside(out)
 
 
 @contextmanager
