@@ -18,17 +18,17 @@ from typing import Annotated, Literal, get_args
 import polars as pl
 from pydantic import Field
 
+from presence_only.columns.column_names import Columns
+from presence_only.columns.event_dates import with_event_dates
+from presence_only.columns.numbers import amount, number, numeric_key, unread_coordinates, unread_numbers
 from presence_only.common.errors import DataError
 from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
-from presence_only.occurrences.column_names import Columns
-from presence_only.occurrences.event_dates import with_event_dates
-from presence_only.occurrences.number_columns import amount, number, numeric_key, unread_coordinates, unread_numbers
 from presence_only.occurrences.records import RecordTable
-from presence_only.occurrences.table_reading import read_table
-from presence_only.occurrences.unpacking import LIMITS, Limits
+from presence_only.tables.reading import read_table
+from presence_only.tables.unpacking import LIMITS, Limits
 
 Grade = Literal["research", "needs_id", "casual"]
 

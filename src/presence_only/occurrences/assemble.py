@@ -50,10 +50,10 @@ from presence_only.occurrences.label_propagation import (
     propagation_facts,
     propagation_note,
 )
-from presence_only.occurrences.own_survey import SurveyEvaluation, read_own_survey
 from presence_only.occurrences.records import RecordTable, categories, group_places, places
-from presence_only.occurrences.survey_assembly import survey_of_rows
 from presence_only.occurrences.training_rows import checklist_rows, record_rows, rows_of
+from presence_only.surveys.assembly import survey_of_rows
+from presence_only.surveys.own_survey import SurveyEvaluation, read_own_survey
 
 # Sites of a held-out area that make up the survey, unless a setting says so.
 SITES_OF_AN_AREA = 10_000

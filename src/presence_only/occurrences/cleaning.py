@@ -31,6 +31,9 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy.spatial import cKDTree
 
+from presence_only.columns.column_names import COORDINATE_SPELLINGS, Columns
+from presence_only.columns.event_dates import day_exists
+from presence_only.columns.numbers import SITE_WORDS
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
 from presence_only.common.random_streams import numpy_stream
@@ -39,12 +42,9 @@ from presence_only.common.user_paths import user_path
 from presence_only.data.sites import sites_of
 from presence_only.geography.h3_cells import cells_of
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
-from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
-from presence_only.occurrences.event_dates import day_exists
-from presence_only.occurrences.number_columns import SITE_WORDS
 from presence_only.occurrences.random_cap import at_most
 from presence_only.occurrences.records import READER_COLUMNS, RecordTable, week_of
-from presence_only.occurrences.table_reading import read_table
+from presence_only.tables.reading import read_table
 
 # Decimals of a degree in which two sites are one: a metre.
 SITE_DECIMALS = 5

@@ -41,8 +41,8 @@ from presence_only.occurrences.assemble import (
 from presence_only.occurrences.cleaning import CleaningSettings
 from presence_only.occurrences.predictor_tables import Predictors, PredictorTable, join_predictors
 from presence_only.occurrences.records import RecordTable
-from presence_only.occurrences.survey_assembly import Visits, survey_of_rows
-from presence_only.occurrences.survey_rows import COVARIATE, SurveyRows
+from presence_only.surveys.assembly import Visits, survey_of_rows
+from presence_only.surveys.rows import COVARIATE, SurveyRows
 
 Words = Annotated[tuple[str, ...], Field(strict=False)]
 Area = Annotated[float, Field(ge=0.0)]
