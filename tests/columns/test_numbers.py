@@ -3,15 +3,7 @@
 import polars as pl
 import pytest
 
-from presence_only.columns.numbers import (
-    amount,
-    identifier,
-    number,
-    numeric_key,
-    unread_coordinates,
-    unread_numbers,
-    whole_number,
-)
+from presence_only.columns.numbers import amount, identifier, number, numeric_key, unread_numbers, whole_number
 
 
 def values(expression, cells):
@@ -53,4 +45,3 @@ def test_texts_that_are_no_numbers():
     assert values(amount, counts["a"]) == [0.0, None, None, None]
     assert unread_numbers(counts, ("a",), "u", amount).to_list() == [None, "-9999", "x", None]
     assert unread_numbers(counts, ("b",), "u", amount).to_list() == ["-1", None, None, None]
-    assert unread_coordinates(table, "a", "b").to_list() == ["longitude 1, latitude y", "longitude x, latitude z", None]

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from presence_only.columns.week_numbers import with_week_numbers
-from presence_only.occurrences.records import week_of
+from presence_only.data.sites import week_of
 
 
 def test_four_weeks_a_month_come_back_as_they_are():

@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from presence_only.columns.numbers import SITE_WORDS, number, unread_coordinates
+from presence_only.columns.coordinates import SITE_WORDS, unread_coordinates
+from presence_only.columns.numbers import number
 from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
 from presence_only.geography.projected_sites import ToDegrees

@@ -6,9 +6,6 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-# How the funnel shows a place whose coordinates are no degrees.
-SITE_WORDS = "longitude {}, latitude {}"
-
 
 def number(column: pl.Expr) -> pl.Expr:
     """A column as a number, null where it is none; blanks around a number do not count."""
@@ -41,17 +38,6 @@ def unread_numbers(
     if not found:
         return pl.Series(label, [None], dtype=pl.String).new_from_index(0, len(batch))
     return batch.select(pl.coalesce(found).alias(label)).to_series()
-
-
-def unread_coordinates(batch: pl.DataFrame, longitude: str, latitude: str) -> pl.Series:
-    """Both coordinates of the rows where a text is no number, as one text; null elsewhere."""
-    label = "unread_coordinates"
-    unread = unread_numbers(batch, (longitude, latitude), label)
-    if unread.null_count() == len(batch):
-        return unread
-    texts = (pl.col(name).cast(pl.String).fill_null("none") for name in (longitude, latitude))
-    words = batch.select(pl.format(SITE_WORDS, *texts).alias(label)).to_series()
-    return words.zip_with(unread.is_not_null(), unread)
 
 
 def whole_number(column: pl.Expr) -> pl.Expr:

@@ -1,7 +1,7 @@
 """Numbers of weeks in users' tables: what they add to dates that have no day.
 
 A number of a week is one of two things, which its column does not say: one of BirdNET's 48 weeks of the year, four a
-month (:func:`~presence_only.occurrences.records.week_of`), or one of the 52 or 53 weeks of ISO 8601.
+month (:func:`~presence_only.data.sites.week_of`), or one of the 52 or 53 weeks of ISO 8601.
 """
 
 from __future__ import annotations

@@ -25,8 +25,9 @@ import polars as pl
 from pydantic import Field
 
 from presence_only.columns.column_names import COORDINATE_SPELLINGS, Columns
+from presence_only.columns.coordinates import unread_coordinates
 from presence_only.columns.date_parts import date_columns
-from presence_only.columns.numbers import amount, identifier, number, unread_coordinates, unread_numbers
+from presence_only.columns.numbers import amount, identifier, number, unread_numbers
 from presence_only.columns.record_words import BASES, plain_word, with_bases, with_statuses
 from presence_only.columns.taxa import GroupRank, Infraspecific, taxon_columns, taxon_group
 from presence_only.common.user_paths import user_path

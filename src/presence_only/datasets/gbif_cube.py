@@ -21,8 +21,9 @@ import polars as pl
 from pydantic import BeforeValidator, Field, model_validator
 
 from presence_only.columns.column_names import CUBE_SPELLINGS, CUBE_WEAK, Columns
+from presence_only.columns.coordinates import unread_coordinates
 from presence_only.columns.date_parts import date_columns
-from presence_only.columns.numbers import amount, identifier, number, unread_coordinates, unread_numbers
+from presence_only.columns.numbers import amount, identifier, number, unread_numbers
 from presence_only.columns.record_words import with_statuses
 from presence_only.columns.taxa import GROUP_RANKS, GroupRank, Infraspecific, taxon_columns, taxon_group
 from presence_only.common.errors import DataError

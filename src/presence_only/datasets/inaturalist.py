@@ -19,8 +19,9 @@ import polars as pl
 from pydantic import Field
 
 from presence_only.columns.column_names import Columns
+from presence_only.columns.coordinates import unread_coordinates
 from presence_only.columns.event_dates import with_event_dates
-from presence_only.columns.numbers import amount, number, numeric_key, unread_coordinates, unread_numbers
+from presence_only.columns.numbers import amount, number, numeric_key, unread_numbers
 from presence_only.common.errors import DataError
 from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind

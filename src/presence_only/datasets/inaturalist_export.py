@@ -21,8 +21,9 @@ import polars as pl
 from pydantic import Field
 
 from presence_only.columns.column_names import COORDINATE_SPELLINGS, Columns
+from presence_only.columns.coordinates import unread_coordinates
 from presence_only.columns.event_dates import with_event_dates
-from presence_only.columns.numbers import amount, identifier, number, unread_coordinates, unread_numbers
+from presence_only.columns.numbers import amount, identifier, number, unread_numbers
 from presence_only.columns.record_words import with_answers
 from presence_only.columns.species_names import HIGHER_RANKS, with_names
 from presence_only.common.user_paths import user_path

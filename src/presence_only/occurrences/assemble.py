@@ -30,20 +30,13 @@ from presence_only.common.settings import Settings
 from presence_only.data.added_presences import AddedPresences
 from presence_only.data.dataset import Dataset
 from presence_only.data.records import Background, PresenceRecords
-from presence_only.data.sites import sites_of, weeks_of
+from presence_only.data.sites import layers_defined, sites_of, weeks_of
 from presence_only.data.training import TrainingData
 from presence_only.geography.earth import Earth
 from presence_only.geography.rasters import Environment, Layers, open_environment
 from presence_only.occurrences.assumed_absences import assumed_absence_sites
 from presence_only.occurrences.background import background_notes, check_kind, is_file, make_background
-from presence_only.occurrences.held_out_area import (
-    Area,
-    EvaluationSettings,
-    area_near,
-    held_out_area,
-    held_out_survey,
-    layers_defined,
-)
+from presence_only.occurrences.held_out_area import Area, EvaluationSettings, area_near, held_out_area, held_out_survey
 from presence_only.occurrences.label_propagation import (
     PropagationSettings,
     propagate_labels,

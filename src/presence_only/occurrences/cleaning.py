@@ -32,31 +32,26 @@ from pydantic import Field, model_validator
 from scipy.spatial import cKDTree
 
 from presence_only.columns.column_names import COORDINATE_SPELLINGS, Columns
+from presence_only.columns.coordinates import MANY_LONGITUDES, SITE_DECIMALS, SITE_WORDS
 from presence_only.columns.event_dates import day_exists
-from presence_only.columns.numbers import SITE_WORDS
+from presence_only.columns.unread_words import listed
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
 from presence_only.common.random_streams import numpy_stream
 from presence_only.common.settings import Settings
 from presence_only.common.user_paths import user_path
-from presence_only.data.sites import sites_of
+from presence_only.data.sites import sites_of, week_of
 from presence_only.geography.h3_cells import cells_of
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 from presence_only.occurrences.random_cap import at_most
-from presence_only.occurrences.records import READER_COLUMNS, RecordTable, week_of
+from presence_only.occurrences.records import READER_COLUMNS, RecordTable
 from presence_only.tables.reading import read_table
-
-# Decimals of a degree in which two sites are one: a metre.
-SITE_DECIMALS = 5
 
 # CoordinateCleaner's radius around 0, 0.
 NEAR_ZERO_DEGREES = 0.5
 
-# Words that the funnel lists of a rule, and that are counted one by one.
-LISTED_WORDS, COUNTED_WORDS = 5, 10_000
-
-# A share of longitudes beyond 180 that is no slip of the pen.
-MANY_LONGITUDES = 0.01
+# Words of a rule that are counted one by one.
+COUNTED_WORDS = 10_000
 
 # The words of a place whose numbers were read, but are no degrees.
 _READ = re.compile(r"^longitude -?[\d.]+(?:e\d+)?, latitude -?[\d.]+(?:e\d+)?$")
@@ -448,14 +443,6 @@ class _Sieve:
         code_N = table["code"].to_numpy()
         index_C, taxa = _merge(tuple(self._codes), np.bincount(code_N, minlength=len(self._codes)))
         return table.with_columns(pl.Series("code", index_C[code_N])), taxa
-
-
-def listed(counts: Counter[str]) -> str:
-    """The most frequent words with their numbers of rows, and how many more there are."""
-    order = sorted((word for word in counts if word), key=lambda word: (-counts[word], word))
-    shown = ", ".join(f"{word[:60]!r} ({counts[word]:,})" for word in order[:LISTED_WORDS])
-    more = sum(counts.values()) - sum(counts[word] for word in order[:LISTED_WORDS])
-    return f"{shown} and others ({more:,})" if more else shown
 
 
 def _merge(coded: Sequence[Taxon], counts_C: Ints) -> tuple[NDArray[np.int32], tuple[Taxon, ...]]:

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from presence_only.columns.column_names import LATITUDES, LONGITUDES, Columns, plain_name
 from presence_only.columns.numbers import number, numeric_key
+from presence_only.columns.unread_words import listed
 from presence_only.common.errors import DataError
 from presence_only.geography.undeclared_nodata import HUGE, undeclared_fill
-from presence_only.occurrences.cleaning import listed
 from presence_only.tables.reading import read_names, read_table
 
 Float32s = NDArray[np.float32]

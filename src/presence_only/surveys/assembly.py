@@ -26,10 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from presence_only.common.errors import DataError
-from presence_only.data.sites import sites_of, weeks_of
+from presence_only.data.sites import layers_defined, sites_of, weeks_of
 from presence_only.data.survey import Survey
 from presence_only.geography.rasters import Environment
-from presence_only.occurrences.held_out_area import layers_defined
 from presence_only.surveys.rows import SurveyRows
 from presence_only.surveys.sites import SurveySites, covariates_at
 from presence_only.surveys.truth import LookedFor, match_names

@@ -22,13 +22,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from presence_only.columns.column_names import Columns
+from presence_only.columns.coordinates import SITE_DECIMALS
 from presence_only.columns.date_parts import date_columns
 from presence_only.columns.numbers import identifier
 from presence_only.columns.species_names import HYBRID, one_line, species_name
+from presence_only.columns.unread_words import listed
 from presence_only.columns.week_numbers import WeekNumbers
 from presence_only.common.errors import DataError
 from presence_only.data.truth import ABSENT, NOT_SURVEYED, PRESENT
-from presence_only.occurrences.cleaning import SITE_DECIMALS, listed
 from presence_only.surveys.columns import (
     COLUMNS,
     PLACE,

@@ -9,12 +9,12 @@ from collections.abc import Collection
 
 import polars as pl
 
+from presence_only.columns.coordinates import MANY_LONGITUDES, unread_coordinates
 from presence_only.columns.event_dates import day_exists, month_number, with_event_dates
-from presence_only.columns.numbers import number, unread_coordinates, whole_number
+from presence_only.columns.numbers import number, whole_number
 from presence_only.columns.week_numbers import WeekNumbers, with_week_numbers
 from presence_only.common.errors import DataError
 from presence_only.data.sites import WEEKS
-from presence_only.occurrences.cleaning import MANY_LONGITUDES
 
 
 def with_places(

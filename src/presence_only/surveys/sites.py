@@ -11,12 +11,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from presence_only.columns.numbers import SITE_WORDS
+from presence_only.columns.coordinates import SITE_DECIMALS, SITE_WORDS
+from presence_only.columns.unread_words import listed
 from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
 from presence_only.data.sites import WEEKS, covariates_of, sites_of
 from presence_only.geography.rasters import Environment
-from presence_only.occurrences.cleaning import SITE_DECIMALS, listed
 from presence_only.surveys.rows import COVARIATE, SurveyRows
 
 

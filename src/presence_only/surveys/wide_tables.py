@@ -19,10 +19,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from presence_only.columns.column_names import Columns
+from presence_only.columns.unread_words import listed
 from presence_only.columns.week_numbers import WeekNumbers
 from presence_only.common.errors import DataError
 from presence_only.data.truth import ABSENT, NOT_SURVEYED, PRESENT
-from presence_only.occurrences.cleaning import listed
 from presence_only.surveys.columns import (
     COLUMNS,
     PLACE,

@@ -15,8 +15,9 @@ from typing import Any, Literal, get_args
 import polars as pl
 
 from presence_only.columns.column_names import Columns
+from presence_only.columns.coordinates import unread_coordinates
 from presence_only.columns.event_dates import with_event_dates
-from presence_only.columns.numbers import amount, number, unread_coordinates
+from presence_only.columns.numbers import amount, number
 from presence_only.columns.record_words import with_answers
 from presence_only.columns.species_names import with_names
 from presence_only.datasets.ebird.effort import EFFORT_COLUMNS, PROTOCOL_SPELLINGS, effort_columns

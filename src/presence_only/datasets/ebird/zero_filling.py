@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from presence_only.columns.coordinates import SITE_DECIMALS
 from presence_only.columns.record_words import with_answers
 from presence_only.common.errors import DataError
 from presence_only.datasets.ebird.distinct_numbers import Numbers, are_in
@@ -28,7 +29,6 @@ from presence_only.datasets.ebird.held_out import HeldOut
 from presence_only.datasets.ebird.observations import OBSERVATIONS, Category, place_and_date, standard
 from presence_only.datasets.ebird.sampling_file import Drawn
 from presence_only.datasets.ebird.visits import ID_COLUMNS, checklist_numbers, group_numbers
-from presence_only.occurrences.cleaning import SITE_DECIMALS
 from presence_only.surveys.rows import SurveyRows
 from presence_only.tables.archives import read_tables
 from presence_only.tables.unpacking import LIMITS, Limits

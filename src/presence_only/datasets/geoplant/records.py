@@ -13,8 +13,9 @@ from pathlib import Path
 import polars as pl
 
 from presence_only.columns.column_names import COORDINATE_SPELLINGS, Columns
+from presence_only.columns.coordinates import unread_coordinates
 from presence_only.columns.date_parts import date_columns
-from presence_only.columns.numbers import amount, identifier, number, unread_coordinates, unread_numbers
+from presence_only.columns.numbers import amount, identifier, number, unread_numbers
 from presence_only.columns.species_names import HIGHER_RANKS
 from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
 from presence_only.occurrences.predictor_tables import visit_numbers
