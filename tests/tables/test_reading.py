@@ -11,9 +11,10 @@ import pytest
 
 from presence_only.columns.column_names import Columns
 from presence_only.common.errors import DataError
-from presence_only.tables import reading
-from presence_only.tables.reading import read_table, read_text
+from presence_only.tables import batches, text_blocks, text_decoding, text_rows, text_tables, text_until_quotes
+from presence_only.tables.reading import read_table
 from presence_only.tables.text_dialects import Dialect
+from presence_only.tables.text_tables import read_text
 from presence_only.tables.unpacking import Limits
 
 WANTED = Columns(required=("decimalLatitude", "species"), optional=("year", "issue"))
@@ -110,7 +111,7 @@ class TestForms:
         assert rows(write(tmp_path / "a.csv", PLAIN.replace("-1.5", "\\N")))[1]["decimalLatitude"] is None
 
     def test_blocks_end_anywhere(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(reading, "BLOCK_BYTES", 37)
+        monkeypatch.setattr(text_blocks, "BLOCK_BYTES", 37)
         lines = [f"{i}\tSpecies{i}\tGöttingen\t{i / 8}\t{1900 + i}" for i in range(100)]
         path = write(tmp_path / "a.csv", "\n".join([HEADER, *lines]))
         assert [(row["species"], row["decimalLatitude"], row["year"]) for row in rows(path)] == [
@@ -130,7 +131,7 @@ class TestParquet:
         ]
 
     def test_folder_of_files_without_endings(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(reading, "ROWS_A_BATCH", 1)
+        monkeypatch.setattr(batches, "ROWS_A_BATCH", 1)
         folder = tmp_path / "occurrence.parquet"
         folder.mkdir()
         self.TABLE[:1].write_parquet(folder / "000000")
@@ -244,8 +245,9 @@ class TestBadFiles:
     def test_a_bad_text_is_one_sentence_in_blocks_of_any_size(
         self, tmp_path, monkeypatch, content, sentence, block_bytes
     ):
-        monkeypatch.setattr(reading, "BLOCK_BYTES", block_bytes)
-        monkeypatch.setattr(reading, "LONGEST_LINE_BYTES", 1000)
+        monkeypatch.setattr(text_blocks, "BLOCK_BYTES", block_bytes)
+        for module in (text_tables, text_blocks, text_until_quotes, text_rows, text_decoding):
+            monkeypatch.setattr(module, "LONGEST_LINE_BYTES", 1000)
         path = tmp_path / "a.csv"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         assert failure(path) == sentence
@@ -318,7 +320,7 @@ class TestTablesWithAndWithoutQuotes:
     @pytest.mark.parametrize("end", ["\n", "\r\n"])
     @pytest.mark.parametrize("block_bytes", [1, 30, 70, 2**24])
     def test_rows_are_those_of_the_csv_module(self, tmp_path, monkeypatch, block_bytes, end):
-        monkeypatch.setattr(reading, "BLOCK_BYTES", block_bytes)
+        monkeypatch.setattr(text_blocks, "BLOCK_BYTES", block_bytes)
         rng = random.Random(block_bytes)
         for trial in range(30):
             lines = rng.choices(self.LINES, k=rng.randint(1, 12))
@@ -345,14 +347,14 @@ class TestTablesWithAndWithoutQuotes:
     )
     @pytest.mark.parametrize("block_bytes", [1, 60, 2**24])
     def test_a_bad_row_has_the_number_of_its_line(self, tmp_path, monkeypatch, block_bytes, line, sentence):
-        monkeypatch.setattr(reading, "BLOCK_BYTES", block_bytes)
+        monkeypatch.setattr(text_blocks, "BLOCK_BYTES", block_bytes)
         good = "1,Parus major,51.3,2019"
         path = write(tmp_path / "a.csv", "\n".join(["id,species,decimalLatitude,year", *[good] * 5, line, good]) + "\n")
         assert sentence in failure(path)
 
     @pytest.mark.parametrize("block_bytes", [1, 2**24])
     def test_other_encodings_are_refused_in_any_column(self, tmp_path, monkeypatch, block_bytes):
-        monkeypatch.setattr(reading, "BLOCK_BYTES", block_bytes)
+        monkeypatch.setattr(text_blocks, "BLOCK_BYTES", block_bytes)
         path = tmp_path / "a.csv"
         path.write_bytes(b"place,species,decimalLatitude,year\na,b,1,2\nG\xf6,b,1,2\n")
         assert failure(path).startswith(": line 3 is not UTF-8 (byte 0xF6)")

@@ -32,8 +32,9 @@ from presence_only.geography.cell_codes import cells_of_codes
 from presence_only.occurrences.assemble import RecordsSettings, assemble
 from presence_only.occurrences.cleaning import CleaningSettings, Metres, ReaderRules, Rule, clean
 from presence_only.occurrences.records import RecordTable
+from presence_only.tables.batches import ROWS_A_BATCH
 from presence_only.tables.paths import one_or_more, table_paths
-from presence_only.tables.reading import ROWS_A_BATCH, read_table
+from presence_only.tables.reading import read_table
 from presence_only.tables.unpacking import LIMITS, Limits
 
 ColumnName = Literal[

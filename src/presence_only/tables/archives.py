@@ -17,8 +17,10 @@ import polars as pl
 
 from presence_only.columns.column_names import Columns
 from presence_only.common.errors import DataError
-from presence_only.tables.reading import LONGEST_LINE_BYTES, read_table, read_text
+from presence_only.tables.reading import read_table
+from presence_only.tables.text_decoding import LONGEST_LINE_BYTES
 from presence_only.tables.text_dialects import is_header
+from presence_only.tables.text_tables import read_text
 from presence_only.tables.unpacking import (
     LIMITS,
     Archive,

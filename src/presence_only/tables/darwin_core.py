@@ -24,8 +24,8 @@ import polars as pl
 from presence_only.columns.column_names import Columns, plain_name
 from presence_only.common.errors import DataError
 from presence_only.tables.event_core import CORE_ID, core_columns, joined, read_core
-from presence_only.tables.reading import read_text
 from presence_only.tables.text_dialects import Dialect
+from presence_only.tables.text_tables import read_text
 from presence_only.tables.unpacking import Archive, is_unsafe, open_text
 
 METAFILE = "meta.xml"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from presence_only.common.errors import DataError
 from presence_only.common.user_paths import user_path
-from presence_only.tables.reading import is_companion
+from presence_only.tables.zip_members import is_companion
 
 _ENDINGS = re.compile(r"(?:\.(?:csv|tsv|txt|tab|gz|zip|parquet))+$", re.IGNORECASE)
 # What people have in place of a table, and how they get one.
