@@ -13,7 +13,8 @@ from presence_only.common.settings import SettingsError
 from presence_only.data.sites import sites_of
 from presence_only.data.summary import explain
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
-from presence_only.occurrences.assemble import RecordsSettings, assemble
+from presence_only.occurrences.assemble import assemble
+from presence_only.occurrences.assembly_settings import RecordsSettings
 from presence_only.occurrences.records import RecordTable, places
 from presence_only.surveys.assembly import survey_of_rows
 from presence_only.surveys.own_survey import SurveyEvaluation, read_own_survey

@@ -32,8 +32,11 @@ from presence_only.columns.record_words import BASES, plain_word, with_bases, wi
 from presence_only.columns.taxa import GroupRank, Infraspecific, taxon_columns, taxon_group
 from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
-from presence_only.occurrences.assemble import RecordsSettings, assemble
-from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, Unknown, clean
+from presence_only.occurrences.assemble import assemble
+from presence_only.occurrences.assembly_settings import RecordsSettings
+from presence_only.occurrences.cleaning import clean
+from presence_only.occurrences.cleaning_settings import CleaningSettings, Unknown
+from presence_only.occurrences.quality_rules import ReaderRules, Rule
 from presence_only.occurrences.records import RecordTable
 from presence_only.tables import darwin_core
 from presence_only.tables.event_core import NO_CORE_ROW

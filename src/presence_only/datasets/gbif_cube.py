@@ -29,8 +29,11 @@ from presence_only.columns.taxa import GROUP_RANKS, GroupRank, Infraspecific, ta
 from presence_only.common.errors import DataError
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.geography.cell_codes import cells_of_codes
-from presence_only.occurrences.assemble import RecordsSettings, assemble
-from presence_only.occurrences.cleaning import CleaningSettings, Metres, ReaderRules, Rule, clean
+from presence_only.occurrences.assemble import assemble
+from presence_only.occurrences.assembly_settings import RecordsSettings
+from presence_only.occurrences.cleaning import clean
+from presence_only.occurrences.cleaning_settings import CleaningSettings, Metres
+from presence_only.occurrences.quality_rules import ReaderRules, Rule
 from presence_only.occurrences.records import RecordTable
 from presence_only.tables.batches import ROWS_A_BATCH
 from presence_only.tables.paths import one_or_more, table_paths

@@ -25,8 +25,11 @@ from presence_only.columns.numbers import amount, number, numeric_key, unread_nu
 from presence_only.common.errors import DataError
 from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
-from presence_only.occurrences.assemble import RecordsSettings, assemble
-from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
+from presence_only.occurrences.assemble import assemble
+from presence_only.occurrences.assembly_settings import RecordsSettings
+from presence_only.occurrences.cleaning import clean
+from presence_only.occurrences.cleaning_settings import CleaningSettings
+from presence_only.occurrences.quality_rules import ReaderRules, Rule
 from presence_only.occurrences.records import RecordTable
 from presence_only.tables.reading import read_table
 from presence_only.tables.unpacking import LIMITS, Limits

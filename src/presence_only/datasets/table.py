@@ -24,8 +24,11 @@ from presence_only.columns.week_numbers import WeekNumbers, with_week_numbers
 from presence_only.common.errors import DataError
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.geography.projected_sites import ToDegrees, known_crs
-from presence_only.occurrences.assemble import RecordsSettings, assemble
-from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
+from presence_only.occurrences.assemble import assemble
+from presence_only.occurrences.assembly_settings import RecordsSettings
+from presence_only.occurrences.cleaning import clean
+from presence_only.occurrences.cleaning_settings import CleaningSettings
+from presence_only.occurrences.quality_rules import ReaderRules, Rule
 from presence_only.occurrences.records import RecordTable
 from presence_only.tables.paths import name_in_file_name, one_or_more, table_paths
 from presence_only.tables.reading import read_table

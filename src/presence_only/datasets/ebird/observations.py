@@ -22,7 +22,7 @@ from presence_only.columns.record_words import with_answers
 from presence_only.columns.species_names import with_names
 from presence_only.datasets.ebird.effort import EFFORT_COLUMNS, PROTOCOL_SPELLINGS, effort_columns
 from presence_only.datasets.ebird.visits import ID_COLUMNS, checklist_numbers, group_numbers
-from presence_only.occurrences.cleaning import Rule
+from presence_only.occurrences.quality_rules import Rule
 
 # Of a species, or of a part of one, of which the scientific name is the species'.
 Category = Literal["species", "issf", "form", "intergrade", "domestic"]

@@ -32,7 +32,7 @@ from presence_only.datasets.ebird.evaluation import ChecklistEvaluation
 from presence_only.datasets.ebird.held_out import HeldOut
 from presence_only.datasets.ebird.observations import PLACE_AND_DATE, place_and_date
 from presence_only.datasets.ebird.visits import checklist_numbers, group_numbers, visit_keys
-from presence_only.occurrences.cleaning import Rule
+from presence_only.occurrences.quality_rules import Rule
 from presence_only.occurrences.records import none_left
 from presence_only.tables.archives import read_tables
 from presence_only.tables.unpacking import LIMITS, Limits

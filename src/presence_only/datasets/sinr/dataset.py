@@ -41,7 +41,8 @@ from presence_only.datasets.sinr.published_files import (
     read_subset,
     taxon_names,
 )
-from presence_only.occurrences.assemble import AssemblySettings, assemble_training
+from presence_only.occurrences.assemble import assemble_training
+from presence_only.occurrences.assembly_settings import AssemblySettings
 from presence_only.occurrences.random_cap import at_most
 from presence_only.occurrences.records import RecordTable
 
