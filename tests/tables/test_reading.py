@@ -1,49 +1,86 @@
 """Tables are written here byte by byte, with what real ones carry; every bad one is one sentence."""
 
-import csv
 import gzip
-import io
-import random
 import zipfile
 
-import polars as pl
 import pytest
+from support.table_files import HEADER, failure, rows, write
 
-from presence_only.columns.column_names import Columns
-from presence_only.common.errors import DataError
-from presence_only.tables import batches, text_blocks, text_decoding, text_rows, text_tables, text_until_quotes
-from presence_only.tables.reading import read_table
-from presence_only.tables.text_dialects import Dialect
-from presence_only.tables.text_tables import read_text
+from presence_only.tables import text_blocks, text_decoding, text_rows, text_tables, text_until_quotes
 from presence_only.tables.unpacking import Limits
 
-WANTED = Columns(required=("decimalLatitude", "species"), optional=("year", "issue"))
-HEADER = "gbifID\tspecies\tlocality\tdecimalLatitude\tyear"
-
-
-def rows(path, columns=WANTED, **settings):
-    found = pl.concat(read_table(path, columns, **settings), how="vertical")
-    return [dict(zip(found.columns, row, strict=True)) for row in found.rows()]
-
-
-def write(path, text, encoding="utf-8"):
-    path.write_bytes(text.encode(encoding))
-    return path
-
-
-def failure(path, columns=WANTED, **settings):
-    with pytest.raises(DataError) as error:
-        list(read_table(path, columns, **settings))
-    assert "\n" not in str(error.value)
-    assert str(error.value).startswith(str(path))
-    return str(error.value).removeprefix(str(path))
-
-
 PLAIN = f"{HEADER}\n1\tParus major\tLeipzig\t51.3\t2019\n2\tPica pica\t\t-1.5\t\n"
+
 EXPECTED = [
     {"decimalLatitude": "51.3", "species": "Parus major", "year": "2019"},
     {"decimalLatitude": "-1.5", "species": "Pica pica", "year": None},
 ]
+
+# What a text file holds, and the whole sentence about it, behind its path.
+BAD_TEXTS = {
+    "empty": ("", ": the file is empty"),
+    "header without rows": (HEADER + "\n", ": has columns but no rows"),
+    "columns that look alike": (
+        "species\tlat\tdecimalLattitude\nx\t1\t2\n",
+        ": no column 'decimalLatitude'; it has 'decimalLattitude', which look alike: rename them",
+    ),
+    "other columns": (
+        "x\ty\n1\t2\n",
+        ": no column 'decimalLatitude', 'species'; its first columns are 'x', 'y': is this the right file?",
+    ),
+    "a column twice": (
+        "species\tSpecies\tdecimalLatitude\nx\tx\t1\n",
+        ": 2 columns are named 'species'; there must be one",
+    ),
+    "few fields": (
+        f"{PLAIN}\n2\tPica pica\t\t1\n3\tx\t\t1\t\n",
+        ": line 5 has 4 fields, the header 5; every line must have as many",
+    ),
+    "many fields": (
+        f"{PLAIN}\n2\tPica pica\t\t1\t1999\tx\n3\tx\t\t1\t\n",
+        ": line 5 has 6 fields, the header 5; every line must have as many",
+    ),
+    "two wrong lines that add up": (
+        f"{HEADER}\n1\tx\ty\t2\n1\tx\ty\t2\t3\t4\n",
+        ": line 2 has 4 fields, the header 5; every line must have as many",
+    ),
+    "wrong line in a later block": (
+        HEADER + "\n" + "1\tx\ty\t2\t3\n" * 50 + "1\n" + "1\tx\ty\t2\t3\n" * 50,
+        ": line 52 has 1 fields, the header 5; every line must have as many",
+    ),
+    "cut off in a line": (
+        PLAIN + "3\tPica pi",
+        ": ends in the middle of a line (line 4 has 2 fields, the header 5); it is cut off: download it again",
+    ),
+    "latin-1": (
+        (PLAIN + "3\tPica pica\tGöttingen\t1\t\n").encode("latin-1"),
+        ": line 4 is not UTF-8 (byte 0xF6); if it is Latin-1, convert the file: iconv -f latin1 -t utf-8 OLD > NEW",
+    ),
+    "latin-1 in quotes": (
+        "species,decimalLatitude\nPica pica,1\nGöttingen,2\n".encode("latin-1"),
+        ": line 3 is not UTF-8 (byte 0xF6); if it is Latin-1, convert the file: iconv -f latin1 -t utf-8 OLD > NEW",
+    ),
+    "utf-16": (PLAIN.encode("utf-16"), ": is UTF-16, not UTF-8; convert it: iconv -f utf-16 -t utf-8 OLD > NEW"),
+    "a picture": (b"\x89PNG\x0d\x00\x00\n", ": is not a text table, nor gz, zip or parquet"),
+    "lines of old Macintoshes": (
+        PLAIN.replace("\n", "\r"),
+        ": its lines end with a carriage return alone; convert it: tr '\\r' '\\n' < OLD > NEW",
+    ),
+    "a quote that is never closed": (
+        'species,decimalLatitude\nPica pica,"1\nApus apus,2\nParus major,3\n',
+        ": line 4 cannot be read (unexpected end of data): is a quote unmatched?",
+    ),
+    "few fields in quotes": (
+        "species,decimalLatitude\nPica pica,1\nApus apus\n",
+        ": the row that ends in line 3 has 1 fields, the header 2; every row must have as many: "
+        "is a quote unmatched, or the file cut off?",
+    ),
+    "an endless line": (
+        f"{HEADER}\n" + "x" * 5000,
+        ": has a line of more than 1,000 bytes; is this a table?",
+    ),
+    "empty in a gz": (gzip.compress(b""), ": the first line is empty; it must name the columns"),
+}
 
 
 class TestForms:
@@ -119,126 +156,6 @@ class TestForms:
         ]
 
 
-class TestParquet:
-    TABLE = pl.DataFrame({"species": ["Pica pica", "Apus apus"], "decimallatitude": [1.5, None], "gbifid": [1, 2]})
-
-    def test_file_with_lower_case_names_and_types_of_its_own(self, tmp_path):
-        path = tmp_path / "a.parquet"
-        self.TABLE.write_parquet(path)
-        assert rows(path) == [
-            {"decimalLatitude": 1.5, "species": "Pica pica"},
-            {"decimalLatitude": None, "species": "Apus apus"},
-        ]
-
-    def test_folder_of_files_without_endings(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(batches, "ROWS_A_BATCH", 1)
-        folder = tmp_path / "occurrence.parquet"
-        folder.mkdir()
-        self.TABLE[:1].write_parquet(folder / "000000")
-        self.TABLE.write_parquet(folder / "000001")
-        write(tmp_path / "citation.txt", "cite this")
-        (folder / ".hidden").touch()
-        assert [row["species"] for row in rows(tmp_path)] == ["Pica pica", "Pica pica", "Apus apus"]
-
-    def test_in_a_zip_and_nothing_is_left_behind(self, tmp_path, monkeypatch):
-        scratch = tmp_path / "scratch"
-        scratch.mkdir()
-        monkeypatch.setattr("tempfile.tempdir", str(scratch))
-        self.TABLE.write_parquet(tmp_path / "a")
-        path = tmp_path / "a.zip"
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.write(tmp_path / "a", "occurrence.parquet/000000")
-        assert len(rows(path)) == 2
-        assert list(scratch.iterdir()) == []
-        # Nor when the reader stops in the middle.
-        batches = read_table(path, WANTED)
-        next(batches)
-        assert len(list(scratch.iterdir())) == 1
-        batches.close()
-        assert list(scratch.iterdir()) == []
-
-    def test_one_that_is_cut_off(self, tmp_path):
-        path = tmp_path / "a.parquet"
-        self.TABLE.write_parquet(path)
-        path.write_bytes(path.read_bytes()[:-40])
-        assert failure(path).startswith(": is a damaged or incomplete parquet file (")
-
-    def test_folder_without_any(self, tmp_path):
-        assert failure(tmp_path).startswith(": there is no parquet file in this folder")
-
-    def test_missing_column(self, tmp_path):
-        path = tmp_path / "a.parquet"
-        self.TABLE.drop("species").write_parquet(path)
-        assert failure(path).startswith(": no column 'species'; ")
-
-
-# What a text file holds, and the whole sentence about it, behind its path.
-BAD_TEXTS = {
-    "empty": ("", ": the file is empty"),
-    "header without rows": (HEADER + "\n", ": has columns but no rows"),
-    "columns that look alike": (
-        "species\tlat\tdecimalLattitude\nx\t1\t2\n",
-        ": no column 'decimalLatitude'; it has 'decimalLattitude', which look alike: rename them",
-    ),
-    "other columns": (
-        "x\ty\n1\t2\n",
-        ": no column 'decimalLatitude', 'species'; its first columns are 'x', 'y': is this the right file?",
-    ),
-    "a column twice": (
-        "species\tSpecies\tdecimalLatitude\nx\tx\t1\n",
-        ": 2 columns are named 'species'; there must be one",
-    ),
-    "few fields": (
-        f"{PLAIN}\n2\tPica pica\t\t1\n3\tx\t\t1\t\n",
-        ": line 5 has 4 fields, the header 5; every line must have as many",
-    ),
-    "many fields": (
-        f"{PLAIN}\n2\tPica pica\t\t1\t1999\tx\n3\tx\t\t1\t\n",
-        ": line 5 has 6 fields, the header 5; every line must have as many",
-    ),
-    "two wrong lines that add up": (
-        f"{HEADER}\n1\tx\ty\t2\n1\tx\ty\t2\t3\t4\n",
-        ": line 2 has 4 fields, the header 5; every line must have as many",
-    ),
-    "wrong line in a later block": (
-        HEADER + "\n" + "1\tx\ty\t2\t3\n" * 50 + "1\n" + "1\tx\ty\t2\t3\n" * 50,
-        ": line 52 has 1 fields, the header 5; every line must have as many",
-    ),
-    "cut off in a line": (
-        PLAIN + "3\tPica pi",
-        ": ends in the middle of a line (line 4 has 2 fields, the header 5); it is cut off: download it again",
-    ),
-    "latin-1": (
-        (PLAIN + "3\tPica pica\tGöttingen\t1\t\n").encode("latin-1"),
-        ": line 4 is not UTF-8 (byte 0xF6); if it is Latin-1, convert the file: iconv -f latin1 -t utf-8 OLD > NEW",
-    ),
-    "latin-1 in quotes": (
-        "species,decimalLatitude\nPica pica,1\nGöttingen,2\n".encode("latin-1"),
-        ": line 3 is not UTF-8 (byte 0xF6); if it is Latin-1, convert the file: iconv -f latin1 -t utf-8 OLD > NEW",
-    ),
-    "utf-16": (PLAIN.encode("utf-16"), ": is UTF-16, not UTF-8; convert it: iconv -f utf-16 -t utf-8 OLD > NEW"),
-    "a picture": (b"\x89PNG\x0d\x00\x00\n", ": is not a text table, nor gz, zip or parquet"),
-    "lines of old Macintoshes": (
-        PLAIN.replace("\n", "\r"),
-        ": its lines end with a carriage return alone; convert it: tr '\\r' '\\n' < OLD > NEW",
-    ),
-    "a quote that is never closed": (
-        'species,decimalLatitude\nPica pica,"1\nApus apus,2\nParus major,3\n',
-        ": line 4 cannot be read (unexpected end of data): is a quote unmatched?",
-    ),
-    "few fields in quotes": (
-        "species,decimalLatitude\nPica pica,1\nApus apus\n",
-        ": the row that ends in line 3 has 1 fields, the header 2; every row must have as many: "
-        "is a quote unmatched, or the file cut off?",
-    ),
-    "an endless line": (
-        f"{HEADER}\n" + "x" * 5000,
-        ": has a line of more than 1,000 bytes; is this a table?",
-    ),
-    "empty in a gz": (gzip.compress(b""), ": the first line is empty; it must name the columns"),
-}
-
-
 class TestBadFiles:
     @pytest.mark.parametrize("block_bytes", [64, 2**20])
     @pytest.mark.parametrize(("content", "sentence"), BAD_TEXTS.values(), ids=BAD_TEXTS)
@@ -272,89 +189,3 @@ class TestBadFiles:
         limits = Limits(ratio=20, always_bytes=10_000)
         assert failure(path, limits=limits).startswith("/a.csv: unpacks to more than ")
         assert len(rows(path)) == 100_000
-
-
-class TestDialects:
-    def read(self, tmp_path, content, dialect):
-        path = tmp_path / "a.txt"
-        path.write_bytes(content)
-        with path.open("rb") as stream:
-            return pl.concat(read_text(stream, "a.txt", Columns(("species",), ("year",)), dialect)).rows()
-
-    def test_names_from_outside_and_no_header(self, tmp_path):
-        dialect = Dialect("|", header_lines=0, names=("", "species", "", "year"))
-        assert self.read(tmp_path, b"1|Pica pica|x|1999\n2|Apus apus|y|\n", dialect) == [
-            ("Pica pica", "1999"),
-            ("Apus apus", None),
-        ]
-
-    def test_comment_before_the_rows(self, tmp_path):
-        dialect = Dialect(header_lines=2, names=("species", "year"))
-        assert self.read(tmp_path, b"made in 2019\nname\tyear\tx\nPica pica\t1999\n", dialect) == [
-            ("Pica pica", "1999")
-        ]
-
-    @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "cp1252"])
-    def test_other_encodings(self, tmp_path, encoding):
-        dialect = Dialect(encoding=encoding, names=("species", "year"))
-        content = 'name\tyear\nGötting"en\t1999\n'.encode(encoding)
-        assert self.read(tmp_path, content, dialect) == [('Götting"en', "1999")]
-
-    def test_bytes_that_the_encoding_does_not_know(self, tmp_path):
-        dialect = Dialect(encoding="ascii", quote='"', names=("species", "year"))
-        with pytest.raises(DataError, match=r"^a\.txt: line 3 is not ascii, as its metafile says$"):
-            self.read(tmp_path, b"name\tyear\nPica\t1999\n" + "Göttingen\t1\n".encode("latin-1"), dialect)
-
-    @pytest.mark.parametrize("quote", ["", '"'])
-    def test_more_names_than_fields(self, tmp_path, quote):
-        dialect = Dialect(quote=quote, names=("species", "", "year"))
-        with pytest.raises(DataError, match=r"^a\.txt: 'year' should be field 3, but rows have 2$"):
-            self.read(tmp_path, b"a\tb\nx\ty\n", dialect)
-
-
-class TestTablesWithAndWithoutQuotes:
-    """Blocks without quotes are read at once, others row by row; nobody can tell."""
-
-    LINES = ("1,Parus major,51.3,2019", "2, Pica pica ,-1.5,", "", '3,"Sitta ""x"", y",7,2020', "4,Ä,NA,2021")
-
-    @pytest.mark.parametrize("end", ["\n", "\r\n"])
-    @pytest.mark.parametrize("block_bytes", [1, 30, 70, 2**24])
-    def test_rows_are_those_of_the_csv_module(self, tmp_path, monkeypatch, block_bytes, end):
-        monkeypatch.setattr(text_blocks, "BLOCK_BYTES", block_bytes)
-        rng = random.Random(block_bytes)
-        for trial in range(30):
-            lines = rng.choices(self.LINES, k=rng.randint(1, 12))
-            if trial % 3 == 0:
-                lines = [line for line in lines if line and '"' not in line] or [self.LINES[0]]
-            if not any(lines):
-                continue
-            header = rng.choice(["id,species,decimalLatitude,year", '"id","species","decimalLatitude","year"'])
-            text = end.join([header, *lines]) + rng.choice(["", end])
-            path = write(tmp_path / "a.csv", text)
-            expected = list(csv.reader(io.StringIO(text, newline="")))[1:]
-            expected = [[cell.strip() if cell.strip() not in ("", "NA") else None for cell in row] for row in expected]
-            names = ("species", "decimalLatitude", "year")
-            expected = [dict(zip(names, row[1:], strict=True)) for row in expected if row]
-            assert rows(path) == expected
-
-    @pytest.mark.parametrize(
-        ("line", "sentence"),
-        [
-            ("9,x,1", "the row that ends in line 7 has 3 fields, the header 4"),
-            ("9,x,1,2,3", "the row that ends in line 7 has 5 fields, the header 4"),
-            ('9,"x,1,2', "cannot be read"),
-        ],
-    )
-    @pytest.mark.parametrize("block_bytes", [1, 60, 2**24])
-    def test_a_bad_row_has_the_number_of_its_line(self, tmp_path, monkeypatch, block_bytes, line, sentence):
-        monkeypatch.setattr(text_blocks, "BLOCK_BYTES", block_bytes)
-        good = "1,Parus major,51.3,2019"
-        path = write(tmp_path / "a.csv", "\n".join(["id,species,decimalLatitude,year", *[good] * 5, line, good]) + "\n")
-        assert sentence in failure(path)
-
-    @pytest.mark.parametrize("block_bytes", [1, 2**24])
-    def test_other_encodings_are_refused_in_any_column(self, tmp_path, monkeypatch, block_bytes):
-        monkeypatch.setattr(text_blocks, "BLOCK_BYTES", block_bytes)
-        path = tmp_path / "a.csv"
-        path.write_bytes(b"place,species,decimalLatitude,year\na,b,1,2\nG\xf6,b,1,2\n")
-        assert failure(path).startswith(": line 3 is not UTF-8 (byte 0xF6)")
