@@ -24,8 +24,8 @@ from results import write_results
 CHILD = """
 import json, sys, time
 from pathlib import Path
-from presence_only.occurrences.own_survey import SurveyEvaluation, read_own_survey
-from presence_only.occurrences.survey_assembly import survey_of_rows
+from presence_only.surveys.own_survey import SurveyEvaluation, read_own_survey
+from presence_only.surveys.assembly import survey_of_rows
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))

@@ -12,7 +12,7 @@ from presence_only.common.settings import SettingsError
 from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.datasets.ebird import sampling_file
 from presence_only.geography.h3_cells import cells_of
-from presence_only.occurrences import table_reading
+from presence_only.tables import text_blocks
 
 REAL, needs_real = real_files("ebird")
 SHARED = (
@@ -329,7 +329,7 @@ def test_what_is_drawn_does_not_depend_on_how_the_file_is_read(tmp_path, monkeyp
         evaluation = {"years": [2022, 2023], "repeated_visits": visits}
         wholes[visits] = build(paths, evaluation, evaluation_sites=12)
         assert len(wholes[visits].survey.sites_M2) == 12
-    monkeypatch.setattr(table_reading, "BLOCK_BYTES", 2_000)
+    monkeypatch.setattr(text_blocks, "BLOCK_BYTES", 2_000)
     monkeypatch.setattr(sampling_file, "_WAITING", 10)
     for visits, whole in wholes.items():
         evaluation = {"years": [2022, 2023], "repeated_visits": visits}

@@ -19,8 +19,8 @@ from presence_only.common.settings import SettingsError
 from presence_only.data.sites import sites_of
 from presence_only.datasets import build_dataset, gbif_cube, parse_dataset
 from presence_only.datasets.gbif_cube import DatasetSettings, read_records
-from presence_only.occurrences.assemble import RecordsSettings
-from presence_only.occurrences.cleaning import CleaningSettings
+from presence_only.occurrences.assembly_settings import RecordsSettings
+from presence_only.occurrences.cleaning_settings import CleaningSettings
 from presence_only.occurrences.records import places
 
 REAL, needs_real = real_files("cube")

@@ -14,14 +14,14 @@ from ruamel.yaml import YAML
 from support.real_files import real_files
 from support.records import vocabulary
 
+from presence_only.columns.column_names import TABLE_SPELLINGS, TABLE_WEAK, Columns, plain_name
 from presence_only.common.errors import DataError
 from presence_only.common.settings import SettingsError
 from presence_only.data.sites import sites_of
 from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.datasets.table import ColumnName, DatasetSettings, read_records
-from presence_only.occurrences.assemble import RecordsSettings
-from presence_only.occurrences.cleaning import CleaningSettings
-from presence_only.occurrences.column_names import TABLE_SPELLINGS, TABLE_WEAK, Columns, plain_name
+from presence_only.occurrences.assembly_settings import RecordsSettings
+from presence_only.occurrences.cleaning_settings import CleaningSettings
 from presence_only.occurrences.records import places
 
 REAL, needs_real = real_files("table")

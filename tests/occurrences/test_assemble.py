@@ -10,13 +10,8 @@ from presence_only.common.random_streams import numpy_stream
 from presence_only.common.settings import SettingsError
 from presence_only.data.sites import sites_of
 from presence_only.geography.earth import Earth
-from presence_only.occurrences.assemble import (
-    AssemblySettings,
-    RecordsSettings,
-    assemble,
-    assemble_training,
-    environment_at,
-)
+from presence_only.occurrences.assemble import assemble, assemble_training
+from presence_only.occurrences.assembly_settings import AssemblySettings, RecordsSettings, environment_at
 from presence_only.occurrences.held_out_area import EvaluationSettings, held_out_area, within_box
 from presence_only.occurrences.records import RecordTable, places
 

@@ -8,7 +8,8 @@ from presence_only.common.errors import DataError
 from presence_only.data.truth import ABSENT, PRESENT
 from presence_only.geography.earth import Earth
 from presence_only.occurrences import assumed_absences
-from presence_only.occurrences.assemble import RecordsSettings, assemble
+from presence_only.occurrences.assemble import assemble
+from presence_only.occurrences.assembly_settings import RecordsSettings
 from presence_only.occurrences.assumed_absences import SITES_A_SITE, assumed_absence_sites
 from presence_only.occurrences.held_out_area import Area, blocks_of, within_box
 from presence_only.occurrences.records import RecordTable

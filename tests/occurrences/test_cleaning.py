@@ -9,8 +9,11 @@ from support.records import vocabulary
 from presence_only.common.errors import DataError
 from presence_only.common.settings import SettingsError
 from presence_only.data.sites import sites_of
-from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean, thin
+from presence_only.occurrences.cleaning import clean
+from presence_only.occurrences.cleaning_settings import CleaningSettings
+from presence_only.occurrences.quality_rules import ReaderRules, Rule
 from presence_only.occurrences.records import places
+from presence_only.occurrences.thinning import thin
 
 # All rules off.
 OFF = {

@@ -11,7 +11,8 @@ from presence_only.data.records import PresenceRecords
 from presence_only.datasets import parse_dataset
 from presence_only.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 from presence_only.occurrences import label_propagation
-from presence_only.occurrences.assemble import AssemblySettings, RecordsSettings, assemble, assemble_training
+from presence_only.occurrences.assemble import assemble, assemble_training
+from presence_only.occurrences.assembly_settings import AssemblySettings, RecordsSettings
 from presence_only.occurrences.held_out_area import EvaluationSettings, within_box
 from presence_only.occurrences.label_propagation import (
     PropagationSettings,

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from presence_only.common.errors import DataError
-from presence_only.occurrences import table_reading
 from presence_only.occurrences.predictor_tables import PredictorTable, join_predictors
+from presence_only.tables import batches
 
 
 def write(path, rows):
@@ -38,7 +38,7 @@ SURVEYS = [["surveyId", "a"], [1, 10], [2, 20]]
 
 @pytest.mark.parametrize("rows_a_batch", [1, 3, 1000])
 def test_values_are_those_of_the_ids_whatever_their_order_and_batches(tmp_path, monkeypatch, rows_a_batch):
-    monkeypatch.setattr(table_reading, "ROWS_A_BATCH", rows_a_batch)
+    monkeypatch.setattr(batches, "ROWS_A_BATCH", rows_a_batch)
     rng = random.Random(0)
     said = {i: (float(rng.randint(0, 99)), rng.random()) for i in range(50)}
     rows = [[f"{i}.0" if i % 3 else i, *of] for i, of in said.items()]
@@ -72,7 +72,7 @@ def test_an_id_that_stands_twice_counts_once_or_is_an_error(tmp_path, monkeypatc
     records = [["surveyId", "a", "b"], [1, 5, ""], [2, 6, 1], [1, 5.0, "NA"], [3, 7, 1], ["x", 9, 9], ["", 9, 9]]
     surveys = [["surveyId", "a", "b"], [1, 5, 1]]
     for rows_a_batch in (1000, 1):
-        monkeypatch.setattr(table_reading, "ROWS_A_BATCH", rows_a_batch)
+        monkeypatch.setattr(batches, "ROWS_A_BATCH", rows_a_batch)
         made, _ = join([table(tmp_path, records, surveys)], surveys=[1])
         assert values(made, 1, 2, 3) == [[5, None], [6, 1], [7, 1]]
         assert (made.facts["predictor_rows_repeated"], made.facts["predictor_rows_without_id"]) == (1, 2)

@@ -6,7 +6,7 @@ import pytest
 
 from presence_only.common.errors import DataError
 from presence_only.data.sites import sites_of, weeks_of
-from presence_only.occurrences.records import READER_COLUMNS, RecordTable, categories, group_places, places, week_of
+from presence_only.occurrences.records import READER_COLUMNS, RecordTable, categories, group_places, places
 
 SITES = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 
@@ -52,9 +52,3 @@ def test_places_of_many_species_do_not_overflow():
 def test_wrong_records_are_one_sentence(make, sentence):
     with pytest.raises(DataError, match=sentence):
         make()
-
-
-def test_a_month_has_four_weeks_of_which_the_last_is_longer():
-    days = np.array([1, 7, 8, 14, 15, 21, 22, 28, 31])
-    assert week_of(np.full(9, 1), days).tolist() == [1, 1, 2, 2, 3, 3, 4, 4, 4]
-    assert week_of(np.array([12, 6]), np.array([31, 1])).tolist() == [48, 21]

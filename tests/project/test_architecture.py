@@ -117,7 +117,7 @@ def room(module):
 def test_the_rooms_are_those_of_the_list():
     folders = {path.name for path in (SOURCE / PACKAGE).iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders == set(ROOMS)
-    assert len(ROOMS) == 17
+    assert len(ROOMS) == 20
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m != PACKAGE and room(m) in ROOMS])
@@ -176,7 +176,7 @@ def test_what_thresholds_and_calibration_are_fitted_to_is_no_survey_and_no_truth
     seen = set(todo)
     while todo:
         for name in imports(todo.pop()) - seen:
-            assert not re.search(r"\.data\.(survey|truth|geo_feature|geo_prior)$|\.datasets\.", name), name
+            assert not re.search(r"\.data\.(survey|truth|geo_feature|geo_prior)$|\.(datasets|surveys)\.", name), name
             if name.startswith(f"{PACKAGE}.evaluation."):
                 todo.append(name)
             seen.add(name)
@@ -184,7 +184,7 @@ def test_what_thresholds_and_calibration_are_fitted_to_is_no_survey_and_no_truth
 
 def test_a_search_sees_no_survey_and_no_truth():
     """What settings are chosen by is held-out records alone: nothing that scores against a survey is within reach."""
-    hidden = {"data.survey", "data.truth", "data.geo_feature", "data.geo_prior", "evaluation", "datasets"}
+    hidden = {"data.survey", "data.truth", "data.geo_feature", "data.geo_prior", "evaluation", "datasets", "surveys"}
     within = re.compile(rf"{PACKAGE}\.({'|'.join(map(re.escape, sorted(hidden)))})(\.|$)")
     modules = [module for module in MODULES if module.startswith(f"{PACKAGE}.search")]
     assert len(modules) > 10

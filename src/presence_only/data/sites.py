@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
@@ -72,3 +73,22 @@ def covariates_of(table: pl.DataFrame, names: tuple[str, ...]) -> Floats:
     if not names:
         return np.zeros((len(table), 0), dtype=np.float32)
     return table.select([f"covariate: {name}" for name in names]).to_numpy().astype(np.float32, copy=False)
+
+
+def week_of(month_N: Ints, day_N: Ints) -> Ints:
+    """BirdNET's week of the year, 1..48: four a month, of which the last takes all days from the 22nd.
+
+    Source: https://github.com/birdnet-team/geomodel
+
+    Args:
+        month_N: 1..12.
+        day_N: 1..31.
+    """
+    week_N: Ints = (month_N - 1) * (WEEKS // 12) + np.minimum((day_N - 1) // 7, WEEKS // 12 - 1) + 1
+    return week_N
+
+
+def layers_defined(covariates_NC: Floats) -> NDArray[np.bool_]:
+    """Whether all layers are defined, shape (N,)."""
+    defined_N: NDArray[np.bool_] = np.logical_not(np.isnan(covariates_NC).any(axis=1))
+    return defined_N

@@ -7,7 +7,7 @@ https://techdocs.gbif.org/en/data-use/occurrence-issues-and-flags
 - A record is of the species in the column ``species``, which GBIF fills for subspecies and below too;
   ``speciesKey`` tells homonyms apart. Publishers' own archives have ``genus`` and ``specificEpithet``, or
   ``scientificName`` instead, of which a name is made. Names come in one spelling, open names are dropped
-  (:mod:`~presence_only.occurrences.species_names`).
+  (:mod:`~presence_only.columns.species_names`).
 - ``distanceFromCentroidInMeters`` is in Darwin Core Archives only. For a simple CSV, GBIF's catalogue of
   centroids can be given as a table; the package ships none, for its sources' licences differ.
 """
@@ -24,20 +24,24 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import Field
 
+from presence_only.columns.column_names import COORDINATE_SPELLINGS, Columns
+from presence_only.columns.coordinates import unread_coordinates
+from presence_only.columns.date_parts import date_columns
+from presence_only.columns.numbers import amount, identifier, number, unread_numbers
+from presence_only.columns.record_words import BASES, plain_word, with_bases, with_statuses
+from presence_only.columns.taxa import GroupRank, Infraspecific, taxon_columns, taxon_group
 from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
-from presence_only.occurrences import darwin_core
-from presence_only.occurrences.assemble import RecordsSettings, assemble
-from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, Unknown, clean
-from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
-from presence_only.occurrences.date_columns import date_columns
-from presence_only.occurrences.event_core import NO_CORE_ROW
-from presence_only.occurrences.number_columns import amount, identifier, number, unread_coordinates, unread_numbers
-from presence_only.occurrences.record_words import BASES, plain_word, with_bases, with_statuses
+from presence_only.occurrences.assemble import assemble
+from presence_only.occurrences.assembly_settings import RecordsSettings
+from presence_only.occurrences.cleaning import clean
+from presence_only.occurrences.cleaning_settings import CleaningSettings, Unknown
+from presence_only.occurrences.quality_rules import ReaderRules, Rule
 from presence_only.occurrences.records import RecordTable
-from presence_only.occurrences.table_reading import read_archive, read_table
-from presence_only.occurrences.taxon_columns import GroupRank, Infraspecific, taxon_columns, taxon_group
-from presence_only.occurrences.unpacking import LIMITS, Archive, Limits, first_bytes, is_zip
+from presence_only.tables import darwin_core
+from presence_only.tables.event_core import NO_CORE_ROW
+from presence_only.tables.reading import read_archive, read_table
+from presence_only.tables.unpacking import LIMITS, Archive, Limits, first_bytes, is_zip
 
 # GBIF's own geospatial issues, those that its filter hasGeospatialIssue stands for.
 GEOSPATIAL_ISSUES = (

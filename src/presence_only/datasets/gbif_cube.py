@@ -20,20 +20,25 @@ import numpy as np
 import polars as pl
 from pydantic import BeforeValidator, Field, model_validator
 
+from presence_only.columns.column_names import CUBE_SPELLINGS, CUBE_WEAK, Columns
+from presence_only.columns.coordinates import unread_coordinates
+from presence_only.columns.date_parts import date_columns
+from presence_only.columns.numbers import amount, identifier, number, unread_numbers
+from presence_only.columns.record_words import with_statuses
+from presence_only.columns.taxa import GROUP_RANKS, GroupRank, Infraspecific, taxon_columns, taxon_group
 from presence_only.common.errors import DataError
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.geography.cell_codes import cells_of_codes
-from presence_only.occurrences.assemble import RecordsSettings, assemble
-from presence_only.occurrences.cleaning import CleaningSettings, Metres, ReaderRules, Rule, clean
-from presence_only.occurrences.column_names import CUBE_SPELLINGS, CUBE_WEAK, Columns
-from presence_only.occurrences.date_columns import date_columns
-from presence_only.occurrences.number_columns import amount, identifier, number, unread_coordinates, unread_numbers
-from presence_only.occurrences.record_words import with_statuses
+from presence_only.occurrences.assemble import assemble
+from presence_only.occurrences.assembly_settings import RecordsSettings
+from presence_only.occurrences.cleaning import clean
+from presence_only.occurrences.cleaning_settings import CleaningSettings, Metres
+from presence_only.occurrences.quality_rules import ReaderRules, Rule
 from presence_only.occurrences.records import RecordTable
-from presence_only.occurrences.table_paths import one_or_more, table_paths
-from presence_only.occurrences.table_reading import ROWS_A_BATCH, read_table
-from presence_only.occurrences.taxon_columns import GROUP_RANKS, GroupRank, Infraspecific, taxon_columns, taxon_group
-from presence_only.occurrences.unpacking import LIMITS, Limits
+from presence_only.tables.batches import ROWS_A_BATCH
+from presence_only.tables.paths import one_or_more, table_paths
+from presence_only.tables.reading import read_table
+from presence_only.tables.unpacking import LIMITS, Limits
 
 ColumnName = Literal[
     "cell",

@@ -18,17 +18,21 @@ from typing import Annotated, Literal, get_args
 import polars as pl
 from pydantic import Field
 
+from presence_only.columns.column_names import Columns
+from presence_only.columns.coordinates import unread_coordinates
+from presence_only.columns.date_parts import date_columns
+from presence_only.columns.numbers import amount, number, numeric_key, unread_numbers
 from presence_only.common.errors import DataError
 from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
-from presence_only.occurrences.assemble import RecordsSettings, assemble
-from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
-from presence_only.occurrences.column_names import Columns
-from presence_only.occurrences.date_columns import date_columns
-from presence_only.occurrences.number_columns import amount, number, numeric_key, unread_coordinates, unread_numbers
+from presence_only.occurrences.assemble import assemble
+from presence_only.occurrences.assembly_settings import RecordsSettings
+from presence_only.occurrences.cleaning import clean
+from presence_only.occurrences.cleaning_settings import CleaningSettings
+from presence_only.occurrences.quality_rules import ReaderRules, Rule
 from presence_only.occurrences.records import RecordTable
-from presence_only.occurrences.table_reading import read_table
-from presence_only.occurrences.unpacking import LIMITS, Limits
+from presence_only.tables.reading import read_table
+from presence_only.tables.unpacking import LIMITS, Limits
 
 Grade = Literal["research", "needs_id", "casual"]
 

@@ -20,19 +20,23 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import Field
 
+from presence_only.columns.column_names import COORDINATE_SPELLINGS, Columns
+from presence_only.columns.coordinates import unread_coordinates
+from presence_only.columns.date_parts import date_columns
+from presence_only.columns.numbers import amount, identifier, number, unread_numbers
+from presence_only.columns.record_words import with_answers
+from presence_only.columns.species_names import HIGHER_RANKS, with_names
 from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.datasets.inaturalist import Grade, grade_rule, grade_words
-from presence_only.occurrences.assemble import RecordsSettings, assemble
-from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
-from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
-from presence_only.occurrences.date_columns import date_columns
-from presence_only.occurrences.number_columns import amount, identifier, number, unread_coordinates, unread_numbers
-from presence_only.occurrences.record_words import with_answers
+from presence_only.occurrences.assemble import assemble
+from presence_only.occurrences.assembly_settings import RecordsSettings
+from presence_only.occurrences.cleaning import clean
+from presence_only.occurrences.cleaning_settings import CleaningSettings
+from presence_only.occurrences.quality_rules import ReaderRules, Rule
 from presence_only.occurrences.records import RecordTable
-from presence_only.occurrences.species_names import HIGHER_RANKS, with_names
-from presence_only.occurrences.tables_in_archives import read_tables
-from presence_only.occurrences.unpacking import LIMITS, Limits
+from presence_only.tables.archives import read_tables
+from presence_only.tables.unpacking import LIMITS, Limits
 
 # The diagonal of 0.2 degrees at the equator: no obscured observation is farther from its public place.
 OBSCURED_M = 31_500.0

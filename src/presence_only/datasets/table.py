@@ -2,7 +2,7 @@
 
 A table is text with tabs, commas, semicolons or bars, plain or as .gz or .zip, or parquet; or several of these. Columns
 are found by the usual spellings of their names (``TABLE_SPELLINGS`` in
-:mod:`~presence_only.occurrences.column_names`), or by the names that the settings give.
+:mod:`~presence_only.columns.column_names`), or by the names that the settings give.
 """
 
 from __future__ import annotations
@@ -14,22 +14,25 @@ from typing import Annotated, Any, Literal, Self, get_args
 import polars as pl
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from presence_only.columns.column_names import TABLE_SPELLINGS, TABLE_WEAK, Columns
+from presence_only.columns.coordinate_systems import check_decimals, with_sites
+from presence_only.columns.date_parts import date_columns
+from presence_only.columns.numbers import amount, identifier, number, unread_numbers
+from presence_only.columns.record_words import with_statuses
+from presence_only.columns.taxa import GROUP_RANKS, Infraspecific, one_case, taxon_columns, taxon_group
+from presence_only.columns.week_numbers import WeekNumbers, with_week_numbers
 from presence_only.common.errors import DataError
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.geography.projected_sites import ToDegrees, known_crs
-from presence_only.occurrences.assemble import RecordsSettings, assemble
-from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
-from presence_only.occurrences.column_names import TABLE_SPELLINGS, TABLE_WEAK, Columns
-from presence_only.occurrences.date_columns import date_columns
-from presence_only.occurrences.number_columns import amount, identifier, number, unread_numbers
-from presence_only.occurrences.record_words import with_statuses
+from presence_only.occurrences.assemble import assemble
+from presence_only.occurrences.assembly_settings import RecordsSettings
+from presence_only.occurrences.cleaning import clean
+from presence_only.occurrences.cleaning_settings import CleaningSettings
+from presence_only.occurrences.quality_rules import ReaderRules, Rule
 from presence_only.occurrences.records import RecordTable
-from presence_only.occurrences.table_paths import name_in_file_name, one_or_more, table_paths
-from presence_only.occurrences.table_reading import read_table
-from presence_only.occurrences.table_sites import check_decimals, with_sites
-from presence_only.occurrences.taxon_columns import GROUP_RANKS, Infraspecific, one_case, taxon_columns, taxon_group
-from presence_only.occurrences.unpacking import LIMITS, Limits
-from presence_only.occurrences.week_numbers import WeekNumbers, with_week_numbers
+from presence_only.tables.paths import name_in_file_name, one_or_more, table_paths
+from presence_only.tables.reading import read_table
+from presence_only.tables.unpacking import LIMITS, Limits
 
 ColumnName = Literal[
     "longitude",

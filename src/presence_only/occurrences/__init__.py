@@ -1,1 +1,1 @@
-"""Users' occurrence records: read safely, cleaned, and made into training data and a survey."""
+"""Users' occurrence records: cleaned, and made into training data and a held-out survey."""

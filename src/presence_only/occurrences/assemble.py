@@ -14,153 +14,40 @@ Shape legend: N training rows, P positives, K background sites, M survey sites, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, Protocol, Self
+from typing import Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
 from presence_only.common.random_streams import numpy_stream
-from presence_only.common.settings import Settings
 from presence_only.data.added_presences import AddedPresences
 from presence_only.data.dataset import Dataset
 from presence_only.data.records import Background, PresenceRecords
-from presence_only.data.sites import sites_of, weeks_of
+from presence_only.data.sites import layers_defined, sites_of, weeks_of
 from presence_only.data.training import TrainingData
 from presence_only.geography.earth import Earth
-from presence_only.geography.rasters import Environment, Layers, open_environment
+from presence_only.geography.rasters import Environment
+from presence_only.occurrences.assembly_settings import AssemblySettings, RecordsSettings, environment_at
 from presence_only.occurrences.assumed_absences import assumed_absence_sites
-from presence_only.occurrences.background import background_notes, check_kind, is_file, make_background
-from presence_only.occurrences.held_out_area import (
-    Area,
-    EvaluationSettings,
-    area_near,
-    held_out_area,
-    held_out_survey,
-    layers_defined,
-)
+from presence_only.occurrences.background import background_notes, is_file, make_background
+from presence_only.occurrences.held_out_area import Area, EvaluationSettings, area_near, held_out_area, held_out_survey
 from presence_only.occurrences.label_propagation import (
     PropagationSettings,
     propagate_labels,
     propagation_facts,
     propagation_note,
 )
-from presence_only.occurrences.own_survey import SurveyEvaluation, read_own_survey
 from presence_only.occurrences.records import RecordTable, categories, group_places, places
-from presence_only.occurrences.survey_assembly import survey_of_rows
 from presence_only.occurrences.training_rows import checklist_rows, record_rows, rows_of
+from presence_only.surveys.assembly import survey_of_rows
+from presence_only.surveys.own_survey import SurveyEvaluation, read_own_survey
 
 # Sites of a held-out area that make up the survey, unless a setting says so.
 SITES_OF_AN_AREA = 10_000
-
-
-class AssemblySettings(Settings):
-    """How occurrence records become training data.
-
-    Args:
-        environment: Where covariates come from: ``earth``, the shipped grid of 1 degree, or the path of a
-            GeoTIFF, of a folder of GeoTIFFs or of an .npz of layers. Without it sites have none; an encoder
-            with ``input: covariates`` or ``both`` needs some, and so do multi-task heads.
-        sea: What becomes of a site where a layer is undefined: ``keep`` gives the encoder the layer's
-            mean; ``drop`` leaves the site out, and counts it; ``nearest`` takes the nearest cell where
-            the layer is defined, within ``nearest_km``, and keeps what has none.
-        nearest_km: How far ``nearest`` looks, in kilometres.
-        background: How background sites are drawn: ``uniform`` on the sphere, ``land``, ``range``
-            (within the convex hull of the training records), ``target_group``, the path of a table
-            (.csv, .tsv or .parquet) with longitude, latitude and, if wanted, group and week, or the path of a raster
-            (.tif, .tiff or .npz) in proportion to whose values sites are drawn.
-        background_sites: How many are drawn; a table gives all of its own.
-        rows: ``records``: a training row is one record; ``checklists``: it is an h3 cell, or with
-            ``weeks`` a cell in a week, with all species recorded there.
-        checklist_resolution: h3 resolution of a checklist's cell; 5 is cells of 16 km.
-        propagation: Whether checklists with few species receive those of similar ones nearby, and by which rules; see
-            :class:`~presence_only.occurrences.label_propagation.PropagationSettings`. None: they do not.
-        weeks: Whether the encoder reads the week of the year, 1..48; needs dates.
-        seed: Of the background, the folds and the survey's sites.
-    """
-
-    environment: str | None = None
-    sea: Literal["keep", "drop", "nearest"] = "keep"
-    nearest_km: Annotated[float, Field(gt=0.0, le=2000.0)] = 50.0
-    background: str = "uniform"
-    background_sites: Annotated[int, Field(ge=1, le=100_000_000)] = 50_000
-    rows: Literal["records", "checklists"] = "records"
-    checklist_resolution: Annotated[int, Field(ge=0, le=9)] = 5
-    propagation: PropagationSettings | None = None
-    weeks: bool = False
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-
-    @field_validator("background")
-    @classmethod
-    def _known_background(cls, kind: str) -> str:
-        check_kind(kind)
-        return kind
-
-    @model_validator(mode="after")
-    def _sea_needs_layers(self) -> Self:
-        if self.sea != "keep" and self.environment is None:
-            raise ValueError(
-                f"settings with an environment, as sea is {self.sea!r}; where no layer is read none is undefined"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _propagation_needs_checklists_and_layers(self) -> Self:
-        check_propagation(self.propagation, self.rows)
-        if self.propagation is not None and self.environment is None:
-            raise ValueError("settings with an environment, as propagation compares rows by their covariates")
-        return self
-
-    def open_layers(self) -> Environment:
-        """As of :func:`environment_at`; a kind whose file brings layers of its own has its own way."""
-        if self.environment is None:
-            return Layers(())
-        return open_environment(self.environment, self.nearest_km if self.sea == "nearest" else None)
-
-    def covariate_source(self) -> Callable[[Floats], Floats]:
-        """The function from sites (M, 2) to covariates (M, C), for maps."""
-        return environment_at(self).sample
-
-
-def check_propagation(propagation: PropagationSettings | None, rows: str) -> None:
-    """Refuse to propagate between rows of one record each.
-
-    Raises:
-        ValueError: In the words of a rule of settings.
-    """
-    if propagation is not None and rows != "checklists":
-        raise ValueError(
-            f"settings with rows 'checklists', as propagation is given; rows is {rows!r}, and a row of one record "
-            "says little of what else is there"
-        )
-
-
-def _choice(raw: object) -> str:
-    """Which settings of an evaluation are meant."""
-    kind = raw.get("kind") if isinstance(raw, dict) else getattr(raw, "kind", None)
-    return "survey" if kind == "survey" else "area"
-
-
-class RecordsSettings(AssemblySettings):
-    """How occurrence records become training data, and what makes the survey.
-
-    Args:
-        evaluation: Which area is held out of training and makes the survey; or, with ``kind: survey``, the file of a
-            survey of one's own.
-        evaluation_sites: At most so many sites make up the survey, drawn alike; null: 10,000 of a held-out area, all
-            of a survey.
-    """
-
-    evaluation: Annotated[
-        Annotated[EvaluationSettings, Tag("area")] | Annotated[SurveyEvaluation, Tag("survey")],
-        Discriminator(_choice),
-    ] = EvaluationSettings()
-    evaluation_sites: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -352,11 +239,6 @@ def assemble_training(
     table, filters = _training_rows(_trusted(records), settings)
     made = _assemble(table, records, settings, environment_at(settings), None, row_covariates)
     return replace(made, filters=filters + made.filters)
-
-
-def environment_at(settings: AssemblySettings) -> Environment:
-    """The layers that sites get their covariates from, with the rule for the sea; none where none are read."""
-    return settings.open_layers()
 
 
 def _training_rows(

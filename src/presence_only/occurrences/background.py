@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from presence_only.columns.column_names import COORDINATE_SPELLINGS, Columns
 from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
 from presence_only.common.user_paths import user_path
@@ -23,9 +24,8 @@ from presence_only.geography.rasters import Environment
 from presence_only.geography.sphere import uniform_sphere_sites
 from presence_only.geography.spherical_hull import sites_within, spherical_hull
 from presence_only.occurrences.bias_raster import bias_raster_sites, open_bias_raster
-from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
-from presence_only.occurrences.table_reading import read_table
 from presence_only.occurrences.training_rows import distinct
+from presence_only.tables.reading import read_table
 
 BackgroundKind = Literal["uniform", "land", "range", "target_group"]
 TABLES, RASTERS = (".csv", ".tsv", ".parquet"), (".tif", ".tiff", ".npz")

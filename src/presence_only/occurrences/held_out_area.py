@@ -29,7 +29,7 @@ from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
 from presence_only.common.settings import Settings, known_name
 from presence_only.common.user_paths import user_path
-from presence_only.data.sites import sites_of, weeks_of
+from presence_only.data.sites import layers_defined, sites_of, weeks_of
 from presence_only.data.survey import Survey
 from presence_only.data.truth import ABSENT, NOT_SURVEYED, PRESENT, SurveyTruth
 from presence_only.geography.geojson import read_polygons
@@ -274,12 +274,6 @@ def area_near(sites_M2: Floats, km: float) -> Area:
         return near_N
 
     return Area(f"{km:g} km from the survey's sites", contains)
-
-
-def layers_defined(covariates_NC: Floats) -> NDArray[np.bool_]:
-    """Whether all layers are defined, shape (N,)."""
-    defined_N: NDArray[np.bool_] = np.logical_not(np.isnan(covariates_NC).any(axis=1))
-    return defined_N
 
 
 def within_box(sites_N2: Floats, box: tuple[float, float, float, float]) -> NDArray[np.bool_]:

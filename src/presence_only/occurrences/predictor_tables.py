@@ -24,12 +24,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from presence_only.columns.column_names import LATITUDES, LONGITUDES, Columns, plain_name
+from presence_only.columns.numbers import number, numeric_key
+from presence_only.columns.unread_words import listed
 from presence_only.common.errors import DataError
 from presence_only.geography.undeclared_nodata import HUGE, undeclared_fill
-from presence_only.occurrences.cleaning import listed
-from presence_only.occurrences.column_names import LATITUDES, LONGITUDES, Columns, plain_name
-from presence_only.occurrences.number_columns import number, numeric_key
-from presence_only.occurrences.table_reading import read_names, read_table
+from presence_only.tables.reading import read_names, read_table
 
 Float32s = NDArray[np.float32]
 # What the tables call the id of a visit; that of 2023 is a place.

@@ -40,7 +40,6 @@ from numpy.typing import NDArray
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
-from presence_only.data.sites import WEEKS
 
 # What a reader may write, beside columns for rules of its own.
 READER_COLUMNS: dict[str, Any] = {
@@ -162,16 +161,3 @@ def group_places(table: pl.DataFrame) -> NDArray[np.int64]:
     group_S = np.full(len(categories(table["species"])), -1)
     group_S[places(table["species"])] = places(table["group"])
     return group_S
-
-
-def week_of(month_N: Ints, day_N: Ints) -> Ints:
-    """BirdNET's week of the year, 1..48: four a month, of which the last takes all days from the 22nd.
-
-    Source: https://github.com/birdnet-team/geomodel
-
-    Args:
-        month_N: 1..12.
-        day_N: 1..31.
-    """
-    week_N: Ints = (month_N - 1) * (WEEKS // 12) + np.minimum((day_N - 1) // 7, WEEKS // 12 - 1) + 1
-    return week_N

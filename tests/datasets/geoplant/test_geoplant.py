@@ -10,7 +10,7 @@ from support.geoplant import COLUMNS, RECORDS, SURVEYS, kind, predictor_path, wr
 from presence_only.common.errors import DataError
 from presence_only.common.settings import SettingsError
 from presence_only.datasets import build_dataset, parse_dataset
-from presence_only.occurrences import table_reading
+from presence_only.tables import text_blocks
 
 YEARS = (2023, 2024, 2025, 2026)
 ALL = list(COLUMNS)
@@ -264,7 +264,7 @@ def test_a_caps_of_records_keeps_the_predictors_of_those_that_remain(downloads):
 def test_rows_of_a_survey_may_lie_in_several_batches(downloads, monkeypatch):
     folder, _ = downloads[2025]
     whole = build(folder, predictors=ALL, survey_area_m2=[20, 60])
-    monkeypatch.setattr(table_reading, "BLOCK_BYTES", 300)
+    monkeypatch.setattr(text_blocks, "BLOCK_BYTES", 300)
     parts = build(folder, predictors=ALL, survey_area_m2=[20, 60])
     assert presences(parts.survey) == presences(whole.survey)
     assert parts.facts == whole.facts

@@ -37,7 +37,7 @@ from presence_only.evaluation.survey import evaluate_survey
 from presence_only.evaluation.tasks import load_further
 from presence_only.losses.base import parse_variant
 from presence_only.model.settings import EncoderSettings
-from presence_only.occurrences.assemble import AssemblySettings
+from presence_only.occurrences.assembly_settings import AssemblySettings
 from presence_only.occurrences.random_cap import at_most
 from presence_only.study.params import Params
 from presence_only.training.fit import fit

@@ -39,19 +39,20 @@ from presence_only.geography.h3_cells import cells_of, centres_of
 from presence_only.occurrences.assemble import (
     SITES_OF_AN_AREA,
     Assembled,
-    RecordsSettings,
     assemble,
     assemble_outside,
     assemble_training,
-    environment_at,
 )
-from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
+from presence_only.occurrences.assembly_settings import RecordsSettings, environment_at
+from presence_only.occurrences.cleaning import clean
+from presence_only.occurrences.cleaning_settings import CleaningSettings
 from presence_only.occurrences.held_out_area import Area, EvaluationSettings
-from presence_only.occurrences.own_survey import SurveyEvaluation
+from presence_only.occurrences.quality_rules import ReaderRules, Rule
 from presence_only.occurrences.records import RecordTable, categories
-from presence_only.occurrences.survey_assembly import survey_of_rows
-from presence_only.occurrences.tables_in_archives import read_tables
-from presence_only.occurrences.unpacking import LIMITS, Limits
+from presence_only.surveys.assembly import survey_of_rows
+from presence_only.surveys.own_survey import SurveyEvaluation
+from presence_only.tables.archives import read_tables
+from presence_only.tables.unpacking import LIMITS, Limits
 
 
 def _choice(raw: object) -> str:

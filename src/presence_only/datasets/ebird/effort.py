@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import Field
 
+from presence_only.columns.numbers import amount, unread_numbers
 from presence_only.common.settings import Settings
-from presence_only.occurrences.cleaning import Rule
-from presence_only.occurrences.number_columns import amount, unread_numbers
+from presence_only.occurrences.quality_rules import Rule
 
 EFFORT_COLUMNS = ("PROTOCOL NAME", "DURATION MINUTES", "EFFORT DISTANCE KM", "NUMBER OBSERVERS")
 # Releases before 2024 call the column so.

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from presence_only.common.settings import Settings
 from presence_only.datasets.ebird.effort import EffortSettings
-from presence_only.occurrences.cleaning import Year
+from presence_only.occurrences.cleaning_settings import Year
 from presence_only.occurrences.held_out_area import EvaluationSettings
 
 

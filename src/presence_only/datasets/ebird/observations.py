@@ -14,14 +14,15 @@ from typing import Any, Literal, get_args
 
 import polars as pl
 
+from presence_only.columns.column_names import Columns
+from presence_only.columns.coordinates import unread_coordinates
+from presence_only.columns.date_parts import date_columns
+from presence_only.columns.numbers import amount, number
+from presence_only.columns.record_words import with_answers
+from presence_only.columns.species_names import with_names
 from presence_only.datasets.ebird.effort import EFFORT_COLUMNS, PROTOCOL_SPELLINGS, effort_columns
 from presence_only.datasets.ebird.visits import ID_COLUMNS, checklist_numbers, group_numbers
-from presence_only.occurrences.cleaning import Rule
-from presence_only.occurrences.column_names import Columns
-from presence_only.occurrences.date_columns import date_columns
-from presence_only.occurrences.number_columns import amount, number, unread_coordinates
-from presence_only.occurrences.record_words import with_answers
-from presence_only.occurrences.species_names import with_names
+from presence_only.occurrences.quality_rules import Rule
 
 # Of a species, or of a part of one, of which the scientific name is the species'.
 Category = Literal["species", "issf", "form", "intergrade", "domestic"]

@@ -18,23 +18,24 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from presence_only.columns.column_names import Columns
+from presence_only.columns.coordinates import SITE_DECIMALS, SITE_WORDS
+from presence_only.columns.event_dates import day_exists
+from presence_only.columns.record_words import with_answers
+from presence_only.columns.unread_words import listed
 from presence_only.common.errors import DataError
 from presence_only.common.random_streams import numpy_stream
-from presence_only.data.sites import sites_of
+from presence_only.data.sites import sites_of, week_of
 from presence_only.datasets.ebird.distinct_numbers import Numbers
 from presence_only.datasets.ebird.effort import EFFORT_COLUMNS, PROTOCOL_SPELLINGS, effort_columns, effort_rules
 from presence_only.datasets.ebird.evaluation import ChecklistEvaluation
 from presence_only.datasets.ebird.held_out import HeldOut
 from presence_only.datasets.ebird.observations import PLACE_AND_DATE, place_and_date
 from presence_only.datasets.ebird.visits import checklist_numbers, group_numbers, visit_keys
-from presence_only.occurrences.cleaning import SITE_DECIMALS, Rule, listed
-from presence_only.occurrences.column_names import Columns
-from presence_only.occurrences.event_dates import day_exists
-from presence_only.occurrences.number_columns import SITE_WORDS
-from presence_only.occurrences.record_words import with_answers
-from presence_only.occurrences.records import none_left, week_of
-from presence_only.occurrences.tables_in_archives import read_tables
-from presence_only.occurrences.unpacking import LIMITS, Limits
+from presence_only.occurrences.quality_rules import Rule
+from presence_only.occurrences.records import none_left
+from presence_only.tables.archives import read_tables
+from presence_only.tables.unpacking import LIMITS, Limits
 
 _SAMPLING = Columns(
     required=("ALL SPECIES REPORTED", "SAMPLING EVENT IDENTIFIER", *PLACE_AND_DATE),

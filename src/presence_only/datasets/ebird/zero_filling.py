@@ -20,6 +20,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from presence_only.columns.coordinates import SITE_DECIMALS
+from presence_only.columns.record_words import with_answers
 from presence_only.common.errors import DataError
 from presence_only.datasets.ebird.distinct_numbers import Numbers, are_in
 from presence_only.datasets.ebird.evaluation import ChecklistEvaluation
@@ -27,11 +29,9 @@ from presence_only.datasets.ebird.held_out import HeldOut
 from presence_only.datasets.ebird.observations import OBSERVATIONS, Category, place_and_date, standard
 from presence_only.datasets.ebird.sampling_file import Drawn
 from presence_only.datasets.ebird.visits import ID_COLUMNS, checklist_numbers, group_numbers
-from presence_only.occurrences.cleaning import SITE_DECIMALS
-from presence_only.occurrences.record_words import with_answers
-from presence_only.occurrences.survey_rows import SurveyRows
-from presence_only.occurrences.tables_in_archives import read_tables
-from presence_only.occurrences.unpacking import LIMITS, Limits
+from presence_only.surveys.rows import SurveyRows
+from presence_only.tables.archives import read_tables
+from presence_only.tables.unpacking import LIMITS, Limits
 
 _DAY = ("year", "month", "day")
 _MAY_LACK = {"count": pl.Float64, "category": pl.String, "approved": pl.Boolean}

@@ -26,7 +26,7 @@ from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
 from presence_only.data.sites import WEEKS
 from presence_only.geography.h3_cells import cells_of, centres_of
-from presence_only.occurrences.unpacking import error_text, first_bytes
+from presence_only.tables.unpacking import error_text, first_bytes
 
 Float32s = NDArray[np.float32]
 CELL = "h3_index"

@@ -16,18 +16,21 @@ from typing import Annotated, Any, Literal, Self
 import polars as pl
 from pydantic import Field, model_validator
 
+from presence_only.columns.column_names import Columns
+from presence_only.columns.numbers import identifier
+from presence_only.columns.species_names import with_names
 from presence_only.common.errors import DataError
 from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.datasets.geomodel.cells import CellFile, cell_layers
 from presence_only.geography.rasters import Environment
-from presence_only.occurrences.assemble import RecordsSettings, assemble
-from presence_only.occurrences.cleaning import CleaningSettings, Metres, ReaderRules, Rule, Year, clean
-from presence_only.occurrences.column_names import Columns
-from presence_only.occurrences.number_columns import identifier
+from presence_only.occurrences.assemble import assemble
+from presence_only.occurrences.assembly_settings import RecordsSettings
+from presence_only.occurrences.cleaning import clean
+from presence_only.occurrences.cleaning_settings import CleaningSettings, Metres, Year
+from presence_only.occurrences.quality_rules import ReaderRules, Rule
 from presence_only.occurrences.records import RecordTable
-from presence_only.occurrences.species_names import with_names
-from presence_only.occurrences.table_reading import read_table
+from presence_only.tables.reading import read_table
 
 # The environment of the file's own cells.
 CELLS = "cells"

@@ -30,19 +30,13 @@ from presence_only.data.sites import sites_of
 from presence_only.datasets.geoplant.folder import Download, side_of, stem
 from presence_only.datasets.geoplant.records import read_records
 from presence_only.datasets.geoplant.surveys import Surveys, Wanted, names_species, read_surveys
-from presence_only.occurrences.assemble import (
-    Assembled,
-    AssemblySettings,
-    RecordsSettings,
-    assemble,
-    assemble_training,
-    environment_at,
-)
-from presence_only.occurrences.cleaning import CleaningSettings
+from presence_only.occurrences.assemble import Assembled, assemble, assemble_training
+from presence_only.occurrences.assembly_settings import AssemblySettings, RecordsSettings, environment_at
+from presence_only.occurrences.cleaning_settings import CleaningSettings
 from presence_only.occurrences.predictor_tables import Predictors, PredictorTable, join_predictors
 from presence_only.occurrences.records import RecordTable
-from presence_only.occurrences.survey_assembly import Visits, survey_of_rows
-from presence_only.occurrences.survey_rows import COVARIATE, SurveyRows
+from presence_only.surveys.assembly import Visits, survey_of_rows
+from presence_only.surveys.rows import COVARIATE, SurveyRows
 
 Words = Annotated[tuple[str, ...], Field(strict=False)]
 Area = Annotated[float, Field(ge=0.0)]

@@ -12,14 +12,17 @@ from pathlib import Path
 
 import polars as pl
 
-from presence_only.occurrences.cleaning import CleaningSettings, ReaderRules, Rule, clean
-from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns
-from presence_only.occurrences.date_columns import date_columns
-from presence_only.occurrences.number_columns import amount, identifier, number, unread_coordinates, unread_numbers
+from presence_only.columns.column_names import COORDINATE_SPELLINGS, Columns
+from presence_only.columns.coordinates import unread_coordinates
+from presence_only.columns.date_parts import date_columns
+from presence_only.columns.numbers import amount, identifier, number, unread_numbers
+from presence_only.columns.species_names import HIGHER_RANKS
+from presence_only.occurrences.cleaning import clean
+from presence_only.occurrences.cleaning_settings import CleaningSettings
 from presence_only.occurrences.predictor_tables import visit_numbers
+from presence_only.occurrences.quality_rules import ReaderRules, Rule
 from presence_only.occurrences.records import RecordTable
-from presence_only.occurrences.species_names import HIGHER_RANKS
-from presence_only.occurrences.table_reading import read_table
+from presence_only.tables.reading import read_table
 
 # All species are plants, which the same observers look for.
 GROUP = "plants"

@@ -19,15 +19,16 @@ from typing import Any, Literal
 
 import polars as pl
 
+from presence_only.columns.column_names import COORDINATE_SPELLINGS, Columns, plain_name
+from presence_only.columns.coordinates import unread_coordinates
+from presence_only.columns.date_parts import date_columns
+from presence_only.columns.numbers import number
+from presence_only.columns.unread_words import listed
 from presence_only.common.errors import DataError
+from presence_only.data.sites import week_of
 from presence_only.datasets.geoplant.records import dated, species_names
-from presence_only.occurrences.cleaning import listed
-from presence_only.occurrences.column_names import COORDINATE_SPELLINGS, Columns, plain_name
-from presence_only.occurrences.date_columns import date_columns
-from presence_only.occurrences.number_columns import number, unread_coordinates
 from presence_only.occurrences.predictor_tables import visit_numbers
-from presence_only.occurrences.records import week_of
-from presence_only.occurrences.table_reading import read_names, read_table
+from presence_only.tables.reading import read_names, read_table
 
 # Degrees that rows of one survey may differ by: a metre.
 SAME_PLACE = 1e-5

@@ -26,7 +26,7 @@ from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
 from presence_only.data.dataset import Dataset, DatasetKind, Further
 from presence_only.data.geo_prior import GeoPriorImages
-from presence_only.data.sites import sites_of
+from presence_only.data.sites import sites_of, week_of
 from presence_only.data.survey import Survey
 from presence_only.datasets.sinr.country_layers import country_layers
 from presence_only.datasets.sinr.expert_maps import CoveredMaps, Split, split_sites
@@ -41,9 +41,10 @@ from presence_only.datasets.sinr.published_files import (
     read_subset,
     taxon_names,
 )
-from presence_only.occurrences.assemble import AssemblySettings, assemble_training
+from presence_only.occurrences.assemble import assemble_training
+from presence_only.occurrences.assembly_settings import AssemblySettings
 from presence_only.occurrences.random_cap import at_most
-from presence_only.occurrences.records import RecordTable, week_of
+from presence_only.occurrences.records import RecordTable
 
 Maps = Literal["snt", "iucn"]
 Evaluation = Literal["snt", "iucn", "geo_prior", "geo_feature"]

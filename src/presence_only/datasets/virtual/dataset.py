@@ -53,7 +53,8 @@ from presence_only.datasets.virtual.observers import ObserverKind, make_observer
 from presence_only.datasets.virtual.recording import displace, observe, share_records
 from presence_only.datasets.virtual.species import PREVALENCE_MEDIAN, World, make_world, survey_all
 from presence_only.geography.earth import Earth
-from presence_only.occurrences.assemble import Assembled, check_propagation, propagated
+from presence_only.occurrences.assemble import Assembled, propagated
+from presence_only.occurrences.assembly_settings import check_propagation
 from presence_only.occurrences.background import RASTERS, BackgroundKind, background_notes, is_raster, make_background
 from presence_only.occurrences.label_propagation import PropagationSettings
 from presence_only.occurrences.propagation_truth import compare_with_truth
