@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from presence_only.common.errors import SettingsError
+from presence_only.common.quoting import quoted
 
 __all__ = ["Settings", "SettingsError", "known_name"]
 
@@ -34,7 +35,7 @@ class Settings(BaseModel):
             SettingsError: If a key is unknown or missing, or a value breaks its rule.
         """
         if not isinstance(raw, dict):
-            raise SettingsError(f"{where} = {raw!r}: must be a mapping of settings")
+            raise SettingsError(f"{where or 'params.yaml'} = {quoted(raw)}: must be a mapping of settings")
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
@@ -60,14 +61,14 @@ def _sentence(error: ErrorDetails, owner: type[BaseModel], where: str) -> str:
     if error["type"] == "extra_forbidden":
         known = ", ".join(sorted(owners[len(path) - 1].model_fields))
         parent = ".".join(key.split(".")[:-1]) or "params.yaml"
-        return f"unknown key {path[-1]!r} in {parent}; known: {known}"
+        return f"unknown key {quoted(path[-1])} in {parent}; known: {known}"
     if error["type"] == "missing":
         return f"missing key {key!r}; it has no default"
     if path and path[-1] == "[key]":
-        return f"{'.'.join([where, *path[:-2]]).strip('.')} has the name {path[-2]!r}: must be {_rule(error)}"
+        return f"{'.'.join([where, *path[:-2]]).strip('.')} has the name {quoted(path[-2])}: must be {_rule(error)}"
     if error["type"] == "value_error" and isinstance(error["input"], dict):
         return f"{key}: must be {_rule(error)}"  # of the whole group, whose values the rule names
-    return f"{key} = {error['input']!r}: must be {_rule(error)}"
+    return f"{key} = {quoted(error['input'])}: must be {_rule(error)}"
 
 
 def _rule(error: ErrorDetails) -> str:

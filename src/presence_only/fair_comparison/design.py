@@ -14,14 +14,16 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator
 
+from presence_only.common.quoting import quoted
 from presence_only.common.settings import Settings, SettingsError, known_name
+from presence_only.common.yaml_files import read_yaml
 from presence_only.data.dataset import DatasetKind
 from presence_only.search.criteria import CRITERIA
 from presence_only.search.settings import SearchSettings
 from presence_only.search.space import Searched, check_search
 from presence_only.study.dataset_settings import inherited_dataset
 from presence_only.study.params import Tree
-from presence_only.study.settings import Name, Seed, read_yaml
+from presence_only.study.settings import Name, Seed
 
 DESIGN = Path("design.yaml")
 # Which settings a run has: those that the search chose, those of the file, or the latter with another length.
@@ -268,4 +270,4 @@ def _check_name(key: str, name: str, known: tuple[str, ...]) -> None:
     try:
         known_name(name, dict.fromkeys(known))
     except ValueError as error:
-        raise SettingsError(f"{key} names {name!r}: must be {error}") from None
+        raise SettingsError(f"{key} names {quoted(name)}: must be {error}") from None

@@ -13,6 +13,7 @@ import torch
 from pydantic import field_validator
 from torch import Tensor
 
+from presence_only.common.quoting import quoted
 from presence_only.common.registry import resolve
 from presence_only.common.settings import Settings, SettingsError, known_name
 from presence_only.losses.argument_checks import check_background, check_floating, check_indices
@@ -240,10 +241,10 @@ def parse_variant(raw: object, where: str) -> LossSettings:
         SettingsError: If the loss is unknown, or a parameter is unknown or breaks its rule.
     """
     if not isinstance(raw, dict):
-        raise SettingsError(f"{where} = {raw!r}: must be a mapping of settings")
+        raise SettingsError(f"{where} = {quoted(raw)}: must be a mapping of settings")
     if "loss" not in raw:
         raise SettingsError(f"missing key {where + '.loss'!r}; it has no default")
     if not isinstance(raw["loss"], str) or raw["loss"] not in LOSSES:
-        raise SettingsError(f"unknown loss {raw['loss']!r} in {where}; known: {', '.join(loss_names())}")
+        raise SettingsError(f"unknown loss {quoted(raw['loss'])} in {where}; known: {', '.join(loss_names())}")
     settings: type[LossSettings] = resolve(LOSSES[raw["loss"]])
     return settings.parse(raw, where)

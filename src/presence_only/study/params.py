@@ -10,12 +10,14 @@ from typing import Any, Self, TypeVar
 from ruamel.yaml import YAML
 
 from presence_only.common.atomic_files import write_whole
+from presence_only.common.quoting import quoted
 from presence_only.common.settings import Settings, SettingsError
+from presence_only.common.yaml_files import read_yaml
 from presence_only.data.dataset import DatasetKind
 from presence_only.model.settings import EncoderSettings
 from presence_only.study.dataset_settings import inherited_dataset
 from presence_only.study.inheritance import inherit
-from presence_only.study.settings import PARAMS, Name, StudySettings, read_yaml
+from presence_only.study.settings import PARAMS, Name, StudySettings
 from presence_only.training.settings import TrainingSettings
 from presence_only.training.variant import Variant
 
@@ -68,7 +70,7 @@ class Params:
                 names something that is not defined.
         """
         if not isinstance(raw, dict):
-            raise SettingsError(f"{where} holds {raw!r}: must be a mapping of settings")
+            raise SettingsError(f"{where} holds {quoted(raw)}: must be a mapping of settings")
         tree = Tree.parse(raw, "")
         datasets = {name: inherited_dataset(tree.datasets, name) for name in tree.datasets}
         variants = {name: tree.variant(name) for name in tree.variants}
@@ -79,7 +81,9 @@ class Params:
             for name in named:
                 if name not in defined:
                     known = ", ".join(sorted(defined)) or "none"
-                    raise SettingsError(f"study.{what} names {name!r}, which {what} does not define; defined: {known}")
+                    raise SettingsError(
+                        f"study.{what} names {quoted(name)}, which {what} does not define; defined: {known}"
+                    )
         return cls(tree.study, datasets, tree.encoder, tree.training, variants)
 
     def resolved(self) -> dict[str, Any]:

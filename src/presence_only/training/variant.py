@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
+from presence_only.common.quoting import quoted
 from presence_only.common.settings import Settings, SettingsError
 from presence_only.losses.base import LossSettings, parse_variant
 from presence_only.model.settings import EncoderSettings
@@ -53,7 +54,7 @@ class Variant:
         own_training = replaced(training, raw.get("training", {}), f"{where}.training")
         listed = raw.get("members", [])
         if not isinstance(listed, list) or len(listed) == 1 or not all(isinstance(item, dict) for item in listed):
-            raise SettingsError(f"{where}.members = {listed!r}: must be a list of two or more groups of settings")
+            raise SettingsError(f"{where}.members = {quoted(listed)}: must be a list of two or more groups of settings")
         shared = {key: value for key, value in raw.items() if key not in groups}
         members = tuple(
             cls.parse(shared | item, f"{where}.members[{i}]", own_encoder, own_training)
@@ -68,7 +69,7 @@ G = TypeVar("G", bound=Settings)
 def replaced(base: G, changes: Any, where: str) -> G:
     """``base`` with some settings replaced, checked as a whole."""
     if not isinstance(changes, dict):
-        raise SettingsError(f"{where} = {changes!r}: must be a mapping of settings")
+        raise SettingsError(f"{where} = {quoted(changes)}: must be a mapping of settings")
     # A variant that says its length in one of the two does not inherit the other; nor, with another optimizer, what
     # this one does not have.
     left: set[str] = set()
