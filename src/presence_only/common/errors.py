@@ -14,7 +14,7 @@ class TrainingError(UserError, RuntimeError):
 
 
 class DivergenceError(TrainingError):
-    """The training loss or a score is not finite; the message is one sentence."""
+    """Training diverged, so that there is no result; the message is one sentence with the setting that did it."""
 
 
 class DataError(UserError, ValueError):

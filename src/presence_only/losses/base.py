@@ -6,6 +6,7 @@ Shape legend: B rows of a batch, S species, K background sites, P positives (row
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
@@ -230,15 +231,16 @@ def check_batch(batch: LossBatch, needs_background: bool) -> None:
         raise ValueError(f"background_KS is {given}: {rule}, for needs_background is {needs_background}")
 
 
-def parse_variant(raw: object, where: str) -> LossSettings:
+def parse_variant(raw: object, where: str, written: Collection[str] | None = None) -> LossSettings:
     """Check one variant of params.yaml.
 
     Args:
         raw: What the file holds: a mapping with the key ``loss`` and that loss's parameters.
         where: Its key in the file, such as ``variants.asl_m005``.
+        written: Those of its keys that were written there and not taken over; None: all.
 
     Raises:
-        SettingsError: If the loss is unknown, or a parameter is unknown or breaks its rule.
+        SettingsError: If the loss is unknown, or a parameter is unknown, breaks its rule or has no effect.
     """
     if not isinstance(raw, dict):
         raise SettingsError(f"{where} = {quoted(raw)}: must be a mapping of settings")
@@ -247,4 +249,4 @@ def parse_variant(raw: object, where: str) -> LossSettings:
     if not isinstance(raw["loss"], str) or raw["loss"] not in LOSSES:
         raise SettingsError(f"unknown loss {quoted(raw['loss'])} in {where}; known: {', '.join(loss_names())}")
     settings: type[LossSettings] = resolve(LOSSES[raw["loss"]])
-    return settings.parse(raw, where)
+    return settings.parse(raw, where, written)

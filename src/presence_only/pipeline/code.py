@@ -32,6 +32,7 @@ NONE: Choice = {DATASETS: (), LOSSES: (), EXPANSIONS: ()}
 # Definitions that cannot change a result, so that an edit of them reruns nothing, and why they cannot. None of them
 # hands a number to what is computed; `main` of every command, which calls them, counts.
 LEFT_OUT = {
+    "presence_only.common.memory:check_memory": "refuses what the machine has no room for",
     "presence_only.common.quoting:one_sentence": "words an error that ends the stage",
     "presence_only.common.quoting:quoted": "words an error that ends the stage",
     "presence_only.common.settings:_sentence": "words an error that ends the stage",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, get_args
 
@@ -147,8 +147,11 @@ class Searched:
         dimensions = _dimensions(spaces[space], where, variant)
         written = inherit(tree.variants, "variants")[name]
         searched = cls(name, written, tree.encoder, tree.training, variant, space, dimensions)
-        for corner in _corners(dimensions):
+        corners = list(_corners(dimensions))
+        for corner in corners:
             searched.with_settings(corner)
+        for name_tried in dimensions:
+            searched.check_effect(name_tried, corners)
         for name_tried, dimension in dimensions.items():
             variants = [searched.with_settings({name_tried: end}) for end in dimension.ends]
             if all(one.members and one.members == variants[0].members for one in variants):
@@ -159,13 +162,33 @@ class Searched:
         return searched
 
     def with_settings(self, settings: Mapping[str, Any]) -> Variant:
-        """The variant with other values of some settings.
+        """The variant with other values of some settings; beside the others a setting may be without effect.
 
         Raises:
             SettingsError: If one of them, or all together, break a rule.
         """
-        written = self._changed(settings)
-        return Variant.parse(written, f"search.spaces.{self.space}", self.encoder, self.training)
+        return self._parsed(settings, {})
+
+    def check_effect(self, name: str, corners: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse a setting that has no effect beside any of some values of all.
+
+        Raises:
+            SettingsError: With what it needs to have one.
+        """
+        without: SettingsError | None = None
+        for corner in corners:
+            try:
+                self._parsed(corner, nested({name: corner[name]}))
+                return
+            except SettingsError as error:
+                without = error
+        if without is not None:
+            raise without
+
+    def _parsed(self, settings: Mapping[str, Any], written: Mapping[str, Any]) -> Variant:
+        """The variant with other values of some settings, of which those that are written must have an effect."""
+        where = f"search.spaces.{self.space}"
+        return Variant.parse(self._changed(settings), where, self.encoder, self.training, written)
 
     def tried(self) -> list[dict[str, Any]]:
         """The variant as params.yaml has it, and as it would be with each end and each choice of one setting."""

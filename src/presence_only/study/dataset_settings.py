@@ -33,4 +33,5 @@ def inherited_dataset(entries: Mapping[str, Any], name: str) -> DatasetKind:
     Raises:
         SettingsError: If a setting is wrong.
     """
-    return parse_dataset(inherit(entries, "datasets")[name], f"datasets.{name}")
+    raw = inherit(entries, "datasets")[name]
+    return parse_dataset(raw, f"datasets.{name}", entries[name] if isinstance(raw, dict) else None)

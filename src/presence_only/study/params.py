@@ -45,7 +45,8 @@ class Tree(Settings):
 
     def variant(self, name: str) -> Variant:
         """One variant, with what it takes over from others and from the study's encoder and training."""
-        return Variant.parse(inherit(self.variants, "variants")[name], f"variants.{name}", self.encoder, self.training)
+        raw = inherit(self.variants, "variants")[name]
+        return Variant.parse(raw, f"variants.{name}", self.encoder, self.training, self.variants[name])
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,24 @@ class Params:
                     raise SettingsError(
                         f"study.{what} names {quoted(name)}, which {what} does not define; defined: {known}"
                     )
-        return cls(tree.study, datasets, tree.encoder, tree.training, variants)
+        params = cls(tree.study, datasets, tree.encoder, tree.training, variants)
+        params.check_weeks()
+        return params
+
+    def check_weeks(self) -> None:
+        """Refuse an encoder that modulates by the week where a data set of the study cannot have weeks.
+
+        Raises:
+            SettingsError: With the names of both.
+        """
+        without = [name for name in self.study.datasets if not self.datasets[name].may_have_weeks]
+        for name in self.study.variants:
+            for part in self.variants[name].members or (self.variants[name],):
+                if without and part.encoder.week == "film":
+                    raise SettingsError(
+                        f"variants.{name}: encoder.week 'film' needs weeks, which datasets.{without[0]} has not; "
+                        "use 'features', or give the data set weeks: true if its records have dates"
+                    )
 
     def resolved(self) -> dict[str, Any]:
         """Every setting of what the study names, defaults included, as plain values for a file."""

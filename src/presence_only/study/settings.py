@@ -37,7 +37,7 @@ class StudySettings(Settings):
     name: Name
     datasets: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
     variants: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
-    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10_000)]
     scenarios: dict[Name, Name] = Field(default_factory=dict)
 
     @field_validator("datasets", "variants", "seeds")
