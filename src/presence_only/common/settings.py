@@ -17,6 +17,8 @@ __all__ = ["Need", "Settings", "SettingsError", "known_name"]
 
 # Numbers of any setting lie within; a float32, as which torch computes, goes to 3e38 and down to 1e-38.
 GREATEST, LEAST = 1e30, 1e-30
+# Keys of a group.
+MOST_KEYS = 10_000
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,10 @@ class Settings(BaseModel):
         """
         if not isinstance(raw, dict):
             raise SettingsError(f"{where or 'params.yaml'} = {quoted(raw)}: must be a mapping of settings")
+        if len(raw) > MOST_KEYS:
+            raise SettingsError(f"{where or 'params.yaml'} has {len(raw):,} keys: must have at most {MOST_KEYS:,}")
         try:
-            return cls.model_validate(raw, context=None if written is None else {cls: frozenset(written)})
+            return cls.model_validate(raw, context={cls: frozenset(raw if written is None else written)})
         except ValidationError as error:
             raise SettingsError(_sentence(error.errors()[0], cls, where)) from None
 
@@ -78,12 +82,15 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _has_effect(self, info: ValidationInfo) -> Self:
+        """Look at what a file says; whoever makes settings in code, or loads them with a model, may say more."""
+        if info.context is None:
+            return self
         needs = {
             name: need
             for owner in reversed(type(self).__mro__)
             for name, need in owner.__dict__.get("needs", {}).items()
         }
-        written = (info.context or {}).get(type(self), self.model_fields_set)
+        written = info.context.get(type(self), self.model_fields_set)
         for name in type(self).model_fields:
             if name not in needs or name not in written or needs[name].met(self):
                 continue

@@ -11,7 +11,7 @@ from presence_only.common.errors import SettingsError
 from presence_only.common.quoting import quoted
 
 # A settings file of a large study has some 10,000 bytes, 5 levels and 1,000 values.
-MOST_BYTES, MOST_LEVELS, MOST_VALUES = 10_000_000, 100, 1_000_000
+MOST_BYTES, MOST_LEVELS, MOST_VALUES = 10_000_000, 100, 200_000
 # Of a whole number; no float has more, and Python writes at most 4,300.
 MOST_DIGITS = 400
 
@@ -72,13 +72,20 @@ def _text(path: Path) -> str:
 
 
 def _check_levels(path: Path, text: str) -> None:
-    """Refuse what is nested too deep; the reader of YAML itself would crash the process at 50,000 levels."""
+    """Refuse what is nested too deep, or has too many values.
+
+    The reader of YAML itself would crash the process at 50,000 levels.
+    """
     from ruamel.yaml import YAML
     from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
-    levels = 0
+    levels = values = 0
     for event in YAML(typ="safe").parse(text):
-        levels += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        ends = isinstance(event, CollectionEndEvent)
+        levels += isinstance(event, CollectionStartEvent) - ends
+        values += not ends
+        if values > 2 * MOST_VALUES:  # with the keys
+            raise SettingsError(f"{path.name} has more than {MOST_VALUES:,} values")
         if levels > MOST_LEVELS:
             raise _too_deep(path)
 

@@ -55,7 +55,6 @@ class CleaningSettings(Settings):
     """
 
     needs: ClassVar[Mapping[str, Need]] = {
-        "centroids": Need(lambda cleaning: cleaning.centroid_distance_m, "centroid_distance_m is more than 0"),
         "cell": Need(lambda cleaning: cleaning.max_per_cell, "max_per_cell is more than 0"),
         "cell_h3_resolution": Need(
             lambda cleaning: cleaning.max_per_cell and cleaning.cell == "h3",

@@ -18,7 +18,7 @@ from presence_only.common.similar_names import suggestions
 from presence_only.losses.registry import LOSSES
 from presence_only.model.settings import EncoderSettings
 from presence_only.search.settings import SearchSettings
-from presence_only.study.inheritance import inherit, merged
+from presence_only.study.inheritance import inherit, inherit_one, merged
 from presence_only.study.params import Tree
 from presence_only.training.settings import TrainingSettings
 from presence_only.training.variant import Variant
@@ -145,7 +145,7 @@ class Searched:
             )
         where = f"search.spaces.{space}"
         dimensions = _dimensions(spaces[space], where, variant)
-        written = inherit(tree.variants, "variants")[name]
+        written = inherit_one(tree.variants, "variants", name)
         searched = cls(name, written, tree.encoder, tree.training, variant, space, dimensions)
         corners = list(_corners(dimensions))
         for corner in corners:

@@ -10,7 +10,7 @@ from presence_only.common.errors import SettingsError
 from presence_only.common.yaml_files import read_yaml
 from presence_only.data.dataset import DatasetKind
 from presence_only.datasets import parse_dataset
-from presence_only.study.inheritance import inherit
+from presence_only.study.inheritance import inherit_one
 from presence_only.study.settings import PARAMS, load_study
 
 
@@ -33,5 +33,5 @@ def inherited_dataset(entries: Mapping[str, Any], name: str) -> DatasetKind:
     Raises:
         SettingsError: If a setting is wrong.
     """
-    raw = inherit(entries, "datasets")[name]
+    raw = inherit_one(entries, "datasets", name)
     return parse_dataset(raw, f"datasets.{name}", entries[name] if isinstance(raw, dict) else None)

@@ -26,14 +26,13 @@ def inherit(entries: Mapping[str, Any], where: str) -> dict[str, Any]:
         SettingsError: If an entry is like one that does not exist, or like itself in the end, or one after the other
             more than ``MOST_LIKES`` entries are like the next.
     """
-    found: dict[str, Any] = {}
+    return {name: inherit_one(entries, where, name) for name in entries}
+
+
+def inherit_one(entries: Mapping[str, Any], where: str, name: str) -> Any:
+    """One entry of a group, with what it takes over; arguments and errors as of :func:`inherit`."""
 
     def taken(name: str, behind: tuple[str, ...]) -> Any:
-        if name not in found:
-            found[name] = resolved(name, behind)
-        return found[name]
-
-    def resolved(name: str, behind: tuple[str, ...]) -> Any:
         entry = entries[name]
         if not isinstance(entry, dict) or "like" not in entry:
             return entry
@@ -48,7 +47,7 @@ def inherit(entries: Mapping[str, Any], where: str) -> dict[str, Any]:
         base = taken(other, (*behind, name))
         return merged(base, own) if isinstance(base, dict) else own
 
-    return {name: taken(name, ()) for name in entries}
+    return taken(name, ())
 
 
 def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

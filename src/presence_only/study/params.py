@@ -16,7 +16,7 @@ from presence_only.common.yaml_files import read_yaml
 from presence_only.data.dataset import DatasetKind
 from presence_only.model.settings import EncoderSettings
 from presence_only.study.dataset_settings import inherited_dataset
-from presence_only.study.inheritance import inherit
+from presence_only.study.inheritance import inherit_one
 from presence_only.study.settings import PARAMS, Name, StudySettings
 from presence_only.training.settings import TrainingSettings
 from presence_only.training.variant import Variant
@@ -45,7 +45,7 @@ class Tree(Settings):
 
     def variant(self, name: str) -> Variant:
         """One variant, with what it takes over from others and from the study's encoder and training."""
-        raw = inherit(self.variants, "variants")[name]
+        raw = inherit_one(self.variants, "variants", name)
         return Variant.parse(raw, f"variants.{name}", self.encoder, self.training, self.variants[name])
 
 

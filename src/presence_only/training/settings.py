@@ -73,9 +73,11 @@ class TrainingSettings(Settings):
         """``head`` was the name of ``loss_computation``, and two values had other names: say the new ones."""
         if isinstance(raw, dict):
             for name in ("head", "loss_computation"):
-                old = str(raw.get(name))
+                old = raw.get(name)
+                if not isinstance(old, str):
+                    continue
                 new = FORMER_VALUES.get(old, old)
-                if name in raw and (name, old) != ("loss_computation", new):
+                if (name, old) != ("loss_computation", new):
                     raise ValueError(f"settings with loss_computation: {new} in place of the former {name}: {old}")
         return raw
 

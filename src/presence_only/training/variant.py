@@ -75,9 +75,14 @@ class Variant:
         if "habitat_head" in loss.heads and not own_encoder.habitat_head:
             raise SettingsError(f"{where}: loss {loss.loss!r} trains a habitat head; needs encoder.habitat_head: true")
         own_training = replaced(training, raw.get("training", {}), f"{where}.training", own.get("training", {}))
-        if "background_batch_size" in own.get("training", {}) and not may_use_background(loss):
+        sites = own_training.background_batch_size
+        if (
+            "background_batch_size" in own.get("training", {})
+            and sites != TrainingSettings().background_batch_size
+            and not may_use_background(loss)
+        ):
             raise SettingsError(
-                f"{where}.training.background_batch_size = {own_training.background_batch_size}: must be left out, as "
+                f"{where}.training.background_batch_size = {sites}: must be left out, as "
                 f"loss {loss.loss!r} with these settings uses no background sites"
             )
         listed = raw.get("members", [])
