@@ -4,6 +4,7 @@ import pytest
 
 from presence_only.common.quoting import MOST_OF_A_SENTENCE, one_sentence, quoted, shortened
 
+DAY = datetime.date(2020, 1, 2)
 CYCLE = [1]
 CYCLE.append(CYCLE)
 
@@ -15,8 +16,7 @@ class Silent:
 
 @pytest.mark.parametrize(
     "value",
-    [None, True, 0, -7, 1.5, float("inf"), "bce", "it's", b"x", [], {}, (), (1,), [1, "a"], {"a": [1, {}]}, {1}, set()]
-    + [datetime.date(2020, 1, 2), 10**39, frozenset()],
+    [None, True, 0, -7, 1.5, 10**39, "bce", "it's", b"x", [], {}, (), (1,), [1, "a"], {"a": [1, {}]}, {1}, set(), DAY],
     ids=repr,
 )
 def test_a_short_value_is_quoted_as_python_writes_it(value):
