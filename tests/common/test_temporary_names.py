@@ -128,6 +128,8 @@ def test_names_of_older_versions_count_only_where_asked_for(tmp_path):
     remove_leftovers(tmp_path, older_names=True)
     assert names(tmp_path) == [living.name]
     assert not report.exists()
+    remove_leftovers(tmp_path, older_names=True, locked=True)
+    assert names(tmp_path) == []
 
 
 def test_other_files_stay_and_links_are_not_followed(tmp_path):

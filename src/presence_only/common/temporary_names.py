@@ -51,7 +51,7 @@ def temporary_name(name: str, suffix: str = "") -> str:
     return f".{name}.tmp-{pid}-{_state_and_start(pid)[1]}-{_machine()}{suffix}"
 
 
-def remove_leftovers(folder: Path, *, deep: bool = False, older_names: bool = False) -> None:
+def remove_leftovers(folder: Path, *, deep: bool = False, older_names: bool = False, locked: bool = False) -> None:
     """Remove unfinished files and folders whose process is gone; those of living processes stay.
 
     A folder that was to be replaced, and whose successor never got its place, is put back. What a process of another
@@ -63,9 +63,11 @@ def remove_leftovers(folder: Path, *, deep: bool = False, older_names: bool = Fa
         deep: Whether to look into all folders below as well, without following links.
         older_names: Whether names that older versions of this package gave count, which do not tell the machine; only
             for folders in which nobody but this package writes.
+        locked: Whether the caller holds a lock without which nobody writes there. Then all such older names are
+            removed, and not only those whose number no process has: it may be another process by now.
     """
     for entry in _entries(folder, deep):
-        if _left_behind(entry, older_names):
+        if _left_behind(entry, older_names, locked):
             with suppress(OSError):
                 _put_back(entry)
                 _remove(entry)
@@ -111,13 +113,13 @@ def _entries(folder: Path, deep: bool) -> Iterator[Path]:
             yield from _entries(Path(entry.path), deep)
 
 
-def _left_behind(path: Path, older_names: bool) -> bool:
+def _left_behind(path: Path, older_names: bool, locked: bool) -> bool:
     """Whether the name is that of something unfinished on which nobody works any more."""
     if found := _NAME.fullmatch(path.name):
         pid, start, machine = int(found[2]), int(found[3]), found[4]
         return not _alive(pid, start) if machine == _machine() else _unchanged(path)
     if older_names and (older := _OLDER_NAME.fullmatch(path.name)):
-        return not _alive(int(older[1]), _NULL_START)
+        return locked or not _alive(int(older[1]), _NULL_START)
     return False
 
 

@@ -40,7 +40,7 @@ class Journal:
         self.folder = folder
         self._hashes = KnownHashes()
         folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder, deep=True, older_names=True)
+        remove_leftovers(folder, deep=True, older_names=True, locked=True)
 
     def find(self, task: Task) -> Entry | None:
         """What is known of a finished task with the same identity and inputs; None if nothing is."""
