@@ -365,12 +365,13 @@ def open_export(
 
 def _client(root: Path) -> MlflowClient:
     """Speaks to the store, whose database is made first if it is local and there is none. The lock must be held."""
-    uri = store_uri(root)
-    if database := local_database(uri):
-        make_database(database)
     # Not at the top: it takes seconds.
     from mlflow.tracking import MlflowClient
 
+    uri = store_uri(root)
+    if database := local_database(uri):
+        # Looking for experiments makes the tables and the default experiment.
+        make_database(database, lambda aside: MlflowClient(tracking_uri=aside).search_experiments(max_results=1))
     return MlflowClient(tracking_uri=uri)
 
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -35,7 +36,7 @@ def local_database(uri: str) -> Path | None:
     return Path(path) if found and not scheme and path not in ("", ":memory:") and "?" not in path else None
 
 
-def make_database(database: Path) -> None:
+def make_database(database: Path, make: Callable[[str], object]) -> None:
     """Make MLflow's database if there is none, or only one that was left half-made and holds nothing.
 
     A kill leaves the database as it was, or whole. Whoever calls holds the lock of the store. Another program that does
@@ -44,6 +45,7 @@ def make_database(database: Path) -> None:
 
     Args:
         database: The file, in a folder that exists.
+        make: Has MLflow make its tables in the store of this address.
 
     Raises:
         sqlite3.Error: If the file is no database, damaged or locked.
@@ -55,7 +57,7 @@ def make_database(database: Path) -> None:
         aside = database.with_name(temporary_name(database.stem))
         aside.mkdir()
         try:
-            made = _made(aside)
+            made = _made(aside, make)
             if _unfinished(database):
                 _remove(database)
                 _place(made, database)
@@ -135,12 +137,9 @@ def _remove(database: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _made(aside: Path) -> Path:
+def _made(aside: Path, make: Callable[[str], object]) -> Path:
     """A whole new database in a folder, which no connection has open."""
-    from mlflow.tracking import MlflowClient
-
-    # Looking for experiments makes the tables and the default experiment.
-    MlflowClient(tracking_uri=f"sqlite:///{aside / 'making.db'}").search_experiments(max_results=1)
+    make(f"sqlite:///{aside / 'making.db'}")
     # MLflow keeps its connection to the file that it made.
     made = aside / "made.db"
     with closing(_connect(aside / "making.db")) as source, closing(sqlite3.connect(made)) as copy:
