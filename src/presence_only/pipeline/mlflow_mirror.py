@@ -46,7 +46,7 @@ PARENT = "mlflow.parentRunId"
 EXPERIMENT_KIND, TRAINING, WORKFLOW = "mlflow.experimentKind", "custom_model_development", "machine_learning"
 # The description of an experiment in mlflow ui, in Markdown. One that does not start so was written by the user.
 NOTE, NOTE_START = "mlflow.note.content", "Made by `dvc repro`: "
-MAPS = "python -m presence_only.pipeline.explore --run runs/<data set>/<variant> --out map_page"
+MAPS = "python -m presence_only.pipeline.explore --run runs/<data set>/<variant> --out map_page_<data set>"
 # Tag of an experiment: what the last publish read, and which runs it left current.
 STATE = "presence_only.state"
 # Libraries whose exceptions are about the store.
