@@ -100,8 +100,8 @@ def kill_at_a_moment(killed: Killed, undisturbed: Undisturbed, number: int) -> s
     fell = torn(killed, undisturbed, read_outputs(killed))
     if target == "child":
         # A command that has lost a child may go on; if it does not, it says so and is run again.
-        said, _ = process.communicate(timeout=PATIENCE)
-        if process.returncode and "Traceback" in said:
+        process.wait()
+        if process.returncode and "Traceback" in (said := what_it_said(killed)):
             fell.append(f"a killed child ends in a traceback: {said[-600:]!r}")
     what = f"{killed.name}, trial {number} ({target} killed after {share:.3f} of the time)"
     return in_a_sentence(what, fell + run_again(killed, undisturbed, process))
@@ -146,9 +146,10 @@ def in_a_sentence(what: str, fell: list[str]) -> str:
 def run_to_end(killed: Killed) -> str:
     """Run the command, which must succeed; returns what it said."""
     process = start(killed)
-    said, _ = process.communicate()
-    assert process.returncode == 0, said
-    return said
+    assert process.wait() == 0, what_it_said(killed)
+    left = wait_for_end(process.pid)
+    assert not left, f"processes stay: {left}"
+    return what_it_said(killed)
 
 
 def run_again(killed: Killed, undisturbed: Undisturbed, process: subprocess.Popen) -> list[str]:
@@ -161,13 +162,11 @@ def run_again(killed: Killed, undisturbed: Undisturbed, process: subprocess.Pope
     """
     fell = []
     again = start(killed)
-    said, _ = again.communicate()
-    if again.returncode:
-        fell.append(f"the next run ends with exit code {again.returncode}: {said[-600:]!r}")
+    if again.wait():
+        fell.append(f"the next run ends with exit code {again.returncode}: {what_it_said(killed)[-600:]!r}")
     for group in (process.pid, again.pid):
         if left := wait_for_end(group):
             fell.append(f"processes stay: {left}")
-    process.stdout.close()
     if differ := difference(undisturbed.after, read_outputs(killed)):
         fell.append(f"outputs differ from those of an undisturbed run: {differ}")
     if unfinished := [path for path in all_files(killed.place) if UNFINISHED in path]:
@@ -185,17 +184,29 @@ def restore(killed: Killed) -> None:
 
 
 def start(killed: Killed) -> subprocess.Popen:
-    """Start the command in a process group of its own."""
-    return subprocess.Popen(
-        killed.command,
-        cwd=killed.place,
-        env=killed.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        process_group=0,
-    )
+    """Start the command in a process group of its own; what it says goes into a file beside the project."""
+    # Another file each time: what a process that stays writes goes into the former one.
+    said_in(killed).unlink(missing_ok=True)
+    with said_in(killed).open("w") as said:
+        return subprocess.Popen(
+            killed.command,
+            cwd=killed.place,
+            env=killed.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+
+
+def said_in(killed: Killed) -> Path:
+    """The file with what the command has said."""
+    return killed.place.with_name(f"{killed.place.name}_said.txt")
+
+
+def what_it_said(killed: Killed) -> str:
+    """What the command that was started last has said."""
+    return said_in(killed).read_text(errors="replace")
 
 
 def kill(process: subprocess.Popen, target: str, which: float) -> None:
