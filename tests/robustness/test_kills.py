@@ -1,4 +1,12 @@
-"""Commands killed at random moments: nothing torn, nothing doubled, and the next run gives the bytes of a whole one."""
+"""Commands that are killed: nothing is torn or done twice, and the next run gives the bytes of one without a kill.
+
+A command of the pipeline runs on a small project in which outputs of other runs lie. SIGKILL ends its own process,
+all processes of its group, or one of its children, such as a worker that trains. The moment is drawn over the time of
+an undisturbed run; or the process is killed right before one of its changes of files, each of them in turn. After the
+kill every output must be the old or the new one, and every folder whole. Then the command runs again at once: it must
+succeed, its outputs must be byte for byte those of an undisturbed run, and no process and no unfinished file may stay.
+MLflow must have every run once, and every file of DVC's cache the content that its name says.
+"""
 
 import csv
 import os
