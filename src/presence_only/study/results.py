@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from presence_only.common.atomic_files import content_hash, read_json
 from presence_only.common.errors import DataError, UserError
+from presence_only.common.yaml_files import read_yaml
 from presence_only.evaluation.metrics import METRICS
 from presence_only.evaluation.threshold_numbers import SPECIES_NUMBERS
 from presence_only.statistics.across_datasets import PairAcross
@@ -38,7 +39,7 @@ from presence_only.study.paths import (
     DatasetFiles,
     added_map,
 )
-from presence_only.study.settings import PARAMS, StudySettings, load_study, read_yaml
+from presence_only.study.settings import PARAMS, StudySettings, load_study
 
 if TYPE_CHECKING:
     from presence_only.study.params import Params
