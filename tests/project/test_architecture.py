@@ -209,7 +209,7 @@ TESTS = ROOT / "tests"
 
 def test_the_tests_have_the_same_rooms():
     folders = {path.name for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert folders == {*ROOMS, "experiments", "project", "support"}
+    assert folders == {*ROOMS, "experiments", "project", "robustness", "support"}
     assert [path.name for path in TESTS.glob("*.py")] == ["conftest.py"]
 
 
