@@ -504,8 +504,8 @@ def _block(raster: Any, path: Path) -> tuple[int, int]:
     if size > LARGEST_BLOCK_BYTES:
         raise DataError(
             f"{path}: its blocks have {rows:,} x {columns:,} cells, {size / 2**30:.1f} GiB each, and are read "
-            f"whole; they may have {LARGEST_BLOCK_BYTES / 2**30:g} GiB: write it anew with gdal_translate -co TILED=YES "
-            "OLD NEW"
+            f"whole; they may have {LARGEST_BLOCK_BYTES / 2**30:g} GiB: write it anew with gdal_translate "
+            "-co TILED=YES OLD NEW"
         )
     return int(rows), int(columns)
 
