@@ -356,7 +356,12 @@ def test_calls_of_every_loss():
     record_trials("calls of losses", n, fell)
 
 
-@pytest.mark.parametrize("value", [10**400, -(10**400), 10**5000, Fraction(10**400), np.longdouble("1e4000")])
+@pytest.mark.parametrize(
+    "value",
+    [10**400, -(10**400), 10**5000, Fraction(10**400), np.longdouble("1e4000")],
+    # Python writes no integer of 5,000 digits, of which pytest would make a name.
+    ids=["huge", "minus huge", "longer than text", "fraction", "long double"],
+)
 def test_numbers_that_no_float_holds_are_refused_by_name(value):
     x, y = torch.zeros(2, 3), torch.zeros(2, 3)
     for call in (
