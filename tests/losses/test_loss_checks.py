@@ -93,10 +93,10 @@ REFUSED = {
         (("m", X[:1] > 0, (2, 3)), ValueError, "m has shape (1, 3): must be (2, 3)"),
     ],
     check_background: [
-        ((X[:, :2], None, 3), ValueError, "background_KS has shape (2, 2): must have the 3 species of the logits"),
-        ((X[0], None, 3), ValueError, "background_KS has shape (3,): must have 2 dimensions"),
-        ((None, X > 0, 3), ValueError, "background_mask_KS is given without background logits: both or none"),
-        ((X, X, 3), TypeError, "background_mask_KS has dtype torch.float32: must be a bool tensor"),
+        ((X[:, :2], None, X), ValueError, "background_KS has shape (2, 2): must have the 3 species of the logits"),
+        ((X[0], None, X), ValueError, "background_KS has shape (3,): must have 2 dimensions"),
+        ((None, X > 0, X), ValueError, "background_mask_KS is given without background logits: both or none"),
+        ((X, X, X), TypeError, "background_mask_KS has dtype torch.float32: must be a bool tensor"),
     ],
 }
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from support.report_study import dataset, study
 
+from presence_only.common.shown_names import in_a_figure
 from presence_only.evaluation.mapped_species import choose_by_prevalence
 from presence_only.reporting.figures.ranges import box_around, choose_by_rank, range_maps_figure
-from presence_only.reporting.figures.svg import plain
 
 
 def test_species_are_the_middle_of_each_quarter():
@@ -52,7 +52,7 @@ def test_panels_show_records_truth_and_scores():
     panels = figure.axes[:-1]
     assert len(panels) == 2 * (2 + len(maps[0].scores))
     first = panels[: len(panels) // 2]
-    assert first[0].get_ylabel() == plain(maps[0].species)
+    assert first[0].get_ylabel() == in_a_figure(maps[0].species)
     np.testing.assert_array_equal(first[0].collections[0].get_offsets(), maps[0].sites_P2)
     west, east, south, north = box_around(np.concatenate([maps[0].sites_P2, maps[0].sites_M2[maps[0].truth_M == 1]]))
     x, y = maps[0].sites_M2.T

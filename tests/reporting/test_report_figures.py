@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from support.report_study import HOSTILE
 
+from presence_only.common.shown_names import in_a_figure
 from presence_only.evaluation.breakdown import mean_by_class, quantile_classes
 from presence_only.reporting.figures.report import (
     breakdown_figure,
@@ -11,7 +12,7 @@ from presence_only.reporting.figures.report import (
     power_figure,
     short,
 )
-from presence_only.reporting.figures.svg import inline_svg, plain
+from presence_only.reporting.figures.svg import inline_svg
 from presence_only.statistics.average_ranks import Ranking
 from presence_only.statistics.differences import compare_pairs
 from presence_only.statistics.power import plan_study
@@ -33,7 +34,7 @@ def test_differences_are_drawn_in_points():
     pairs = compare_pairs(values())
     figure = differences_figure(pairs)
     axes = figure.axes[0]
-    assert labels(axes) == [plain(pair.second) for pair in reversed(pairs)]
+    assert labels(axes) == [in_a_figure(pair.second) for pair in reversed(pairs)]
     drawn = [line.get_xdata()[0] for line in axes.get_lines() if len(line.get_xdata()) == 1]
     assert drawn == pytest.approx([100 * pair.difference for pair in reversed(pairs)])
     assert "points" in axes.get_xlabel()
@@ -46,7 +47,7 @@ def test_critical_difference_names_every_variant_and_bar():
     axes = figure.axes[0]
     texts = [text.get_text() for text in axes.texts]
     for name, rank in zip(ranking.variants, ranking.ranks, strict=True):
-        assert any(plain(name) in text and f"{rank:.2f}" in text for text in texts)
+        assert any(in_a_figure(name) in text and f"{rank:.2f}" in text for text in texts)
     bars = [line for line in axes.get_lines() if line.get_linewidth() == 3]
     assert [tuple(line.get_xdata()) for line in bars] == [pytest.approx((2.07, 2.73))]
     inline_svg(figure, "f", "")
@@ -57,7 +58,7 @@ def test_distribution_shows_means_and_leaves_out_what_is_undefined():
     given["b"][:, 0] = np.nan
     figure = distribution_figure(given, "AP (0 to 1)")
     axes = figure.axes[0]
-    assert labels(axes) == [plain(name) for name in given][::-1]
+    assert labels(axes) == [in_a_figure(name) for name in given][::-1]
     means = [line.get_xdata()[0] for line in axes.get_lines() if line.get_marker() == "o"]
     assert means == pytest.approx([np.nanmean(v) for v in reversed(given.values())])
 
@@ -74,7 +75,7 @@ def test_breakdown_lines_and_classes():
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("records", "mAP (0 to 1)")
     (legend,) = figure.legends
     # A legend that is handed its lines shows names with an underscore too.
-    assert [text.get_text() for text in legend.get_texts()] == [plain(name) for name in NAMES]
+    assert [text.get_text() for text in legend.get_texts()] == [in_a_figure(name) for name in NAMES]
     np.testing.assert_allclose(
         axes.get_lines()[2].get_ydata(), [values()["b"][:, 10 * q : 10 * q + 10].mean() for q in range(3)]
     )

@@ -3,7 +3,8 @@ import xml.etree.ElementTree as ET
 import pytest
 from matplotlib.figure import Figure
 
-from presence_only.reporting.figures.svg import inline_svg, plain
+from presence_only.common.shown_names import in_a_figure
+from presence_only.reporting.figures.svg import inline_svg
 
 
 def figure(label="a label"):
@@ -59,7 +60,7 @@ def test_the_same_twice():
 
 def test_hostile_text_is_text():
     hostile = '<script>alert("1")</script> & $\\frac{ $ \x07'
-    text = inline_svg(figure(plain(hostile)), "f1", hostile.replace("\x07", ""))
+    text = inline_svg(figure(in_a_figure(hostile)), "f1", hostile.replace("\x07", ""))
     root = ET.fromstring(text)
     assert not list(root.iter("script"))
     drawn = hostile.replace("\x07", "\N{REPLACEMENT CHARACTER}")

@@ -22,8 +22,11 @@ from numpy.typing import NDArray
 from presence_only.common.errors import DataError
 from presence_only.geography.polygons import Polygon, Ring, RingError, on_the_globe, within_polygons
 
+LARGEST_BYTES = 2**29
+# Characters of a file's own words that a message shows.
+_SHOWN = 120
 # Straight edges of a projected polygon are curved in longitude and latitude: they are cut into pieces of this length.
-PIECE_M, MOST_PIECES = 10_000.0, 10_000
+PIECE_M, MOST_PIECES, MOST_PIECES_OF_A_RING = 10_000.0, 10_000, 10**7
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +60,7 @@ def read_polygons(path: Path, argument: str) -> Polygons:
     left_out = 0
     polygons: list[Polygon] = []
     try:
-        for kind, coordinates, crs in _geometries(json.loads(path.read_text("utf-8-sig")), None):
+        for kind, coordinates, crs in _geometries(_parsed(path, where), None):
             if kind not in ("Polygon", "MultiPolygon"):
                 left_out += 1
                 continue
@@ -69,13 +72,22 @@ def read_polygons(path: Path, argument: str) -> Polygons:
         raise
     except OSError:
         raise DataError(f"{where}: cannot be opened; give a GeoJSON file of polygons") from None
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise DataError(f"{where}: cannot be read as GeoJSON ({error}); it must hold polygons") from None
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError) as error:
+        raise DataError(f"{where}: cannot be read as GeoJSON ({str(error)[:_SHOWN]}); it must hold polygons") from None
     if not polygons:
         raise DataError(
             f"{where}: has no polygon; it must hold Polygon or MultiPolygon geometries, longitude before latitude"
         )
     return Polygons(tuple(polygons), left_out)
+
+
+def _parsed(path: Path, where: str) -> Any:
+    """What a JSON file holds; a pipe or a device, which may never end, is no file."""
+    if not path.is_file():
+        raise FileNotFoundError
+    if (size := path.stat().st_size) > LARGEST_BYTES:
+        raise DataError(f"{where}: has {size:,} bytes; polygons may have {LARGEST_BYTES:,}: simplify them")
+    return json.loads(path.read_text("utf-8-sig"))
 
 
 def _geometries(item: Any, crs: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -122,6 +134,11 @@ def _wrapped(points_X2: Ring) -> Ring:
 
 def _ring(points: Any, transformer: pyproj.Transformer | None, where: str) -> Ring:
     """A closed ring of longitude, latitude; third coordinates are dropped."""
+    for point in points:
+        # Not by its shape alone: of eight lone numbers NumPy makes four points, and of the text "12" a number.
+        if not isinstance(point, list) or len(point) < 2 or not (_is_number(point[0]) and _is_number(point[1])):
+            shown = json.dumps(point)[:_SHOWN]
+            raise DataError(f"{where}: has the point {shown}; it must be a list of two numbers, longitude and latitude")
     ring_X2: NDArray[np.float64] = np.array([point[:2] for point in points], dtype=np.float64).reshape(-1, 2)
     if len(ring_X2) > 0 and np.any(ring_X2[0] != ring_X2[-1]):
         ring_X2 = np.concatenate([ring_X2, ring_X2[:1]])
@@ -137,6 +154,11 @@ def _ring(points: Any, transformer: pyproj.Transformer | None, where: str) -> Ri
             "a ring across 180) and -90..90, or the file must name its coordinate reference system in the member crs"
         )
     return ring_X2
+
+
+def _is_number(value: Any) -> bool:
+    """Whether JSON wrote a number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _to_degrees(ring_X2: Ring, transformer: pyproj.Transformer, where: str) -> Ring:
@@ -159,6 +181,8 @@ def _in_pieces(ring_X2: Ring, metres: float) -> Ring:
     """A ring with further points on its edges; ``metres`` is the unit of its coordinates."""
     length = np.hypot(*np.diff(ring_X2, axis=0).T) * metres
     pieces = np.clip(np.ceil(length / PIECE_M), 1, MOST_PIECES).astype(np.int64)
+    if pieces.sum() > MOST_PIECES_OF_A_RING:
+        raise ValueError(f"a ring is {length.sum() / 1000:g} km long, with {len(ring_X2):,} points")
     at = np.concatenate([[0.0], *(i + np.arange(1, n + 1) / n for i, n in enumerate(pieces))])
     index = np.arange(len(ring_X2))
     return np.column_stack([np.interp(at, index, ring_X2[:, 0]), np.interp(at, index, ring_X2[:, 1])])
@@ -174,13 +198,13 @@ def _transformer(crs: Any, where: str) -> pyproj.Transformer | None:
     elif crs["type"] == "EPSG":
         name = f"EPSG:{crs['properties']['code']}"
     if not isinstance(name, str):
-        raise DataError(f"{where}: its crs {json.dumps(crs)} names no coordinate reference system")
+        raise DataError(f"{where}: its crs {json.dumps(crs)[:_SHOWN]} names no coordinate reference system")
     try:
         return _transformer_of(name)
     except pyproj.exceptions.ProjError:
         raise DataError(
-            f"{where}: there is no way from its coordinate reference system {name!r} to longitude and latitude; "
-            "transform it to EPSG:4326"
+            f"{where}: there is no way from its coordinate reference system {name[:_SHOWN]!r} to longitude and "
+            "latitude; transform it to EPSG:4326"
         ) from None
 
 

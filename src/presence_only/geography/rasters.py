@@ -15,8 +15,8 @@ Shape legend: N sites, C layers (covariates), R rows and Q columns of a part of 
 
 from __future__ import annotations
 
+import math
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +32,7 @@ from scipy.spatial import cKDTree
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
+from presence_only.common.npz_files import read_npz
 from presence_only.common.user_paths import user_path
 from presence_only.geography.earth import COLUMNS, ROWS, Earth
 from presence_only.geography.sphere import EARTH_RADIUS_KM, sites_of_vectors, unit_vectors
@@ -40,8 +41,14 @@ from presence_only.geography.undeclared_nodata import Fill, undeclared_fill, und
 Float32s = NDArray[np.float32]
 # Cells that are read at once, 16 MiB in float32; and sites that are interpolated at once.
 CELLS_AT_ONCE, SITES_AT_ONCE = 2**22, 200_000
-# Blocks of a file that are looked at for undeclared nodata.
-BLOCKS_LOOKED_AT = 64
+# Blocks of a file that are looked at for undeclared nodata, and cells in them.
+BLOCKS_LOOKED_AT, CELLS_LOOKED_AT = 64, 2**25
+# Bytes of a block, which GDAL unpacks whole for a single cell of it; cells that may be within reach of sites.
+LARGEST_BLOCK_BYTES, MOST_CELLS_WITHIN_REACH = 2**28, 2**27
+MOST_LAYERS = 10_000
+# Formats of GDAL that read no other file than their own: GeoTIFF, and the grids that Maxent reads. One such as VRT may
+# have GDAL read any file.
+FORMATS = ["GTiff", "AAIGrid", "EHdr"]
 # Points of the circle around a site that bounds the cells within reach.
 BEARINGS = 16
 
@@ -73,6 +80,7 @@ class Grid:
         crs: Coordinate reference system of x and y; None: longitude, latitude in degrees WGS84.
         read: From the index of a layer, rows and columns to float32, NaN where undefined.
         block_rows: Rows that the file holds together.
+        block_columns: Columns that it holds together; a block has so many rows and columns.
         notes: Sentences about the layers that whoever reads the results must know.
     """
 
@@ -82,6 +90,7 @@ class Grid:
     crs: str | None
     read: Callable[[int, slice, slice], Float32s]
     block_rows: int = 1
+    block_columns: int = 1
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -100,6 +109,15 @@ class Grid:
         """Rows of a strip as wide as the grid."""
         blocks = CELLS_AT_ONCE // self.shape[1] // self.block_rows
         return max(blocks, 1) * self.block_rows
+
+    @property
+    def columns_at_once(self) -> int:
+        """Columns of a part of a strip: all of them, unless they hold many more cells than are read at once."""
+        rows = min(self.rows_at_once, self.shape[0])
+        if rows * self.shape[1] <= 4 * CELLS_AT_ONCE:
+            return self.shape[1]
+        blocks = CELLS_AT_ONCE // rows // self.block_columns
+        return max(blocks, 1) * self.block_columns
 
     def cells(self, sites_N2: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Column and row of sites, 0 at the centre of the first cell; NaN where the grid's projection ends."""
@@ -241,7 +259,7 @@ def _interpolate(grid: Grid, sites_N2: Floats, covariates_NC: Float32s) -> None:
         inside_N &= (x_N >= -0.501) & (x_N <= columns - 0.499)
         np.clip(x_N, 0, columns - 1, out=x_N)
     np.clip(y_N, 0, rows - 1, out=y_N)
-    for part in _strips(grid, y_N, inside_N):
+    for part in _parts(grid, y_N, x_N, inside_N):
         west_P, north_P = np.floor(x_N[part]).astype(np.int64), np.floor(y_N[part]).astype(np.int64)
         r_first, r_last = int(north_P.min()), min(int(north_P.max()) + 1, rows - 1)
         q_first, q_last = int(west_P.min()), int(west_P.max()) + 1
@@ -286,11 +304,20 @@ def _take_nearest(grid: Grid, sites_N2: Floats, covariates_NC: Float32s, nearest
     x_low, x_high, y_low, y_high = _reach(grid, sites_N2[missing], nearest_km)
     near = (y_high >= 0) & (y_low <= rows - 1) & (grid.wraps | ((x_high >= 0) & (x_low <= columns - 1)))
     chord = 2 * np.sin(nearest_km / EARTH_RADIUS_KM / 2)
-    for part in _strips(grid, np.clip(y_low, 0, rows - 1), near):
-        r_first, r_last = max(int(y_low[part].min()), 0), min(int(y_high[part].max()), rows - 1)
+    # Before they are whole numbers: where a projection ends, they may be infinite.
+    y_low, y_high = np.clip(y_low, 0, rows - 1), np.clip(y_high, 0, rows - 1)
+    x_low, x_high = np.clip(x_low, 0, columns - 1), np.clip(x_high, 0, columns - 1)
+    for part in _parts(grid, y_low, np.zeros_like(x_low) if grid.wraps else x_low, near):
+        r_first, r_last = int(y_low[part].min()), int(y_high[part].max())
         q_first, q_last = 0, columns - 1
         if not grid.wraps:
-            q_first, q_last = max(int(x_low[part].min()), 0), min(int(x_high[part].max()), columns - 1)
+            q_first, q_last = int(x_low[part].min()), int(x_high[part].max())
+        within = (r_last - r_first + 1) * (q_last - q_first + 1)
+        if within > MOST_CELLS_WITHIN_REACH:
+            raise DataError(
+                f"nearest_km = {nearest_km:g}: {within:,} cells of layer {grid.names[0]!r} would be looked at "
+                f"together; they may be {MOST_CELLS_WITHIN_REACH:,}: give a smaller distance or a coarser layer"
+            )
         here = missing[part]
         vectors_P3 = unit_vectors(sites_N2[here])
         for layer in range(len(grid.names)):
@@ -302,6 +329,12 @@ def _take_nearest(grid: Grid, sites_N2: Floats, covariates_NC: Float32s, nearest
             if len(edge_X2) == 0 or len(wanted) == 0:
                 continue
             centres_X2 = grid.sites(edge_X2[:, 1] + q_first, edge_X2[:, 0] + r_first)
+            on_earth_X = np.isfinite(centres_X2).all(axis=1)
+            if not on_earth_X.all():
+                # Beyond the edge of the projection.
+                edge_X2, centres_X2 = edge_X2[on_earth_X], centres_X2[on_earth_X]
+                if len(edge_X2) == 0:
+                    continue
             distance, which = cKDTree(unit_vectors(centres_X2)).query(vectors_P3[wanted], distance_upper_bound=chord)
             found = np.isfinite(distance)
             row, column = edge_X2[which[found]].T
@@ -336,12 +369,15 @@ def _reach(grid: Grid, sites_N2: Floats, reach_km: float) -> tuple[Floats, Float
     return np.floor(low_x) - 1, np.ceil(high_x) + 1, np.floor(low_y) - 1, np.ceil(high_y) + 1
 
 
-def _strips(grid: Grid, row_N: Floats, chosen_N: NDArray[np.bool_]) -> Iterator[Ints]:
-    """Indices of the chosen sites, those of one strip of the grid together."""
+def _parts(grid: Grid, row_N: Floats, column_N: Floats, chosen_N: NDArray[np.bool_]) -> Iterator[Ints]:
+    """Indices of the chosen sites, those of one part of the grid together."""
     chosen = np.flatnonzero(chosen_N)
-    strip = row_N[chosen].astype(np.int64) // grid.rows_at_once
-    order = np.argsort(strip, kind="stable")
-    starts = np.flatnonzero(np.diff(strip[order], prepend=-1))
+    across = -(-grid.shape[1] // grid.columns_at_once)
+    part = row_N[chosen].astype(np.int64) // grid.rows_at_once
+    if across > 1:
+        part = part * across + np.minimum(column_N[chosen].astype(np.int64) // grid.columns_at_once, across - 1)
+    order = np.argsort(part, kind="stable")
+    starts = np.flatnonzero(np.diff(part[order], prepend=-1))
     yield from np.split(chosen[order], starts[1:]) if len(starts) else ()
 
 
@@ -365,12 +401,7 @@ def _earth_grid() -> Grid:
 
 def _arrays(path: Path) -> Grid:
     """The layers of an ``.npz``."""
-    try:
-        # Without pickles: they can run code.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            held = {name: stored[name] for name in ("names", "layers", "bounds", "crs") if name in stored}
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: cannot be read as an .npz of numbers ({error}); write it by numpy.savez") from None
+    held = read_npz(path, ("names", "layers", "bounds", "crs"), "write layers by numpy.savez, or as a GeoTIFF")
     missing = [name for name in ("names", "layers", "bounds") if name not in held]
     if missing:
         raise DataError(f"{path}: has no {missing[0]!r}; an .npz of layers holds names, layers and bounds")
@@ -381,8 +412,9 @@ def _arrays(path: Path) -> Grid:
             f"{path}: layers have the shape {layers.shape} and names {held['names'].shape}; "
             "layers must be numbers of the shape (C, rows, columns), with C names"
         )
-    if bounds.shape != (4,) or bounds.dtype.kind not in "iuf" or not (bounds[:2] < bounds[2:]).all():
-        raise DataError(f"{path}: bounds are {bounds.tolist()}; they must be west, south, east, north")
+    real = bounds.shape == (4,) and bounds.dtype.kind in "iuf"
+    if not real or not np.isfinite(bounds).all() or not (bounds[:2] < bounds[2:]).all():
+        raise DataError(f"{path}: bounds are {str(bounds.tolist())[:80]}; they must be west, south, east, north")
     names = tuple(str(name) for name in held["names"])
     fills = [undeclared_fill(f"{path.stem}: {name}", layer) for name, layer in zip(names, layers, strict=True)]
     undefined_C = np.stack([undefined(layer, fill.values) for layer, fill in zip(layers, fills, strict=True)])
@@ -390,7 +422,7 @@ def _arrays(path: Path) -> Grid:
     layers_C[undefined_C] = np.nan
     west, south, east, north = bounds.tolist()
     rows, columns = layers.shape[1:]
-    affine = ((east - west) / columns, 0.0, west, 0.0, (south - north) / rows, north)
+    affine = _has_area(path, ((east - west) / columns, 0.0, west, 0.0, (south - north) / rows, north))
     crs = _crs(path, str(held["crs"])) if "crs" in held else None
     notes = tuple(note for fill in fills for note in fill.notes)
     return Grid(names, (rows, columns), affine, crs, lambda i, r, q: layers_C[i, r, q], notes=notes)
@@ -403,41 +435,54 @@ def _geotiff(path: Path) -> Grid:
         with warnings.catch_warnings():
             # Said better below.
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            raster = rasterio.open(path)
-    except rasterio.errors.RasterioError as error:
-        said = " ".join(str(error).split())
+            with rasterio.open(path, driver=FORMATS) as raster:
+                return _bands(raster, path)
+    except DataError:
+        raise
+    except (rasterio.errors.RasterioError, ValueError, ArithmeticError, MemoryError) as error:
+        said = " ".join(str(error).split())[:200]
         raise DataError(f"{path}: cannot be read as a raster ({said}); fetch it again") from None
-    with raster:
-        if raster.crs is None or raster.transform.is_identity:
-            raise DataError(
-                f"{path}: says not where on Earth it lies; set its coordinate reference system and bounds, "
-                "as with gdal_translate -a_srs EPSG:4326 -a_ullr <west> <north> <east> <south>"
-            )
-        interpretations = [interpretation.name for interpretation in raster.colorinterp]
-        bands = [band for band, name in enumerate(interpretations) if name != "alpha"]
-        if not bands:
-            raise DataError(f"{path}: has no band but alpha, which says where others are undefined; it needs a layer")
-        if any(raster.dtypes[band].startswith("complex") for band in bands):
-            raise DataError(f"{path}: holds complex numbers; a layer must hold real ones")
-        texts = [raster.descriptions[band] or f"band {band + 1}" for band in bands]
-        names = (path.stem,) if len(bands) == 1 else tuple(f"{path.stem}: {text}" for text in texts)
-        scales, offsets = tuple(raster.scales), tuple(raster.offsets)
-        shape, affine = (raster.height, raster.width), tuple(raster.transform)[:6]
-        crs = None if raster.crs.to_epsg() == 4326 else _crs(path, raster.crs.to_wkt())
-        block_rows = int(raster.block_shapes[0][0])
-        classes = [interpretations[band] == "palette" for band in bands]
-        fills = [
-            _classes(name) if is_class else _band_fill(raster, band, name, path)
-            for name, band, is_class in zip(names, bands, classes, strict=True)
-        ]
+
+
+def _bands(raster: Any, path: Path) -> Grid:
+    """The bands of an open GeoTIFF.
+
+    Raises:
+        DataError: If they are no layers, or it is not known where they lie.
+    """
+    if raster.crs is None or raster.transform.is_identity:
+        raise DataError(
+            f"{path}: says not where on Earth it lies; set its coordinate reference system and bounds, "
+            "as with gdal_translate -a_srs EPSG:4326 -a_ullr <west> <north> <east> <south>"
+        )
+    if raster.count > MOST_LAYERS:
+        raise DataError(f"{path}: has {raster.count:,} bands; they must be layers, {MOST_LAYERS:,} at most")
+    interpretations = [interpretation.name for interpretation in raster.colorinterp]
+    bands = [band for band, name in enumerate(interpretations) if name != "alpha"]
+    if not bands:
+        raise DataError(f"{path}: has no band but alpha, which says where others are undefined; it needs a layer")
+    if any(raster.dtypes[band].startswith("complex") for band in bands):
+        raise DataError(f"{path}: holds complex numbers; a layer must hold real ones")
+    block_rows, block_columns = _block(raster, path)
+    texts = [raster.descriptions[band] or f"band {band + 1}" for band in bands]
+    names = (path.stem,) if len(bands) == 1 else tuple(f"{path.stem}: {text}" for text in texts)
+    scales, offsets = tuple(raster.scales), tuple(raster.offsets)
+    shape, affine = (raster.height, raster.width), _has_area(path, tuple(raster.transform)[:6])
+    crs = None if raster.crs.to_epsg() == 4326 else _crs(path, raster.crs.to_wkt())
+    classes = [interpretations[band] == "palette" for band in bands]
+    fills = [
+        _classes(name) if is_class else _band_fill(raster, band, name)
+        for name, band, is_class in zip(names, bands, classes, strict=True)
+    ]
+    rasterio = _rasterio(path)
 
     def read(layer: int, rows: slice, columns: slice) -> Float32s:
         window = ((rows.start, rows.stop), (columns.start, columns.stop))
         band = bands[layer]
         try:
-            with rasterio.open(path) as opened:
+            with rasterio.open(path, driver=FORMATS) as opened:
                 cells = opened.read(band + 1, window=window, masked=True)
-        except rasterio.errors.RasterioError as error:
+        except (rasterio.errors.RasterioError, ValueError) as error:
             raise DataError(f"{path}: cannot be read ({' '.join(str(error).split())}); fetch it again") from None
         undefined_RQ = np.ma.getmaskarray(cells) | undefined(cells.data, fills[layer].values)
         values: Float32s = np.where(undefined_RQ, 0, cells.data).astype(np.float32) * scales[band] + offsets[band]
@@ -446,7 +491,43 @@ def _geotiff(path: Path) -> Grid:
         return values
 
     notes = tuple(note for fill in fills for note in fill.notes)
-    return Grid(names, shape, affine, crs, read, block_rows, notes)
+    return Grid(names, shape, affine, crs, read, block_rows, block_columns, notes)
+
+
+def _block(raster: Any, path: Path) -> tuple[int, int]:
+    """Rows and columns of the largest block of an open GeoTIFF.
+
+    Raises:
+        DataError: If it does not fit memory.
+    """
+    rows, columns = max(raster.block_shapes, key=math.prod)
+    together = raster.count if raster.profile.get("interleave") == "pixel" else 1
+    size = rows * columns * together * max(np.dtype(kind).itemsize for kind in raster.dtypes)
+    if size > LARGEST_BLOCK_BYTES:
+        raise DataError(
+            f"{path}: its blocks have {rows:,} x {columns:,} cells, {size / 2**30:.1f} GiB each, and are read "
+            f"whole; they may have {LARGEST_BLOCK_BYTES / 2**30:g} GiB: write it anew with gdal_translate "
+            "-co TILED=YES OLD NEW"
+        )
+    return int(rows), int(columns)
+
+
+def _has_area(path: Path, affine: tuple[float, ...]) -> tuple[float, float, float, float, float, float]:
+    """What places a grid on a map, if its cells have an area.
+
+    Raises:
+        DataError: If they have none, or a number is not finite.
+    """
+    a, b, c, d, e, f = affine
+    determinant = a * e - b * d
+    # Beyond these numbers, divisions by a cell's size are no numbers.
+    if not all(map(math.isfinite, affine)) or not 1e-30 < abs(determinant) < 1e30:
+        shown = ", ".join(f"{number:g}" for number in affine)
+        raise DataError(
+            f"{path}: its cells have no area (the transform is {shown}); set its bounds, "
+            " as with gdal_edit.py -a_ullr <west> <north> <east> <south>"
+        )
+    return a, b, c, d, e, f
 
 
 def _classes(name: str) -> Fill:
@@ -459,7 +540,7 @@ def _classes(name: str) -> Fill:
     )
 
 
-def _band_fill(raster: Any, band: int, name: str, path: Path) -> Fill:
+def _band_fill(raster: Any, band: int, name: str) -> Fill:
     """What stands for "no value" in a band that does not say so, judged by some of its blocks."""
     kind, nodata = np.dtype(raster.dtypes[band]), raster.nodatavals[band]
     # NaN is undefined in any case, and GDAL disregards what an integer type cannot hold.
@@ -470,19 +551,13 @@ def _band_fill(raster: Any, band: int, name: str, path: Path) -> Fill:
         return Fill()
     height, width = raster.block_shapes[band]
     down, across = -(-raster.height // height), -(-raster.width // width)
+    most = min(BLOCKS_LOOKED_AT, max(CELLS_LOOKED_AT // (height * width), 1))
     # Steps of the golden ratio fall into all rows and columns of blocks.
-    share = np.arange(BLOCKS_LOOKED_AT) * (np.sqrt(5) - 1) / 2 % 1
-    chosen = (
-        np.unique((share * down * across).astype(np.int64))
-        if down * across > BLOCKS_LOOKED_AT
-        else range(down * across)
-    )
-    try:
-        cells = [
-            raster.read(band + 1, window=raster.block_window(band + 1, *divmod(int(i), across))).ravel() for i in chosen
-        ]
-    except _rasterio(path).errors.RasterioError as error:
-        raise DataError(f"{path}: cannot be read ({' '.join(str(error).split())}); fetch it again") from None
+    share = np.arange(most) * (np.sqrt(5) - 1) / 2 % 1
+    chosen = np.unique((share * down * across).astype(np.int64)) if down * across > most else range(down * across)
+    cells = [
+        raster.read(band + 1, window=raster.block_window(band + 1, *divmod(int(i), across))).ravel() for i in chosen
+    ]
     return undeclared_fill(name, np.concatenate(cells))
 
 
@@ -491,7 +566,9 @@ def _crs(path: Path, text: str) -> str:
     try:
         crs = pyproj.CRS(text)
     except pyproj.exceptions.CRSError:
-        raise DataError(f"{path}: unknown coordinate reference system {text!r}; give one such as EPSG:4326") from None
+        raise DataError(
+            f"{path}: unknown coordinate reference system {text[:80]!r}; give one such as EPSG:4326"
+        ) from None
     try:
         if not (crs.is_geographic or crs.is_projected):
             raise pyproj.exceptions.ProjError("neither longitude and latitude nor a projection of them")

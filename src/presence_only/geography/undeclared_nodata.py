@@ -49,6 +49,7 @@ def undeclared_fill(layer: str, cells_X: NDArray[Any]) -> Fill:
         cells_X: Its cells, or a part of them from everywhere in the layer, as they are stored; where they have a
             mask, those that it leaves.
     """
+    cells_X = _with_room(cells_X)
     kind = cells_X.dtype
     if kind.kind not in "iuf":
         return Fill()
@@ -77,6 +78,7 @@ def undeclared_fill(layer: str, cells_X: NDArray[Any]) -> Fill:
 
 def undefined(cells_X: NDArray[Any], values: Sequence[float]) -> NDArray[np.bool_]:
     """Cells that are not finite, of 1e19 or more, or equal to one of ``values``, in the shape of the cells."""
+    cells_X = _with_room(cells_X)
     if cells_X.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
             undefined_X: NDArray[np.bool_] = ~(np.abs(cells_X) < HUGE)
@@ -85,6 +87,11 @@ def undefined(cells_X: NDArray[Any], values: Sequence[float]) -> NDArray[np.bool
     for value in values:
         undefined_X |= cells_X == value
     return undefined_X
+
+
+def _with_room(cells_X: NDArray[Any]) -> NDArray[Any]:
+    """Half precision, which cannot hold the constants, as float32; other numbers as they are."""
+    return cells_X.astype(np.float32) if cells_X.dtype == np.float16 else cells_X
 
 
 def _candidates(kind: np.dtype[Any]) -> list[int]:

@@ -224,7 +224,7 @@ def check_batch(batch: LossBatch, needs_background: bool) -> None:
     if not batch.distinct:
         check_indices("row_P", batch.row_P, (batch.row_P.numel(),), n_rows)
         check_indices("species_P", batch.species_P, (batch.row_P.numel(),), n_species)
-    check_background(batch.background_KS, batch.background_mask_KS, n_species)
+    check_background(batch.background_KS, batch.background_mask_KS, batch.logits_BS)
     if (batch.background_KS is not None) != needs_background:
         given = "missing" if needs_background else "given"
         rule = "must be given" if needs_background else "must be None"

@@ -46,7 +46,7 @@ def epr(logits_BS: Tensor, targets_BS: Tensor, *, expected_species: float) -> Te
     expected_species = check_number("expected_species", expected_species, 0.0, open_ends="low")
     if logits_BS.numel() == 0:
         return zero(logits_BS)
-    check_number("expected_species", expected_species, 0.0, logits_BS.shape[1], open_ends="low")
+    expected_species = check_number("expected_species", expected_species, 0.0, logits_BS.shape[1], open_ends="low")
     expected = torch.full((), expected_species, dtype=torch.float64, device=logits_BS.device)
     return _regularised(logits_BS, positives, expected)
 

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from presence_only.losses.argument_checks import check_background, check_count, check_number, check_shape
+from presence_only.losses.argument_checks import check_background, check_count, check_number, check_numbers
 from presence_only.losses.base import PenaltySettings, TrainingCounts
 from presence_only.losses.host_reads import is_mapped
 from presence_only.losses.negatives import open_targets, zero
@@ -60,12 +60,12 @@ def full_weighted(
             background is missing, or a species present in the batch has no record.
     """
     positives = open_targets(logits_BS, targets_BS)
-    check_number("lambda1", lambda1, 0.0, open_ends="low")
-    check_number("lambda2", lambda2, 0.0, 1.0)
+    lambda1 = check_number("lambda1", lambda1, 0.0, open_ends="low")
+    lambda2 = check_number("lambda2", lambda2, 0.0, 1.0)
     if (records_S is None) != (n_sites is None):
         missing = "records_S" if records_S is None else "n_sites"
         raise ValueError(f"{missing} = None: records_S and n_sites must be given together")
-    check_background(background_KS, background_mask_KS, logits_BS.shape[1])
+    check_background(background_KS, background_mask_KS, logits_BS)
     if lambda2 < 1 and (background_KS is None or len(background_KS) == 0):
         raise ValueError(f"background_KS has no rows: lambda2 = {lambda2!r} < 1 needs at least one")
     if logits_BS.numel() == 0:
@@ -75,7 +75,7 @@ def full_weighted(
         n_sites = len(logits_BS)
     else:
         n_sites = check_count("n_sites", n_sites)
-        check_shape("records_S", records_S, (logits_BS.shape[1],))
+        check_numbers("records_S", records_S, (logits_BS.shape[1],), logits_BS)
         if not is_mapped(records_S) and bool((records_S[positives.species_P.to(records_S.device)] <= 0).any()):
             raise ValueError("records_S is 0 for a species present in targets_BS: must count all of its sites")
         if not is_mapped(records_S) and bool((records_S > n_sites).any()):

@@ -18,10 +18,15 @@ from presence_only.losses.argument_checks import (
     check_background,
     check_choice,
     check_count,
+    check_flag,
     check_floating,
+    check_generator,
+    check_has_values,
     check_number,
     check_same_shape,
+    check_tensor,
     check_unit_interval,
+    with_order,
 )
 from presence_only.losses.assume_negative import SPATIAL, DrawnAbsences, assume_negative
 from presence_only.losses.host_reads import on_host
@@ -35,6 +40,8 @@ from presence_only.losses.pointwise import negatives_per_positive
 REDUCTIONS = ("mean", "sum", "none")
 SPECIES_LOSSES = ("bce", "focal", "asl", "an")
 _PRED_LIMIT = 1e4
+# What messages call the targets of a mapping, and the prediction of the environment.
+SPECIES, ENVIRONMENT = "targets['species']", ("env_pred", "targets['env_features']")
 
 
 def focal_loss(
@@ -148,8 +155,9 @@ class BinaryFocalLoss(nn.Module):
             ValueError: If shapes differ or values are out of range.
         """
         if self.from_logits:
-            return focal_loss(pred, targets, alpha=None, gamma=self.gamma)
+            return _over_all(Focal(None, self.gamma), pred, targets, "mean", "pred")
         check_floating("pred", pred)
+        check_has_values("pred", pred)
         y = _targets_like(pred, targets, "pred")
         # NaN propagates, it is not refused.
         check_unit_interval("pred", pred.nan_to_num(nan=0.5, posinf=torch.inf, neginf=-torch.inf))
@@ -179,8 +187,7 @@ def compute_pos_weights(species_targets: Tensor, smoothing: float = 1.0) -> Tens
         TypeError: If an argument has the wrong type.
         ValueError: If there is no row, targets leave [0, 1], or ``smoothing`` is negative.
     """
-    if not isinstance(species_targets, Tensor):
-        raise TypeError(f"species_targets is a {type(species_targets).__name__}: must be a torch.Tensor")
+    check_tensor("species_targets", species_targets)
     if species_targets.ndim != 2 or len(species_targets) == 0:
         raise ValueError(
             f"species_targets has shape {tuple(species_targets.shape)}: must be (batch, n_species) with batch >= 1"
@@ -264,7 +271,8 @@ class AssumeNegativeLoss(nn.Module):
             ValueError: If shapes disagree or a target is neither 0 nor 1.
         """
         positives = open_targets(logits, targets, as_pairs=self.spatial == "batch", of="")
-        check_background(background_logits, None, logits.shape[1], name="background_logits")
+        check_background(background_logits, None, logits, name="background_logits")
+        check_generator(generator)
         if logits.numel() == 0:
             return zero(logits) if background_logits is None else zero(logits, background_logits)
         return self.on_pairs(logits, positives, generator, background_logits)
@@ -309,8 +317,16 @@ def masked_mse(pred: Tensor, target: Tensor) -> Tensor:
         TypeError: If an argument is no tensor, or ``pred`` is not floating point.
         ValueError: If the shapes differ.
     """
-    check_floating("pred", pred)
-    check_same_shape("target", target, "pred", pred)
+    return _masked_mse(pred, target, "pred", "target", meta=False)
+
+
+def _masked_mse(pred: Tensor, target: Tensor, name: str, of: str, *, meta: bool) -> Tensor:
+    """The same; ``name`` and ``of`` in messages, and whether tensors may have shapes alone, as in a dry run."""
+    check_floating(name, pred)
+    if not meta:
+        check_has_values(name, pred)
+    check_same_shape(of, target, name, pred)
+    target = with_order(target)
     known = ~target.isnan()
     if on_host(pred):
         known_pred, known_target = widen(pred[known]), target[known]
@@ -386,6 +402,7 @@ class MultiTaskLoss(nn.Module):
             raise ValueError(f"reduction = {reduction!r}: must be 'mean' with species_loss 'an'")
         if pos_weight is not None:
             check_floating("pos_weight", pos_weight, 1)
+            check_has_values("pos_weight", pos_weight)
             if species_loss != "bce":
                 raise ValueError(f"pos_weight is given: must be None with species_loss {species_loss!r}")
             if not bool((pos_weight.isfinite() & (pos_weight >= 0)).all()):
@@ -429,11 +446,15 @@ class MultiTaskLoss(nn.Module):
             TypeError: If a value is no tensor of the right kind.
             ValueError: If a key is missing whose weight is not 0, or shapes or values are wrong.
         """
+        check_flag("compute_env_loss", compute_env_loss)
+        for name, mapping in (("predictions", predictions), ("targets", targets)):
+            if not isinstance(mapping, Mapping):
+                raise TypeError(f"{name} is a {type(mapping).__name__}: must be a mapping of names to tensors")
         parts: dict[str, Tensor] = {}
         if _present(predictions, targets, "species_logits", "species", self.species_weight):
             parts["species"] = self._criterion("species_logits", predictions, targets, generator)
         if compute_env_loss and _present(predictions, targets, "env_pred", "env_features", self.env_weight):
-            parts["env"] = masked_mse(predictions["env_pred"], targets["env_features"])
+            parts["env"] = _masked_mse(predictions["env_pred"], targets["env_features"], *ENVIRONMENT, meta=False)
         if self.habitat_weight > 0:
             _present(predictions, targets, "habitat_logits", "species", self.habitat_weight)
             parts["habitat"] = self._criterion("habitat_logits", predictions, targets, generator)
@@ -456,7 +477,7 @@ class MultiTaskLoss(nn.Module):
         if _present(predictions, targets, "species_logits", "species", self.species_weight):
             parts["species"] = self._of_pairs(predictions["species_logits"], positives, generator)
         if _present(predictions, targets, "env_pred", "env_features", self.env_weight):
-            parts["env"] = masked_mse(predictions["env_pred"], targets["env_features"])
+            parts["env"] = _masked_mse(predictions["env_pred"], targets["env_features"], *ENVIRONMENT, meta=True)
         if self.habitat_weight > 0:
             _present(predictions, targets, "habitat_logits", "species", self.habitat_weight)
             parts["habitat"] = self._of_pairs(predictions["habitat_logits"], positives, generator)
@@ -480,6 +501,7 @@ class MultiTaskLoss(nn.Module):
         """The chosen species loss of one head."""
         logits, species = predictions[key], targets["species"]
         check_floating(key, logits, 2)
+        check_generator(generator)
         if self.species_loss == "an":
             loss: Tensor = self.assume_negative(logits, species, generator=generator)
             return loss
@@ -488,8 +510,8 @@ class MultiTaskLoss(nn.Module):
                 raise ValueError(
                     f"pos_weight has length {len(self.pos_weight)}: must be the number of species, {logits.shape[1]}"
                 )
-            return _weighted_cross_entropy(logits, species, self.pos_weight, self.reduction)
-        return _over_all(self._penalties[self.species_loss], logits, species, self.reduction)
+            return _weighted_cross_entropy(logits, species, self.pos_weight, self.reduction, key, SPECIES)
+        return _over_all(self._penalties[self.species_loss], logits, species, self.reduction, key, SPECIES)
 
     def _of_pairs(self, logits: Tensor, positives: Positives, generator: torch.Generator | None) -> Tensor:
         """The chosen species loss of one head, on checked inputs."""
@@ -511,17 +533,22 @@ def _present(
     return True
 
 
-def _over_all(penalty: Penalty, logits: Tensor, targets: Tensor, reduction: str) -> Tensor:
-    """A penalty over all elements, with the checks that every public loss makes."""
+def _over_all(
+    penalty: Penalty, logits: Tensor, targets: Tensor, reduction: str, name: str = "logits", of: str = "targets"
+) -> Tensor:
+    """A penalty over all elements, with the checks that every public loss makes; ``name`` and ``of`` in messages."""
     check_choice("reduction", reduction, REDUCTIONS)
-    check_floating("logits", logits)
-    return _reduce(penalty(logits, _targets_like(logits, targets, "logits")), reduction)
+    check_floating(name, logits)
+    check_has_values(name, logits)
+    return _reduce(penalty(logits, _targets_like(logits, targets, name, of)), reduction)
 
 
-def _weighted_cross_entropy(logits: Tensor, targets: Tensor, pos_weight_S: Tensor, reduction: str) -> Tensor:
+def _weighted_cross_entropy(
+    logits: Tensor, targets: Tensor, pos_weight_S: Tensor, reduction: str, name: str, of: str
+) -> Tensor:
     """Cross-entropy whose positives weigh w of their species, with the same checks."""
-    check_floating("logits", logits)
-    y = _targets_like(logits, targets, "logits")
+    check_has_values(name, logits)
+    y = _targets_like(logits, targets, name, of)
     weight_S, curve, present = pos_weight_S.to(y), CrossEntropy(), y == 1
     if all_hard(y, present):
         return _reduce(choose(curve, logits, present, weight_S.expand_as(logits)), reduction)
@@ -529,10 +556,10 @@ def _weighted_cross_entropy(logits: Tensor, targets: Tensor, pos_weight_S: Tenso
     return _reduce(terms, reduction)
 
 
-def _targets_like(logits: Tensor, targets: Tensor, name: str) -> Tensor:
+def _targets_like(logits: Tensor, targets: Tensor, name: str, of: str = "targets") -> Tensor:
     """Checked targets in the dtype of the computation."""
-    check_same_shape("targets", targets, name, logits)
-    check_unit_interval("targets", targets)
+    check_same_shape(of, targets, name, logits)
+    check_unit_interval(of, targets)
     return targets.to(widen(logits.reshape(-1)[:0]).dtype)
 
 

@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from presence_only.losses.argument_checks import check_flag
 from presence_only.losses.balance import balanced_logits
 from presence_only.losses.base import LossBatch, LossSettings, TrainingCounts
 from presence_only.losses.negatives import open_targets, zero
@@ -144,6 +145,7 @@ def gr(
         ValueError: If shapes disagree, a target is neither 0 nor 1, or a parameter is out of range.
     """
     positives = open_targets(logits_BS, targets_BS)
+    check_flag("stop_gradients", stop_gradients)
     penalty = GeneralizedRobust(w, b, mu, sigma, q2, q3, stop_gradients)
     if logits_BS.numel() == 0:
         return zero(logits_BS)

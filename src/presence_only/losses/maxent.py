@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from presence_only.losses.argument_checks import check_background, check_floating
+from presence_only.losses.argument_checks import check_background, check_flag, check_floating
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.host_reads import keep
 from presence_only.losses.negatives import Positives, at_pairs, open_targets, zero
@@ -74,7 +74,8 @@ def maxent(
     """
     positives = open_targets(logits_BS, targets_BS, as_pairs=True)
     check_floating("background_KS", background_KS, 2)
-    check_background(background_KS, background_mask_KS, logits_BS.shape[1])
+    check_background(background_KS, background_mask_KS, logits_BS)
+    check_flag("include_presences", include_presences)
     weights_S = torch.ones(logits_BS.shape[1], device=logits_BS.device, dtype=widen(logits_BS[:0]).dtype)
     given_S = check_species_weights(species_weights_S, logits_BS.shape[1])
     if given_S is not None:
@@ -82,6 +83,9 @@ def maxent(
     if logits_BS.numel() == 0:
         return zero(logits_BS, background_KS)
     logits_BS, background_KS = finite_logits(logits_BS), finite_logits(background_KS)
+    if logits_BS.dtype != background_KS.dtype:
+        common = torch.promote_types(logits_BS.dtype, background_KS.dtype)
+        logits_BS, background_KS = logits_BS.to(common), background_KS.to(common)
     surprise_P, species_P, counted_P = record_surprise(
         logits_BS, positives, background_KS, background_mask_KS, include_presences=include_presences
     )

@@ -22,7 +22,13 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from presence_only.losses.argument_checks import check_floating, check_presences, check_same_shape
+from presence_only.losses.argument_checks import (
+    check_floating,
+    check_has_values,
+    check_presences,
+    check_same_shape,
+    with_order,
+)
 from presence_only.losses.host_reads import count_each, is_mapped, keep, on_host
 from presence_only.losses.numerics import widen
 from presence_only.losses.penalties import Penalty
@@ -104,9 +110,9 @@ def open_targets(logits_BS: Tensor, targets_BS: Tensor, *, as_pairs: bool = Fals
     """
     logits, targets = f"logits{of}", f"targets{of}"
     check_floating(logits, logits_BS, 2)
+    check_has_values(logits, logits_BS)
     check_same_shape(targets, targets_BS, logits, logits_BS)
-    if targets_BS.is_complex():
-        raise TypeError(f"{targets} has dtype {targets_BS.dtype}: must be exactly 0 or 1")
+    targets_BS = with_order(targets_BS)
     positives = Positives.from_targets(targets_BS)
     if positives.present_BS is None:
         check_presences(targets, targets_BS[positives.row_P, positives.species_P])

@@ -19,6 +19,9 @@ from pydantic.fields import Field
 from presence_only.common.settings import Settings
 from presence_only.losses.argument_checks import check_number
 
+# Whole numbers up to it are the same as a float.
+EXACT = 2**53
+
 
 class HasParameters(Protocol):
     """A dataclass whose fields are parameters."""
@@ -67,7 +70,11 @@ def check_parameters(owner: HasParameters) -> None:
     """
     for part in fields(owner):
         if "range" in part.metadata:
-            part.metadata["range"].check(part.name, getattr(owner, part.name))
+            value = getattr(owner, part.name)
+            part.metadata["range"].check(part.name, value)
+            if value is not None and type(value) is not float and not (type(value) is int and abs(value) <= EXACT):
+                # NumPy's numbers and fractions do not go with every operation of torch.
+                object.__setattr__(owner, part.name, float(value))
 
 
 def parameters_of(owner: type[HasParameters], prefix: str = "") -> tuple[str, ...]:

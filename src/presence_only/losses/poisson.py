@@ -71,7 +71,7 @@ def poisson(
     """
     positives = open_targets(logits_BS, targets_BS)
     check_floating("background_KS", background_KS, 2)
-    check_background(background_KS, background_mask_KS, logits_BS.shape[1])
+    check_background(background_KS, background_mask_KS, logits_BS)
     penalty = Intensity(intensity_cap)
     n_rows, n_species = logits_BS.shape
     weight_S = check_species_weights(species_weights_S, n_species)

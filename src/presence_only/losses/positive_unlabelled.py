@@ -19,7 +19,18 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from presence_only.common.settings import SettingsError
-from presence_only.losses.argument_checks import check_background, check_choice, check_number, check_shape
+from presence_only.losses.argument_checks import (
+    check_background,
+    check_choice,
+    check_count,
+    check_flag,
+    check_has_values,
+    check_number,
+    check_numbers,
+    check_real,
+    check_shape,
+    shown,
+)
 from presence_only.losses.base import (
     LEAST,
     BatchLoss,
@@ -102,20 +113,22 @@ def nnpu(
     """
     positives = open_targets(logits_BS, targets_BS, as_pairs=True)
     n_rows, n_species = logits_BS.shape
-    check_background(background_KS, background_mask_KS, n_species)
+    check_background(background_KS, background_mask_KS, logits_BS)
     check_choice("estimator", estimator, ESTIMATORS)
-    check_number("beta", beta, 0.0)
-    check_number("gamma", gamma, 0.0, 1.0)
+    check_flag("rows_unlabelled", rows_unlabelled)
+    beta, gamma = check_number("beta", beta, 0.0), check_number("gamma", gamma, 0.0, 1.0)
     if not rows_unlabelled and (background_KS is None or len(background_KS) == 0):
         raise ValueError("background_KS has no rows: must have at least one where rows_unlabelled is False")
     if (records_S is None) != (n_sites is None):
-        raise ValueError(f"n_sites = {n_sites}: records_S and n_sites must be given together")
+        raise ValueError(f"n_sites = {shown(n_sites)}: records_S and n_sites must be given together")
     prior_S = _prior_per_species(prior, n_species).to(logits_BS.device)
     if logits_BS.numel() == 0:
         return zero(*(logits for logits in (logits_BS, background_KS) if logits is not None))
     expected_S = count_each(positives.species_P, n_species).double()
     if records_S is not None and n_sites is not None:
-        check_shape("records_S", records_S, (n_species,))
+        if check_count("n_sites", n_sites) == 0:
+            raise ValueError("n_sites = 0: must be >= 1")
+        check_numbers("records_S", records_S, (n_species,), logits_BS)
         if bool((records_S[positives.species_P] <= 0).any()):
             raise ValueError("records_S is 0 for a species present in targets_BS")
         expected_S = records_S.double() * (n_rows / n_sites)
@@ -137,6 +150,8 @@ def _prior_per_species(prior: object, n_species: int) -> Tensor:
     if not isinstance(prior, Tensor):
         return torch.full((n_species,), check_number("prior", prior, 0.0, 1.0, open_ends="both"), dtype=torch.float64)
     check_shape("prior", prior, (n_species,))
+    check_real("prior", prior)
+    check_has_values("prior", prior)
     if not bool(((prior > 0) & (prior < 1)).all()):
         raise ValueError("prior holds a value outside (0, 1): must be the share of sites where a species occurs")
     return prior.double()

@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor
 
 from presence_only.common.settings import Need, SettingsError
-from presence_only.losses.argument_checks import check_background, check_choice, check_count
+from presence_only.losses.argument_checks import check_background, check_choice, check_count, check_generator
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.host_reads import count_each
 from presence_only.losses.negatives import (
@@ -33,6 +33,8 @@ from presence_only.losses.negatives import (
 )
 from presence_only.losses.numerics import finite_logits, softplus
 
+# Of a record, each of which is drawn.
+MOST_PAIRS = 10_000
 PAIRS = ("spatial", "community", "both")
 SITES = ("batch", "background", "both")
 WEIGHTS = ("uniform", "warp")
@@ -91,11 +93,12 @@ def pairwise_ranking(
             background is missing or not asked for.
     """
     positives = open_targets(logits_BS, targets_BS, as_pairs=True)
-    check_background(background_KS, background_mask_KS, logits_BS.shape[1])
+    check_background(background_KS, background_mask_KS, logits_BS)
     for name, value, known in (("pairs", pairs, PAIRS), ("sites", sites, SITES), ("weights", weights, WEIGHTS)):
         check_choice(name, value, known)
-    if check_count("n_pairs", n_pairs) == 0:
-        raise ValueError("n_pairs = 0: must be >= 1")
+    check_generator(generator)
+    if not 1 <= check_count("n_pairs", n_pairs) <= MOST_PAIRS:
+        raise ValueError(f"n_pairs = {n_pairs}: must be >= 1 and at most {MOST_PAIRS:,}")
     loss = RankingLoss(pairs, sites, n_pairs, weights == "warp")
     if loss.needs_background != (background_KS is not None):
         rule = "must be given" if loss.needs_background else "must be None"

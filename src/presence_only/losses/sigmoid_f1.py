@@ -44,8 +44,8 @@ def sigmoid_f1(logits_BS: Tensor, targets_BS: Tensor, *, beta: float = 1.0, eta:
         ValueError: If shapes disagree, a target is neither 0 nor 1, or a parameter is out of range.
     """
     open_targets(logits_BS, targets_BS)
-    check_number("beta", beta, 0.0, open_ends="low")
-    check_number("eta", eta, -math.inf, open_ends="low")
+    beta = check_number("beta", beta, 0.0, open_ends="low")
+    eta = check_number("eta", eta, -math.inf, open_ends="low")
     if logits_BS.numel() == 0:
         return zero(logits_BS)
     return mean_error(beta * (finite_logits(logits_BS) + eta), targets_BS != 0)

@@ -23,6 +23,8 @@ from torch import Tensor
 from presence_only.losses.argument_checks import (
     check_background,
     check_floating,
+    check_generator,
+    check_has_values,
     check_indices,
     check_number,
     check_same_shape,
@@ -180,10 +182,10 @@ def an_ssdl_me(logits_BS: Tensor, species_B: Tensor, background_BS: Tensor) -> T
 
 
 def _full(penalty: Penalty, logits_BS: Tensor, species_B: Tensor, background_BS: Tensor, pos_lambda: float) -> Tensor:
-    check_number("pos_lambda", pos_lambda, 0.0, open_ends="low")
+    pos_lambda = check_number("pos_lambda", pos_lambda, 0.0, open_ends="low")
     positives = _records(logits_BS, species_B)
     check_floating("background_BS", background_BS, 2)
-    check_background(background_BS, None, logits_BS.shape[1], name="background_BS")
+    check_background(background_BS, None, logits_BS, name="background_BS")
     if logits_BS.numel() == 0:
         return zero(logits_BS, background_BS)
     if len(background_BS) == 0:
@@ -193,6 +195,7 @@ def _full(penalty: Penalty, logits_BS: Tensor, species_B: Tensor, background_BS:
 
 def _slds(penalty: Penalty, logits_BS: Tensor, species_B: Tensor, generator: torch.Generator | None) -> Tensor:
     positives = _records(logits_BS, species_B)
+    check_generator(generator)
     if logits_BS.shape[1] < 2:
         raise ValueError(f"logits_BS has shape {tuple(logits_BS.shape)}: SLDS needs at least 2 species")
     return same_location(penalty, logits_BS, positives, generator)
@@ -233,6 +236,7 @@ def _per_record(
 
 def _records(logits_BS: Tensor, species_B: Tensor) -> Positives:
     check_floating("logits_BS", logits_BS, 2)
+    check_has_values("logits_BS", logits_BS)
     check_indices("species_B", species_B, (len(logits_BS),), logits_BS.shape[1])
     return Positives.from_species(species_B, logits_BS.shape[1])
 

@@ -60,7 +60,7 @@ def species_softmax(logits_BS: Tensor, targets_BS: Tensor, *, normalisation: flo
         TypeError: If an argument has the wrong type.
         ValueError: If the shapes differ, a target is neither 0 nor 1, or the weight is negative, NaN or infinite.
     """
-    check_number("normalisation", normalisation, 0)
+    normalisation = check_number("normalisation", normalisation, 0)
     positives = open_targets(logits_BS, targets_BS, as_pairs=True)
     if logits_BS.numel() == 0:
         return zero(logits_BS)

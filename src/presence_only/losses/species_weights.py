@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from presence_only.losses.argument_checks import check_shape
+from presence_only.losses.argument_checks import check_has_values, check_real, check_shape
 from presence_only.losses.host_reads import is_mapped
 
 Weighting = Literal["uniform", "sqrt", "records"]
@@ -32,6 +32,8 @@ def check_species_weights(species_weights_S: Tensor | None, n_species: int) -> T
     if species_weights_S is None:
         return None
     check_shape("species_weights_S", species_weights_S, (n_species,))
+    check_real("species_weights_S", species_weights_S)
+    check_has_values("species_weights_S", species_weights_S)
     if not is_mapped(species_weights_S) and not bool((species_weights_S.isfinite() & (species_weights_S >= 0)).all()):
         raise ValueError("species_weights_S hold a negative or non-finite value: must be finite and >= 0")
     return species_weights_S

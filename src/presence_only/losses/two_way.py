@@ -44,8 +44,8 @@ def two_way(
         ValueError: If shapes disagree, a target is neither 0 nor 1, or a temperature is out of range.
     """
     open_targets(logits_BS, targets_BS)
-    check_number("pos_temperature", pos_temperature, 0.0, open_ends="low")
-    check_number("neg_temperature", neg_temperature, 0.0, open_ends="low")
+    pos_temperature = check_number("pos_temperature", pos_temperature, 0.0, open_ends="low")
+    neg_temperature = check_number("neg_temperature", neg_temperature, 0.0, open_ends="low")
     if logits_BS.numel() == 0:
         return zero(logits_BS)
     return both_ways(finite_logits(logits_BS), targets_BS != 0, pos_temperature, neg_temperature)

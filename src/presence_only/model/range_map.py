@@ -64,9 +64,12 @@ class Grid:
             )
         if not 0 < self.resolution <= 90:
             raise MapError(f"resolution = {self.resolution:g}: must be within 0..90 degrees, and more than 0")
-        if self.shape[0] * self.shape[1] > MOST_CELLS:
+        # As floats: of the smallest resolutions there is no whole number of rows.
+        cells = (self.north - self.south) / self.resolution * ((self.east - self.west) / self.resolution)
+        cells = self.shape[0] * self.shape[1] if cells < 1e15 else cells
+        if cells > MOST_CELLS:
             raise MapError(
-                f"resolution = {self.resolution:g}: makes {self.shape[0] * self.shape[1]:,} cells; "
+                f"resolution = {self.resolution:g}: makes {cells:,.0f} cells; "
                 f"at most {MOST_CELLS:,} are drawn, so take a smaller box or larger cells"
             )
 

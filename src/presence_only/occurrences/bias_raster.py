@@ -17,14 +17,17 @@ from presence_only.common.arrays import Ints
 from presence_only.common.errors import DataError
 from presence_only.geography.cell_areas import cell_areas
 from presence_only.geography.longitudes import within_180
-from presence_only.geography.rasters import Grid, open_grid
+from presence_only.geography.rasters import CELLS_AT_ONCE, Grid, open_grid
+
+# Of a strip of rows, several arrays of which are held; and of all cells, which are read twice.
+MOST_CELLS_OF_A_STRIP, MOST_CELLS = 16 * CELLS_AT_ONCE, 10**10
 
 
 def open_bias_raster(path: Path) -> Grid:
     """The one layer of a bias raster.
 
     Raises:
-        DataError: If the file is missing, is no raster, or has several layers.
+        DataError: If the file is missing, is no raster, has several layers, or more cells than can be read.
     """
     if not path.is_file():
         raise DataError(f"background {str(path)!r}: there is no such file; give a GeoTIFF or an .npz of one layer")
@@ -33,6 +36,12 @@ def open_bias_raster(path: Path) -> Grid:
         raise DataError(
             f"background {str(path)!r}: has {len(grid.names)} layers, such as {grid.names[0]!r} and "
             f"{grid.names[1]!r}; a raster of weights has one"
+        )
+    rows, columns = grid.shape
+    if rows * columns > MOST_CELLS or min(grid.rows_at_once, rows) * columns > MOST_CELLS_OF_A_STRIP:
+        raise DataError(
+            f"background {str(path)!r}: has {rows:,} x {columns:,} cells, all of which are read; a raster of weights "
+            f"may have {MOST_CELLS:,}, and {MOST_CELLS_OF_A_STRIP:,} in a row of blocks: make it coarser"
         )
     return grid
 

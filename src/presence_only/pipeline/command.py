@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from presence_only.common.errors import UserError
+from presence_only.common.shown_names import in_a_line, write_any_text
 from presence_only.execution.parent_process import end_with_parent
 
 # Modules that the extra `study` brings, by their names in import statements.
@@ -78,6 +79,7 @@ def run_stage(main: Callable[[], None], description: str | None = None) -> None:
         main: The command; it reads its own arguments.
         description: Of a command without arguments: what ``--help`` says of it.
     """
+    write_any_text()
     if description is not None:
         argparse.ArgumentParser(description=description).parse_args()
     # DVC sets it for what it runs. A stage of a killed `dvc repro` would write into the outputs of the next one.
@@ -86,12 +88,12 @@ def run_stage(main: Callable[[], None], description: str | None = None) -> None:
     try:
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {in_a_line(str(error))}", file=sys.stderr)
         sys.exit(1)
     except FileNotFoundError as error:
         # polars gives no file name, but tells it in the text.
         what = f"{error.filename} is missing" if error.filename else str(error)
-        print(f"error: {what}; run `dvc repro`, which makes what is absent", file=sys.stderr)
+        print(f"error: {in_a_line(what)}; run `dvc repro`, which makes what is absent", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in STUDY_MODULES:

@@ -12,6 +12,7 @@ import numpy as np
 from presence_only.common.atomic_files import write_folder
 from presence_only.common.errors import DataError
 from presence_only.common.output_folder import check_folder
+from presence_only.common.shown_names import in_a_line
 from presence_only.data.survey import Survey
 from presence_only.evaluation.permutation_importance import (
     MEAN,
@@ -89,5 +90,6 @@ def explain(path: Path, asked: tuple[str, ...], out: Path, on: str, seed: int, r
             save_figure(response_figure(curves, values, run.name), folder / f"{CURVES}.png")
     first = importance.row(0, named=True)
     whose = "the mean over all species" if first["species"] == MEAN else first["species"]
-    print(f"{whose}: {first['input']} matters most (average precision {first['ap']:.3f}, drop {first['drop']:.3f})")
+    whose, most = in_a_line(whose), in_a_line(first["input"])
+    print(f"{whose}: {most} matters most (average precision {first['ap']:.3f}, drop {first['drop']:.3f})")
     print(f"tables and figures: {out}")

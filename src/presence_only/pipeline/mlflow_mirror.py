@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, urlencode
 
 from presence_only.common.errors import UserError
+from presence_only.common.shown_names import visible
 from presence_only.pipeline.mlflow_store import local_database, make_database, runs_in
 
 if TYPE_CHECKING:
@@ -441,7 +442,7 @@ def _log(client: MlflowClient, experiment_id: str, record: RunRecord, place: Map
     client.log_batch(
         run_id,
         metrics=metrics,
-        params=[Param(name, value) for name, value in record.params.items()],
+        params=[Param(name, visible(value)) for name, value in record.params.items()],
         tags=[RunTag(key, value) for key, value in place.items()],
     )
     client.set_terminated(run_id, end_time=ended)

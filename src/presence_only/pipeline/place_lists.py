@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from scipy.special import expit
 
@@ -19,6 +18,7 @@ from presence_only.export.trained_run import Run
 from presence_only.model.range_map import MapError, logits_of_suitability
 from presence_only.model.spread import SpreadOver
 from presence_only.pipeline.spreads import Spread
+from presence_only.reporting.console import as_text
 
 
 def list_species(
@@ -72,8 +72,7 @@ def print_species(run: Run, site: tuple[float, float], species: Sequence[int], c
         columns: What the numbers are, to those of all species, shape (S,).
     """
     longitude, latitude = site
-    # What names hold must not be taken for rich's own markup.
-    table = Table(title=escape(f"{run.name} at longitude {longitude:g}, latitude {latitude:g}"))
+    table = Table(title=as_text(f"{run.name} at longitude {longitude:g}, latitude {latitude:g}"))
     table.add_column("rank", justify="right")
     table.add_column("species")
     for column in (*columns, "training records"):
@@ -81,5 +80,5 @@ def print_species(run: Run, site: tuple[float, float], species: Sequence[int], c
     counts_S = run.recorded_S
     for rank, index in enumerate(species, 1):
         numbers = [f"{number_S[index]:.4f}" for number_S in columns.values()]
-        table.add_row(str(rank), escape(run.records.species[index]), *numbers, f"{counts_S[index]:,}")
+        table.add_row(str(rank), as_text(run.records.species[index]), *numbers, f"{counts_S[index]:,}")
     Console().print(table)

@@ -16,6 +16,7 @@ from scipy.special import expit
 
 from presence_only.common.arrays import Floats
 from presence_only.common.output_folder import try_beside
+from presence_only.common.shown_names import in_a_line
 from presence_only.common.similar_names import suggestions
 from presence_only.evaluation.presence_thresholds import threshold_rule
 from presence_only.export.trained_run import Run
@@ -93,7 +94,7 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
                 if binary is None:
                     write_geotiff(out, grid, score_HW, spread_HW, of)
                 else:
-                    tags = {"SPECIES": name, "RUN": run.name}
+                    tags = {"SPECIES": in_a_line(name), "RUN": run.name}
                     tags |= {} if arguments.week is None else {"WEEK": str(arguments.week)}
                     write_binary_geotiff(out, grid, binary, tags)
         case ".csv":
@@ -101,7 +102,7 @@ def map_species(run: Run, arguments: argparse.Namespace) -> None:
                 write_table(out, grid, score_HW, spread_HW, binary)
     if binary is not None:
         print(f"in range: suitability is at least {binary.threshold:.6g}, {binary.words}")
-    print(f"{name} ({_counted(len(sites_P2), 'training record')}): {out}")
+    print(f"{in_a_line(name)} ({_counted(len(sites_P2), 'training record')}): {out}")
 
 
 def check_writable(out: Path) -> None:

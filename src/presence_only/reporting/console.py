@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from presence_only.common.shown_names import in_a_line
 from presence_only.data.dataset import Dataset
 from presence_only.evaluation.metrics import METRICS, in_tables
 from presence_only.statistics.across_datasets import PairAcross
@@ -32,7 +33,7 @@ def print_summary(name: str, dataset: Dataset, counts: Mapping[str, int | float]
     if dataset.survey_filters:
         Console(width=100).print(funnel(dataset.survey_filters, f"{name}, survey"))
     for note in dataset.notes:
-        print(f"note: {note}")
+        print(f"note: {in_a_line(note)}")
     print(
         f"{name}: {counts['records']:,} records of {counts['species']:,} species, "
         f"{counts['survey_sites']:,} survey sites in {seconds:.1f} s",
@@ -40,9 +41,14 @@ def print_summary(name: str, dataset: Dataset, counts: Mapping[str, int | float]
     )
 
 
+def as_text(words: str) -> Text:
+    """Words of data for a table of rich: neither its markup nor its names of emoji, which an escape would leave."""
+    return Text(in_a_line(words))
+
+
 def funnel(filters: tuple[tuple[str, int], ...], name: str) -> Table:
     """What each rule of the cleaning left and dropped; percentages are of the rows before the rule."""
-    table = Table(title=f"{name}: rows left by each rule")
+    table = Table(title=as_text(f"{name}: rows left by each rule"))
     table.add_column("rule")
     for heading in ("rows left", "dropped", "dropped, %"):
         table.add_column(heading, justify="right")
@@ -50,8 +56,7 @@ def funnel(filters: tuple[tuple[str, int], ...], name: str) -> Table:
     for rule, left in filters:
         dropped = 0 if before is None else before - left
         share = f"{100 * dropped / before:.2f}" if before else "-"
-        # Words of a file are text, whatever brackets they have.
-        table.add_row(escape(rule), f"{left:,}", "-" if before is None else f"{dropped:,}", share)
+        table.add_row(as_text(rule), f"{left:,}", "-" if before is None else f"{dropped:,}", share)
         before = left
     return table
 

@@ -34,6 +34,8 @@ OCCURRENCES = ("occurrence", "darwincore", "simpledarwinrecord", "simpledarwinco
 LARGEST_METAFILE = 4 * 2**20
 # Numbers beyond these are slips of the pen, or made to keep a reader busy.
 LARGEST_INDEX, MOST_HEADER_LINES = 10_000, 1_000
+# What Python calls encodings too, and no program writes a table in.
+NO_ENCODINGS = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
 
 
 @dataclass(frozen=True)
@@ -259,8 +261,12 @@ def _dialect(core: ElementTree.Element, names: tuple[str, ...], where: str) -> D
         )
     try:
         known = codecs.lookup(encoding).name
-    except LookupError:
-        raise DataError(f"{where}: unknown encoding {encoding!r}") from None
+        # Some change bytes or text alone, such as hex and rot13.
+        "\n".encode(encoding)
+    except (LookupError, ValueError):
+        known = ""
+    if not known or known.replace("_", "-") in NO_ENCODINGS:
+        raise DataError(f"{where}: unknown encoding {encoding[:40]!r}")
     return Dialect(separator, quote, known, header_lines, names)
 
 

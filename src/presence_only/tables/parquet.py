@@ -54,7 +54,10 @@ def parquet_files(folder: Path) -> list[Path]:
     Raises:
         DataError: If there is none.
     """
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    try:
+        files = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be looked through ({error.strerror}); name a folder of tables") from None
     found = [file for file in files if first_bytes(file, empty=True) == b"PAR1"]
     if not found:
         raise DataError(f"{folder}: there is no parquet file in this folder; name a file, or a folder of parquet files")

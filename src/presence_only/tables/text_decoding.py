@@ -26,12 +26,12 @@ def decoded(text: bytes, where: str, line: int) -> str:
 
 def decoded_lines(stream: Any, where: str, encoding: str, lines_before: int = 0) -> Iterator[str]:
     """The lines of a table as text."""
-    if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
+    if "\n".encode(encoding)[-1:] != b"\n" or len("\n".encode(encoding)) > 1:
         # Whose lines do not end with one byte.
         text = io.TextIOWrapper(stream, encoding, newline="")
         try:
             yield from text
-        except UnicodeDecodeError:
+        except UnicodeError:
             raise DataError(f"{where}: is not {encoding}, as its metafile says") from None
         finally:
             text.detach()
@@ -40,7 +40,7 @@ def decoded_lines(stream: Any, where: str, encoding: str, lines_before: int = 0)
     for number, line in enumerate(iter(partial(stream.readline, LONGEST_LINE_BYTES), b""), 1 + lines_before):
         try:
             text_line = decoded(line, where, number) if utf8 else line.decode(encoding)
-        except UnicodeDecodeError:
+        except UnicodeError:
             raise DataError(f"{where}: line {number} is not {encoding}, as its metafile says") from None
         yield text_line.removeprefix("\ufeff") if number == 1 + lines_before else text_line
 

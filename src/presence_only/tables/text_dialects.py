@@ -23,6 +23,15 @@ _MOST_LINES_OF_HEADER = 100
 _NUMBERS = ("decimalLatitude", "decimalLongitude")
 # How a file begins that is no table.
 _JSON, _MARKUP = re.compile(rb'^\s*(?:\{\s*(?:"|$)|\[\s*(?:[{\["]|$))'), re.compile(rb"^\s*<[!?A-Za-z]")
+# How texts of several bytes a character begin, with a mark or with an ASCII letter; the longer ones first.
+_WIDE = {
+    "utf-32": re.compile(rb"\xff\xfe\0\0|\0\0\xfe\xff"),
+    "utf-32le": re.compile(rb"[\t -~]\0\0\0"),
+    "utf-32be": re.compile(rb"\0\0\0[\t -~]"),
+    "utf-16": re.compile(rb"\xff\xfe|\xfe\xff"),
+    "utf-16le": re.compile(rb"[\t -~]\0[\t -~]\0"),
+    "utf-16be": re.compile(rb"\0[\t -~]\0[\t -~]"),
+}
 _SEP_LINE = re.compile(rb'^"?sep=(\\t|.)"?$', re.IGNORECASE)
 
 
@@ -77,8 +86,12 @@ def read_header(stream: io.BufferedIOBase, where: str, columns: Columns, longest
     for before in range(_MOST_LINES_BEFORE):
         line = stream.readline(longest)
         if before == 0:
-            if line.startswith((b"\xff\xfe", b"\xfe\xff")):
-                raise DataError(f"{where}: is UTF-16, not UTF-8; convert it: iconv -f utf-16 -t utf-8 OLD > NEW")
+            for encoding, start in _WIDE.items():
+                if start.match(line):
+                    name = encoding[:6].upper()
+                    raise DataError(
+                        f"{where}: is {name}, not UTF-8; convert it: iconv -f {encoding} -t utf-8 OLD > NEW"
+                    )
             line = line.removeprefix(b"\xef\xbb\xbf")
         if not line:
             break

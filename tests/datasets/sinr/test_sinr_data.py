@@ -343,7 +343,7 @@ class TestImagesAndRasters:
             ({"labels": np.zeros(30)}, "labels must be whole numbers"),
             (
                 {"model_to_taxa": np.array([{"a": 1}], dtype=object)},
-                "cannot be read as an .npz of arrays: Object arrays",
+                "object arrays cannot be read",
             ),
         ],
     )
@@ -357,7 +357,7 @@ class TestImagesAndRasters:
     def test_a_truncated_file_of_predictions_is_one_sentence(self, folder):
         path = folder / "eval/geo_prior/geo_prior_model_preds.npz"
         path.write_bytes(path.read_bytes()[:200])
-        with pytest.raises(DataError, match="arrays: File is not a zip file"):
+        with pytest.raises(DataError, match="File is not a zip file"):
             made(folder)
 
     @needs_rasterio

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import warnings
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
+from presence_only.common.npz_files import read_npz
 from presence_only.common.user_paths import user_path
 from presence_only.datasets.sinr.json_steps import JsonSteps
 from presence_only.datasets.sinr.numpy_pickle import load_pickled_dict
@@ -48,6 +47,8 @@ MISSING = [
 ]
 # Columns that may be empty: SINR drops them before it drops incomplete rows.
 MAY_BE_EMPTY = {"accuracy", "positional_accuracy", "geoprivacy"}
+# Of a raster, which is held whole.
+MOST_CELLS = 2**28
 _DATES = ("date", "observed_on")
 
 
@@ -294,26 +295,19 @@ def read_geo_prior(predictions: Path, meta: Path) -> ImagePredictions:
     _require_file(predictions)
     _require_file(meta)
     keys = ("probs", "inds", "labels", "model_to_taxa")
-    try:
-        with predictions.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            missing = [key for key in keys if key not in stored.files]
-            if missing:
-                raise DataError(
-                    f"{predictions}: array {missing[0]!r} is missing; it has {', '.join(stored.files) or 'none'}"
-                )
-            probabilities, candidates, labels, taxa = (stored[key] for key in keys)
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{predictions}: cannot be read as an .npz of arrays: {_first_line(error)}") from None
+    stored = read_npz(predictions, keys, "fetch it again")
+    missing = [key for key in keys if key not in stored]
+    if missing:
+        raise DataError(f"{predictions}: array {missing[0]!r} is missing; it has {', '.join(stored) or 'none of them'}")
+    probabilities, candidates, labels, taxa = (stored[key] for key in keys)
     try:
         table = pl.read_csv(meta, infer_schema=False, null_values=MISSING, columns=["longitude", "latitude"]).cast(
             pl.Float64
         )
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{meta}: cannot be read as a table with longitude, latitude: {_first_line(error)}") from None
-    if len(table) != len(labels):
-        raise DataError(f"{meta}: has {len(table)} rows for {len(labels)} images in {predictions.name}: must agree")
+    if labels.ndim != 1 or len(table) != len(labels):
+        raise DataError(f"{meta}: has {len(table)} rows for {labels.size} images in {predictions.name}: must agree")
     return ImagePredictions(
         sites_M2=_sites(meta, table.select("longitude", "latitude").to_numpy(), "longitude, latitude"),
         candidates_MK=_integers(predictions, candidates, "inds"),
@@ -334,9 +328,13 @@ def read_raster(path: Path) -> NDArray[Any]:
         with warnings.catch_warnings():
             # SINR's rasters cover the world by convention and need not say so.
             warnings.simplefilter("ignore", errors.NotGeoreferencedWarning)
-            with rasterio.open(path) as raster:
+            # A file of another format, such as VRT, may have GDAL read any other file.
+            with rasterio.open(path, driver="GTiff") as raster:
+                cells = raster.width * raster.height
+                if cells > MOST_CELLS:
+                    raise DataError(f"{path}: has {cells:,} cells; SINR's rasters have 2.1 million")
                 band: NDArray[Any] = raster.read(1)
-    except errors.RasterioError as error:
+    except (errors.RasterioError, MemoryError) as error:
         raise DataError(f"{path}: cannot be read as a GeoTIFF: {_first_line(error)}") from None
     return band
 

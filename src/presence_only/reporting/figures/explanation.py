@@ -9,8 +9,8 @@ import polars as pl
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from presence_only.common.shown_names import in_a_figure
 from presence_only.reporting.figures.style import BLUE, GREEN, LINE_STYLES, ORANGE, PURPLE, RED, SKY
-from presence_only.reporting.figures.svg import plain
 
 COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 COLUMNS = 3
@@ -30,15 +30,17 @@ def importance_figure(importance: pl.DataFrame, title: str) -> Figure:
     for axes, group in zip(panels, groups, strict=True):
         places = np.arange(len(group))[::-1]
         axes.barh(places, group["drop"], xerr=group["drop_sd"], color=BLUE, ecolor="#555555")
-        axes.set_yticks(places, [plain(name) for name in group["input"]], fontsize=8)
+        axes.set_yticks(places, [in_a_figure(name) for name in group["input"]], fontsize=8)
         axes.axvline(0, color="black", lw=0.8)
-        axes.set_title(f"{plain(group['species'][0])} (average precision {group['ap'][0]:.3f})", fontsize=9, loc="left")
+        axes.set_title(
+            f"{in_a_figure(group['species'][0])} (average precision {group['ap'][0]:.3f})", fontsize=9, loc="left"
+        )
     panels[-1].set_xlabel(
         "drop of average precision when the input is permuted (at most 1)\n"
         "grey lines: one standard deviation over the permutations",
         fontsize=9,
     )
-    figure.suptitle(plain(title), fontsize=10)
+    figure.suptitle(in_a_figure(title), fontsize=10)
     return figure
 
 
@@ -63,14 +65,14 @@ def response_figure(curves: pl.DataFrame, background: dict[str, NDArray[Any]], t
             colour, style = COLOURS[index % len(COLOURS)], LINE_STYLES[index // len(COLOURS) % len(LINE_STYLES)]
             value, mean = own["value"].to_numpy(), own["suitability"].to_numpy()
             # A covariate of few values, such as a class, has points.
-            axes.plot(value, mean, style, color=colour, marker="o" * (len(value) < 10), ms=3, label=plain(name))
+            axes.plot(value, mean, style, color=colour, marker="o" * (len(value) < 10), ms=3, label=in_a_figure(name))
             spread = own["spread"].cast(pl.Float64).fill_null(0.0).to_numpy()
             if spread.any():
                 axes.fill_between(value, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)
         known = background[covariate][~np.isnan(background[covariate])]
         tenths = np.quantile(known, np.linspace(0.1, 0.9, 9))
         axes.plot(tenths, np.zeros(9), "|", color="#555555", ms=6, transform=axes.get_xaxis_transform(), clip_on=False)
-        axes.set_xlabel(plain(covariate), fontsize=8)
+        axes.set_xlabel(in_a_figure(covariate), fontsize=8)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.3)
     for axes in panels[:, 0]:
@@ -81,5 +83,5 @@ def response_figure(curves: pl.DataFrame, background: dict[str, NDArray[Any]], t
     if curves["spread"].cast(pl.Float64).fill_null(0.0).to_numpy().any():
         signs = f"bands: one standard deviation over the seeds; {signs}"
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, title=signs, title_fontsize=8)
-    figure.suptitle(plain(title), fontsize=10)
+    figure.suptitle(in_a_figure(title), fontsize=10)
     return figure

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from presence_only.common.arrays import Floats, Ints
+from presence_only.common.shown_names import in_a_figure
 from presence_only.data.records import PresenceRecords
 from presence_only.geography.longitudes import counted_on
 from presence_only.reporting.figures.style import BLUE, ORANGE
-from presence_only.reporting.figures.svg import plain
 
 if TYPE_CHECKING:
     # It needs torch, which other figures do without.
@@ -171,7 +171,7 @@ def _finish_map(
         axes.xaxis.set_major_formatter(lambda longitude, _: f"{longitude - 360 * (longitude > 180):g}")
     axes.set(xlim=(west, east), ylim=(south, north), xlabel="longitude (degrees)", ylabel="latitude (degrees)")
     axes.set_aspect(1.0 / max(np.cos(np.radians((south + north) / 2)), 0.2))
-    axes.set_title(plain(title), fontsize=10)
+    axes.set_title(in_a_figure(title), fontsize=10)
 
 
 def _draw_coasts(axes: Axes, land_share: Floats, colour: str, *, twice: bool = False) -> None:

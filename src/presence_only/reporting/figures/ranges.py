@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from presence_only.common.shown_names import in_a_figure
 from presence_only.geography.longitudes import counted_on, narrowest_arc
 from presence_only.reporting.figures.style import BLUE, ORANGE
-from presence_only.reporting.figures.svg import plain
 
 Array = NDArray[Any]
 
@@ -85,10 +85,10 @@ def range_maps_figure(maps: Sequence[SpeciesMap], land_share: Array) -> Figure:
             points = axes.scatter(
                 *sites_m2[order].T, c=score_m[order] / highest, vmin=0, vmax=1, cmap="viridis", **style
             )
-            axes.set_title(f"{plain(variant)}\nAP {own.ap[variant]:.2f}, highest {highest:.2g}", fontsize=7)
+            axes.set_title(f"{in_a_figure(variant)}\nAP {own.ap[variant]:.2f}, highest {highest:.2g}", fontsize=7)
         row[0].set_title(f"records: {len(own.sites_P2):,}", fontsize=7)
         row[1].set_title(f"truth: {100 * own.prevalence:.2g} % of sites", fontsize=7)
-        row[0].set_ylabel(plain(own.species), fontsize=8)
+        row[0].set_ylabel(in_a_figure(own.species), fontsize=8)
         for axes in row:
             _frame(axes, (west, east, south, north), land_share)
     if points is not None:

@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from presence_only.common.shown_names import in_a_figure
 from presence_only.reporting.figures.losses import look
 from presence_only.reporting.figures.style import BLUE, ORANGE, RED, SKY
-from presence_only.reporting.figures.svg import plain
 from presence_only.statistics.across_datasets import PairAcross
 from presence_only.statistics.average_ranks import Ranking
 from presence_only.statistics.differences import Pair
@@ -41,8 +41,8 @@ def differences_figure(pairs: Sequence[Pair | PairAcross]) -> Figure:
         colour, fill = (BLUE, BLUE) if pair.significant else (ORANGE, "none")
         axes.hlines(y, 100 * pair.low, 100 * pair.high, color=colour, lw=2)
         axes.plot(100 * pair.difference, y, "o", color=colour, mfc=fill, ms=6)
-    axes.set_yticks(range(len(pairs)), [plain(pair.second) for pair in reversed(pairs)])
-    axes.set_xlabel(f"points (hundredths of the metric) that {plain(pairs[0].first)} is above the variant")
+    axes.set_yticks(range(len(pairs)), [in_a_figure(pair.second) for pair in reversed(pairs)])
+    axes.set_xlabel(f"points (hundredths of the metric) that {in_a_figure(pairs[0].first)} is above the variant")
     axes.plot([], [], "o", color=BLUE, label="significant")
     axes.plot([], [], "o", color=ORANGE, mfc="none", label="not significant")
     _legend(figure, 2)
@@ -75,7 +75,7 @@ def critical_difference_figure(ranking: Ranking, groups: Sequence[tuple[str, ...
         y = -top - 0.6 * (i if left else n - 1 - i)
         x = 1 - 0.03 * span if left else n + 0.03 * span
         axes.plot([rank, rank, x], [0, y, y], color="black", lw=0.8)
-        text = f"{plain(name)}  {rank:.2f} " if left else f" {rank:.2f}  {plain(name)}"
+        text = f"{in_a_figure(name)}  {rank:.2f} " if left else f" {rank:.2f}  {in_a_figure(name)}"
         axes.text(x, y, text, va="center", fontsize=8, ha="right" if left else "left")
     ranks = dict(zip(ranking.variants, ranking.ranks, strict=True))
     for i, group in enumerate(groups):
@@ -103,7 +103,7 @@ def distribution_figure(values: Mapping[str, Floats], label: str) -> Figure:
         mean.set(marker="o", markerfacecolor="black", markeredgecolor="black", markersize=4)
     for line in (*boxes["medians"], *boxes["whiskers"], *boxes["caps"]):
         line.set(color="black")
-    axes.set_yticks(range(1, len(values) + 1), [plain(name) for name in values][::-1])
+    axes.set_yticks(range(1, len(values) + 1), [in_a_figure(name) for name in values][::-1])
     axes.set_xlabel(label)
     return figure
 
@@ -120,7 +120,7 @@ def breakdown_figure(table: pl.DataFrame, quantity: str, metric: str) -> Figure:
     variants = table["variant"].unique(maintain_order=True).to_list()
     for i, name in enumerate(variants):
         rows = table.filter(pl.col("variant") == name)
-        axes.plot(rows["class"].to_numpy(), rows["mean"].to_numpy(), label=plain(name), ms=4, lw=1.5, **look(i))
+        axes.plot(rows["class"].to_numpy(), rows["mean"].to_numpy(), label=in_a_figure(name), ms=4, lw=1.5, **look(i))
     classes = table.unique("class", maintain_order=True).sort("class")
     axes.set_xticks(
         classes["class"].to_list(),

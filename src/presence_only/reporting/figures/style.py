@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
@@ -16,8 +19,16 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E0
 LINE_STYLES = ("-", "--", ":", "-.")
 
 
+@contextmanager
+def letters_of_any_font() -> Iterator[None]:
+    """Draw, within the block, a box for a letter that the font lacks, without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"(?s)Glyph .* missing from", category=UserWarning)
+        yield
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG, whole or not at all; the same figure gives the same bytes."""
-    with write_whole(path) as temporary, mpl.rc_context({"svg.hashsalt": "presence_only"}):
+    with write_whole(path) as temporary, mpl.rc_context({"svg.hashsalt": "presence_only"}), letters_of_any_font():
         # Without matplotlib's version in the file, an upgrade alone changes nothing in git.
         figure.savefig(temporary, dpi=110, metadata={"Software": None})

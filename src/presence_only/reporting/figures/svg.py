@@ -9,11 +9,13 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from presence_only.common.shown_names import visible
+from presence_only.reporting.figures.style import letters_of_any_font
+
 # What a page's dark and light scheme decide: matplotlib's black, in which it draws text, axes and ticks.
 _BLACK = re.compile(r"#000000\b")
 _ID = re.compile(r'(\bid="|url\(#|xlink:href="#|\bhref="#)')
 _PROLOGUE = re.compile(r"^.*?(?=<svg\b)|<metadata>.*?</metadata>|<!--.*?-->|<\?.*?\?>", re.DOTALL)
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def inline_svg(figure: Figure, name: str, alternative: str) -> Markup:
@@ -35,7 +37,7 @@ def inline_svg(figure: Figure, name: str, alternative: str) -> Markup:
         raise ValueError(f"name = {name!r}: must be small letters, digits, dashes and underscores")
     buffer = io.StringIO()
     # Hashed ids make the bytes reproducible.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), letters_of_any_font():
         figure.savefig(buffer, format="svg", transparent=True, dpi=110, metadata={"Date": None})
     text = _PROLOGUE.sub("", buffer.getvalue())
     text = _BLACK.sub("currentColor", text).replace("#ffffff", "var(--back, #ffffff)")
@@ -44,12 +46,7 @@ def inline_svg(figure: Figure, name: str, alternative: str) -> Markup:
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
     width, height = (72 * inches for inches in figure.get_size_inches())
     opening = (
-        f'<svg role="img" aria-label="{escape(alternative)}" viewBox="0 0 {width:g} {height:g}" '
+        f'<svg role="img" aria-label="{escape(visible(alternative))}" viewBox="0 0 {width:g} {height:g}" '
         f'style="min-width:{min(width, 700):g}px;max-width:{width * 1.6:g}px">'
     )
     return Markup(re.sub(r"<svg\b[^>]*>", lambda _: opening, text, count=1))
-
-
-def plain(name: str) -> str:
-    """A name that comes from data, fit to be drawn: no mathematics, no characters that XML forbids."""
-    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", name).replace("$", r"\$")

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from presence_only.common.atomic_files import write_folder
 from presence_only.common.errors import UserError
 from presence_only.common.output_folder import try_beside
+from presence_only.common.shown_names import in_a_line
 from presence_only.data.records import PresenceRecords
 from presence_only.data.sites import WEEKS
 from presence_only.data.survey import Survey
@@ -180,7 +181,7 @@ def _describe(
     per_species, per_cell = cells.n_kept * len(times_T), records.n_species * len(times_T)
     groups = sorted(set(records.groups))
     return {
-        "title": content.title,
+        "title": in_a_line(content.title),
         "grid": {
             "west": grid.west,
             "south": grid.south,
@@ -192,10 +193,10 @@ def _describe(
             "land": cells.land,
         },
         "codes": {"low": LOW, "step": (HIGH - LOW) / (HIGHEST - LOWEST)},
-        "runs": [{"name": run.name, "seeds": len(run.models), "weeks": run.models[0].weeks} for run in runs],
+        "runs": [{"name": in_a_line(run.name), "seeds": len(run.models), "weeks": run.models[0].weeks} for run in runs],
         "times": [week or 0 for week in times_T],
-        "species": list(records.species),
-        "groups": groups,
+        "species": [in_a_line(name) for name in records.species],
+        "groups": [in_a_line(name) for name in groups],
         "group": [groups.index(group) for group in records.groups],
         "first": _most_recorded(records, grid),
         "records": records.records_per_species().tolist(),

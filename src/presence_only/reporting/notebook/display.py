@@ -10,6 +10,8 @@ from typing import Any, ParamSpec
 from IPython.display import Image, Markdown
 from matplotlib.figure import Figure
 
+from presence_only.common.shown_names import in_a_line
+from presence_only.reporting.figures.style import letters_of_any_font
 from presence_only.statistics.across_datasets import PairAcross
 from presence_only.statistics.differences import Pair
 from presence_only.statistics.significance import judged
@@ -42,7 +44,8 @@ def picture(figure: Figure, alt: str) -> Image:
     """
     buffer = BytesIO()
     # Without matplotlib's version in the file, an upgrade alone changes nothing in git.
-    figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
+    with letters_of_any_font():
+        figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
     return Image(data=buffer.getvalue(), format="png", alt=alt)  # type: ignore[no-untyped-call, unused-ignore]
 
 
@@ -55,7 +58,7 @@ def table(columns: Mapping[str, Sequence[Any]]) -> Markdown:
     names = list(columns)
     lines = ["| " + " | ".join(names) + " |", "|" + "|".join([" --- "] + [" ---: "] * (len(names) - 1)) + "|"]
     for cells in zip(*columns.values(), strict=True):
-        lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
+        lines.append("| " + " | ".join(in_a_line(str(cell)).replace("|", "\\|") for cell in cells) + " |")
     return Markdown("\n".join(lines))  # type: ignore[no-untyped-call, unused-ignore]
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import polars as pl
 
+from presence_only.common.shown_names import in_a_figure
 from presence_only.evaluation.metrics import METRICS, in_tables
 from presence_only.reporting.figures.metrics import across_figure
 from presence_only.reporting.figures.report import differences_figure
-from presence_only.reporting.figures.svg import plain
 from presence_only.reporting.report.content import AcrossContent
 from presence_only.reporting.report.sections import Draw
 from presence_only.reporting.report.thresholds import threshold_section
@@ -82,4 +82,4 @@ def _behind(pair: PairAcross | None) -> str:
 
 def _plain(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows with names that are fit to be drawn."""
-    return rows.with_columns(pl.col("variant").map_elements(plain, return_dtype=pl.String))
+    return rows.with_columns(pl.col("variant").map_elements(in_a_figure, return_dtype=pl.String))

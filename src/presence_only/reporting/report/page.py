@@ -12,14 +12,16 @@ from typing import Any
 
 import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from presence_only.common.shown_names import in_a_figure, visible
 from presence_only.evaluation.meanings import meaning_of
 from presence_only.evaluation.metrics import METRICS, in_tables
 from presence_only.reporting.figures.losses import penalty_figure
 from presence_only.reporting.figures.ranges import choose_by_rank
-from presence_only.reporting.figures.svg import inline_svg, plain
+from presence_only.reporting.figures.svg import inline_svg
 from presence_only.reporting.report.across import across_section
 from presence_only.reporting.report.content import DatasetContent, PageContent
 from presence_only.reporting.report.sections import (
@@ -61,6 +63,7 @@ def render_page(study: PageContent) -> str:
         loader=PackageLoader("presence_only.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_finished,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -68,7 +71,9 @@ def render_page(study: PageContent) -> str:
     if len(study.penalties):
         names = study.penalties["penalty"].unique(maintain_order=True)
         losses = draw(
-            penalty_figure(study.penalties.with_columns(pl.col("penalty").map_elements(plain, return_dtype=pl.String))),
+            penalty_figure(
+                study.penalties.with_columns(pl.col("penalty").map_elements(in_a_figure, return_dtype=pl.String))
+            ),
             "What one pair of site and species costs and how hard it pulls, against its logit, for "
             f"{', '.join(names)}: loss above, slope below; recorded left, not recorded right.",
         )
@@ -81,6 +86,11 @@ def render_page(study: PageContent) -> str:
         metrics=in_tables(),
         main=METRIC,
     )
+
+
+def _finished(value: Any) -> Any:
+    """What the template shows: text from data without characters that hide or turn it; markup of our own as it is."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _section(dataset: DatasetContent, study: PageContent, draw: Draw) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from presence_only.common.shown_names import in_a_figure
 from presence_only.evaluation.breakdown import Classes, mean_by_class, mean_by_group, quantile_classes
 from presence_only.evaluation.curves import mean_precision_recall, pooled_calibration
 from presence_only.reporting.figures.learning import (
@@ -34,7 +35,6 @@ from presence_only.reporting.figures.report import (
     power_figure,
     short,
 )
-from presence_only.reporting.figures.svg import plain
 from presence_only.reporting.report.content import DatasetContent
 from presence_only.statistics.average_ranks import groups, rank_variants
 from presence_only.statistics.differences import Pair
@@ -75,7 +75,7 @@ def comparison_section(rows: pl.DataFrame, ap: Mapping[str, Array], pairs: Seque
         draw: Puts a figure on the page.
     """
     best, last = next(iter(ap)), list(ap)[-1]
-    safe = rows.with_columns(pl.col("variant", "dataset").map_elements(plain, return_dtype=pl.String))
+    safe = rows.with_columns(pl.col("variant", "dataset").map_elements(in_a_figure, return_dtype=pl.String))
     shown = [
         draw(
             comparison_figure(safe, METRIC, "mean AP over species"),
@@ -227,7 +227,7 @@ def curves_section(dataset: DatasetContent, some: Sequence[str], draw: Draw) -> 
     ):
         curves = dataset.curves.get(kind, {})
         if curves.keys() >= set(some):
-            shown.append(draw(figure({plain(name): pooled(curves[name]) for name in some}), caption))
+            shown.append(draw(figure({in_a_figure(name): pooled(curves[name]) for name in some}), caption))
     return shown
 
 
@@ -235,14 +235,14 @@ def learning_section(dataset: DatasetContent, order: Sequence[str], some: Sequen
     """Training loss, and how scores part."""
     shown = []
     if dataset.losses:
-        losses = {plain(name): list(dataset.losses[name]) for name in order if name in dataset.losses}
+        losses = {in_a_figure(name): list(dataset.losses[name]) for name in order if name in dataset.losses}
         shown.append(
             draw(
-                training_figure(losses, plain(dataset.name)),
+                training_figure(losses, in_a_figure(dataset.name)),
                 "Training loss per epoch of every variant over that of its first epoch, as units differ by loss.",
             )
         )
-    probes = {plain(name): dataset.probes[name] for name in some if name in dataset.probes}
+    probes = {in_a_figure(name): dataset.probes[name] for name in some if name in dataset.probes}
     if probes and margins_of(probes):
         shown.append(
             draw(
