@@ -6,12 +6,13 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help study experiment test lint docs check-lock map-page check-map-page setup setup-dev clean
+.PHONY: help study experiment test torture lint docs check-lock map-page check-map-page setup setup-dev clean
 
 help:
 	@echo "make study   run the default study and print its comparison table"
 	@echo "make experiment NAME=nceas   run a study of experiments/"
 	@echo "make test    run every test"
+	@echo "make torture   disturb the pipeline thousands of times, for hours, and write docs/robustness.md"
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    build the documentation site into site/"
 	@echo "make map-page   build the map page that ships with the package; needs npm"
@@ -57,6 +58,14 @@ experiment: setup
 # A file a process, up to one a core; the longest file first (tests/conftest.py)
 test: setup-dev
 	@python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+# The robustness tests in their long form; the page is written also if some trials did not hold
+TORTURE = build/torture
+
+torture: setup-dev
+	@rm -rf $(TORTURE)
+	@status=0; PRESENCE_ONLY_TORTURE=$(CURDIR)/$(TORTURE) python -m pytest -n auto --dist worksteal tests/robustness || status=$$?; \
+		python tools/torture_table.py $(TORTURE) && exit $$status
 
 lint: setup-dev
 	ruff check .

@@ -58,6 +58,24 @@ def test_they_lie_beside_the_survey_and_not_with_the_training_data(dataset, adde
     assert recorded_alone(dataset.training.records, tmp_path / "survey") is dataset.training.records
 
 
+def test_a_survey_is_written_with_all_that_lies_beside_it_or_not_at_all(dataset, added, tmp_path):
+    class Unwritable:
+        kind = "unwritable"
+
+        def save(self, folder):
+            raise OSError("no space")
+
+    records = added.joined_to(dataset.training.records)
+    whole = replace(dataset, added=added, training=replace(dataset.training, records=records))
+    for before in (None, whole):
+        if before is not None:
+            before.save_survey(tmp_path / "survey")
+        files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        with pytest.raises(OSError, match="no space"):
+            replace(dataset, further={"mine": Unwritable()}).save_survey(tmp_path / "survey")
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == files
+
+
 def test_counts_of_records_and_effort_leave_them_out(dataset, added, tmp_path, monkeypatch):
     monkeypatch.setattr(dataset_facts, "_last", None)
     records = dataset.training.records

@@ -34,6 +34,12 @@ def test_every_number_is_explained():
         assert f"`iucn_{name}`" in PAGE
 
 
+def test_no_meaning_refers_to_another_number():
+    """Tables show them in any order, and a few of them alone."""
+    for name, meaning in MEANINGS.items():
+        assert not re.search(r"\bat that threshold\b|\bscore at that\b|^the same\b", meaning), name
+
+
 def test_a_further_surveys_number_means_what_its_ending_does():
     assert meaning_of("f1_best") == meaning_of("iucn_f1_best") == MEANINGS["f1_best"]
     assert meaning_of("iucn_geoscore_f1") == MEANINGS["geoscore_f1"]

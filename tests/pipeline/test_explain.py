@@ -115,6 +115,7 @@ def test_figures_have_units_and_show_names_as_they_are():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["rain (mm)", "\\$\\frac\\$ (m)"]
     assert axes.get_title(loc="left") == "\\$a\\$ (average precision 0.500)"
     assert [bar.get_width() for bar in axes.patches] == [0.2, 0.1]
+    assert "one standard deviation over the permutations" in axes.get_xlabel()
     curves = pl.DataFrame(
         {
             "species": ["$a$"] * 4,
@@ -124,7 +125,12 @@ def test_figures_have_units_and_show_names_as_they_are():
             "spread": 0.1,
         }
     )
-    panels = response_figure(curves, dict.fromkeys(COVARIATES, np.arange(11.0)), "run").axes
+    figure = response_figure(curves, dict.fromkeys(COVARIATES, np.arange(11.0)), "run")
+    panels = figure.axes
+    assert figure.legends[0].get_title().get_text().startswith("bands: one standard deviation over the seeds; ticks:")
+    alone = curves.with_columns(spread=pl.lit(None))
+    alone = response_figure(alone, dict.fromkeys(COVARIATES, np.arange(11.0)), "run")
+    assert alone.legends[0].get_title().get_text() == "ticks: tenths of the background"
     assert [axes.get_xlabel() for axes in panels[:2]] == ["rain (mm)", "\\$\\frac\\$ (m)"]
     assert "0 to 1" in panels[0].get_ylabel()
     np.testing.assert_allclose(panels[0].get_lines()[1].get_xdata(), np.arange(1, 10))

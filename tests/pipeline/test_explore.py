@@ -16,6 +16,7 @@ from presence_only.datasets import build_dataset, parse_dataset
 from presence_only.model.files import save_model
 from presence_only.pipeline import explore
 from presence_only.reporting.map_page.packs import read_description
+from presence_only.reporting.report.collect import map_page
 from presence_only.study.params import Params
 from presence_only.study.paths import CellFiles, DatasetFiles
 from presence_only.training.fit import fit
@@ -75,6 +76,21 @@ def test_a_page_of_two_runs(study, monkeypatch, tmp_path, capsys):
     assert len(about["runs"]) == 1
     assert about["grid"]["kept"] == about["grid"]["rows"] * about["grid"]["columns"]
     assert not list(out.glob("data/records*")) + list(out.glob("data/truth*"))
+
+
+def test_a_page_beside_the_report_is_announced_as_its_link(study, monkeypatch, tmp_path, capsys):
+    folder = tmp_path / "study"
+    shutil.copytree(study[0], folder)
+    made = folder / "map_page_virtual"
+    run(monkeypatch, "--run", folder / "runs/virtual/bce", "--out", made, *SMALL)
+    assert "dvc repro" not in capsys.readouterr().out
+    (folder / "results").mkdir()
+    (folder / "results/report.html").touch()
+    run(monkeypatch, "--run", folder / "runs/virtual/bce", "--out", made, *SMALL)
+    assert "has a link to it after `dvc repro -f -s report`" in capsys.readouterr().out
+    assert map_page(folder, "virtual") == "../map_page_virtual/index.html"
+    run(monkeypatch, "--run", folder / "runs/virtual/bce", "--out", tmp_path / "map_page", *SMALL)
+    assert "dvc repro" not in capsys.readouterr().out
 
 
 def test_a_run_without_its_survey_or_its_line_in_the_settings_has_a_page(study, monkeypatch, tmp_path):

@@ -333,6 +333,8 @@ def test_members_of_blends_have_a_spread_of_their_own():
     assert parts_of([Blend(members), alone], "members") == (*members, alone)
     with pytest.raises(MapError, match="--spread seeds: needs a run of two seeds or more; take --spread members"):
         parts_of([Blend(members)], "seeds")
+    with pytest.raises(MapError, match="--spread members: the run is no blend, and has no members; take --spread for"):
+        parts_of([alone, members[0]], "members")
     sites, covariates = data.survey.sites_M2, data.survey.covariates_MC.copy()
     covariates[0] = np.nan
     found = spread(parts_of([Blend(members)], "members"), sites, lambda _: covariates, slice(None), None)
@@ -496,6 +498,18 @@ def test_a_range_map_counts_its_records(n, said):
     sites = np.zeros((n, 2))
     figure = range_figure(np.zeros((4, 4)), (-10, 10, -10, 10), sites, Earth.load().land_share_grid, "species 1")
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [said]
+
+
+def test_the_colours_of_a_range_map_end_at_its_highest_score():
+    score = np.array([[0.02, 0.05], [0.0, np.nan]])
+    box, sites, land = (-10, 10, -10, 10), np.zeros((1, 2)), Earth.load().land_share_grid
+    figure = range_figure(score, box, sites, land, "species 1", score / 10)
+    maps = [axes for axes in figure.axes if axes.images]
+    assert [axes.images[0].get_clim() for axes in maps] == [(0.0, 0.05), (0.0, pytest.approx(0.005))]
+    # Cells without a score are no low ones.
+    assert maps[0].get_legend().get_texts()[1].get_text() == "environment unknown"
+    nothing = range_figure(np.full((2, 2), np.nan), box, sites, land, "species 1")
+    assert nothing.axes[0].images[0].get_clim() == (0.0, 0.001)
 
 
 def test_added_presences_are_no_training_records(study, monkeypatch, capsys):

@@ -117,11 +117,16 @@ def test_unknown_cells_are_neither_in_nor_out(tmp_path):
     assert "unknown" not in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+def rows(text, column):
+    """Names in a printed table, and numbers in one of its columns, counted from 0."""
+    cells = [[part.strip() for part in line.split("│")[1:]] for line in text.splitlines() if line.startswith("│")]
+    return [row[1] for row in cells], [float(row[column]) for row in cells]
+
+
 def listed(capsys):
     """Names and numbers of the printed table, and the sentence below it."""
-    lines = capsys.readouterr().out.splitlines()
-    rows = [[part.strip() for part in line.split("│")[2:4]] for line in lines if line.startswith("│")]
-    return [name for name, _ in rows], [float(number) for _, number in rows], " ".join(lines[-2:])
+    text = capsys.readouterr().out
+    return *rows(text, 2), " ".join(text.splitlines()[-2:])
 
 
 SITE = (10.0, 70.0)
@@ -129,14 +134,18 @@ SITE = (10.0, 70.0)
 
 @pytest.mark.parametrize("threshold", ["lpt", "0.3"])
 def test_a_list_has_the_species_that_reach_their_thresholds(cell, monkeypatch, capsys, threshold):
+    monkeypatch.setenv("COLUMNS", "120")
     run(monkeypatch, "--run", cell, "--at", *SITE, "--list", "threshold", "--threshold", threshold)
-    names, numbers, sentence = listed(capsys)
+    text = capsys.readouterr().out
+    names, numbers, thresholds, sentence = *rows(text, 2), rows(text, 3)[1], text.splitlines()[-1]
     trained = load_run(cell)
     score_S = suitability(trained.models, np.array([SITE]), None, slice(None), None)[0]
     at = [lowest_presence(trained, s) if threshold == "lpt" else 0.3 for s in range(5)]
     expected = [s for s in np.argsort(-score_S) if score_S[s] >= at[s]]
     assert names == [trained.records.species[s] for s in expected]
     np.testing.assert_allclose(numbers, score_S[expected], atol=6e-5)
+    # Every score stands beside the threshold that it reaches.
+    np.testing.assert_allclose(thresholds, [at[s] for s in expected], atol=6e-5)
     assert f"{len(expected)} species, whose suitability is at least" in sentence
 
 

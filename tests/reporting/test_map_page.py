@@ -253,6 +253,10 @@ def test_a_folder_with_other_files_is_never_replaced(tmp_path):
     for _ in range(2):
         write_map_page(out, [run], content, everywhere(Grid(0, 0, 4, 4, 1)), weeks=12, progress=silent)
         check_folder(out)
+    # A page that its author put under git.
+    (out / ".git").mkdir()
+    with pytest.raises(MapPageError, match=r"other files than a map page, such as '\.git'; name a new folder"):
+        check_folder(out)
     (tmp_path / "other").mkdir()
     check_folder(tmp_path / "other")
     (tmp_path / "other/thesis.txt").write_text("x")

@@ -126,6 +126,27 @@ def test_names_are_text_whatever_they_hold(study, browser, species):
         assert page.evaluate("document.getElementById('species').textContent") == NAMES[species]
 
 
+def test_signs_of_few_sites_are_seen_however_near_they_lie(browser, tmp_path):
+    data = tiny.dataset(covariates=0)
+    sites = data.survey.sites_M2.copy()
+    pairs = len(sites) // 2
+    sites[pairs : 2 * pairs] = sites[:pairs] + 0.001  # a hundred metres apart, as plots are
+    content = MapContent("plots", data.training.records, replace(data.survey, sites_M2=sites))
+    cells = choose_cells(data.training.records.sites_N2, None, 3, "land")
+    run = MapRun("bce", (tiny.model(data, input="coordinates"),), None)
+    write_map_page(tmp_path / "page", [run], content, cells, weeks=4, progress=lambda *_: None)
+    with Visit(browser, tmp_path / "page/index.html") as visit:
+        page = visit.page
+        settled(page)
+        page.locator("#show-records").uncheck()
+        before, after = pixels(page), (page.locator("#show-present").check(), pixels(page))[1]
+        first, second = (matplotlib.image.imread(io.BytesIO(picture))[..., :3] for picture in (before, after))
+        n_present = int(re.search(r"present at (\d+) of", page.inner_text("#layer-present"))[1])
+        # A sign is a square 4 pixels wide, with its edges; two of a pair cover each other.
+        assert (np.abs(first - second).max(axis=-1) > 0.1).sum() > 10 * n_present / 2
+        assert visit.mistakes == []
+
+
 def test_a_click_lists_the_species_of_the_place_in_order(study, browser):
     path, models, _, _ = study
     with Visit(browser, path) as visit:

@@ -1,5 +1,7 @@
 """What a report takes from the files of its study."""
 
+import os
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,6 +9,7 @@ from support.report_files import MAPPED, VARIANTS, write_report_files
 
 from presence_only.data.added_presences import AddedPresences
 from presence_only.data.training import TrainingData
+from presence_only.reporting.map_page.packs import DESCRIPTION_FILE, write_description
 from presence_only.reporting.report.collect import dataset_content, page_content
 from presence_only.study.paths import DESCRIPTION, PAIRS, CellFiles, DatasetFiles, added_map
 from presence_only.study.results import MissingResultsError, StudyResults
@@ -37,6 +40,25 @@ def test_a_data_set_is_shown_by_its_own_files(study):
         for variant in VARIANTS:
             np.testing.assert_array_equal(own.scores[variant], scores[variant][:, s])
             assert own.ap[variant] == StudyResults().values("virtual", variant)[0, s]
+
+
+def test_the_newest_map_page_of_the_data_set_is_known_by_what_it_says_it_is(study, tmp_path):
+    def make(folder, title, time):
+        file = tmp_path / folder / "data" / DESCRIPTION_FILE
+        file.parent.mkdir(parents=True)
+        write_description(file, {"title": title})
+        os.utime(file, (time, time))
+
+    assert dataset_content(StudyResults(), "virtual").map_page is None
+    make("map_page_other", "other", 3)
+    make("map_page_damaged", "virtual", 4)
+    (tmp_path / "map_page_damaged/data" / DESCRIPTION_FILE).write_text("presenceOnlyMap({")
+    assert dataset_content(StudyResults(), "virtual").map_page is None
+    make("map_page", "virtual", 2)
+    make("map_page of é", "virtual", 1)
+    assert dataset_content(StudyResults(), "virtual").map_page == "../map_page/index.html"
+    os.utime(tmp_path / "map_page of é/data" / DESCRIPTION_FILE, (5, 5))
+    assert dataset_content(StudyResults(), "virtual").map_page == "../map_page%20of%20%C3%A9/index.html"
 
 
 def test_what_was_added_is_no_record_and_has_its_map(study):

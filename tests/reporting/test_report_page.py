@@ -102,8 +102,15 @@ def test_range_maps_name_the_command_for_all_of_them(monkeypatch):
     draw_nothing(monkeypatch)
     runs = " ".join(f"--run runs/here/{variant}" for variant in (VARIANTS[-1], VARIANTS[-2]))
     text = " ".join("".join(Reader(render_page(study(dataset("here", VARIANTS)))).text).split())
-    assert f"python -m presence_only.pipeline.explore {runs} --out map_page" in text
+    assert f"python -m presence_only.pipeline.explore {runs} --out map_page_here" in text
     assert "pipeline.explore" not in render_page(study(dataset("here", VARIANTS, full=False)))
+
+
+def test_a_map_page_that_is_there_has_a_link(monkeypatch):
+    draw_nothing(monkeypatch)
+    made = replace(dataset("here", VARIANTS), map_page="../map_page_here/index.html")
+    assert '<a href="../map_page_here/index.html">' in render_page(study(made))
+    assert "map_page_here/index.html" not in render_page(study(dataset("here", VARIANTS)))
 
 
 def test_one_variant_and_one_seed(monkeypatch):

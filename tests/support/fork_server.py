@@ -2,11 +2,13 @@
 
 A stage imports torch, scipy, polars or MLflow for four seconds and works for half a second. The server imports them
 once. Its `python` and its `dvc`, put first on the PATH, ask it for a fork, which takes over the caller's arguments,
-folder, environment and streams. This package and whatever else a command needs is imported by the fork, as ever.
+folder, environment, streams and process group, and ends when the caller is killed. This package and whatever else a
+command needs is imported by the fork, as ever.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -16,6 +18,7 @@ import select
 import shlex
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -29,6 +32,8 @@ LIBRARIES = (
     *("mlflow", "mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite", "alembic.command"),
     *("dvc.cli.parser", "dvc.repo.experiments.queue.celery"),
 )
+# A caller that sets this has what its command starts by `sys.executable` forked too.
+EXECUTABLE = "FORK_SERVER_EXECUTABLE"
 
 
 class ForkServer:
@@ -80,6 +85,16 @@ def serve(address: str) -> None:
 
 def run(caller: socket.socket) -> None:
     """Be the command that a caller asks for, and send it the exit code."""
+    leave = os._exit
+
+    def tell_and_leave(code: int) -> None:
+        """What a command may call by itself as ``os._exit``."""
+        # In a worker the connection is closed.
+        with contextlib.suppress(OSError):
+            caller.sendall(bytes([code & 0xFF]))
+        leave(code)
+
+    os._exit = tell_and_leave
     size, streams, _, _ = socket.recv_fds(caller, 8, 3)
     with caller.makefile("rb") as file:
         arguments, folder, environment = json.loads(file.read(int.from_bytes(size, "big")))
@@ -88,9 +103,11 @@ def run(caller: socket.socket) -> None:
         os.close(stream)
     code = 1
     try:
+        follow(caller)
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
+        sys.executable = environment.get(EXECUTABLE, sys.executable)
         execute(arguments)
         code = 0
     except SystemExit as stopped:
@@ -103,8 +120,24 @@ def run(caller: socket.socket) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        caller.sendall(bytes([code]))
-        os._exit(code)
+        tell_and_leave(code)
+
+
+def follow(caller: socket.socket) -> None:
+    """Join the process group of a caller, so that a kill of the group reaches this fork, and end if the caller does."""
+    pid, _, _ = struct.unpack("3i", caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    # A caller may be in a session of its own, or be gone.
+    with contextlib.suppress(OSError):
+        os.setpgid(0, os.getpgid(pid))
+    # A worker that is forked from here would keep the caller waiting after this process was killed.
+    os.register_at_fork(after_in_child=caller.close)
+
+    def end_with_caller() -> None:
+        with contextlib.suppress(OSError):
+            caller.recv(1)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=end_with_caller, daemon=True).start()
 
 
 def execute(arguments: list[str]) -> None:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from presence_only.common.temporary_names import FORMER, remove_leftovers_once, temporary_name
+
 
 @contextmanager
 def write_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds.
 
-    A reader sees the old file, the new file or no file, never half of one.
+    A reader sees the old file, the new file or no file, never half of one. What killed processes left in the folder of
+    such temporary files and folders is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.tmp-{os.getpid()}{path.suffix}")
+    remove_leftovers_once(path.parent)
+    temporary = path.with_name(temporary_name(path.stem, path.suffix))
     try:
         yield temporary
         temporary.replace(path)
@@ -29,16 +32,21 @@ def write_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def write_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder; replace the folder ``path`` by it if the block succeeds."""
+    """Yield an empty temporary folder; put it to ``path``, in place of a former folder, if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    remove_leftovers_once(path.parent)
+    temporary = path.with_name(temporary_name(path.name))
+    former = path.with_name(f"{temporary.name}{FORMER}")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
         yield temporary
-        shutil.rmtree(path, ignore_errors=True)
+        # Renamed before it is removed, as a kill amid the removal would leave half of it.
+        if path.exists():
+            path.rename(former)
         temporary.replace(path)
     finally:
+        shutil.rmtree(former, ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from presence_only.common.arrays import Floats
+from presence_only.common.atomic_files import write_folder
 from presence_only.common.errors import DataError
 from presence_only.common.settings import Settings
 from presence_only.data.added_presences import AddedPresences
@@ -92,12 +93,16 @@ class Dataset:
         return records if self.added is None else self.added.left_out_of(records)
 
     def save_survey(self, folder: Path) -> None:
-        """Write into ``folder`` what training never opens: survey, further evaluations, which presences were added."""
-        self.survey.save(folder)
-        if self.added is not None:
-            self.added.save(folder)
-        for name, task in self.further.items():
-            task.save(folder / FURTHER / name / task.kind)
+        """Write into ``folder`` what training never opens: survey, further evaluations, which presences were added.
+
+        The folder is written whole or not at all: one that lacks a further evaluation would be scored without it.
+        """
+        with write_folder(folder) as temporary:
+            self.survey.save(temporary)
+            if self.added is not None:
+                self.added.save(temporary)
+            for name, task in self.further.items():
+                task.save(temporary / FURTHER / name / task.kind)
 
 
 class DatasetKind(Settings):

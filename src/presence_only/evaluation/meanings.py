@@ -22,15 +22,18 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "score above 0.1; best at 0",
         "effort_correlation": "mean over species of the rank correlation of score and observer effort; best at that "
         "of the truth",
-        "effort_correlation_of_truth": "the same of presence and observer effort, a fact of the data set",
+        "effort_correlation_of_truth": "mean over species of the rank correlation of presence and observer effort, "
+        "a fact of the data set",
         "species_map_sparse": "mAP over the quarter of sites with the least observer effort; higher is better",
         "species_map_dense": "mAP over the quarter of sites with the most observer effort; higher is better",
         "species_map_rare": "mAP over the quarter of species with the fewest training records; higher is better",
         "species_map_common": "mAP over the quarter of species with the most training records; higher is better",
         "f1_best": "F1 of all pairs at the common threshold that is best against the survey, an upper bound; higher is "
         "better",
-        "threshold_best": "the score at that threshold; it is found by the truth, and nothing to predict by",
-        "list_ratio_best": "the ratio of numbers of species, predicted over present, at that threshold; best at 1",
+        "threshold_best": "the common threshold that is best against the survey, as a score; it is found by the "
+        "truth, and nothing to predict by",
+        "list_ratio_best": "mean over sites with presences of the number of species predicted over that present, at "
+        "the common threshold that is best against the survey; best at 1",
         "list_ratio": "mean over sites with presences of the number of species that score above 0.1 over that present; "
         "best at 1",
         "calibration_error": "expected calibration error of the scores, 15 bins; lower is better",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from presence_only.common.atomic_files import KnownHashes, content_hash, json_hash, read_json, write_json
+from presence_only.common.temporary_names import remove_leftovers
 from presence_only.execution.task import Task
 
 
@@ -39,12 +40,7 @@ class Journal:
         self.folder = folder
         self._hashes = KnownHashes()
         folder.mkdir(parents=True, exist_ok=True)
-        # What a kill left of folders that were being written.
-        for unfinished in list(folder.rglob(".*.tmp-*")):
-            if unfinished.is_dir():
-                shutil.rmtree(unfinished, ignore_errors=True)
-            else:
-                unfinished.unlink(missing_ok=True)
+        remove_leftovers(folder, deep=True, older_names=True, locked=True)
 
     def find(self, task: Task) -> Entry | None:
         """What is known of a finished task with the same identity and inputs; None if nothing is."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import shutil
 import socket
 import tempfile
@@ -22,6 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 import presence_only
 from presence_only.common.atomic_files import KnownHashes, write_folder
 from presence_only.common.errors import ExecutionError, SettingsError
+from presence_only.common.temporary_names import remove_leftovers, scratch_folder, temporary_name
 from presence_only.execution.executor import Executor, refuse_options
 from presence_only.execution.folders import pack, unpack
 from presence_only.execution.heap import keep_pages
@@ -208,8 +210,8 @@ def _work(
     report = _Reporter(key, board[0])
     try:
         paths = {name: _fetched(*sent) for name, sent in inputs.items()}
-        with tempfile.TemporaryDirectory(prefix="presence_only-") as scratch:
-            output = Path(scratch, "output") if fills else None
+        with scratch_folder() as scratch:
+            output = scratch / "output" if fills else None
             value = run_work(work, paths, output, report)
             return Finished(key, value), pack(output) if output is not None else b"", report.last
     except Exception as error:
@@ -242,7 +244,9 @@ def _fetched(digest: str, name: str, reference: list[Any]) -> Path:
         for other in kept.iterdir():
             if time.time() - other.stat().st_mtime > KEEP_INPUTS:
                 shutil.rmtree(other, ignore_errors=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{digest}-", dir=kept))
+        remove_leftovers(kept)
+        temporary = kept / temporary_name(digest, f".{secrets.token_hex(4)}")
+        temporary.mkdir()
         unpack(ray.get(reference[0]), temporary)
         try:
             temporary.rename(folder)

@@ -25,13 +25,15 @@ def parts_of(models: Sequence[SpeciesModel], kind: SpreadOver) -> tuple[SpeciesM
     """The models whose scores a spread is taken over: the seeds themselves, or the members of the blends they are.
 
     Raises:
-        MapError: If they are fewer than two.
+        MapError: If they are fewer than two, or if members are asked for and no model is a blend.
     """
     parts = list(models)
     if kind == "members":
         parts = [part for m in models for part in (m.members if isinstance(m, Blend) else [m])]  # type: ignore[misc]
+    blend = any(isinstance(m, Blend) for m in models)
+    if kind == "members" and not blend:
+        raise MapError("--spread members: the run is no blend, and has no members; take --spread for its seeds")
     if len(parts) < 2:
-        blend = isinstance(models[0], Blend)
         advice = "take --spread members" if blend else f"it has {len(parts)} model and is no blend: train more seeds"
         raise MapError(f"--spread {kind}: needs a run of two {kind} or more; {advice}")
     return tuple(parts)

@@ -16,6 +16,7 @@ from typing import Any
 
 from presence_only.common.atomic_files import content_hash, write_whole
 from presence_only.common.errors import DataError, SettingsError
+from presence_only.common.temporary_names import remove_leftovers
 from presence_only.common.yaml_files import read_yaml
 from presence_only.pipeline.command import run_stage
 from presence_only.pipeline.fingerprint import Choice, Fingerprints
@@ -24,6 +25,8 @@ from presence_only.study.paths import CODE
 
 PACKAGE = Path(__file__).parents[1]
 PARAMS = Path("params.yaml")
+# Folders of a study in which nobody but this package writes.
+FOLDERS = ("data", "runs", "timing", "results", "searches")
 # Tables of which a stage uses the entries that its settings name.
 DATASETS, LOSSES = "presence_only.datasets:KINDS", "presence_only.losses.registry:LOSSES"
 PENALTIES = "presence_only.losses.registry:PENALTIES"
@@ -39,6 +42,8 @@ LEFT_OUT = {
     "presence_only.pipeline.command:importing": "imports faster",
     "presence_only.pipeline.command:parse_arguments": "reads names, which the command in dvc.yaml holds",
     "presence_only.pipeline.command:run_stage": "calls main and words its errors",
+    "presence_only.common.temporary_names:remove_leftovers_once": "removes what killed processes left",
+    "presence_only.common.temporary_names:temporary_name": "names files that get another name once they are whole",
     "presence_only.execution.task:Task": "hands over what a task is given, unchanged",
     "presence_only.pipeline.progress:words_of_evaluation": "words of the progress display",
     "presence_only.pipeline.progress:words_of_training": "words of the progress display",
@@ -66,6 +71,9 @@ def main() -> None:
     if arguments.scripts:
         content = of_scripts(fingerprints, arguments.scripts) | of_files(arguments.files or [])
     else:
+        # Here, as this stage alone runs each time, whatever a killed one was about to write.
+        for folder in FOLDERS:
+            remove_leftovers(Path(folder), deep=True, older_names=True)
         settings = read_settings(PARAMS)
         content = of_study(fingerprints, settings)
         content["checked"] = _digest(settings, content["code"]["settings"])

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from presence_only.common.errors import UserError
+from presence_only.execution.parent_process import end_with_parent
 
 # Modules that the extra `study` brings, by their names in import statements.
 STUDY_MODULES = frozenset(
@@ -78,6 +80,9 @@ def run_stage(main: Callable[[], None], description: str | None = None) -> None:
     """
     if description is not None:
         argparse.ArgumentParser(description=description).parse_args()
+    # DVC sets it for what it runs. A stage of a killed `dvc repro` would write into the outputs of the next one.
+    if "DVC_STAGE" in os.environ:
+        end_with_parent()
     try:
         main()
     except UserError as error:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from presence_only.pipeline.command import importing, parse_arguments, run_stage
 
 
@@ -12,6 +9,7 @@ def main() -> None:
     """Score every seed's encoder at the survey's sites; write metrics, per-species tables, curves and maps."""
     arguments = parse_arguments(__doc__, "dataset", "variant")
     with importing():
+        from presence_only.common.temporary_names import scratch_folder
         from presence_only.pipeline.evaluation_tasks import evaluation_task, put_evaluation
         from presence_only.pipeline.workers import run_side_by_side
         from presence_only.study.paths import CellFiles
@@ -21,8 +19,8 @@ def main() -> None:
     study.check("dataset", arguments.dataset)
     study.check("variant", arguments.variant)
     cell = CellFiles(arguments.dataset, arguments.variant)
-    with tempfile.TemporaryDirectory(prefix="presence_only-") as folder:
-        task = evaluation_task(cell, study.seeds, Path(folder))
+    with scratch_folder() as folder:
+        task = evaluation_task(cell, study.seeds, folder)
         run_side_by_side([task], f"{cell.dataset} / {cell.variant}")
         put_evaluation(cell, task)
 

@@ -29,6 +29,7 @@ def main() -> None:
         from presence_only.export.trained_run import load_run
         from presence_only.reporting.map_page.cells import choose_cells
         from presence_only.reporting.map_page.page import MapRun, check_folder, times_of_year, write_map_page
+        from presence_only.study.paths import REPORT
 
     check_folder(arguments.out)
     times_of_year(arguments.weeks)
@@ -45,6 +46,9 @@ def main() -> None:
         write_map_page(arguments.out, map_runs, content, cells, weeks=arguments.weeks, progress=said)
     size = sum(path.stat().st_size for path in arguments.out.rglob("*") if path.is_file())
     print(f"{arguments.out / 'index.html'}: open it in a browser ({size / 2**20:.1f} MB in the folder)")
+    out, study = arguments.out.resolve(), runs[0].study
+    if out.parent == study and out.name.startswith("map_page") and (study / REPORT).exists():
+        print(f"{REPORT} has a link to it after `dvc repro -f -s report` in {study}")
 
 
 def _content(runs: list[Run], arguments: argparse.Namespace) -> MapContent:
@@ -122,7 +126,11 @@ class Said:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m presence_only.pipeline.explore",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "--run",
         type=Path,

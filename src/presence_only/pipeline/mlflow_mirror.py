@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, urlencode
 
 from presence_only.common.errors import UserError
+from presence_only.pipeline.mlflow_store import local_database, make_database, runs_in
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -45,11 +46,13 @@ PARENT = "mlflow.parentRunId"
 EXPERIMENT_KIND, TRAINING, WORKFLOW = "mlflow.experimentKind", "custom_model_development", "machine_learning"
 # The description of an experiment in mlflow ui, in Markdown. One that does not start so was written by the user.
 NOTE, NOTE_START = "mlflow.note.content", "Made by `dvc repro`: "
-MAPS = "python -m presence_only.pipeline.explore --run runs/<data set>/<variant> --out map_page"
+MAPS = "python -m presence_only.pipeline.explore --run runs/<data set>/<variant> --out map_page_<data set>"
 # Tag of an experiment: what the last publish read, and which runs it left current.
 STATE = "presence_only.state"
 # Libraries whose exceptions are about the store.
 LIBRARIES = ("mlflow", "sqlalchemy", "alembic", "requests", "urllib3")
+# What SQLite says where MLflow wants to make a table that is there, or to read one that is not.
+HALF_MADE = "(table|index) .{1,200} already exists|no such (table|column|index)|duplicate column name"
 # Seconds for which a database may be busy with the write of another program.
 BUSY = 5.0
 
@@ -152,7 +155,7 @@ def published(state: str, root: Path) -> int:
         state: Hash of all that the publish would read.
         root: Folder of ``mlflow.db``.
     """
-    database = _database(store_uri(root))
+    database = local_database(store_uri(root))
     if database is None:
         return 0
     try:
@@ -184,7 +187,7 @@ def check_store(root: Path) -> None:
     Raises:
         StoreError: If the database is locked, damaged or read-only.
     """
-    database = _database(store_uri(root))
+    database = local_database(store_uri(root))
     if database is None or not database.exists():
         return
     with _in_one_sentence(root), closing(sqlite3.connect(database, timeout=BUSY, isolation_level=None)) as store:
@@ -212,7 +215,7 @@ def publish(
     Args:
         study: Name of the study and of its MLflow experiment.
         records: Every run of the study; one that others are below comes before these.
-        root: Folder of ``mlflow.db``, of its lock file and of ``mlartifacts``.
+        root: Folder of ``mlflow.db``, unless another store is set, and of ``mlartifacts``.
         move_current: False for an experiment in a copy of the project: its runs are logged but
             the project's own stay current, below their own variants.
         ranking: The metric by which variants are shown, the highest first.
@@ -227,7 +230,7 @@ def publish(
         StoreError: If MLflow cannot take the runs.
     """
     # Two workers of `dvc queue` may come at once, and what one has logged by half looks like a killed run to the other.
-    with _in_one_sentence(root), _alone(root / "mlflow.db.lock"):
+    with _in_one_sentence(root), _alone(root):
         return _publish(study, records, root, move_current, ranking, note, state)
 
 
@@ -235,9 +238,7 @@ def _publish(
     study: str, records: Sequence[RunRecord], root: Path, move_current: bool, ranking: str, note: str, state: str
 ) -> tuple[int, int, str]:
     """What ``publish`` says, while nobody else publishes."""
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(tracking_uri=store_uri(root))
+    client = _client(root)
     experiment_id, experiment_tags = _experiment(client, study, root)
     ours: dict[str, Run] = {}
     known: dict[tuple[str, str], Run] = {}
@@ -284,7 +285,7 @@ def publish_search(study: str, search: RunRecord, trials: Sequence[RunRecord], r
         study: Name of the study and of its MLflow experiment.
         search: The search; its curves have a value per trial, of which the new ones are added.
         trials: All its trials.
-        root: Folder of ``mlflow.db``, of its lock file and of ``mlartifacts``.
+        root: Folder of ``mlflow.db``, unless another store is set, and of ``mlartifacts``.
 
     Returns:
         Trials logged now, and trials found as they were.
@@ -292,10 +293,8 @@ def publish_search(study: str, search: RunRecord, trials: Sequence[RunRecord], r
     Raises:
         StoreError: If MLflow cannot take the runs.
     """
-    with _in_one_sentence(root), _alone(root / "mlflow.db.lock"):
-        from mlflow.tracking import MlflowClient
-
-        client = MlflowClient(tracking_uri=store_uri(root))
+    with _in_one_sentence(root), _alone(root):
+        client = _client(root)
         experiment_id, _ = _experiment(client, study, root)
         known: dict[tuple[str, str], str] = {}
         for run in _all_runs(client, experiment_id):
@@ -332,17 +331,16 @@ def open_export(
         cell: ``dataset/variant``; the run is shown below the current run of this variant, where there is one.
         params: What to know it by.
         artifacts: Files to copy into the run.
-        root: Folder of ``mlflow.db``, of its lock file and of ``mlartifacts``.
+        root: Folder of ``mlflow.db``, unless another store is set, and of ``mlartifacts``.
 
     Raises:
         StoreError: If MLflow cannot take the run.
     """
     check_store(root)
-    with _in_one_sentence(root), _alone(root / "mlflow.db.lock"):
+    with _in_one_sentence(root), _alone(root):
         import mlflow
-        from mlflow.tracking import MlflowClient
 
-        client = MlflowClient(tracking_uri=store_uri(root))
+        client = _client(root)
         experiment_id, _ = _experiment(client, study, root)
         wanted = f'tags.{KIND} = "variant" and tags.{CURRENT} = "true" and tags.{CELL} = "{cell}"'
         above = client.search_runs([experiment_id], filter_string=wanted, max_results=1)
@@ -363,6 +361,18 @@ def open_export(
             client.set_tag(run.info.run_id, FINGERPRINT, run.info.run_id)
         finally:
             mlflow.set_tracking_uri(before)
+
+
+def _client(root: Path) -> MlflowClient:
+    """Speaks to the store, whose database is made first if it is local and there is none. The lock must be held."""
+    # Not at the top: it takes seconds.
+    from mlflow.tracking import MlflowClient
+
+    uri = store_uri(root)
+    if database := local_database(uri):
+        # Looking for experiments makes the tables and the default experiment.
+        make_database(database, lambda aside: MlflowClient(tracking_uri=aside).search_experiments(max_results=1))
+    return MlflowClient(tracking_uri=uri)
 
 
 def _add_to_search(client: MlflowClient, run_id: str, search: RunRecord) -> None:
@@ -506,12 +516,27 @@ def _remedy(error: Exception, uri: str) -> str | None:
         return f"{uri} is locked by another program; close that program and run `dvc repro` again"
     if "file is not a database" in text or "malformed" in text:
         return f"{uri} is damaged; move the file away and run `dvc repro`, which makes a new one with the same runs"
+    database = local_database(uri)
+    if database and re.search(HALF_MADE, text):
+        return (
+            f"{uri} was left half-made, by a kill while MLflow made it or changed its tables, with {_runs(database)} "
+            "in it; move the file away and run `dvc repro`, which makes a new one with the runs of this study"
+        )
     if uri.startswith(("http://", "https://")) and re.search("failed with exception|Max retries exceeded", text):
         return (
             f"no server answers at {uri}; start it, or unset MLFLOW_TRACKING_URI to use a local database, "
             "and run `dvc repro` again"
         )
     return f"{uri} fails with {text[:300]!r}; mend that and run `dvc repro` again"
+
+
+def _runs(database: Path) -> str:
+    """How many runs are in a database, in words."""
+    try:
+        n = runs_in(database)
+    except (sqlite3.Error, OSError):
+        return "runs that cannot be counted"
+    return f"{n} run{'s' * (n != 1)}"
 
 
 def _knows_schema(version: str) -> bool:
@@ -522,17 +547,17 @@ def _knows_schema(version: str) -> bool:
     return any(migrations.glob(f"{version}_*.py"))
 
 
-def _database(uri: str) -> Path | None:
-    """The file of a local sqlite store; None for any other store."""
-    scheme, found, path = uri.partition("sqlite:///")
-    return Path(path) if found and not scheme and path not in ("", ":memory:") and "?" not in path else None
-
-
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold the lock file ``path``, which the system lets go of when a process ends, however it ends."""
+def _alone(root: Path) -> Iterator[None]:
+    """Hold the lock file of the store, which the system lets go of when a process ends, however it ends.
+
+    It lies beside a local database, wherever that is: several projects may publish into the same one.
+    """
     from filelock import FileLock, Timeout
 
+    database = local_database(store_uri(root)) or root / "mlflow.db"
+    path = database.with_name(f"{database.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)

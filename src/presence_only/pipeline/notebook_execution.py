@@ -7,7 +7,6 @@ import re
 import sys
 from html import escape
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import jupytext
 import nbformat
@@ -19,6 +18,7 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 from presence_only.common.errors import UserError
+from presence_only.common.temporary_names import scratch_folder
 
 # Of any machine that has the package: no version, no path.
 _METADATA = {
@@ -85,11 +85,12 @@ def execute_notebook(path: Path, folder: Path, timeout: float) -> NotebookNode:
         raise ValueError(f"timeout = {timeout}: must be greater than 0 seconds")
     notebook = read_notebook(path)
     last = {"index": 0}
-    with TemporaryDirectory() as private:
+    # A short name: the paths of sockets have about 100 characters at most.
+    with scratch_folder("nb") as private:
         manager = AsyncKernelManager(
             kernel_name="python3",
             kernel_spec_manager=_RunningPython(),
-            connection_file=str(Path(private, "kernel.json")),
+            connection_file=str(private / "kernel.json"),
             # Sockets in a private folder: nobody else on the machine can read them.
             transport="ipc" if os.name == "posix" else "tcp",
         )
@@ -104,7 +105,7 @@ def execute_notebook(path: Path, folder: Path, timeout: float) -> NotebookNode:
         )
         try:
             # The user's own IPython profile could change what is shown.
-            client.execute(env=os.environ | {"IPYTHONDIR": private}, cleanup_kc=True)
+            client.execute(env=os.environ | {"IPYTHONDIR": str(private)}, cleanup_kc=True)
         except CellExecutionError as error:
             told = " ".join(str(error.evalue).split())
             raise _failure(path, notebook, last["index"], f"{error.ename}: {told}") from None

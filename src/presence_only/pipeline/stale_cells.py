@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from presence_only.common.errors import ExecutionError
+from presence_only.execution.parent_process import ENDS_WITH_PARENT
 from presence_only.study.settings import StudySettings
 
 # The stages whose cells are run side by side, in this order.
@@ -60,7 +61,7 @@ def find_stale_cells(study: StudySettings) -> StaleCells:
         ExecutionError: If DVC cannot tell.
     """
     command = [sys.executable, "-m", "presence_only.pipeline.stale_cells"]
-    asked = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    asked = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, **ENDS_WITH_PARENT)
     if asked.returncode:
         raise ExecutionError("DVC cannot tell what is out of date; its message stands above")
     stale = set(json.loads(asked.stdout.splitlines()[-1]))
@@ -88,7 +89,9 @@ def run_dvc(*arguments: str) -> None:
     """
     # Stages say `python`: it is this one, also where nobody has activated its environment.
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], env=os.environ | {"PATH": path}, check=False)
+    command = [sys.executable, "-m", "dvc", *arguments]
+    # With this process, so that the next run does not find DVC's lock held by a command of a killed one.
+    done = subprocess.run(command, env=os.environ | {"PATH": path}, check=False, **ENDS_WITH_PARENT)
     if done.returncode < 0 or done.returncode == 130:
         raise KeyboardInterrupt
     if done.returncode:

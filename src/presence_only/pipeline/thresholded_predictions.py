@@ -5,7 +5,7 @@ Shape legend: H rows and W columns of a map, M sites, S species, Q those asked f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from presence_only.export.trained_run import Run
 from presence_only.model.interface import SpeciesModel
 from presence_only.model.range_map import BinaryRange, MapError, logits_of_mean
 from presence_only.pipeline.place_lists import logits_at, print_species
+
+SUITABILITY = "suitability (0 to 1)"
 
 
 class MeanOfModels:
@@ -83,7 +85,8 @@ def list_above(run: Run, site: tuple[float, float], threshold: str, week: int | 
     rule = threshold_rule(threshold)
     logit_S = logits_at(run, site, week)
     chosen, _ = fit_to_training(MeanOfModels(run.models), _sites(run, week), {threshold: rule})
-    n_listed = _print(run, site, "suitability (0 to 1)", expit(logit_S), logit_S >= chosen[threshold])
+    columns = {SUITABILITY: expit(logit_S), "threshold": expit(chosen[threshold])}
+    n_listed = _print(run, site, columns, logit_S >= chosen[threshold])
     print(f"{n_listed:,} species, whose suitability is at least {rule.meaning}.")
 
 
@@ -91,7 +94,7 @@ def list_top(run: Run, site: tuple[float, float], week: int | None) -> None:
     """Print the species with the highest suitability at a place."""
     logit_S = logits_at(run, site, week)
     listed_S = most_probable(logit_S[None], np.array([TOP]))[0]
-    n_listed = _print(run, site, "suitability (0 to 1)", expit(logit_S), listed_S)
+    n_listed = _print(run, site, {SUITABILITY: expit(logit_S)}, listed_S)
     print(f"{n_listed:,} species with the highest suitability, whether or not so many are there.")
 
 
@@ -108,7 +111,7 @@ def list_expected_f1(run: Run, site: tuple[float, float], typical: float, week: 
     _, calibration = fit_to_training(MeanOfModels(run.models), _sites(run, week), {})
     probability_S = calibration.probabilities(logit_S, typical)
     listed_S = best_expected_f1(probability_S[None])[0]
-    n_listed = _print(run, site, "probability of presence", probability_S, listed_S)
+    n_listed = _print(run, site, {"probability of presence": probability_S}, listed_S)
     print(
         f"{n_listed:,} species: the list with the highest expected F1. Probabilities take every species to be present "
         f"with {typical:g} where it is typically recorded, which the records cannot tell."
@@ -120,9 +123,9 @@ def _sites(run: Run, week: int | None) -> TrainingSites:
     return TrainingSites.of(run.recorded, run.background, weeks=week is not None)
 
 
-def _print(run: Run, site: tuple[float, float], column: str, number_S: Floats, listed_S: NDArray[np.bool_]) -> int:
-    """Print the listed species, the highest number first; returns how many they are."""
-    order_S = np.argsort(-number_S, kind="stable")
+def _print(run: Run, site: tuple[float, float], columns: Mapping[str, Floats], listed_S: NDArray[np.bool_]) -> int:
+    """Print the listed species, the highest number of the first column first; returns how many they are."""
+    order_S = np.argsort(-next(iter(columns.values())), kind="stable")
     species = order_S[listed_S[order_S]].tolist()
-    print_species(run, site, species, {column: number_S})
+    print_species(run, site, species, columns)
     return len(species)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from presence_only.pipeline.command import importing, parse_arguments, run_stage
 
 
@@ -12,6 +9,7 @@ def main() -> None:
     """Read one cell of params.yaml; write its encoders, their histories, and aside the time they took."""
     arguments = parse_arguments(__doc__, "dataset", "variant")
     with importing():
+        from presence_only.common.temporary_names import scratch_folder
         from presence_only.pipeline.together import run_together
         from presence_only.pipeline.training_tasks import put_training, training_tasks
         from presence_only.pipeline.workers import run_side_by_side
@@ -23,8 +21,8 @@ def main() -> None:
     cell = CellFiles(arguments.dataset, arguments.variant)
     run = run_together if launched_by_torchrun() else run_side_by_side
     # Aside, so that a kill leaves nothing unfinished where the encoders belong.
-    with tempfile.TemporaryDirectory(prefix="presence_only-") as folder:
-        tasks = training_tasks(cell, variant, seeds, Path(folder))
+    with scratch_folder() as folder:
+        tasks = training_tasks(cell, variant, seeds, folder)
         if values := run(tasks, f"{cell.dataset} / {cell.variant}"):
             put_training(cell, tasks, seeds, values)
 

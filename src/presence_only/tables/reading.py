@@ -9,13 +9,13 @@ How text is read says :mod:`~presence_only.tables.text_tables`, and :mod:`~prese
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
 import polars as pl
 
 from presence_only.columns.column_names import Columns
+from presence_only.common.temporary_names import scratch_folder
 from presence_only.tables.batches import some_rows
 from presence_only.tables.parquet import parquet_files, parquet_names, read_parquet
 from presence_only.tables.text_tables import read_text, text_names
@@ -57,8 +57,8 @@ def read_archive(archive: Archive, columns: Columns) -> Generator[pl.DataFrame, 
     """The rows of the one table in a zip, or of all of its parquet files."""
     parquet = parquet_members(archive)
     if parquet:
-        with tempfile.TemporaryDirectory(prefix="presence-only-") as folder:
-            files = [archive.unpack(name, Path(folder) / f"{i}.parquet") for i, name in enumerate(parquet)]
+        with scratch_folder() as folder:
+            files = [archive.unpack(name, folder / f"{i}.parquet") for i, name in enumerate(parquet)]
             labels = [f"{archive.path}/{name}" for name in parquet]
             yield from some_rows(read_parquet(files, columns, labels), str(archive.path))
         return
@@ -89,8 +89,8 @@ def read_names(path: Path, columns: Columns, limits: Limits = LIMITS) -> tuple[s
     with Archive(path, limits) as archive:
         parquet = parquet_members(archive)
         if parquet:
-            with tempfile.TemporaryDirectory(prefix="presence-only-") as folder:
-                file = archive.unpack(parquet[0], Path(folder) / "0.parquet")
+            with scratch_folder() as folder:
+                file = archive.unpack(parquet[0], folder / "0.parquet")
                 return parquet_names(file, f"{path}/{parquet[0]}")
         name = only_table(archive)
         with archive.open(name) as stream:

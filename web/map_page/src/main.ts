@@ -304,7 +304,7 @@ class Page {
     if (about.truth) {
       const { title, sites, drawn, present, surveyed } = about.truth;
       const some = drawn < sites ? ", some drawn" : "", known = surveyed[species];
-      text("layer-present", known ? `${title}: ${present[species].toLocaleString("en")} of ${count(known, "site")}${some}` : `${title}: not surveyed`);
+      text("layer-present", known ? `${title}: present at ${present[species].toLocaleString("en")} of ${count(known, "site")}${some}` : `${title}: not surveyed`);
       text("layer-absent", `${title}: absent at ${count(known - present[species], "site")}${some}`);
     }
     for (const side of this.sides) {
@@ -343,7 +343,8 @@ class Page {
     const codes = await Promise.all(runs.map((run) => this.scores.ofPlace(run, place, time)));
     const now = this.place;
     if (now.longitude !== longitude || now.latitude !== latitude || time !== this.time) return;
-    help.textContent = "Scores of the cell that holds the place. Scores of two runs differ in scale; compare their order.";
+    help.textContent = "Scores of the cell that holds the place."
+      + (runs.length > 1 ? " Scores of two runs differ in scale; compare their order." : "");
     showPlace(element, {
       runs: runs.map((run) => this.about.runs[run].name),
       scores: codes.map((list) => Float64Array.from(list, (code) => this.scores.ofCode[code])),

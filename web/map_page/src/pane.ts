@@ -22,6 +22,8 @@ export interface Drawing {
 const MARGIN = 0.3;
 /** More dots per pixel than these are not seen, and cost time. */
 const MOST_DOTS = 2;
+/** Sites of the truth that are few have signs of a size that is seen, near to each other or not. */
+const FEW = 600;
 
 class Picture extends L.Layer {
   readonly canvas = document.createElement("canvas");
@@ -151,7 +153,8 @@ class Picture extends L.Layer {
       }
     };
     // Signs stay apart where their places are near to each other on the screen.
-    const half = Math.max(0.5, Math.min(3, 0.3 * spacing * scale));
+    const few = present.length + absent.length <= 2 * FEW;
+    const half = Math.max(few ? 2 : 0.5, Math.min(3, 0.3 * spacing * scale));
     context.beginPath();
     places(absent, (px, py) => { context.moveTo(px - half, py); context.lineTo(px + half, py); });
     context.strokeStyle = theme.absent;

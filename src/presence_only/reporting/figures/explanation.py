@@ -33,7 +33,11 @@ def importance_figure(importance: pl.DataFrame, title: str) -> Figure:
         axes.set_yticks(places, [plain(name) for name in group["input"]], fontsize=8)
         axes.axvline(0, color="black", lw=0.8)
         axes.set_title(f"{plain(group['species'][0])} (average precision {group['ap'][0]:.3f})", fontsize=9, loc="left")
-    panels[-1].set_xlabel("drop of average precision when the input is permuted (0 to 1)")
+    panels[-1].set_xlabel(
+        "drop of average precision when the input is permuted (at most 1)\n"
+        "grey lines: one standard deviation over the permutations",
+        fontsize=9,
+    )
     figure.suptitle(plain(title), fontsize=10)
     return figure
 
@@ -73,6 +77,9 @@ def response_figure(curves: pl.DataFrame, background: dict[str, NDArray[Any]], t
         axes.set_ylabel("mean suitability (0 to 1)", fontsize=8)
     panels[0, 0].set_ylim(bottom=0.0)
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
+    signs = "ticks: tenths of the background"
+    if curves["spread"].cast(pl.Float64).fill_null(0.0).to_numpy().any():
+        signs = f"bands: one standard deviation over the seeds; {signs}"
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, title=signs, title_fontsize=8)
     figure.suptitle(plain(title), fontsize=10)
     return figure

@@ -88,7 +88,10 @@ def range_figure(
     spread_HW: np.ndarray | None = None,
     spread_of: str = "relative suitability",
 ) -> Figure:
-    """Relative suitability of one species over a box, with its training records, and its spread beside it.
+    """Relative suitability of one species over a box, with its training records, and its spread below it.
+
+    The colours of each map end at its highest value: the scores of many losses stay below 0.1, and a scale up to 1
+    would show one colour.
 
     Args:
         score_HW: Within 0..1, northern row first; NaN where unknown.
@@ -100,18 +103,22 @@ def range_figure(
         spread_HW: Standard deviation of the score, or of its rank, over seeds or members; None: not shown.
         spread_of: What it is the deviation of.
     """
-    maps = [(score_HW, "viridis", 1.0, "relative suitability (0 to 1, no probability)", title)]
+    maps = [(score_HW, "viridis", "relative suitability (no probability)", title)]
     if spread_HW is not None:
-        highest = float(spread_HW[~np.isnan(spread_HW)].max(initial=1e-3))
-        maps.append((spread_HW, "magma", highest, f"standard deviation of {spread_of}", "spread"))
+        maps.append((spread_HW, "magma", f"standard deviation of\n{spread_of}", "spread"))
     figure = Figure(figsize=(8.0, 1.0 + 4.0 * len(maps)), layout="constrained")
-    for axes, (values_HW, colours, highest, label, heading) in zip(
+    for axes, (values_HW, colours, label, heading) in zip(
         figure.subplots(len(maps), squeeze=False)[:, 0], maps, strict=True
     ):
+        unknown_HW = np.isnan(values_HW)
+        highest = float(values_HW[~unknown_HW].max(initial=1e-3))
         image = axes.imshow(values_HW, extent=extent, vmin=0.0, vmax=highest, cmap=colours)
         figure.colorbar(image, ax=axes, label=label, shrink=0.8)
-        _finish_map(axes, extent, sites_P2, land_share, heading, "white")
-        axes.legend(fontsize=8, loc="lower left")
+        _finish_map(axes, extent, sites_P2, land_share, heading, "#999999" if unknown_HW.any() else "white")
+        handles, _ = axes.get_legend_handles_labels()
+        if unknown_HW.any():
+            handles.append(Patch(facecolor="white", edgecolor="#555555", lw=0.5, label="environment unknown"))
+        axes.legend(handles=handles, fontsize=8, loc="lower left")
     return figure
 
 

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 PACK_BYTES = 2**20
 # Names that the page gives to the two functions that packs call.
 PACK, DESCRIPTION = "presenceOnlyPack", "presenceOnlyMap"
+# In the folder `data` of a page.
+DESCRIPTION_FILE = "description.js"
 
 
 def write_pack(folder: Path, name: str, content: bytes) -> None:

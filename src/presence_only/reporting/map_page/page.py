@@ -26,13 +26,18 @@ from presence_only.data.survey import Survey
 from presence_only.model.interface import SpeciesModel
 from presence_only.model.range_map import Grid, Sample, Suitabilities
 from presence_only.reporting.map_page.cells import MapCells
-from presence_only.reporting.map_page.packs import PACK_BYTES, steps_of, write_description, write_pack
+from presence_only.reporting.map_page.packs import (
+    DESCRIPTION_FILE,
+    PACK_BYTES,
+    steps_of,
+    write_description,
+    write_pack,
+)
 from presence_only.reporting.map_page.points import SPECIES_PER_PACK, write_records, write_truth
 from presence_only.reporting.map_page.score_codes import HIGH, HIGHEST, LOW, LOWEST, encode
 
 # What web/map_page builds, and all of what ships of it.
 PAGE_FILES = ("index.html", "page.css", "page.js", "coast_50m.js", "CREDITS.txt")
-DESCRIPTION_FILE = "description.js"
 # Bytes of scores of a run before compression, of which the page has two copies: by species and by place.
 MOST_BYTES = 4 * 2**30
 
@@ -84,8 +89,14 @@ def check_folder(out: Path) -> None:
         MapPageError: If ``out`` is a file, a folder with other files, or nothing can be written beside it.
     """
     if out.is_dir():
-        if any(out.iterdir()) and not (out / "data" / DESCRIPTION_FILE).is_file():
-            raise MapPageError(f"--out {out}: is a folder that holds other files than a map page; name a new folder")
+        found = sorted(entry.name for entry in out.iterdir())
+        # A page that was put under git, say, would lose its history.
+        others = [name for name in found if name not in (*PAGE_FILES, "data")]
+        if found and (others or not (out / "data" / DESCRIPTION_FILE).is_file()):
+            raise MapPageError(
+                f"--out {out}: is a folder that holds other files than a map page, such as {(others or found)[0]!r}; "
+                "name a new folder"
+            )
     elif out.exists():
         raise MapPageError(f"--out {out}: is a file; name a folder")
     with _writing(out):

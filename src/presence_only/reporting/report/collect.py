@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,7 @@ from presence_only.evaluation.observer_effort import records_nearby
 from presence_only.evaluation.skill_measures import SKILL_MEASURES
 from presence_only.geography.earth import Earth
 from presence_only.reporting.figures.ranges import SpeciesMap, choose_by_rank
+from presence_only.reporting.map_page.packs import DESCRIPTION_FILE, read_description
 from presence_only.reporting.report.content import AcrossContent, DatasetContent, PageContent
 from presence_only.study.paths import DatasetFiles
 from presence_only.study.results import METRIC, MissingResultsError, StudyResults
@@ -89,7 +92,26 @@ def dataset_content(study: StudyResults, name: str) -> DatasetContent:
         by_group=by_group(study, name, ap) if len(set(records.groups)) > 1 else {},
         records_png=study.records_map(name),
         added_png=study.map_of_added(name),
+        map_page=map_page(study.folder, name),
     )
+
+
+def map_page(folder: Path, dataset: str) -> str | None:
+    """Address of the newest map page of a data set in the study's folder, relative to the report.
+
+    The report's command writes it to ``map_page_<dataset>``; any folder whose name starts with ``map_page`` counts.
+
+    Args:
+        folder: Of the study.
+        dataset: Name of the data set.
+    """
+    found = []
+    for description in folder.glob(f"map_page*/data/{DESCRIPTION_FILE}"):
+        # A page that is damaged, or that another process is replacing, is as good as none.
+        with suppress(OSError, ValueError):
+            if read_description(description)["title"] == dataset:
+                found.append((description.stat().st_mtime, description.parents[1].name))
+    return f"../{quote(max(found)[1])}/index.html" if found else None
 
 
 def by_group(study: StudyResults, name: str, ap: Mapping[str, NDArray[Any]]) -> dict[str, Mapping[str, NDArray[Any]]]:

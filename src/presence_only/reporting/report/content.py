@@ -42,6 +42,7 @@ class DatasetContent:
         by_group: Title of a measure to variant to its values (V, S), NaN where undefined; for the means of every group.
         records_png: A map of the records.
         added_png: A map of the presences that label propagation added.
+        map_page: Address of its map page, relative to the report; None where nobody made one.
     """
 
     name: str
@@ -61,6 +62,7 @@ class DatasetContent:
     by_group: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
     records_png: bytes | None = None
     added_png: bytes | None = None
+    map_page: str | None = None
 
 
 @dataclass(frozen=True)

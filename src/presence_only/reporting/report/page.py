@@ -105,6 +105,7 @@ def _section(dataset: DatasetContent, study: PageContent, draw: Draw) -> dict[st
         "further": _further(rows, order),
         "figures": comparison_section(rows, ap, dataset.pairs, draw),
         "power": power_section(ap, pairs, draw),
+        "map_page": dataset.map_page,
         "thresholds": threshold_section(rows, order),
         "groups": group_section(dataset, order),
         "breakdowns": breakdown_section(dataset, ap, some, draw),
