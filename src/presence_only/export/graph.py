@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from presence_only.export.graph_features import ExportError, GraphFeatures
 from presence_only.model.blend import Blend
 from presence_only.model.encoder import RangeModel
+from presence_only.model.forest import Forest
 from presence_only.model.interface import SpeciesModel
 
 
@@ -49,7 +50,7 @@ def reads(models: Sequence[SpeciesModel]) -> Reads:
 
 
 class ModelGraph(nn.Module):
-    """Logits of one model, be it an encoder or a blend.
+    """Logits of one model, be it an encoder, a forest or a blend.
 
     Args:
         model: Trained.
@@ -71,7 +72,9 @@ class ModelGraph(nn.Module):
         """Logits (B, S)."""
         logits_BS = torch.zeros(())
         for share, encoder, features in zip(self.shares, self.encoders, self.features, strict=True):
-            own_BS = encoder(features(longitude_B, latitude_B, covariates_BC, week_B)).logits_BS
+            own_BS = encoder(features(longitude_B, latitude_B, covariates_BC, week_B))
+            if isinstance(encoder, RangeModel):
+                own_BS = own_BS.logits_BS
             logits_BS = logits_BS + share * own_BS if len(self.encoders) > 1 else own_BS
         return logits_BS
 
@@ -132,13 +135,13 @@ def _log_of_mean(x_KBS: Tensor) -> Tensor:
     return largest_BS + torch.log(torch.exp(x_KBS - largest_BS).mean(dim=0))
 
 
-def _encoders(model: SpeciesModel) -> list[RangeModel]:
-    """The encoders of a model, members of members included."""
-    if isinstance(model, RangeModel):
+def _encoders(model: SpeciesModel) -> list[RangeModel | Forest]:
+    """The encoders and forests of a model, members of members included."""
+    if isinstance(model, (RangeModel, Forest)):
         return [model]
     if isinstance(model, Blend):
         return [part for member in model.members for part in _encoders(member)]  # type: ignore[arg-type]
-    raise ExportError(f"model of kind {type(model).__name__}: has no graph; encoders and blends of them have")
+    raise ExportError(f"model of kind {type(model).__name__}: has no graph; encoders, forests and blends of them have")
 
 
 def _shares(model: SpeciesModel) -> list[float]:

@@ -13,6 +13,7 @@ from presence_only.common.atomic_files import write_whole
 from presence_only.common.errors import DataError
 from presence_only.model.blend import Blend
 from presence_only.model.encoder import RangeModel
+from presence_only.model.forest import Forest
 from presence_only.model.interface import SpeciesModel
 
 
@@ -41,4 +42,4 @@ def _model_of(content: dict[str, Any]) -> SpeciesModel:
     """The model that ``content()`` describes."""
     if "members" in content:
         return Blend([_model_of(member) for member in content["members"]]).eval()
-    return RangeModel.of(content)
+    return Forest.of(content) if "forest" in content else RangeModel.of(content)

@@ -28,6 +28,7 @@ from presence_only.training.batches import Batches, RowBatches
 from presence_only.training.data_parallel import ALONE, World
 from presence_only.training.devices import choose_device, exactness
 from presence_only.training.divergence import DivergenceCheck
+from presence_only.training.forest import fit_forest
 from presence_only.training.loss_computation import AllLogits, choose_loss_computation, make_loss_computation
 from presence_only.training.memory import check_training_memory
 from presence_only.training.optimizers import dense_optimizer
@@ -48,7 +49,8 @@ class History:
     """What happened while fitting.
 
     Args:
-        loss_computation: How the loss was computed: from ``all_logits``, in ``chunks`` or ``sampled``.
+        loss_computation: How the loss was computed: from ``all_logits``, in ``chunks`` or ``sampled``; ``forest`` for a
+            forest, which has none.
         loss: Mean training loss in nats, one per epoch.
         probes: What the encoder says after every epoch about observed and unobserved pairs, by name; see
             :class:`~presence_only.training.pair_scores.Probe`.
@@ -160,16 +162,24 @@ def fit_variant(
     if not variant.members:
         model, history = fit(data, variant.loss, variant.encoder, variant.training, seed, report, watch, world)
         return model, [history]
-    epochs = [n_epochs(member.training, data.records.n_rows) for member in variant.members]
+    epochs = [
+        1 if member.forest is not None else n_epochs(member.training, data.records.n_rows) for member in variant.members
+    ]
 
     def report_member(i: int) -> Report | None:
         before, total = sum(epochs[:i]), sum(epochs)
         return None if report is None else lambda done, _, loss: report(before + done, total, loss)
 
-    fitted = []
+    fitted: list[tuple[SpeciesModel, History]] = []
     for i, member in enumerate(variant.members):
-        own_seed = stream_seed(seed, f"member {i}")
-        fitted.append(fit(data, member.loss, member.encoder, member.training, own_seed, report_member(i), world=world))
+        own_seed, own_report = stream_seed(seed, f"member {i}"), report_member(i)
+        if member.forest is None:
+            fitted.append(fit(data, member.loss, member.encoder, member.training, own_seed, own_report, world=world))
+            continue
+        forest, seconds = fit_forest(data, member.encoder, member.forest, own_seed)
+        fitted.append((forest, History(loss_computation="forest", seconds=seconds)))
+        if own_report is not None:
+            own_report(1, 1, math.nan)
     return Blend([model for model, _ in fitted]).eval(), [history for _, history in fitted]
 
 

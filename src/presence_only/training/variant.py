@@ -12,6 +12,7 @@ from presence_only.common.errors import UserError
 from presence_only.common.quoting import quoted
 from presence_only.common.settings import Settings, SettingsError
 from presence_only.losses.base import LossSettings, TrainingCounts, parse_variant
+from presence_only.model.forest import ForestSettings
 from presence_only.model.settings import EncoderSettings
 from presence_only.training.settings import OPTIMIZERS_WITH, TrainingSettings
 
@@ -23,22 +24,27 @@ class Variant:
     In params.yaml a variant holds the loss and its parameters; its optional groups ``encoder`` and
     ``training`` replace single settings of the study's, such as a learning rate tuned for the loss. With
     a list ``members``, whose entries replace settings of the variant in turn, every member is trained
-    apart and the model is the mean of their logits; the variant's own groups are then those of all.
+    apart and the model is the mean of their logits; the variant's own groups are then those of all. A member with a
+    group ``forest`` is a forest, which has no loss and no training of its own.
     """
 
     loss: LossSettings
     encoder: EncoderSettings
     training: TrainingSettings
     members: tuple[Self, ...] = ()
+    forest: ForestSettings | None = None
 
     @property
     def may_use_gpu(self) -> bool:
         """Whether it, or one of its members, is trained on a GPU where there is one."""
-        return any(part.training.device != "cpu" for part in self.members or (self,))
+        return any(part.training.device != "cpu" and part.forest is None for part in self.members or (self,))
 
     def resolved(self) -> dict[str, Any]:
         """Every setting of the variant, or of each of its members, as plain values."""
-        groups = {"encoder": self.encoder.model_dump(mode="json"), "training": self.training.model_dump(mode="json")}
+        encoder = {"encoder": self.encoder.model_dump(mode="json")}
+        if self.forest is not None:
+            return {"forest": self.forest.model_dump(mode="json")} | encoder
+        groups = encoder | {"training": self.training.model_dump(mode="json")}
         members = {"members": [member.resolved() for member in self.members]} if self.members else {}
         return self.loss.model_dump(mode="json") | groups | members
 
@@ -90,12 +96,39 @@ class Variant:
             raise SettingsError(f"{where}.members = {quoted(listed)}: must be a list of two or more groups of settings")
         shared = {key: value for key, value in raw.items() if key not in groups}
         members = tuple(
-            cls.parse(
+            cls._forest(item, f"{where}.members[{i}]", loss, own_encoder, own_training)
+            if "forest" in item
+            else cls.parse(
                 shared | item, f"{where}.members[{i}]", own_encoder, own_training, item if "members" in own else {}
             )
             for i, item in enumerate(listed)
         )
         return cls(loss, own_encoder, own_training, members)
+
+    @classmethod
+    def _forest(
+        cls, item: dict[str, Any], where: str, loss: LossSettings, encoder: EncoderSettings, training: TrainingSettings
+    ) -> Self:
+        """A member that is a forest; ``loss`` and ``training`` are the other members'."""
+        others = sorted(set(item) - {"forest", "encoder"})
+        if others:
+            raise SettingsError(
+                f"{where}.{others[0]} = {quoted(item[others[0]])}: must be left out, as a forest has no loss and no "
+                "training; its settings are the groups forest and encoder"
+            )
+        settings = item["forest"]
+        if not isinstance(settings, dict):
+            raise SettingsError(f"{where}.forest = {quoted(settings)}: must be a mapping of settings, such as {{}}")
+        changes = item.get("encoder", {})
+        reads = {"input", "coordinates", "expansion"}
+        if isinstance(changes, dict) and set(changes) - reads:
+            name = min(set(changes) - reads)
+            raise SettingsError(
+                f"{where}.encoder.{name} = {quoted(changes[name])}: must be left out, as a forest has no network; it "
+                "takes input, coordinates and expansion"
+            )
+        own_encoder = replaced(encoder, changes, f"{where}.encoder", changes)
+        return cls(loss, own_encoder, training, forest=ForestSettings.parse(settings, f"{where}.forest"))
 
 
 def may_use_background(loss: LossSettings) -> bool:
