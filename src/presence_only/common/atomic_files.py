@@ -91,11 +91,10 @@ def _named(path: Path, temporary: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is not None:
-            named = str(path) if error.filename is None else str(error.filename)
-            error.filename = named.replace(str(temporary), str(path), 1)
-            error.filename2 = None
-        raise
+        if error.errno is None:
+            raise
+        named = str(path) if error.filename is None else str(error.filename)
+        raise OSError(error.errno, error.strerror, named.replace(str(temporary), str(path), 1)) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -27,15 +27,15 @@ ADVICE = {
 _NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
-def system_error(error: OSError) -> str | None:
-    """One sentence about an error of the system; None if the system did not raise it, as in a mistake of the code."""
+def system_error(error: OSError) -> str:
+    """One sentence about an error of the system; nothing if the system did not raise it, as in a mistake of the code."""
     if isinstance(error, shutil.Error):
         # Of a tree of files: source, target and reason of each that could not be copied.
         first = error.args[0][0] if error.args and isinstance(error.args[0], list) and error.args[0] else None
-        return f"{first[1]}: {first[2]}" if isinstance(first, tuple) else None
+        return f"{first[1]}: {first[2]}" if isinstance(first, tuple) else ""
     if error.errno is None:
         found = _NUMBER.search(str(error))
-        return None if found is None else _with_advice(" ".join(str(error).split()), int(found[1]))
+        return "" if found is None else _with_advice(" ".join(str(error).split()), int(found[1]))
     where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
     return _with_advice(f"{where}{error.strerror or os.strerror(error.errno)}", error.errno)
 

@@ -25,7 +25,7 @@ def run_work(work: Work, inputs: Mapping[str, Path], output: Path | None, report
 def sendable(error: BaseException) -> BaseException:
     """The exception, or one that says the same, in a form that reaches another process."""
     # An error of the system, such as a missing file, is told by whoever runs the command.
-    if isinstance(error, UserError) or (isinstance(error, OSError) and system_error(error) is not None):
+    if isinstance(error, UserError) or (isinstance(error, OSError) and system_error(error)):
         try:
             if str(pickle.loads(pickle.dumps(error))) == str(error):
                 return error

@@ -97,7 +97,7 @@ def run_stage(main: Callable[[], None], description: str | None = None) -> None:
         _fail(f"{what}; run `dvc repro`, which makes what is absent")
     except OSError as error:
         sentence = system_error(error)
-        if sentence is None:
+        if not sentence:
             raise
         _fail(sentence)
     except ModuleNotFoundError as error:
