@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 def system_error(error: OSError) -> str:
-    """One sentence about an error of the system; nothing if the system did not raise it, as in a mistake of the code."""
+    """One sentence about an error of the system; empty if the system did not raise it, as in a mistake of the code."""
     if isinstance(error, shutil.Error):
         # Of a tree of files: source, target and reason of each that could not be copied.
         first = error.args[0][0] if error.args and isinstance(error.args[0], list) and error.args[0] else None

@@ -28,7 +28,7 @@ from presence_only.study.paths import (
     CellFiles,
     DatasetFiles,
 )
-from presence_only.study.results import timed
+from presence_only.study.timings import timed
 
 # What results/settings.yaml holds: `study`, `datasets` and `variants`.
 Settings = Mapping[str, Any]

@@ -18,7 +18,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from presence_only.common.atomic_files import content_hash, read_json
 from presence_only.common.errors import DataError, UserError
 from presence_only.common.stored_files import DamagedError, reading, stored_json, stored_table
 from presence_only.evaluation.metrics import METRICS
@@ -41,6 +40,7 @@ from presence_only.study.paths import (
     added_map,
 )
 from presence_only.study.settings import PARAMS, StudySettings, load_study, read_yaml
+from presence_only.study.timings import timed
 
 if TYPE_CHECKING:
     from presence_only.study.params import Params
@@ -580,26 +580,6 @@ class StudyResults:
         if folder.parent.name == "experiments":
             return f"`make experiment NAME={folder.name}`"
         return "`make study`"
-
-
-def timed(timing: Path, key: str, made: Path) -> Any:
-    """What a timing file says of the seconds, if it is whole and belongs to what lies in ``made``; otherwise None.
-
-    Args:
-        timing: The file.
-        key: Entry of the file that holds the hash of what was timed.
-        made: What was timed: a file or a folder.
-    """
-    if not timing.exists() or not made.exists():
-        return None
-    try:
-        # No stage but the training writes it: what is damaged is as good as absent.
-        found = read_json(timing)
-        seconds = found["seconds"] if found[key] == content_hash(made) else None
-        # Of a cell they are by seed.
-        return {name: float(value) for name, value in seconds.items()} if isinstance(seconds, dict) else seconds
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return None
 
 
 def _rows(table: pl.DataFrame, wanted: pl.Expr) -> Iterator[dict[str, Any]]:
