@@ -9,6 +9,8 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from presence_only import datasets
+from presence_only.common import memory
+from presence_only.common.errors import UserError
 from presence_only.common.settings import SettingsError
 from presence_only.data.truth import ABSENT, PRESENT
 from presence_only.datasets import virtual
@@ -432,3 +434,18 @@ def test_a_cap_thins_the_records_of_the_same_world():
     thinned = virtual.build(virtual.DatasetSettings.parse(base | {"cap": 20}, "")).training.records
     np.testing.assert_array_equal(thinned.records_per_species(), np.minimum(whole.records_per_species(), 20))
     assert {tuple(site) for site in thinned.sites_N2} <= {tuple(site) for site in whole.sites_N2}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "setting"),
+    [
+        ({"species": 100_000, "records": 100_000, "survey_resolution": 4}, "species or survey_resolution"),
+        ({"records": 100_000_000}, "records"),
+        ({"background_sites": 100_000_000}, "background_sites"),
+    ],
+)
+def test_a_world_that_is_too_large_is_refused_before_it_is_made(sizes, setting, monkeypatch):
+    monkeypatch.setattr(memory, "memory_of_machine", lambda: 4 * 10**9)
+    monkeypatch.setattr(dataset_module, "create", lambda _: pytest.fail("the world was made"))
+    with pytest.raises(UserError, match=rf"needs about .* GB of memory, and there are 4.0 GB: .*; change {setting}$"):
+        datasets.parse_dataset({"kind": "virtual", **sizes}, "datasets.x").build()

@@ -6,7 +6,7 @@ import pytest
 from support import works
 from support.executors import Heard
 
-from presence_only.common.errors import TrainingError
+from presence_only.common.errors import DivergenceError, TrainingError
 from presence_only.execution.folders import pack, unpack
 from presence_only.execution.journal import Journal
 from presence_only.execution.run_tasks import run_tasks
@@ -64,6 +64,33 @@ def test_a_failure_names_its_task_and_a_mistake_of_the_code_does_not(tmp_path):
     with pytest.raises(RuntimeError) as error:
         run_tasks([task], Mistaken())
     assert str(error.value) == "a traceback"
+
+
+def diverging(folder, name, after=()):
+    return Task(name, works.diverge, {}, folder / name, label=f"virtual / {name} / seed 0", after=after)
+
+
+def test_training_that_diverges_leaves_the_others_to_be_kept(tmp_path):
+    tasks = [works.of_number(tmp_path, number) for number in (2, 3)]
+    scored = Task("score", works.square, {"number": tasks[0].output / "square.txt"}, tmp_path / "s", after=("bce",))
+    later = Task("table", works.square, {"number": tasks[0].output / "square.txt"}, tmp_path / "t", after=("score",))
+    wrong = [diverging(tmp_path, "bce"), diverging(tmp_path, "asl")]
+    executor = Here(1)
+    with pytest.raises(DivergenceError) as error:
+        run_tasks([*wrong, scored, later, *tasks], executor, journal=Journal(tmp_path / "journal"))
+    assert str(error.value) == (
+        "virtual / bce / seed 0: the training loss is nan: lower training.learning_rate; 1 further trainings diverged "
+        "too; what else ran is kept: mend the setting, or take the variant out of study.variants, and run again"
+    )
+    assert executor.ran == ["bce", "asl", *(task.key for task in tasks)]
+    assert all(Journal(tmp_path / "journal").find(task) for task in tasks)
+
+
+def test_training_that_diverges_ends_a_run_that_keeps_nothing(tmp_path):
+    executor = Here(1)
+    with pytest.raises(DivergenceError, match=r"lower training.learning_rate$"):
+        run_tasks([diverging(tmp_path, "bce"), works.of_number(tmp_path, 2)], executor)
+    assert executor.ran == ["bce"]
 
 
 def test_a_journal_spares_what_is_done_after_a_failure(tmp_path):

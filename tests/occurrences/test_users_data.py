@@ -78,8 +78,13 @@ def built(folder, **changes):
         "path": str(folder / "occurrence.csv"),
         "background_sites": 200,
         "evaluation": BLOCKS,
-    }
-    return build_dataset(parse_dataset(raw | changes, "datasets.mine"))
+    } | changes
+    # A table gives all of its sites, and records have no cells: there these settings are refused.
+    if str(raw.get("background")).endswith(".csv"):
+        del raw["background_sites"]
+    if raw.get("rows", "records") == "records":
+        raw.pop("checklist_resolution", None)
+    return build_dataset(parse_dataset(raw, "datasets.mine"))
 
 
 def score(folder, tmp_path, *, epochs=1, **changes):

@@ -96,7 +96,7 @@ def test_what_cannot_be_explained_is_one_sentence(study, tmp_path, monkeypatch):
     ("arguments", "sentence"),
     [
         (["--species", *"abcdefghi"], "--species: 9 names; at most 8 are drawn together"),
-        (["--repeats", "0"], "--repeats 0: must be at least 1"),
+        (["--repeats", "0"], "--repeats 0: must be within 1..1,000"),
         (["--seed", "-1"], "--seed -1: must lie within 0..4294967295"),
     ],
 )

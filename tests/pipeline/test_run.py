@@ -115,6 +115,8 @@ def test_a_variant_that_fails_is_named_and_the_others_are_kept(fresh):
     assert done.returncode == 1
     assert done.stderr.startswith("error: virtual / bce / seed 0: the training loss is ")
     assert "learning_rate, which is 1e+30" in done.stderr
+    assert "1 further trainings diverged too" in done.stderr  # its other seed
+    assert {path.parent.name for path in (fresh.folder / ".cells").glob("*/seed_*.json")} == {"virtual-an_full"}
     assert "Traceback" not in done.stderr + done.stdout
 
 

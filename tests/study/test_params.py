@@ -4,8 +4,8 @@ import pytest
 from support import tiny
 
 from presence_only.common.settings import SettingsError
+from presence_only.common.yaml_files import read_yaml
 from presence_only.study.params import Params, load_params, save_settings
-from presence_only.study.settings import read_yaml
 
 ROOT = Path(__file__).parents[2]
 

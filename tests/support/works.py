@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from presence_only.common.errors import TrainingError
+from presence_only.common.errors import DivergenceError, TrainingError
 from presence_only.common.one_thread import use_one_thread
 from presence_only.execution.task import Task
 
@@ -31,6 +31,10 @@ def one_thread(inputs, output, report):
 def fail(inputs, output, report):
     (output / "half.txt").write_text("half")
     raise TrainingError("the training loss is nan")
+
+
+def diverge(inputs, output, report):
+    raise DivergenceError("the training loss is nan: lower training.learning_rate")
 
 
 def mistake(inputs, output, report):

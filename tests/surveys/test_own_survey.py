@@ -291,7 +291,9 @@ def made_survey(tmp_path, seed=1, n=30, name="survey.csv"):
 
 def assembled(records, path, **changes):
     evaluation = {"kind": "survey", "path": str(path)} | changes.pop("evaluation", {})
-    raw = {"background_sites": 200, "evaluation": evaluation} | changes
+    # A table of background sites gives all of its own.
+    drawn = {} if str(changes.get("background")).endswith(".csv") else {"background_sites": 200}
+    raw = drawn | {"evaluation": evaluation} | changes
     return assemble(records, RecordsSettings.parse(raw, "datasets.mine"))
 
 

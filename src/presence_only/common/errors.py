@@ -1,5 +1,9 @@
 """Errors that a user can mend; a stage reports one as a sentence, without a traceback."""
 
+from __future__ import annotations
+
+from presence_only.common.quoting import one_sentence
+
 
 class UserError(Exception):
     """Something outside the code is wrong; the message is one sentence that says what, and the rule."""
@@ -10,7 +14,7 @@ class TrainingError(UserError, RuntimeError):
 
 
 class DivergenceError(TrainingError):
-    """The training loss or a score is not finite; the message is one sentence."""
+    """Training diverged, so that there is no result; the message is one sentence with the setting that did it."""
 
 
 class DataError(UserError, ValueError):
@@ -18,7 +22,15 @@ class DataError(UserError, ValueError):
 
 
 class SettingsError(UserError, ValueError):
-    """A setting is wrong; the message is one sentence with the key, the value and the rule."""
+    """A setting is wrong; the message is one sentence with the key, the value and the rule.
+
+    Args:
+        message: The sentence. Keys and values of a file may be of any length and hold any character: what is too long
+            is cut in the middle, so that the key in front and the rule at the end stay.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_sentence(message))
 
 
 class ExecutionError(UserError, RuntimeError):

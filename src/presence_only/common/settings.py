@@ -2,43 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any, Self, get_args
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from presence_only.common.errors import SettingsError
+from presence_only.common.quoting import quoted
 
-__all__ = ["Settings", "SettingsError", "known_name"]
+__all__ = ["Need", "Settings", "SettingsError", "known_name"]
+
+# Numbers of any setting lie within; a float32, as which torch computes, goes to 3e38 and down to 1e-38.
+GREATEST, LEAST = 1e30, 1e-30
+# Keys of a group.
+MOST_KEYS = 10_000
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a setting needs to have an effect.
+
+    Args:
+        met: From the group of settings to whether it has one.
+        words: When it has one, such as ``schedule is 'exponential'``.
+    """
+
+    met: Callable[[Any], bool]
+    words: str
 
 
 class Settings(BaseModel):
     """A frozen, strictly typed group of settings; an unknown key is an error.
 
-    Subclasses declare fields only. Read one with :meth:`parse`, which turns the first validation
-    error into a one-sentence :class:`SettingsError`.
+    Subclasses declare fields, and in ``needs`` those that have an effect beside some values of others only. Read one
+    with :meth:`parse`, which turns the first validation error into a one-sentence :class:`SettingsError`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
+    # Setting to what it needs; a subclass adds its own. A setting that would be ignored is a mistake of the one who
+    # wrote it, unless it has its default, as a list of all settings has.
+    needs: ClassVar[Mapping[str, Need]] = {}
+
     @classmethod
-    def parse(cls, raw: Any, where: str) -> Self:
+    def parse(cls, raw: Any, where: str, written: Collection[str] | None = None) -> Self:
         """Check ``raw`` against this class.
 
         Args:
             raw: What the YAML file holds at ``where``.
             where: The key of ``raw`` in the file, such as ``variants.asl_m005``.
+            written: The settings that were written there, which must have an effect; what was taken over from another
+                group need not. None: all.
 
         Raises:
-            SettingsError: If a key is unknown or missing, or a value breaks its rule.
+            SettingsError: If a key is unknown or missing, a value breaks its rule, or a setting has no effect.
         """
         if not isinstance(raw, dict):
-            raise SettingsError(f"{where} = {raw!r}: must be a mapping of settings")
+            raise SettingsError(f"{where or 'params.yaml'} = {quoted(raw)}: must be a mapping of settings")
+        if len(raw) > MOST_KEYS:
+            raise SettingsError(f"{where or 'params.yaml'} has {len(raw):,} keys: must have at most {MOST_KEYS:,}")
         try:
-            return cls.model_validate(raw)
+            return cls.model_validate(raw, context={cls: frozenset(raw if written is None else written)})
         except ValidationError as error:
             raise SettingsError(_sentence(error.errors()[0], cls, where)) from None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number_of_a_float32(cls, value: Any) -> Any:
+        """A number that no computation can take is refused here, and not where it overflows."""
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) != math.inf:
+            if abs(value) > GREATEST:
+                raise ValueError(f"a number of at most {GREATEST:g}")
+            if 0 < abs(value) < LEAST:
+                raise ValueError(f"0 or a number of at least {LEAST:g}")
+        return value
+
+    @model_validator(mode="after")
+    def _has_effect(self, info: ValidationInfo) -> Self:
+        """Look at what a file says; whoever makes settings in code, or loads them with a model, may say more."""
+        if info.context is None:
+            return self
+        needs = {
+            name: need
+            for owner in reversed(type(self).__mro__)
+            for name, need in owner.__dict__.get("needs", {}).items()
+        }
+        written = info.context.get(type(self), self.model_fields_set)
+        for name in type(self).model_fields:
+            if name not in needs or name not in written or needs[name].met(self):
+                continue
+            value = getattr(self, name)
+            default = type(self).model_fields[name].get_default(call_default_factory=True)
+            if value != default:
+                raise ValueError(
+                    f"settings with {name} {quoted(default)}, its default, unless {needs[name].words}, for otherwise "
+                    f"{name} changes nothing; it is {quoted(value)}"
+                )
+        return self
 
 
 def known_name(name: str, known: Collection[str]) -> str:
@@ -60,14 +123,14 @@ def _sentence(error: ErrorDetails, owner: type[BaseModel], where: str) -> str:
     if error["type"] == "extra_forbidden":
         known = ", ".join(sorted(owners[len(path) - 1].model_fields))
         parent = ".".join(key.split(".")[:-1]) or "params.yaml"
-        return f"unknown key {path[-1]!r} in {parent}; known: {known}"
+        return f"unknown key {quoted(path[-1])} in {parent}; known: {known}"
     if error["type"] == "missing":
         return f"missing key {key!r}; it has no default"
     if path and path[-1] == "[key]":
-        return f"{'.'.join([where, *path[:-2]]).strip('.')} has the name {path[-2]!r}: must be {_rule(error)}"
+        return f"{'.'.join([where, *path[:-2]]).strip('.')} has the name {quoted(path[-2])}: must be {_rule(error)}"
     if error["type"] == "value_error" and isinstance(error["input"], dict):
         return f"{key}: must be {_rule(error)}"  # of the whole group, whose values the rule names
-    return f"{key} = {error['input']!r}: must be {_rule(error)}"
+    return f"{key} = {quoted(error['input'])}: must be {_rule(error)}"
 
 
 def _rule(error: ErrorDetails) -> str:

@@ -117,6 +117,11 @@ class DatasetKind(Settings):
         """
         raise NotImplementedError
 
+    @property
+    def may_have_weeks(self) -> bool:
+        """Whether its records may have the week of the year: those of a kind without a setting ``weeks`` have none."""
+        return bool(getattr(self, "weeks", False))
+
     def covariate_source(self) -> Callable[[Floats], Floats]:
         """The function from sites (M, 2) to covariates (M, C), for maps.
 

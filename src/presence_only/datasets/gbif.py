@@ -15,11 +15,11 @@ https://techdocs.gbif.org/en/data-use/occurrence-issues-and-flags
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import polars as pl
 from pydantic import Field
@@ -30,6 +30,7 @@ from presence_only.columns.date_parts import date_columns
 from presence_only.columns.numbers import amount, identifier, number, unread_numbers
 from presence_only.columns.record_words import BASES, plain_word, with_bases, with_statuses
 from presence_only.columns.taxa import GroupRank, Infraspecific, taxon_columns, taxon_group
+from presence_only.common.settings import Need
 from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.occurrences.assemble import assemble
@@ -108,6 +109,10 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
         absences: What becomes of records with the status ABSENT or a count of 0.
         infraspecific: Whether subspecies, varieties and forms count for their species.
     """
+
+    needs: ClassVar[Mapping[str, Need]] = {
+        "unknown_basis": Need(lambda gbif: gbif.basis_of_record, "basis_of_record names some"),
+    }
 
     kind: Literal["gbif"]
     path: str

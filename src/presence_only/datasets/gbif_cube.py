@@ -11,10 +11,10 @@ Shape legend: N rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -27,6 +27,7 @@ from presence_only.columns.numbers import amount, identifier, number, unread_num
 from presence_only.columns.record_words import with_statuses
 from presence_only.columns.taxa import GROUP_RANKS, GroupRank, Infraspecific, taxon_columns, taxon_group
 from presence_only.common.errors import DataError
+from presence_only.common.settings import Need
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.geography.cell_codes import cells_of_codes
 from presence_only.occurrences.assemble import assemble
@@ -78,6 +79,10 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
         most_per_row: At most so many records of one row; of ``occurrences``.
         max_uncertainty_m: Null by default: who asked for a cube chose the size of its cells.
     """
+
+    needs: ClassVar[Mapping[str, Need]] = {
+        "most_per_row": Need(lambda cube: cube.records_per_row == "occurrences", "records_per_row is 'occurrences'"),
+    }
 
     kind: Literal["gbif_cube"]
     path: Annotated[tuple[str, ...], BeforeValidator(one_or_more), Field(strict=False, min_length=1)]

@@ -18,11 +18,11 @@ Shape legend: N training rows, P positives, K background sites, M survey sites, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyproj
@@ -33,6 +33,7 @@ from pyreadr.custom_errors import LibrdataError, PyreadrError
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
+from presence_only.common.settings import Need
 from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.data.records import Background, PresenceRecords
@@ -55,6 +56,10 @@ class DatasetSettings(DatasetKind):
         rows: ``records``: one training row a record; ``sites``: the records of a taxon group at one
             (x, y) become one row with several positives.
     """
+
+    needs: ClassVar[Mapping[str, Need]] = {
+        "random_share": Need(lambda nceas: nceas.background == "mixed", "background is 'mixed'"),
+    }
 
     kind: Literal["nceas"]
     root: str

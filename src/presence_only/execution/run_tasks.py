@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from presence_only.common.errors import ExecutionError, UserError
+from presence_only.common.errors import DivergenceError, ExecutionError, UserError
 from presence_only.execution.executor import Executor
 from presence_only.execution.journal import Journal
 from presence_only.execution.task import Event, Failed, Finished, Lost, Task
@@ -49,12 +49,15 @@ def run_tasks(
 
     Raises:
         UserError: The first that a task raised, after the task's label; what still runs is ended with the executor.
+        DivergenceError: If training diverged in some tasks: at once without a journal, else after all tasks that do not
+            wait for these, for the journal keeps what they made.
         ExecutionError: If a task lost its worker again and again.
     """
     waiting = {task.key: task for task in tasks}
     running: dict[str, Task] = {}
     values: dict[str, Any] = {}
     losses: dict[str, int] = {}
+    diverged: dict[str, DivergenceError] = {}
     while waiting or running:
         for task in [task for task in waiting.values() if all(key in values for key in task.after)]:
             if not executor.has_room(task):
@@ -84,7 +87,12 @@ def run_tasks(
             values[event.key] = event.value
             del running[event.key]
         elif isinstance(event, Failed):
-            raise _named(event.error, event_task)
+            error = _named(event.error, event_task)
+            if journal is None or not isinstance(error, DivergenceError):
+                raise error
+            diverged[event.key] = error
+            del running[event.key]
+            waiting = _without(waiting, event.key)
         elif isinstance(event, Lost):
             losses[event.key] = losses.get(event.key, 0) + 1
             if losses[event.key] >= MOST_LOSSES:
@@ -93,7 +101,22 @@ def run_tasks(
                     f"memory; run fewer tasks at a time{event_task.hint}"
                 )
             waiting = {event.key: running.pop(event.key), **waiting}
+    if diverged:
+        first, *others = diverged.values()
+        more = f"; {len(others)} further trainings diverged too" if others else ""
+        raise DivergenceError(
+            f"{first}{more}; what else ran is kept: mend the setting, or take the variant out of study.variants, and "
+            "run again"
+        )
     return values
+
+
+def _without(waiting: dict[str, Task], key: str) -> dict[str, Task]:
+    """The tasks that do not wait for one, nor for one that does."""
+    left = {key}
+    while found := {task.key for task in waiting.values() if left.intersection(task.after)} - left:
+        left |= found
+    return {task.key: task for task in waiting.values() if task.key not in left}
 
 
 def _named(error: BaseException, task: Task) -> BaseException:

@@ -10,18 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, field_validator
 
-from presence_only.common.settings import Settings, SettingsError, known_name
+from presence_only.common.quoting import quoted
+from presence_only.common.settings import Need, Settings, SettingsError, known_name
+from presence_only.common.yaml_files import read_yaml
 from presence_only.data.dataset import DatasetKind
 from presence_only.search.criteria import CRITERIA
 from presence_only.search.settings import SearchSettings
 from presence_only.search.space import Searched, check_search
 from presence_only.study.dataset_settings import inherited_dataset
 from presence_only.study.params import Tree
-from presence_only.study.settings import Name, Seed, read_yaml
+from presence_only.study.settings import Name, Seed
+from presence_only.training.settings import MOST_STEPS
 
 DESIGN = Path("design.yaml")
 # Which settings a run has: those that the search chose, those of the file, or the latter with another length.
@@ -53,15 +56,23 @@ class FairSettings(Settings):
             ``presence_only.fair_comparison.answers.scenario_gains``.
     """
 
+    needs: ClassVar[Mapping[str, Need]] = {
+        "lengths": Need(lambda fair: fair.lengths_in is not None, "lengths_in names a scenario"),
+        "lengths_in": Need(lambda fair: fair.lengths, "lengths has some"),
+        "lengths_worlds": Need(
+            lambda fair: fair.lengths and fair.lengths_in is not None, "lengths and lengths_in are given"
+        ),
+    }
+
     tuning_seed: Seed
-    world_seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+    world_seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10_000)]
     training_seed: Seed = 0
     chosen_by: str | None = None
     tuned_in: dict[Name, Name] = Field(default={})
     default_in: Annotated[tuple[Name, ...], Field(strict=False)] = ()
-    lengths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] = ()
+    lengths: Annotated[tuple[Annotated[int, Field(ge=1, le=MOST_STEPS)], ...], Field(strict=False)] = ()
     lengths_in: Name | None = None
-    lengths_worlds: Annotated[int, Field(ge=1)] = 1
+    lengths_worlds: Annotated[int, Field(ge=1, le=10_000)] = 1
     variants_in: dict[Name, Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]] = Field(default={})
     searched_too: dict[Name, Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]] = Field(default={})
     unseen: dict[str, Any] = Field(default={})
@@ -268,4 +279,4 @@ def _check_name(key: str, name: str, known: tuple[str, ...]) -> None:
     try:
         known_name(name, dict.fromkeys(known))
     except ValueError as error:
-        raise SettingsError(f"{key} names {name!r}: must be {error}") from None
+        raise SettingsError(f"{key} names {quoted(name)}: must be {error}") from None

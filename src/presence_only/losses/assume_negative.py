@@ -95,7 +95,7 @@ class AssumeNegativeSettings(PenaltySettings, LabelledSettings):
 
     loss: Literal["assume_negative"]
     pos_lambda: float = Field(default=4.0, gt=0)
-    neg_samples: int = Field(default=1024, ge=0)
+    neg_samples: int = Field(default=1024, ge=0, le=10_000_000)
     spatial: Literal["none", "batch"] = "none"
     background_weight: float = Field(default=0.0, ge=0)
 

@@ -6,6 +6,7 @@ Shape legend: B rows of a batch, S species, K background sites, P positives (row
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
@@ -13,6 +14,7 @@ import torch
 from pydantic import field_validator
 from torch import Tensor
 
+from presence_only.common.quoting import quoted
 from presence_only.common.registry import resolve
 from presence_only.common.settings import Settings, SettingsError, known_name
 from presence_only.losses.argument_checks import check_background, check_floating, check_indices
@@ -229,21 +231,22 @@ def check_batch(batch: LossBatch, needs_background: bool) -> None:
         raise ValueError(f"background_KS is {given}: {rule}, for needs_background is {needs_background}")
 
 
-def parse_variant(raw: object, where: str) -> LossSettings:
+def parse_variant(raw: object, where: str, written: Collection[str] | None = None) -> LossSettings:
     """Check one variant of params.yaml.
 
     Args:
         raw: What the file holds: a mapping with the key ``loss`` and that loss's parameters.
         where: Its key in the file, such as ``variants.asl_m005``.
+        written: Those of its keys that were written there and not taken over; None: all.
 
     Raises:
-        SettingsError: If the loss is unknown, or a parameter is unknown or breaks its rule.
+        SettingsError: If the loss is unknown, or a parameter is unknown, breaks its rule or has no effect.
     """
     if not isinstance(raw, dict):
-        raise SettingsError(f"{where} = {raw!r}: must be a mapping of settings")
+        raise SettingsError(f"{where} = {quoted(raw)}: must be a mapping of settings")
     if "loss" not in raw:
         raise SettingsError(f"missing key {where + '.loss'!r}; it has no default")
     if not isinstance(raw["loss"], str) or raw["loss"] not in LOSSES:
-        raise SettingsError(f"unknown loss {raw['loss']!r} in {where}; known: {', '.join(loss_names())}")
+        raise SettingsError(f"unknown loss {quoted(raw['loss'])} in {where}; known: {', '.join(loss_names())}")
     settings: type[LossSettings] = resolve(LOSSES[raw["loss"]])
-    return settings.parse(raw, where)
+    return settings.parse(raw, where, written)

@@ -75,7 +75,7 @@ class MultiTaskSettings(ParametersOfChoice, LossSettings):
     species_loss: Literal["bce", "focal", "asl", "an"] = "bce"
     pos_weight: bool = False
     pos_lambda: float = Field(default=4.0, gt=0)
-    neg_samples: int = Field(default=1024, ge=0)
+    neg_samples: int = Field(default=1024, ge=0, le=10_000_000)
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
 
     @field_validator("pos_weight")

@@ -5,12 +5,14 @@ Shape legend: S species.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
 
+from presence_only.common.settings import Need
 from presence_only.losses.argument_checks import check_number
 from presence_only.losses.base import TrainingCounts
 from presence_only.losses.pair_weights import LabelledSettings, PairWeights
@@ -45,6 +47,10 @@ class BceSettings(PointwiseSettings):
             training set.
         smoothing: Of those weights.
     """
+
+    needs: ClassVar[Mapping[str, Need]] = {
+        "smoothing": Need(lambda bce: bce.pos_weight, "pos_weight is true"),
+    }
 
     loss: Literal["bce"]
     pos_weight: bool = False

@@ -9,15 +9,15 @@ about how many species a site has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from presence_only.common.settings import SettingsError
+from presence_only.common.settings import Need, SettingsError
 from presence_only.losses.argument_checks import check_background, check_choice, check_count
 from presence_only.losses.base import BatchLoss, LossBatch, LossSettings, TrainingCounts, empty_loss, open_batch
 from presence_only.losses.host_reads import count_each
@@ -241,10 +241,14 @@ class RankingSettings(LossSettings):
         weights: ``uniform``, or ``warp``: the first violation alone, weighed by the estimated rank of the record.
     """
 
+    needs: ClassVar[Mapping[str, Need]] = {
+        "sites": Need(lambda ranking: ranking.pairs != "community", "pairs is 'spatial' or 'both'"),
+    }
+
     loss: Literal["ranking"]
     pairs: Literal["spatial", "community", "both"] = "spatial"
     sites: Literal["batch", "background", "both"] = "batch"
-    n_pairs: int = Field(default=1, ge=1)
+    n_pairs: int = Field(default=1, ge=1, le=10_000)
     weights: Literal["uniform", "warp"] = "uniform"
 
     def balance(self, counts: TrainingCounts) -> Tensor:

@@ -129,7 +129,7 @@ class SplcSettings(PenaltySettings, LabelledSettings):
 
     loss: Literal["splc"]
     tau: float = Field(default=0.6, gt=0, lt=1)
-    start: int = Field(default=1, ge=0)
+    start: int = Field(default=1, ge=0, le=1_000_000)
     background_weight: float = Field(default=0.0, ge=0)
 
     def build_penalty(self) -> Penalty:

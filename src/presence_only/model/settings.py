@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from presence_only.common.settings import Settings, known_name
+from presence_only.common.settings import Need, Settings, known_name
 
 # Name in params.yaml to the class, a subclass of presence_only.model.expansions.base:Expansion.
 EXPANSIONS = {
@@ -16,6 +17,16 @@ EXPANSIONS = {
 }
 # Those of them that do nothing without covariates.
 NEED_COVARIATES = ("rank",)
+# Weights of the residual blocks of an encoder: 4 GB, and three times as much beside them in training.
+MOST_WEIGHTS = 10**9
+
+
+def _is_network(encoder: EncoderSettings) -> bool:
+    return encoder.kind == "residual"
+
+
+def _has_blocks(encoder: EncoderSettings) -> bool:
+    return encoder.kind == "residual" and encoder.depth > 0
 
 
 class EncoderSettings(Settings):
@@ -49,17 +60,23 @@ class EncoderSettings(Settings):
             coordinates, or ``film``, which scales and shifts the units of every block and needs weeks.
     """
 
+    needs: ClassVar[Mapping[str, Need]] = {
+        "width": Need(_is_network, "kind is 'residual'"),
+        "depth": Need(_is_network, "kind is 'residual'"),
+        "dropout": Need(_has_blocks, "kind is 'residual' and depth 1 or more"),
+    }
+
     input: Literal["coordinates", "covariates", "both"] = "coordinates"
     coordinates: Literal["sphere", "local"] = "sphere"
     expansion: str = "none"
     kind: Literal["residual", "additive"] = "residual"
     input_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    width: Annotated[int, Field(ge=1)] = 128
-    depth: Annotated[int, Field(ge=0)] = 2
+    width: Annotated[int, Field(ge=1, le=65_536)] = 128
+    depth: Annotated[int, Field(ge=0, le=1000)] = 2
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
     start: Literal["zero", "prevalence", "balance"] = "balance"
     learn_start: bool = False
-    head_scale: Annotated[float, Field(ge=0.0)] = 1.0
+    head_scale: Annotated[float, Field(ge=0.0, le=1e6)] = 1.0
     environment_head: bool = False
     habitat_head: bool = False
     week: Literal["features", "film"] = "features"
@@ -100,6 +117,16 @@ class EncoderSettings(Settings):
             raise ValueError(
                 f"settings with kind 'residual' and depth 1 or more if week is 'film', which acts on blocks; "
                 f"kind is {self.kind!r}, depth {self.depth}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _network_fits(self) -> Self:
+        weights = 2 * self.depth * self.width**2
+        if self.kind == "residual" and weights > MOST_WEIGHTS:
+            raise ValueError(
+                f"settings with at most {MOST_WEIGHTS:,} weights in the residual blocks, 2 * depth * width^2; depth "
+                f"{self.depth:,} and width {self.width:,} make {weights:,}"
             )
         return self
 

@@ -5,15 +5,15 @@ Shape legend: M sites, C covariates.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Literal, Self
+from collections.abc import Callable, Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from presence_only.common.arrays import Floats
-from presence_only.common.settings import Settings
+from presence_only.common.settings import Need, Settings
 from presence_only.geography.rasters import Environment, Layers, open_environment
-from presence_only.occurrences.background import check_kind
+from presence_only.occurrences.background import check_kind, is_table
 from presence_only.occurrences.held_out_area import EvaluationSettings
 from presence_only.occurrences.label_propagation import PropagationSettings
 from presence_only.surveys.own_survey import SurveyEvaluation
@@ -43,6 +43,12 @@ class AssemblySettings(Settings):
         weeks: Whether the encoder reads the week of the year, 1..48; needs dates.
         seed: Of the background, the folds and the survey's sites.
     """
+
+    needs: ClassVar[Mapping[str, Need]] = {
+        "nearest_km": Need(lambda records: records.sea == "nearest", "sea is 'nearest'"),
+        "background_sites": Need(lambda records: not is_table(records.background), "background is no table"),
+        "checklist_resolution": Need(lambda records: records.rows == "checklists", "rows is 'checklists'"),
+    }
 
     environment: str | None = None
     sea: Literal["keep", "drop", "nearest"] = "keep"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from presence_only.columns.column_names import COORDINATE_SPELLINGS, Columns
 from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
+from presence_only.common.memory import Part, check_memory
 from presence_only.common.user_paths import user_path
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.sites import sites_of, weeks_of
@@ -142,6 +143,10 @@ def make_background(
     if kind not in get_args(BackgroundKind) and not is_file(kind):
         raise ValueError(f"unknown background {kind!r}; known: {', '.join(get_args(BackgroundKind))}")
     _check_number(n)
+    site_bytes = 2 * (16 + 8) + 4 * len(records.covariate_names)
+    if not is_table(kind):
+        sites = Part(f"{n:,} background sites", n * site_bytes, "background_sites")
+        check_memory("the background", [sites])
     environment = earth if environment is None else environment
     if (environment is None and records.covariate_names) or (earth is None and kind == "land"):
         raise ValueError(f"background {kind!r} needs the environment grid; give `earth`")

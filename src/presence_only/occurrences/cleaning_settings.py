@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from presence_only.common.settings import Settings
+from presence_only.common.settings import Need, Settings
 
 Unknown = Literal["keep", "drop"]
 
@@ -52,6 +53,22 @@ class CleaningSettings(Settings):
         max_per_species: Records kept of one species, drawn at random; 0: all.
         cleaning_seed: Of both draws.
     """
+
+    needs: ClassVar[Mapping[str, Need]] = {
+        "cell": Need(lambda cleaning: cleaning.max_per_cell, "max_per_cell is more than 0"),
+        "cell_h3_resolution": Need(
+            lambda cleaning: cleaning.max_per_cell and cleaning.cell == "h3",
+            "max_per_cell is more than 0 and cell is 'h3'",
+        ),
+        "cell_degrees": Need(
+            lambda cleaning: cleaning.max_per_cell and cleaning.cell == "grid",
+            "max_per_cell is more than 0 and cell is 'grid'",
+        ),
+        "cleaning_seed": Need(
+            lambda cleaning: cleaning.max_per_cell or cleaning.max_per_species,
+            "max_per_cell or max_per_species is more than 0",
+        ),
+    }
 
     longitudes: Literal["-180..180", "0..360"] = "-180..180"
     ragged_rows: Literal["refuse", "mend"] = "refuse"

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from presence_only.common.atomic_files import content_hash, write_stream
-from presence_only.common.errors import DataError
+from presence_only.common.errors import DataError, SettingsError
+from presence_only.common.yaml_files import read_yaml
 from presence_only.pipeline.command import run_stage
 from presence_only.pipeline.fingerprint import Choice, Fingerprints
 from presence_only.study.inheritance import inherit
@@ -31,6 +32,9 @@ NONE: Choice = {DATASETS: (), LOSSES: (), EXPANSIONS: ()}
 # Definitions that cannot change a result, so that an edit of them reruns nothing, and why they cannot. None of them
 # hands a number to what is computed; `main` of every command, which calls them, counts.
 LEFT_OUT = {
+    "presence_only.common.memory:check_memory": "refuses what the machine has no room for",
+    "presence_only.common.quoting:one_sentence": "words an error that ends the stage",
+    "presence_only.common.quoting:quoted": "words an error that ends the stage",
     "presence_only.common.settings:_sentence": "words an error that ends the stage",
     "presence_only.common.system_errors:system_error": "words an error that ends the stage",
     "presence_only.common.stored_files:reading": "words an error that ends the stage",
@@ -84,10 +88,11 @@ def _digest(settings: Mapping[str, Any], code: str) -> str:
 
 
 def _checked(out: Path) -> Any:
-    """The hash that stands in the file of the last time; None if there is none."""
-    from ruamel.yaml import YAML
-
-    found = YAML(typ="safe").load(out) if out.exists() else None
+    """The hash that stands in the file of the last time; None if there is none, or no such file."""
+    try:
+        found = read_yaml(out)
+    except SettingsError:
+        return None
     return found.get("checked") if isinstance(found, dict) else None
 
 
@@ -97,17 +102,14 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: If something is wrong with what the study names.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
+    raw = read_yaml(path)
     try:
-        raw = YAML(typ="safe").load(path)
         settings = {**raw, **{group: inherit(raw[group], group) for group in ("datasets", "variants")}}
         for name in settings["study"]["datasets"]:
             settings["datasets"][name]["kind"]
         for name in settings["study"]["variants"]:
             list(_losses(settings["variants"][name]))
-    except (OSError, YAMLError, LookupError, TypeError, AttributeError):
+    except (LookupError, TypeError, AttributeError):
         _check(path)
         raise
     return settings
@@ -116,12 +118,12 @@ def read_settings(path: Path) -> dict[str, Any]:
 def of_study(fingerprints: Fingerprints, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Entries of a study: its settings by group, and the code by stage."""
     study = settings["study"]
-    datasets = {name: settings["datasets"][name] for name in study["datasets"]}
-    variants = {name: settings["variants"][name] for name in study["variants"]}
-    kinds = sorted({dataset["kind"] for dataset in datasets.values()})
-    pairs = [pair for variant in variants.values() for pair in _losses(variant)]
-    losses, penalties = sorted({loss for loss, _ in pairs}), sorted({penalty for _, penalty in pairs})
     try:
+        datasets = {name: settings["datasets"][name] for name in study["datasets"]}
+        variants = {name: settings["variants"][name] for name in study["variants"]}
+        kinds = sorted({dataset["kind"] for dataset in datasets.values()})
+        pairs = [pair for variant in variants.values() for pair in _losses(variant)]
+        losses, penalties = sorted({loss for loss, _ in pairs}), sorted({penalty for _, penalty in pairs})
         code: dict[str, Any] = {
             "generate": {
                 name: fingerprints.of(_stage("generate"), {**NONE, DATASETS: [dataset["kind"]]})
@@ -136,8 +138,8 @@ def of_study(fingerprints: Fingerprints, settings: Mapping[str, Any]) -> dict[st
         code["evaluate"] = fingerprints.of(_stage("evaluate"), {**NONE, EXPANSIONS: expansions})
         choice = {DATASETS: kinds, LOSSES: losses, PENALTIES: penalties, EXPANSIONS: expansions}
         code["settings"] = fingerprints.of(_stage("settings"), choice)
-    except (TypeError, ValueError):
-        # A kind, a loss, a penalty or an expansion that does not exist.
+    except (TypeError, ValueError, LookupError, AttributeError):
+        # A kind, a loss, a penalty or an expansion that does not exist, or is no name at all.
         _check(PARAMS)
         raise
     others = ("compare", "figures", "report", "publish")
@@ -218,7 +220,6 @@ def _check(path: Path) -> None:
     # Not at the top: checking settings imports torch, which takes seconds.
     from presence_only.search.space import check_search
     from presence_only.study.params import Tree, load_params
-    from presence_only.study.settings import read_yaml
 
     load_params(path)
     check_search(Tree.parse(read_yaml(path), ""))

@@ -13,9 +13,10 @@ from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, SequenceNode
 
 from presence_only.common.atomic_files import write_text
 from presence_only.common.errors import SettingsError
+from presence_only.common.yaml_files import read_yaml
 from presence_only.search.space import nested
 from presence_only.study.params import Params
-from presence_only.study.settings import NAME, PARAMS, read_yaml
+from presence_only.study.settings import NAME, PARAMS
 
 
 def adopt(variant: str, name: str, settings: Mapping[str, Any], path: Path = PARAMS) -> str:

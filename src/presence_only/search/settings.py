@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from presence_only.common.settings import Settings, known_name
+from presence_only.common.settings import Need, Settings, known_name
 from presence_only.search.criteria import CRITERIA
 from presence_only.study.settings import Name, Seed
 
@@ -57,8 +58,12 @@ class PruningSettings(Settings):
         quantile: A trial ends if it is below this share of the finished trials at the same look.
     """
 
+    needs: ClassVar[Mapping[str, Need]] = dict.fromkeys(
+        ("startup", "quantile"), Need(lambda pruning: pruning.checks > 1, "checks is 2 or more")
+    )
+
     checks: Annotated[int, Field(ge=1, le=100)] = 4
-    startup: Annotated[int, Field(ge=1)] = 8
+    startup: Annotated[int, Field(ge=1, le=1_000_000)] = 8
     quantile: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
 
 
@@ -78,8 +83,8 @@ class SearchSettings(Settings):
             own name, or else of its loss's.
     """
 
-    trials: Annotated[int, Field(ge=1)] = 40
-    parallel: Annotated[int, Field(ge=1)] = 4
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 40
+    parallel: Annotated[int, Field(ge=1, le=10_000)] = 4
     criterion: str = "ap_background"
     seed: Seed = 0
     held_out: HeldOutSettings = HeldOutSettings()

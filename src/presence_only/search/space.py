@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, get_args
 
 import numpy as np
 from pydantic import model_validator
 
+from presence_only.common.quoting import quoted
 from presence_only.common.random_streams import numpy_stream
 from presence_only.common.settings import Settings, SettingsError
 from presence_only.common.similar_names import suggestions
 from presence_only.losses.registry import LOSSES
 from presence_only.model.settings import EncoderSettings
 from presence_only.search.settings import SearchSettings
-from presence_only.study.inheritance import inherit, merged
+from presence_only.study.inheritance import inherit, inherit_one, merged
 from presence_only.study.params import Tree
 from presence_only.training.settings import TrainingSettings
 from presence_only.training.variant import Variant
@@ -46,9 +47,9 @@ class RangeSettings(Settings):
     @model_validator(mode="after")
     def _has_values(self) -> Self:
         if self.low >= self.high:
-            raise ValueError(f"settings with low less than high: {self.low} and {self.high}")
+            raise ValueError(f"settings with low less than high: {quoted(self.low)} and {quoted(self.high)}")
         if self.log and self.low <= 0:
-            raise ValueError(f"settings with low greater than 0 if log is true: {self.low}")
+            raise ValueError(f"settings with low greater than 0 if log is true: {quoted(self.low)}")
         return self
 
 
@@ -144,10 +145,13 @@ class Searched:
             )
         where = f"search.spaces.{space}"
         dimensions = _dimensions(spaces[space], where, variant)
-        written = inherit(tree.variants, "variants")[name]
+        written = inherit_one(tree.variants, "variants", name)
         searched = cls(name, written, tree.encoder, tree.training, variant, space, dimensions)
-        for corner in _corners(dimensions):
+        corners = list(_corners(dimensions))
+        for corner in corners:
             searched.with_settings(corner)
+        for name_tried in dimensions:
+            searched.check_effect(name_tried, corners)
         for name_tried, dimension in dimensions.items():
             variants = [searched.with_settings({name_tried: end}) for end in dimension.ends]
             if all(one.members and one.members == variants[0].members for one in variants):
@@ -158,13 +162,33 @@ class Searched:
         return searched
 
     def with_settings(self, settings: Mapping[str, Any]) -> Variant:
-        """The variant with other values of some settings.
+        """The variant with other values of some settings; beside the others a setting may be without effect.
 
         Raises:
             SettingsError: If one of them, or all together, break a rule.
         """
-        written = self._changed(settings)
-        return Variant.parse(written, f"search.spaces.{self.space}", self.encoder, self.training)
+        return self._parsed(settings, {})
+
+    def check_effect(self, name: str, corners: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse a setting that has no effect beside any of some values of all.
+
+        Raises:
+            SettingsError: With what it needs to have one.
+        """
+        without: SettingsError | None = None
+        for corner in corners:
+            try:
+                self._parsed(corner, nested({name: corner[name]}))
+                return
+            except SettingsError as error:
+                without = error
+        if without is not None:
+            raise without
+
+    def _parsed(self, settings: Mapping[str, Any], written: Mapping[str, Any]) -> Variant:
+        """The variant with other values of some settings, of which those that are written must have an effect."""
+        where = f"search.spaces.{self.space}"
+        return Variant.parse(self._changed(settings), where, self.encoder, self.training, written)
 
     def tried(self) -> list[dict[str, Any]]:
         """The variant as params.yaml has it, and as it would be with each end and each choice of one setting."""
@@ -223,7 +247,7 @@ def check_search(tree: Tree) -> SearchSettings | None:
         if space not in tree.variants and space not in LOSSES:
             near = suggestions(space, [*tree.variants, *LOSSES])
             meant = f"; did you mean {', '.join(near)}?" if near else ""
-            raise SettingsError(f"search.spaces names {space!r}, which is neither a variant nor a loss{meant}")
+            raise SettingsError(f"search.spaces names {quoted(space)}, which is neither a variant nor a loss{meant}")
     for name, loss in losses.items():
         if name in settings.spaces or loss in settings.spaces:
             Searched.of(tree, settings, name)
@@ -233,14 +257,16 @@ def check_search(tree: Tree) -> SearchSettings | None:
 def _dimensions(raw: Any, where: str, variant: Variant) -> Dimensions:
     """The dimensions of a space, its settings known to the variant."""
     if not isinstance(raw, dict) or not raw:
-        raise SettingsError(f"{where} = {raw!r}: must be a mapping from settings to what is tried, one at least")
+        raise SettingsError(f"{where} = {quoted(raw)}: must be a mapping from settings to what is tried, one at least")
     known = _known(variant)
     dimensions: dict[str, Dimension] = {}
     for name, tried in raw.items():
         if name not in known:
             near = suggestions(str(name), sorted(known))
             nearest = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(sorted(known))}"
-            raise SettingsError(f"{where} names {name!r}, which is no setting of a variant of this loss; {nearest}")
+            raise SettingsError(
+                f"{where} names {quoted(name)}, which is no setting of a variant of this loss; {nearest}"
+            )
         dimensions[name] = _dimension(tried, f"{where}.{name}", known[name])
     lengths = [f"training.{name}" for name in LENGTHS if f"training.{name}" in dimensions]
     if len(lengths) == len(LENGTHS):
@@ -257,12 +283,14 @@ def _dimension(raw: Any, where: str, annotation: Any) -> Dimension:
             raise SettingsError(f"{where}: must have whole numbers as low and high: {tried.low} and {tried.high}")
         return Range(tried.low, tried.high, tried.log, whole)
     if not isinstance(raw, list) or len(raw) < 2:
-        raise SettingsError(f"{where} = {raw!r}: must be a range with low and high, or a list of two or more values")
+        raise SettingsError(
+            f"{where} = {quoted(raw)}: must be a range with low and high, or a list of two or more values"
+        )
     for i, value in enumerate(raw):
         if isinstance(value, (list, dict)):
-            raise SettingsError(f"{where}.{i} = {value!r}: must be a number, a word, true, false or null")
+            raise SettingsError(f"{where}.{i} = {quoted(value)}: must be a number, a word, true, false or null")
         if Choices(tuple(raw[:i])).holds(value):
-            raise SettingsError(f"{where} has {value!r} twice: must be a list without repeated entries")
+            raise SettingsError(f"{where} has {quoted(value)} twice: must be a list without repeated entries")
     return Choices(tuple(raw))
 
 

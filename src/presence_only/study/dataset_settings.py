@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from presence_only.common.errors import SettingsError
+from presence_only.common.yaml_files import read_yaml
 from presence_only.data.dataset import DatasetKind
 from presence_only.datasets import parse_dataset
-from presence_only.study.inheritance import inherit
-from presence_only.study.settings import PARAMS, load_study, read_yaml
+from presence_only.study.inheritance import inherit_one
+from presence_only.study.settings import PARAMS, load_study
 
 
 def load_dataset(name: str, path: Path = PARAMS) -> DatasetKind:
@@ -32,4 +33,5 @@ def inherited_dataset(entries: Mapping[str, Any], name: str) -> DatasetKind:
     Raises:
         SettingsError: If a setting is wrong.
     """
-    return parse_dataset(inherit(entries, "datasets")[name], f"datasets.{name}")
+    raw = inherit_one(entries, "datasets", name)
+    return parse_dataset(raw, f"datasets.{name}", entries[name] if isinstance(raw, dict) else None)

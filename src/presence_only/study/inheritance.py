@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from presence_only.common.errors import SettingsError
+from presence_only.common.quoting import quoted
+
+# Entries of which each is like the next.
+MOST_LIKES = 50
 
 
 def inherit(entries: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -19,8 +23,14 @@ def inherit(entries: Mapping[str, Any], where: str) -> dict[str, Any]:
         where: The group's key in the file, such as ``datasets``.
 
     Raises:
-        SettingsError: If an entry is like one that does not exist, or like itself in the end.
+        SettingsError: If an entry is like one that does not exist, or like itself in the end, or one after the other
+            more than ``MOST_LIKES`` entries are like the next.
     """
+    return {name: inherit_one(entries, where, name) for name in entries}
+
+
+def inherit_one(entries: Mapping[str, Any], where: str, name: str) -> Any:
+    """One entry of a group, with what it takes over; arguments and errors as of :func:`inherit`."""
 
     def taken(name: str, behind: tuple[str, ...]) -> Any:
         entry = entries[name]
@@ -28,14 +38,16 @@ def inherit(entries: Mapping[str, Any], where: str) -> dict[str, Any]:
             return entry
         other = entry["like"]
         if not isinstance(other, str) or other not in entries:
-            raise SettingsError(f"{where}.{name}.like = {other!r}: must be one of {', '.join(map(str, entries))}")
+            raise SettingsError(f"{where}.{name}.like = {quoted(other)}: must be one of {', '.join(map(str, entries))}")
         if other in (*behind, name):
             raise SettingsError(f"{where}.{name}.like = {other!r}: leads back to {other!r} itself")
+        if len(behind) == MOST_LIKES:
+            raise SettingsError(f"{where}.{name}.like = {quoted(other)}: {MOST_LIKES} entries are like another already")
         own = {key: value for key, value in entry.items() if key != "like"}
         base = taken(other, (*behind, name))
         return merged(base, own) if isinstance(base, dict) else own
 
-    return {name: taken(name, ()) for name in entries}
+    return taken(name, ())
 
 
 def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

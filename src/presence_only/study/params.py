@@ -10,12 +10,14 @@ from typing import Any, Self, TypeVar
 from ruamel.yaml import YAML
 
 from presence_only.common.atomic_files import write_stream
+from presence_only.common.quoting import quoted
 from presence_only.common.settings import Settings, SettingsError
+from presence_only.common.yaml_files import read_yaml
 from presence_only.data.dataset import DatasetKind
 from presence_only.model.settings import EncoderSettings
 from presence_only.study.dataset_settings import inherited_dataset
-from presence_only.study.inheritance import inherit
-from presence_only.study.settings import PARAMS, Name, StudySettings, read_yaml
+from presence_only.study.inheritance import inherit_one
+from presence_only.study.settings import PARAMS, Name, StudySettings
 from presence_only.training.settings import TrainingSettings
 from presence_only.training.variant import Variant
 
@@ -43,7 +45,8 @@ class Tree(Settings):
 
     def variant(self, name: str) -> Variant:
         """One variant, with what it takes over from others and from the study's encoder and training."""
-        return Variant.parse(inherit(self.variants, "variants")[name], f"variants.{name}", self.encoder, self.training)
+        raw = inherit_one(self.variants, "variants", name)
+        return Variant.parse(raw, f"variants.{name}", self.encoder, self.training, self.variants[name])
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Params:
                 names something that is not defined.
         """
         if not isinstance(raw, dict):
-            raise SettingsError(f"{where} holds {raw!r}: must be a mapping of settings")
+            raise SettingsError(f"{where} holds {quoted(raw)}: must be a mapping of settings")
         tree = Tree.parse(raw, "")
         datasets = {name: inherited_dataset(tree.datasets, name) for name in tree.datasets}
         variants = {name: tree.variant(name) for name in tree.variants}
@@ -79,8 +82,27 @@ class Params:
             for name in named:
                 if name not in defined:
                     known = ", ".join(sorted(defined)) or "none"
-                    raise SettingsError(f"study.{what} names {name!r}, which {what} does not define; defined: {known}")
-        return cls(tree.study, datasets, tree.encoder, tree.training, variants)
+                    raise SettingsError(
+                        f"study.{what} names {quoted(name)}, which {what} does not define; defined: {known}"
+                    )
+        params = cls(tree.study, datasets, tree.encoder, tree.training, variants)
+        params.check_weeks()
+        return params
+
+    def check_weeks(self) -> None:
+        """Refuse an encoder that modulates by the week where a data set of the study cannot have weeks.
+
+        Raises:
+            SettingsError: With the names of both.
+        """
+        without = [name for name in self.study.datasets if not self.datasets[name].may_have_weeks]
+        for name in self.study.variants:
+            for part in self.variants[name].members or (self.variants[name],):
+                if without and part.encoder.week == "film":
+                    raise SettingsError(
+                        f"variants.{name}: encoder.week 'film' needs weeks, which datasets.{without[0]} has not; "
+                        "use 'features', or give the data set weeks: true if its records have dates"
+                    )
 
     def resolved(self) -> dict[str, Any]:
         """Every setting of what the study names, defaults included, as plain values for a file."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from presence_only.common.errors import DataError, UserError
 from presence_only.common.stored_files import DamagedError, reading, stored_json, stored_table
+from presence_only.common.yaml_files import read_yaml
 from presence_only.evaluation.metrics import METRICS
 from presence_only.evaluation.threshold_numbers import SPECIES_NUMBERS
 from presence_only.statistics.across_datasets import PairAcross
@@ -39,7 +40,7 @@ from presence_only.study.paths import (
     DatasetFiles,
     added_map,
 )
-from presence_only.study.settings import PARAMS, StudySettings, load_study, read_yaml
+from presence_only.study.settings import PARAMS, StudySettings, load_study
 from presence_only.study.timings import timed
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from presence_only.common.quoting import quoted
 from presence_only.common.settings import Settings, SettingsError
+from presence_only.common.yaml_files import read_yaml
 from presence_only.statistics.world_intervals import ALL
 
 PARAMS = Path("params.yaml")
@@ -37,7 +37,7 @@ class StudySettings(Settings):
     name: Name
     datasets: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
     variants: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
-    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10_000)]
     scenarios: dict[Name, Name] = Field(default_factory=dict)
 
     @field_validator("datasets", "variants", "seeds")
@@ -68,7 +68,7 @@ class StudySettings(Settings):
         """
         names: tuple[str, ...] = getattr(self, f"{what}s")
         if name not in names:
-            raise SettingsError(f"unknown {what} {name!r}; the study has: {', '.join(names)}")
+            raise SettingsError(f"unknown {what} {quoted(name)}; the study has: {', '.join(names)}")
 
 
 def load_study(path: Path = PARAMS) -> StudySettings:
@@ -79,23 +79,7 @@ def load_study(path: Path = PARAMS) -> StudySettings:
     """
     raw = read_yaml(path)
     if not isinstance(raw, dict):
-        raise SettingsError(f"{path.name} holds {raw!r}: must be a mapping of settings")
+        raise SettingsError(f"{path.name} holds {quoted(raw)}: must be a mapping of settings")
     if "study" not in raw:
         raise SettingsError("missing key 'study'; it has no default")
     return StudySettings.parse(raw["study"], "study")
-
-
-def read_yaml(path: Path) -> Any:
-    """What a YAML file holds.
-
-    Raises:
-        SettingsError: If the file is missing or is not YAML.
-    """
-    try:
-        # YAML 1.2, as DVC reads it: 1e-4 is a number.
-        return YAML(typ="safe").load(path)
-    except FileNotFoundError:
-        raise SettingsError(f"no {path.name} in {path.resolve().parent}; run from a study's folder") from None
-    except YAMLError as error:
-        first = " ".join(str(error).split())
-        raise SettingsError(f"{path.name} is not valid YAML: {first}") from None

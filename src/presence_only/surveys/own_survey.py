@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from presence_only.columns.week_numbers import WeekNumbers
 from presence_only.common.errors import DataError
-from presence_only.common.settings import Settings
+from presence_only.common.settings import Need, Settings
 from presence_only.surveys.columns import COLUMNS, layout_of
 from presence_only.surveys.long_tables import read_long_survey
 from presence_only.surveys.rows import SurveyRows
@@ -43,6 +43,10 @@ class SurveyEvaluation(Settings):
         week_numbers: What the numbers of a column of weeks are: ``four_a_month``, 1..48; ``iso``, 1..53. Null: refused
             where a survey has no date and its week is needed.
     """
+
+    needs: ClassVar[Mapping[str, Need]] = {
+        "unlisted": Need(lambda survey: survey.layout != "wide", "layout is 'long' or null"),
+    }
 
     kind: Literal["survey"]
     path: str

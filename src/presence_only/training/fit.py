@@ -14,7 +14,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from presence_only.common.errors import DivergenceError, TrainingError
+from presence_only.common.errors import TrainingError
 from presence_only.common.random_streams import stream, stream_seed
 from presence_only.data.records import PresenceRecords
 from presence_only.data.training import TrainingData
@@ -27,7 +27,9 @@ from presence_only.model.settings import EncoderSettings
 from presence_only.training.batches import Batches, RowBatches
 from presence_only.training.data_parallel import ALONE, World
 from presence_only.training.devices import choose_device, exactness
+from presence_only.training.divergence import DivergenceCheck
 from presence_only.training.loss_computation import AllLogits, choose_loss_computation, make_loss_computation
+from presence_only.training.memory import check_training_memory
 from presence_only.training.optimizers import dense_optimizer
 from presence_only.training.pair_scores import Probe
 from presence_only.training.schedule import learning_rate_at
@@ -89,7 +91,9 @@ def fit(
 
     Raises:
         DataError: If the encoder needs covariates or weeks that the data does not have.
-        DivergenceError: If the loss is not finite.
+        DivergenceError: If the loss is not finite or far above its start, weights or scores are not finite, or every
+            site has the same score.
+        UserError: If the machine has not the memory that the settings need.
         TrainingError: If the loss cannot be computed as asked for, or by so many processes, or if the learning rate
             would still rise at the end.
     """
@@ -103,6 +107,18 @@ def fit(
     loss = loss_settings.build(counts.to(device))
     start_S = start_logits(encoder_settings.start, data, loss_settings, counts, settings)
     how = choose_loss_computation(settings, loss_settings, loss, encoder_settings, records.n_species, device)
+    check_training_memory(
+        settings,
+        encoder_settings,
+        loss_settings,
+        how=how,
+        n_rows=records.n_rows,
+        n_sites=settings.background_batch_size if loss.needs_background else 0,
+        n_species=records.n_species,
+        n_features=features.size,
+        device=device,
+    )
+    check = DivergenceCheck(loss_settings, encoder_settings, settings)
     # Weights and dropout draw from torch's global stream; it is put back afterwards.
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
@@ -112,8 +128,10 @@ def fit(
         model = RangeModel(features, records.n_species, start_S=start_S).to(device)
         computation = make_loss_computation(how, model, loss, settings, seed, world)
         steps = take_steps(model, data, loss, computation, settings, seed, world)
-        watchers = (make_probe(model, records, seed), report, watch) if world.first else (None, None, None)
-        history = _record(steps, model, settings, world, *watchers)
+        probe = make_probe(model, records, seed)
+        watchers = (probe, report, watch) if world.first else (None, None, None)
+        history = _record(steps, model, check, world, *watchers)
+        check.end(model.eval(), probe.features_BF)
     history.loss_computation, history.seconds = how, time.perf_counter() - began
     return model.cpu().eval(), history
 
@@ -229,7 +247,7 @@ def make_probe(model: RangeModel, records: PresenceRecords, seed: int) -> Probe:
 def _record(
     steps: Iterator[Step],
     model: RangeModel,
-    settings: TrainingSettings,
+    check: DivergenceCheck,
     world: World,
     probe: Probe | None,
     report: Report | None,
@@ -239,6 +257,10 @@ def _record(
     history = History()
     total, rows = model.species_head.weight.new_zeros((), dtype=torch.float64), 0
     for step in steps:
+        if history.steps == 0:
+            first = step.loss.double().reshape(1)
+            world.add_up([first])
+            first_loss = first[0]
         total += step.loss.double() * step.n_rows
         rows += step.n_rows
         history.steps += 1
@@ -247,11 +269,9 @@ def _record(
         world.add_up([total])
         mean = float(total) / rows
         total, rows = torch.zeros_like(total), 0
-        if not math.isfinite(mean):
-            raise DivergenceError(
-                f"the training loss is {mean} in epoch {step.epoch + 1} of {step.epochs}: "
-                f"lower training.learning_rate, which is {settings.learning_rate:g}"
-            )
+        if not history.loss:
+            check.begin(float(first_loss))
+        check.look(mean, step.epoch + 1, step.epochs)
         history.loss.append(mean)
         for name, value in (probe.measure(model) if probe is not None else {}).items():
             history.probes.setdefault(name, []).append(value)

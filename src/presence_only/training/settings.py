@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from presence_only.common.settings import Settings
+from presence_only.common.settings import Need, Settings
 
 # Settings that only some optimizers have.
 OPTIMIZERS_WITH = {"beta2": ("adam", "adamw", "rmsprop"), "momentum": ("sgd",)}
+# More steps take years, and more rows or sites a step fit into no memory.
+MOST_STEPS, MOST_ROWS = 100_000_000, 10_000_000
 # Values of loss_computation that had another name.
 FORMER_VALUES = {"plain": "all_logits", "fused": "chunks"}
 
@@ -42,23 +45,27 @@ class TrainingSettings(Settings):
         species_l1: Weight of the mean over species of the sum of its head's absolute weights.
     """
 
-    epochs: Annotated[int, Field(ge=1)] | None = 20
-    steps: Annotated[int, Field(ge=1)] | None = None
-    batch_size: Annotated[int, Field(ge=1)] = 256
-    background_batch_size: Annotated[int, Field(ge=1)] = 256
+    needs: ClassVar[Mapping[str, Need]] = {
+        "decay": Need(lambda training: training.schedule == "exponential", "schedule is 'exponential'"),
+    }
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] | None = 20
+    steps: Annotated[int, Field(ge=1, le=MOST_STEPS)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 256
+    background_batch_size: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 256
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
     learning_rate: Annotated[float, Field(gt=0.0)] = 0.005
     beta2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    weight_decay: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0
+    warmup_steps: Annotated[int, Field(ge=0, le=MOST_STEPS)] = 0
     schedule: Literal["constant", "cosine", "exponential"] = "cosine"
     decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.98
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "tf32", "bf16"] = "float32"
     loss_computation: Literal["auto", "all_logits", "chunks", "sampled"] = "auto"
-    sampled_species: Annotated[int, Field(ge=1)] | None = None
-    species_l1: Annotated[float, Field(ge=0.0)] = 0.0
+    sampled_species: Annotated[int, Field(ge=1, le=MOST_ROWS)] | None = None
+    species_l1: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0
 
     @model_validator(mode="before")
     @classmethod
@@ -66,9 +73,11 @@ class TrainingSettings(Settings):
         """``head`` was the name of ``loss_computation``, and two values had other names: say the new ones."""
         if isinstance(raw, dict):
             for name in ("head", "loss_computation"):
-                old = str(raw.get(name))
+                old = raw.get(name)
+                if not isinstance(old, str):
+                    continue
                 new = FORMER_VALUES.get(old, old)
-                if name in raw and (name, old) != ("loss_computation", new):
+                if (name, old) != ("loss_computation", new):
                     raise ValueError(f"settings with loss_computation: {new} in place of the former {name}: {old}")
         return raw
 

@@ -6,13 +6,14 @@ https://ebird.github.io/ebird-best-practices/
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import polars as pl
 from pydantic import Field
 
 from presence_only.columns.numbers import amount, unread_numbers
-from presence_only.common.settings import Settings
+from presence_only.common.settings import Need, Settings
 from presence_only.occurrences.quality_rules import Rule
 
 EFFORT_COLUMNS = ("PROTOCOL NAME", "DURATION MINUTES", "EFFORT DISTANCE KM", "NUMBER OBSERVERS")
@@ -45,6 +46,13 @@ class EffortSettings(Settings):
         number_observers: Most observers; null: any.
         unknown_effort: What becomes of a checklist that does not say what a limit asks for.
     """
+
+    needs: ClassVar[Mapping[str, Need]] = {
+        "unknown_effort": Need(
+            lambda effort: any(value not in (None, ()) for name, value in effort if name != "unknown_effort"),
+            "a limit or protocol_name is given",
+        ),
+    }
 
     protocol_name: Annotated[tuple[str, ...], Field(strict=False)] = ()
     effort_hours: Limit | None = None

@@ -8,10 +8,10 @@ blocks are the survey, in which a species is absent where others of its group we
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import polars as pl
 from pydantic import Field, model_validator
@@ -20,6 +20,7 @@ from presence_only.columns.column_names import Columns
 from presence_only.columns.numbers import identifier
 from presence_only.columns.species_names import with_names
 from presence_only.common.errors import DataError
+from presence_only.common.settings import Need
 from presence_only.common.user_paths import user_path
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.datasets.geomodel.cells import CellFile, cell_layers
@@ -59,6 +60,10 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
         default_uncertainties_m: None by default.
         min_year: None by default: the file has no years.
     """
+
+    needs: ClassVar[Mapping[str, Need]] = dict.fromkeys(
+        ("layers", "categories"), Need(lambda geomodel: geomodel.environment == CELLS, "environment is 'cells'")
+    )
 
     kind: Literal["geomodel"]
     path: str

@@ -14,9 +14,9 @@ Shape legend: N training rows, V surveys, C covariates.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -24,7 +24,7 @@ from pydantic import Field, field_validator, model_validator
 
 from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
-from presence_only.common.settings import Settings
+from presence_only.common.settings import Need, Settings
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.data.sites import sites_of
 from presence_only.datasets.geoplant.folder import Download, side_of, stem
@@ -74,6 +74,11 @@ class DatasetSettings(RecordsSettings, CleaningSettings, DatasetKind):
             surveys: ...}``, two files.
         background: As of all records; with ``predictors`` it must be ``target_group``.
     """
+
+    needs: ClassVar[Mapping[str, Need]] = dict.fromkeys(
+        ("surveys_file", "labels_file", "survey_countries", "survey_regions", "survey_area_m2", "repeated_visits"),
+        Need(lambda geoplant: geoplant.truth != "evaluation", "truth names surveys of the download"),
+    )
 
     kind: Literal["geoplant"]
     root: str

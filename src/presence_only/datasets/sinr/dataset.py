@@ -16,7 +16,7 @@ Shape legend: N records, T taxa of an evaluation, M sites, S species of the voca
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from pydantic import Field, model_validator
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
+from presence_only.common.settings import Need
 from presence_only.data.dataset import Dataset, DatasetKind, Further
 from presence_only.data.geo_prior import GeoPriorImages
 from presence_only.data.sites import sites_of, week_of
@@ -72,12 +73,22 @@ class DatasetSettings(AssemblySettings, DatasetKind):
         split_seed: Of those halves.
     """
 
+    needs: ClassVar[Mapping[str, Need]] = {
+        "auxiliary_seed": Need(lambda sinr: sinr.auxiliary_species, "auxiliary_species is more than 0"),
+        "cap_seed": Need(lambda sinr: sinr.cap, "cap is more than 0"),
+        "split": Need(lambda sinr: sinr.scores_by("snt"), "survey or further has 'snt'"),
+        "split_seed": Need(
+            lambda sinr: sinr.split != "all" and sinr.scores_by("snt"),
+            "split is not 'all' and survey or further has 'snt'",
+        ),
+    }
+
     kind: Literal["sinr"]
     root: str
     subset: Literal["all", "evaluated", "snt_birds"] = "all"
-    auxiliary_species: Annotated[int, Field(ge=0)] = 0
+    auxiliary_species: Annotated[int, Field(ge=0, le=10_000_000)] = 0
     auxiliary_seed: Seed = 8099
-    cap: Annotated[int, Field(ge=0)] = 1000
+    cap: Annotated[int, Field(ge=0, le=1_000_000_000)] = 1000
     cap_seed: Seed = 9472
     survey: Maps = "snt"
     further: Annotated[tuple[Evaluation, ...], Field(strict=False)] | None = None
@@ -92,6 +103,10 @@ class DatasetSettings(AssemblySettings, DatasetKind):
         if len(set(named)) != len(named):
             raise ValueError(f"settings with each evaluation once, as survey or in further; found {', '.join(named)}")
         return self
+
+    def scores_by(self, maps: str) -> bool:
+        """Whether an evaluation may be among those that score: ``further`` left out takes all whose files are there."""
+        return maps == self.survey or self.further is None or maps in self.further
 
     def build(self) -> Dataset:
         """Read the records and evaluations; see :func:`build`."""

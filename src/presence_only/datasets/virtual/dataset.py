@@ -23,16 +23,18 @@ Shape legend: M survey sites, N sites or records, P positives, S species, C cova
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Literal, Self, get_args
+from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from presence_only.common.arrays import Floats
+from presence_only.common.memory import Part, check_memory
 from presence_only.common.random_streams import numpy_stream
+from presence_only.common.settings import Need
 from presence_only.data.dataset import Dataset, DatasetKind
 from presence_only.data.records import PresenceRecords
 from presence_only.data.sites import sites_of
@@ -103,6 +105,14 @@ class DatasetSettings(DatasetKind):
             the data set then say what share of the added presences is true at the centre of the cell.
     """
 
+    needs: ClassVar[Mapping[str, Need]] = {
+        "checklist_resolution": Need(
+            lambda virtual: virtual.rows == "checklists" or virtual.held_out_cells,
+            "rows is 'checklists' or held_out_cells is more than 0",
+        ),
+        "held_out_resolution": Need(lambda virtual: virtual.held_out_cells, "held_out_cells is more than 0"),
+    }
+
     kind: Literal["virtual"]
     species: int = Field(default=500, ge=1, le=100_000)
     records: int = Field(default=50_000, ge=1, le=100_000_000, validate_default=True)
@@ -116,7 +126,7 @@ class DatasetSettings(DatasetKind):
     background_sites: int = Field(default=50_000, ge=1, le=100_000_000)
     survey_resolution: int = Field(default=3, ge=1, le=4)
     groups: int = Field(default=1, ge=1, le=1000)
-    cap: int = Field(default=0, ge=0)
+    cap: int = Field(default=0, ge=0, le=1_000_000_000)
     rows: Literal["records", "checklists"] = "records"
     checklist_resolution: int = Field(default=5, ge=0, le=9)
     held_out_cells: float = Field(default=0.0, ge=0, le=0.5)
@@ -190,6 +200,7 @@ def build(settings: DatasetSettings) -> Dataset:
 
     The same settings give the same data set, bit by bit on one machine with any number of threads.
     """
+    check_memory("a data set of kind 'virtual'", _memory(settings))
     landscape, survey_sites, world = create(settings)
     earth = landscape.earth
     truth_MS, found_S = survey_all(world, survey_sites, settings.bias)
@@ -219,6 +230,27 @@ def build(settings: DatasetSettings) -> Dataset:
         made = _compared_with_world(made, records, settings.propagation, world, landscape)
     further = {} if held is None else {HELD_OUT_CELLS: held.survey}
     return Dataset(made.training, survey, made.filters, made.notes, made.facts, further, made.added)
+
+
+def _memory(settings: DatasetSettings) -> list[Part]:
+    """What takes memory while a world is made, each with the least number of bytes."""
+    # So many cells has h3, and about so large a share of them is land.
+    n_sites = int(0.25 * (2 + 120 * 7**settings.survey_resolution))
+    # A site twice and a species twice, and covariates in float32.
+    per_record = 2 * (16 + 8) + 4 * len(Earth.load().names)
+    return [
+        Part(
+            f"the truth of {settings.species:,} species at about {n_sites:,} sites of the survey",
+            settings.species * n_sites,
+            "species or survey_resolution",
+        ),
+        Part(f"{settings.records:,} records", settings.records * per_record, "records"),
+        Part(
+            f"{settings.background_sites:,} background sites",
+            settings.background_sites * per_record,
+            "background_sites",
+        ),
+    ]
 
 
 def _hold_out(settings: DatasetSettings, earth: Earth, sites_N2: Floats, species_N: NDArray[np.int64]) -> HeldOut:
