@@ -128,7 +128,7 @@ def test_imports_go_down_the_list_of_rooms(module):
 
 def test_one_module_reads_the_results_of_a_study():
     """The files of a study's results are named by whoever writes, mirrors or hashes them, and read by results.py."""
-    tables, files = {}, r"read_(?:csv|parquet|json)\(\s*(?:self\._there\()?(?:COMPARISON|PAIRS|cell\.|CellFiles)"
+    tables, files = {}, r"(?:read_|stored_|self\._)(?:csv|parquet|json|table)\(\s*(?:COMPARISON|PAIRS|cell\.|CellFiles)"
     for path in (SOURCE / PACKAGE).rglob("*.py"):
         tables[path.relative_to(SOURCE / PACKAGE).as_posix()] = bool(re.search(files, path.read_text()))
     # mlflow_rows mirrors the runs into MLflow.

@@ -120,6 +120,9 @@ def test_seeds_with_other_species_are_refused(study):
         study.species("virtual", "bce")
 
 
+NOT_TIMED = "`timing/virtual/bce.json` does not have the seconds of the runs at hand"
+
+
 def test_probes_and_seconds_are_means_over_seeds(study):
     file = study.folder / CellFiles("virtual", "bce").history(1)
     history = read_json(file)
@@ -127,7 +130,7 @@ def test_probes_and_seconds_are_means_over_seeds(study):
     write_json(file, history)
     assert study.probes("virtual", "bce")["observed_score"] == pytest.approx([0.3, 0.6, 0.9])
     # The run is no longer the one that was timed.
-    with pytest.raises(MissingResultsError, match="the timing of bce on virtual is of other runs than those at hand"):
+    with pytest.raises(MissingResultsError, match=NOT_TIMED):
         study.seconds("virtual", "bce")
     assert study.seconds_by_seed("virtual", "bce") == {}
     assert study.seconds_by_seed("virtual", "asl_long") == {"0": 9.0, "1": 9.0}
@@ -168,7 +171,6 @@ def test_a_pair_over_all_data_sets_is_told_from_either_side(worlds):
         ("results/per_species/virtual/bce.parquet", lambda s: s.per_species("virtual", "bce")),
         ("results/curves/virtual/bce.parquet", lambda s: s.curves("virtual", "bce", "calibration")),
         ("runs/virtual/bce/seed_0/history.json", lambda s: s.probes("virtual", "bce")),
-        ("timing/virtual/bce.json", lambda s: s.seconds("virtual", "bce")),
         ("results/datasets/virtual.json", lambda s: s.summary("virtual")),
         ("results/pairs.csv", lambda s: s.pairs("virtual")),
         ("results/per_site/virtual/bce.parquet", lambda s: s.values("virtual", "bce", "sample_map")),
@@ -180,6 +182,17 @@ def test_what_is_missing_is_told_with_how_to_make_it(study, path, ask):
     (study.folder / path).unlink()
     with pytest.raises(MissingResultsError, match="`make study` makes"):
         ask(StudyResults(study.folder))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[]", b'{"runs": "x"', b'{"seconds": {"0": "long"}}', b"\xff"])
+def test_runs_without_their_times_say_what_times_them(study, content):
+    file = study.folder / CellFiles("virtual", "bce").timing
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    assert study.seconds_by_seed("virtual", "bce") == {}
+    with pytest.raises(MissingResultsError, match=f"{NOT_TIMED}.*`dvc repro --force --single-item train@virtual-bce`"):
+        study.seconds("virtual", "bce")
 
 
 def test_runs_without_probes_and_seeds_without_results_are_told(study):

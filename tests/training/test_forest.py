@@ -97,7 +97,7 @@ def test_the_same_seed_gives_the_same_bytes_and_the_file_gives_the_model(tmp_pat
 @pytest.mark.parametrize("name", ["left_N", "feature_N", "leaf_N", "root_T", "group_S"])
 def test_a_forged_tree_is_refused(tmp_path, name):
     content = forest().content()
-    content["trees"][name] = content["trees"][name] + 10**6
+    content["state"][name] = content["state"][name] + 10**6
     torch.save(content, tmp_path / "encoder.pt")
     with pytest.raises(DataError, match=r"encoder\.pt"):
         load_model(tmp_path / "encoder.pt")

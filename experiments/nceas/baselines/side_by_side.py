@@ -24,7 +24,8 @@ from presence_only.statistics.bootstrap import RESAMPLES, bootstrap_means
 from presence_only.statistics.differences import points
 from presence_only.statistics.paired import holm, paired_tests
 from presence_only.statistics.significance import is_significant, judged
-from presence_only.study.results import MissingResultsError, StudyResults, timed
+from presence_only.study.results import MissingResultsError, StudyResults
+from presence_only.study.timings import timed
 
 METHODS_TABLE = Path("results/methods.csv")
 METHODS_PAIRS = Path("results/methods_pairs.csv")

@@ -17,8 +17,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from presence_only.common.arrays import Ints
-from presence_only.common.atomic_files import write_whole
+from presence_only.common.atomic_files import write_stream
 from presence_only.common.errors import DataError
+from presence_only.common.stored_files import reading, stored_table
 from presence_only.data.records import PresenceRecords
 
 FILE = "added_presences.parquet"
@@ -85,17 +86,18 @@ class AddedPresences:
         columns: dict[str, Any] = {"row": self.row_A, "species": self.species_A}
         if self.true_A is not None:
             columns["true"] = self.true_A
-        with write_whole(folder / FILE) as temporary:
-            pl.DataFrame(columns).write_parquet(temporary)
+        with write_stream(folder / FILE) as stream:
+            pl.DataFrame(columns).write_parquet(stream)
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
         """Read what :meth:`save` wrote; None where nothing was added."""
         if not (folder / FILE).exists():
             return None
-        table = pl.read_parquet(folder / FILE)
-        true_A = table["true"].to_numpy() if "true" in table.columns else None
-        return cls(table["row"].to_numpy(), table["species"].to_numpy(), true_A)
+        table = stored_table(folder / FILE)
+        with reading(folder / FILE):
+            true_A = table["true"].to_numpy() if "true" in table.columns else None
+            return cls(table["row"].to_numpy(), table["species"].to_numpy(), true_A)
 
 
 def recorded_alone(records: PresenceRecords, survey_folder: Path) -> PresenceRecords:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from presence_only.common.atomic_files import read_json, write_folder, write_json
+from presence_only.common.atomic_files import write_folder, write_json
+from presence_only.common.stored_files import reading, stored_json
 
 
 def save_arrays(
@@ -24,7 +25,15 @@ def save_arrays(
 
 
 def load_arrays(folder: Path, file: str, *names: str) -> dict[str, Any]:
-    """Every array and every list of names that :func:`save_arrays` wrote, by name."""
-    with np.load(folder / f"{file}.npz") as arrays:
+    """Every array and every list of names that :func:`save_arrays` wrote, by name.
+
+    Raises:
+        DamagedError: If a file of the folder is damaged.
+        FileNotFoundError: If one is missing.
+    """
+    path = folder / f"{file}.npz"
+    with reading(path), np.load(path) as arrays:
         stored: dict[str, Any] = {name: arrays[name] for name in arrays.files}
-    return stored | {name: tuple(read_json(folder / f"{name}.json")) for name in names}
+    lists = {name: stored_json(folder / f"{name}.json") for name in names}
+    with reading(folder):
+        return stored | {name: tuple(values) for name, values in lists.items()}

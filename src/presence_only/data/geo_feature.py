@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
+from presence_only.common.stored_files import reading
 from presence_only.data.array_folder import load_arrays, save_arrays
 
 # The least pixels that a layer must be known at: two for each of ten folds to fit, and two to score.
@@ -79,4 +80,6 @@ class GeoFeatureLayers:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what :meth:`save` wrote."""
-        return cls(**load_arrays(folder, "pixels", "names"))
+        content = load_arrays(folder, "pixels", "names")
+        with reading(folder):
+            return cls(**content)

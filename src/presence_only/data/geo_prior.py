@@ -13,6 +13,7 @@ import numpy as np
 
 from presence_only.common.arrays import Floats, Ints
 from presence_only.common.errors import DataError
+from presence_only.common.stored_files import reading
 from presence_only.data.array_folder import load_arrays, save_arrays
 
 
@@ -83,4 +84,6 @@ class GeoPriorImages:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what :meth:`save` wrote."""
-        return cls(**load_arrays(folder, "images", "classes"))
+        content = load_arrays(folder, "images", "classes")
+        with reading(folder):
+            return cls(**content)

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-import polars as pl
-
 from presence_only.common.arrays import Floats, Ints
-from presence_only.common.atomic_files import read_json, write_folder, write_json
+from presence_only.common.atomic_files import write_folder, write_json, write_stream
 from presence_only.common.errors import DataError
+from presence_only.common.stored_files import reading, stored_json, stored_table
 from presence_only.data.sites import (
     check_covariates,
     check_sites,
@@ -61,15 +60,22 @@ class Survey:
         """Write the survey into ``folder``, whole or not at all."""
         with write_folder(folder) as temporary:
             sites = site_table(self.sites_M2, self.covariates_MC, self.covariate_names, self.week_M)
-            sites.write_parquet(temporary / "sites.parquet")
+            with write_stream(temporary / "sites.parquet") as stream:
+                sites.write_parquet(stream)
             self.truth.save(temporary / "truth.npz")
             write_json(temporary / "meta.json", {"species": self.species, "covariates": self.covariate_names})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save` wrote."""
-        meta = read_json(folder / "meta.json")
-        sites = pl.read_parquet(folder / "sites.parquet")
-        names = tuple(meta["covariates"])
-        truth = SurveyTruth.load(folder / "truth.npz", len(sites))
-        return cls(sites_of(sites), covariates_of(sites, names), truth, tuple(meta["species"]), names, weeks_of(sites))
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            DamagedError: If a file of the folder is damaged.
+            FileNotFoundError: If one is missing.
+        """
+        meta, sites = stored_json(folder / "meta.json"), stored_table(folder / "sites.parquet")
+        with reading(folder / "truth.npz"):
+            truth = SurveyTruth.load(folder / "truth.npz", len(sites))
+        with reading(folder):
+            names, species = tuple(meta["covariates"]), tuple(meta["species"])
+            return cls(sites_of(sites), covariates_of(sites, names), truth, species, names, weeks_of(sites))

@@ -12,8 +12,9 @@ from typing import Self
 import polars as pl
 
 from presence_only.common.arrays import Floats, Ints
-from presence_only.common.atomic_files import read_json, write_folder, write_json
+from presence_only.common.atomic_files import write_folder, write_json, write_stream
 from presence_only.common.errors import DataError
+from presence_only.common.stored_files import reading, stored_json, stored_table
 from presence_only.data.records import Background, PresenceRecords
 from presence_only.data.sites import covariates_of, site_table, sites_of, weeks_of
 
@@ -50,43 +51,49 @@ class TrainingData:
         names = records.covariate_names
         with write_folder(folder) as temporary:
             rows = site_table(records.sites_N2, records.covariates_NC, names, records.week_N)
-            rows.write_parquet(temporary / "rows.parquet")
-            pl.DataFrame({"row": records.row_P, "species": records.species_P}).write_parquet(
-                temporary / "positives.parquet"
-            )
-            pl.DataFrame({"species": records.species, "group": records.groups}).write_parquet(
-                temporary / "species.parquet"
-            )
+            positives = pl.DataFrame({"row": records.row_P, "species": records.species_P})
+            species = pl.DataFrame({"species": records.species, "group": records.groups})
             table = site_table(background.sites_K2, background.covariates_KC, names, background.week_K)
             if background.groups_K is not None:
                 table = table.with_columns(pl.Series("group", background.groups_K, dtype=pl.String))
-            table.write_parquet(temporary / "background.parquet")
+            tables = {"rows": rows, "positives": positives, "species": species, "background": table}
+            for name, content in tables.items():
+                with write_stream(temporary / f"{name}.parquet") as stream:
+                    content.write_parquet(stream)
             write_json(temporary / "meta.json", {"covariates": names, "background": background.kind})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save` wrote."""
-        return cls(records=cls.load_records(folder), background=cls.load_background(folder))
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            DamagedError: If a file of the folder is damaged.
+            FileNotFoundError: If one is missing.
+        """
+        with reading(folder):
+            return cls(records=cls.load_records(folder), background=cls.load_background(folder))
 
     @staticmethod
     def load_background(folder: Path) -> Background:
         """Read the background sites alone."""
-        meta = read_json(folder / "meta.json")
-        background = pl.read_parquet(folder / "background.parquet")
-        return Background(
-            kind=meta["background"],
-            sites_K2=sites_of(background),
-            covariates_KC=covariates_of(background, tuple(meta["covariates"])),
-            groups_K=tuple(background["group"]) if "group" in background.columns else None,
-            week_K=weeks_of(background),
-        )
+        meta = stored_json(folder / "meta.json")
+        background = stored_table(folder / "background.parquet")
+        with reading(folder):
+            return Background(
+                kind=meta["background"],
+                sites_K2=sites_of(background),
+                covariates_KC=covariates_of(background, tuple(meta["covariates"])),
+                groups_K=tuple(background["group"]) if "group" in background.columns else None,
+                week_K=weeks_of(background),
+            )
 
     @staticmethod
     def load_rows(folder: Path, row_R: Ints) -> tuple[Floats, Floats, Ints | None]:
         """Read some training rows: their sites (R, 2), covariates (R, C) and weeks (R,), None where there are none."""
-        names = tuple(read_json(folder / "meta.json")["covariates"])
-        rows = pl.scan_parquet(folder / "rows.parquet").select(pl.all().gather(row_R)).collect()
-        return sites_of(rows), covariates_of(rows, names), weeks_of(rows)
+        meta = stored_json(folder / "meta.json")
+        with reading(folder):
+            rows = pl.scan_parquet(folder / "rows.parquet").select(pl.all().gather(row_R)).collect()
+            return sites_of(rows), covariates_of(rows, tuple(meta["covariates"])), weeks_of(rows)
 
     @staticmethod
     def load_records(folder: Path, *, covariates: bool = True) -> PresenceRecords:
@@ -96,17 +103,18 @@ class TrainingData:
             folder: The folder.
             covariates: Whether their covariates are read too; without, the records have none.
         """
-        names = tuple(read_json(folder / "meta.json")["covariates"]) if covariates else ()
-        rows = pl.read_parquet(folder / "rows.parquet", columns=None if covariates else ["longitude", "latitude"])
-        positives = pl.read_parquet(folder / "positives.parquet")
-        species = pl.read_parquet(folder / "species.parquet")
-        return PresenceRecords(
-            sites_N2=sites_of(rows),
-            covariates_NC=covariates_of(rows, names),
-            row_P=positives["row"].to_numpy(),
-            species_P=positives["species"].to_numpy(),
-            species=tuple(species["species"]),
-            groups=tuple(species["group"]),
-            covariate_names=names,
-            week_N=weeks_of(rows),
-        )
+        meta = stored_json(folder / "meta.json") if covariates else {"covariates": ()}
+        rows = stored_table(folder / "rows.parquet", None if covariates else ["longitude", "latitude"])
+        positives, species = stored_table(folder / "positives.parquet"), stored_table(folder / "species.parquet")
+        with reading(folder):
+            names = tuple(meta["covariates"])
+            return PresenceRecords(
+                sites_N2=sites_of(rows),
+                covariates_NC=covariates_of(rows, names),
+                row_P=positives["row"].to_numpy(),
+                species_P=positives["species"].to_numpy(),
+                species=tuple(species["species"]),
+                groups=tuple(species["group"]),
+                covariate_names=names,
+                week_N=weeks_of(rows),
+            )

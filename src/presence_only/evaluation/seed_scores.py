@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from presence_only.common.arrays import mean_where_defined
-from presence_only.common.atomic_files import write_json
+from presence_only.common.atomic_files import write_json, write_stream
 from presence_only.common.one_thread import use_one_thread
 from presence_only.evaluation.binary_ranges import RangeReader
 from presence_only.evaluation.curves import Calibration, Curve, PrecisionRecall
@@ -101,7 +101,8 @@ def score_cell(
         report(len(results), len(seeds), results[-1].numbers["species_map"])
     for name in TABLES:
         parts = [result.tables[name] for result in results if name in result.tables]
-        pl.concat(parts).write_parquet(output / f"{name}.parquet")
+        with write_stream(output / f"{name}.parquet") as stream:
+            pl.concat(parts).write_parquet(stream)
     summary = summarise([result.numbers for result in results], seeds)
     write_json(output / METRICS_FILE, summary | score_ensemble(mean, facts.truth))
 

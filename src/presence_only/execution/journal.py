@@ -49,9 +49,14 @@ class Journal:
         note = self._note(task)
         if not note.is_file() or not task.output.is_dir():
             return None
-        kept = read_json(note)
-        same = kept["task"] == self._fingerprint(task) and kept["output"] == content_hash(task.output)
-        return Entry(kept["value"]) if same else None
+        try:
+            kept = read_json(note)
+            task_then, output_then, value = kept["task"], kept["output"], kept["value"]
+        except (OSError, ValueError, LookupError, TypeError):
+            # A damaged note is none: the task runs again.
+            return None
+        same = task_then == self._fingerprint(task) and output_then == content_hash(task.output)
+        return Entry(value) if same else None
 
     def add(self, task: Task, value: Any) -> None:
         """Note that a task is finished."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from presence_only.common.atomic_files import write_folder
 from presence_only.common.errors import ExecutionError, UserError
+from presence_only.common.system_errors import system_error
 from presence_only.execution.task import Report, Work
 
 
@@ -23,8 +24,8 @@ def run_work(work: Work, inputs: Mapping[str, Path], output: Path | None, report
 
 def sendable(error: BaseException) -> BaseException:
     """The exception, or one that says the same, in a form that reaches another process."""
-    # A missing file is told by whoever runs the command.
-    if isinstance(error, (UserError, FileNotFoundError)):
+    # An error of the system, such as a missing file, is told by whoever runs the command.
+    if isinstance(error, UserError) or (isinstance(error, OSError) and system_error(error)):
         try:
             if str(pickle.loads(pickle.dumps(error))) == str(error):
                 return error

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from presence_only.common.arrays import Floats, Ints
-from presence_only.common.atomic_files import write_whole
+from presence_only.common.atomic_files import write_stream
 from presence_only.export.graph import RunGraph
 from presence_only.export.graph_features import ExportError
 from presence_only.model.interface import SpeciesModel
@@ -120,8 +120,8 @@ def export_onnx(models: Sequence[SpeciesModel], path: Path, places: Places, abou
         (logits_BS,) = run_onnx(content, places.feeds(graph.reads.inputs), ["logits"])
         error = float(np.abs(logits_BS - expected_BS).max()) / max(scale, float(np.finfo(np.float32).tiny))
         if error <= TOLERANCE:
-            with write_whole(path) as temporary:
-                temporary.write_bytes(content)
+            with write_stream(path) as stream:
+                stream.write(content)
             precision = str(dtype).removeprefix("torch.")
             return Checked(graph.reads.inputs, graph.outputs, error, len(expected_BS), precision)
     raise ExportError(

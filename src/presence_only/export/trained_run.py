@@ -17,6 +17,7 @@ from presence_only.data.training import TrainingData
 from presence_only.model.files import load_model
 from presence_only.model.interface import SpeciesModel
 from presence_only.model.range_map import MapError, Sample
+from presence_only.study.checksums import check_unaltered
 from presence_only.study.paths import CellFiles, DatasetFiles
 
 
@@ -76,6 +77,7 @@ def load_run(path: Path, *, seed: int | None = None, maps: bool = True) -> Run:
 
     Raises:
         MapError: If the folder is no run or does not have the seed.
+        DamagedError: If the run or its data was altered since it was made.
         DataError: If maps are wanted and the data set has covariates at its own sites only, or the models are not of
             its records.
     """
@@ -92,8 +94,10 @@ def load_run(path: Path, *, seed: int | None = None, maps: bool = True) -> Run:
         if not files:
             raise MapError(f"--seed {seed}: the run has no such seed; it has {', '.join(map(str, found))}")
     study, name = cell.parents[2], CellFiles(cell.parent.name, cell.name)
-    models = tuple(load_model(file) for file in files)
     files_of = DatasetFiles(name.dataset)
+    for made in (name.runs, files_of.training, files_of.survey):
+        check_unaltered(made, study)
+    models = tuple(load_model(file) for file in files)
     training = TrainingData.load(study / files_of.training)
     n_species, n_covariates = training.records.n_species, len(training.records.covariate_names)
     if (models[0].n_species, models[0].n_covariates) != (n_species, n_covariates):

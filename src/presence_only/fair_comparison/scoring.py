@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from presence_only.common.atomic_files import read_json, write_json
+from presence_only.common.atomic_files import read_json, write_json, write_stream
 from presence_only.common.errors import DivergenceError
 from presence_only.common.one_thread import keep_denormals, use_one_thread
 from presence_only.data.survey import Survey
@@ -104,4 +104,5 @@ def score_run(variant: Variant, seed: int, inputs: Mapping[str, Path], output: P
     result = score_model(model, facts, seed, first=False)
     cost = {"cpu_seconds": round(cpu_seconds, 3), "steps": sum(history.steps for history in histories)}
     write_json(output / NUMBERS, cost | result.numbers)
-    result.tables["per_species"].write_parquet(output / PER_SPECIES)
+    with write_stream(output / PER_SPECIES) as stream:
+        result.tables["per_species"].write_parquet(stream)

@@ -8,7 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from presence_only.common.atomic_files import read_json, write_whole
+from presence_only.common.atomic_files import read_json, write_stream
+from presence_only.common.stored_files import reading
 from presence_only.fair_comparison.design import Design, Run
 from presence_only.fair_comparison.scoring import NUMBERS
 from presence_only.fair_comparison.tasks import run_folder, truth_folder
@@ -45,15 +46,21 @@ def scores_table(runs: Sequence[Run]) -> pl.DataFrame:
 
 def write_table(table: pl.DataFrame, path: Path) -> None:
     """Write a table as CSV, whole or not at all."""
-    with write_whole(path) as temporary:
-        table.write_csv(temporary, float_precision=DIGITS)
+    with write_stream(path) as stream:
+        table.write_csv(stream, float_precision=DIGITS)
 
 
 def read_trials(results: Path) -> pl.DataFrame:
     """The table of trials in a folder of results."""
-    return pl.read_csv(results / TRIALS.name, infer_schema_length=None)
+    return _read(results / TRIALS.name)
 
 
 def read_scores(results: Path) -> pl.DataFrame:
     """The table of scores in a folder of results."""
-    return pl.read_csv(results / SCORES.name, infer_schema_length=None)
+    return _read(results / SCORES.name)
+
+
+def _read(path: Path) -> pl.DataFrame:
+    """A table that :func:`write_table` wrote."""
+    with reading(path, "`python -m presence_only.pipeline.fair` makes it again"):
+        return pl.read_csv(path, infer_schema_length=None)

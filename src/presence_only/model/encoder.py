@@ -292,9 +292,19 @@ class RangeModel(SpeciesModel):
         unknown = set(content) - {"n_covariates", "weeks", "n_species", "settings", "state"}
         if unknown:
             raise ValueError(f"content has {min(unknown)!r}, which no encoder has")
+        model = cls.untrained(content)
+        model.load_state_dict(content["state"])
+        return model.eval()
+
+    @classmethod
+    def untrained(cls, content: dict[str, Any]) -> Self:
+        """The model that :meth:`content` describes, before the tensors of its state are put into it.
+
+        Raises:
+            KeyError: If a part is missing.
+            ValueError: If a setting breaks its rule.
+        """
         settings = EncoderSettings.model_validate(FORMER | content["settings"])
         features = Features(settings, content["n_covariates"], weeks=content["weeks"])
         start_S = None if settings.start == "zero" and settings.learn_start else content["state"].get("start_S")
-        model = cls(features, content["n_species"], start_S=start_S)
-        model.load_state_dict(content["state"])
-        return model.eval()
+        return cls(features, content["n_species"], start_S=start_S)

@@ -160,9 +160,9 @@ class Forest(SpeciesModel):
             "forest": {"trees_G": list(self.trees_G), "depth": self.depth, "least_share": self.least_share},
             "n_covariates": self.n_covariates,
             "weeks": self.weeks,
+            "n_species": self.n_species,
             "settings": self.settings.model_dump(),
-            "features": {name: tensor.cpu() for name, tensor in self.features.state_dict().items()},
-            "trees": {name: getattr(self, name).cpu() for name in TENSORS},
+            "state": {name: tensor.cpu() for name, tensor in self.state_dict().items()},
         }
 
     @classmethod
@@ -176,19 +176,20 @@ class Forest(SpeciesModel):
         """
         settings = EncoderSettings.model_validate(content["settings"])
         features = Features(settings, content["n_covariates"], weeks=content["weeks"])
-        features.load_state_dict(content["features"])
-        shape = content["forest"]
+        state, shape = content["state"], content["forest"]
+        own = {name: tensor for name, tensor in state.items() if not name.startswith("features.")}
+        features.load_state_dict({name.removeprefix("features."): state[name] for name in state if name not in own})
         trees = Trees(
             trees_G=tuple(shape["trees_G"]),
             depth=shape["depth"],
             least_share=shape["least_share"],
-            **content["trees"],
+            **own,
         )
-        _check(trees, features.size)
+        _check(trees, content["n_species"], features.size)
         return cls(features, trees).eval()
 
 
-def _check(trees: Trees, n_features: int) -> None:
+def _check(trees: Trees, n_species: int, n_features: int) -> None:
     """Refuse trees with an index that points at nothing.
 
     Raises:
@@ -208,5 +209,9 @@ def _check(trees: Trees, n_features: int) -> None:
         indices: Tensor = getattr(trees, name)
         if indices.dtype != torch.int64 or indices.ndim != 1 or bool(((indices < 0) | (indices >= bound)).any()):
             raise ValueError(f"{name} must be a vector of integers within 0..{bound - 1}")
+    if len(trees.column_S) != n_species or len(trees.group_S) != n_species:
+        raise ValueError(f"column_S and group_S must be of the {n_species} species")
+    if trees.share_LX.ndim != 2 or not trees.share_LX.is_floating_point():
+        raise ValueError("share_LX must be a matrix of numbers")
     if sum(trees.trees_G) != len(trees.root_T) or len(trees.threshold_N) != n_nodes or not 0 <= trees.depth <= n_nodes:
         raise ValueError("trees_G, threshold_N and depth must be those of the trees")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit, logsumexp
 
 from presence_only.common.arrays import Floats
-from presence_only.common.atomic_files import write_whole
+from presence_only.common.atomic_files import write_stream
 from presence_only.common.errors import UserError
 from presence_only.data.sites import WEEKS
 from presence_only.geography.longitudes import within_180
@@ -197,8 +197,8 @@ def write_table(
             pl.lit(binary.threshold).alias("threshold"),
             pl.lit(binary.rule).alias("rule"),
         )
-    with write_whole(path) as temporary:
-        table.with_columns(pl.col(*values).fill_nan(None)).write_csv(temporary, float_precision=6)
+    with write_stream(path) as stream:
+        table.with_columns(pl.col(*values).fill_nan(None)).write_csv(stream, float_precision=6)
 
 
 def check_geotiff() -> None:
@@ -252,16 +252,14 @@ def _write_bands(
 ) -> None:
     """A GeoTIFF of bands of one type, by their descriptions."""
     check_geotiff()
-    import rasterio
+    from rasterio.io import MemoryFile
     from rasterio.transform import from_bounds
 
     first_HW = next(iter(bands.values()))
     height, width = grid.shape
-    with (
-        write_whole(path) as temporary,
-        rasterio.open(
-            temporary,
-            "w",
+    # In memory: on a full disk GDAL writes half of a file, and says nothing.
+    with write_stream(path) as stream, MemoryFile(ext=".tif") as memory:
+        with memory.open(
             driver="GTiff",
             height=height,
             width=width,
@@ -271,10 +269,10 @@ def _write_bands(
             transform=from_bounds(grid.west, grid.south, grid.east, grid.north, width, height),
             nodata=nodata,
             compress="deflate",
-        ) as file,
-    ):
-        for number, (description, band_HW) in enumerate(bands.items(), 1):
-            file.write(band_HW, number)
-            file.set_band_description(number, description)
-        if tags:
-            file.update_tags(**tags)
+        ) as file:
+            for number, (description, band_HW) in enumerate(bands.items(), 1):
+                file.write(band_HW, number)
+                file.set_band_description(number, description)
+            if tags:
+                file.update_tags(**tags)
+        stream.write(memory.getbuffer())

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from presence_only.common.atomic_files import content_hash, write_whole
+from presence_only.common.atomic_files import content_hash, write_stream
 from presence_only.common.errors import DataError, SettingsError
 from presence_only.common.temporary_names import remove_leftovers
 from presence_only.common.yaml_files import read_yaml
@@ -39,6 +39,8 @@ LEFT_OUT = {
     "presence_only.common.quoting:one_sentence": "words an error that ends the stage",
     "presence_only.common.quoting:quoted": "words an error that ends the stage",
     "presence_only.common.settings:_sentence": "words an error that ends the stage",
+    "presence_only.common.system_errors:system_error": "words an error that ends the stage",
+    "presence_only.common.stored_files:reading": "words an error that ends the stage",
     "presence_only.pipeline.command:importing": "imports faster",
     "presence_only.pipeline.command:parse_arguments": "reads names, which the command in dvc.yaml holds",
     "presence_only.pipeline.command:run_stage": "calls main and words its errors",
@@ -51,6 +53,8 @@ LEFT_OUT = {
     "returned, which tests/pipeline/test_together.py checks",
     "presence_only.pipeline.workers:run_side_by_side": "runs every task and returns what the tasks returned, "
     "which tests/pipeline/test_workers.py checks; the task sets the number of threads",
+    "presence_only.study.checksums:check_unaltered": "refuses what was altered, and returns nothing",
+    "presence_only.study.checksums:note_made": "notes checksums, which only decide whether a stage goes on",
     "presence_only.reporting.console:leaderboard": "prints",
     "presence_only.reporting.console:leaderboard_across": "prints",
     "presence_only.reporting.console:print_summary": "prints",
@@ -81,8 +85,8 @@ def main() -> None:
             _check(PARAMS)
     writer = YAML(typ="safe")
     writer.default_flow_style = False
-    with write_whole(arguments.out) as temporary:
-        writer.dump(content, temporary)
+    with write_stream(arguments.out) as stream:
+        writer.dump(content, stream)
 
 
 def _digest(settings: Mapping[str, Any], code: str) -> str:

@@ -12,9 +12,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from presence_only.common.errors import UserError
 from presence_only.common.shown_names import in_a_line, write_any_text
+from presence_only.common.system_errors import system_error
 from presence_only.execution.parent_process import end_with_parent
 
 # Modules that the extra `study` brings, by their names in import statements.
@@ -73,7 +75,9 @@ def importing() -> Iterator[None]:
 
 
 def run_stage(main: Callable[[], None], description: str | None = None) -> None:
-    """Run ``main``; a mistake of the user's ends with one sentence and exit code 1, not with a traceback.
+    """Run ``main``; a mistake of the user's, or an error of the system such as a full disk, ends with one sentence.
+
+    The exit code is 1 then. A mistake of the code keeps its traceback.
 
     Args:
         main: The command; it reads its own arguments.
@@ -87,20 +91,36 @@ def run_stage(main: Callable[[], None], description: str | None = None) -> None:
         end_with_parent()
     try:
         main()
+        # What cannot be printed, as to a full disk, is told like any other error.
+        sys.stdout.flush()
     except UserError as error:
-        print(f"error: {in_a_line(str(error))}", file=sys.stderr)
-        sys.exit(1)
+        _fail(str(error))
     except FileNotFoundError as error:
+        if "temporary directory" in str(error):
+            _fail("no folder for temporary files can be written; free some space, or name a folder in TMPDIR")
         # polars gives no file name, but tells it in the text.
         what = f"{error.filename} is missing" if error.filename else str(error)
-        print(f"error: {in_a_line(what)}; run `dvc repro`, which makes what is absent", file=sys.stderr)
-        sys.exit(1)
+        _fail(f"{what}; run `dvc repro`, which makes what is absent")
+    except OSError as error:
+        sentence = system_error(error)
+        if not sentence:
+            raise
+        _fail(sentence)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in STUDY_MODULES:
             raise
-        sentence = "this command needs the extra 'study': pip install 'presence-only[study]'"
-        print(f"error: {sentence}", file=sys.stderr)
-        sys.exit(1)
+        _fail("this command needs the extra 'study': pip install 'presence-only[study]'")
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on with this stage", file=sys.stderr)
         sys.exit(130)
+
+
+def _fail(sentence: str) -> NoReturn:
+    """Say one sentence and end with exit code 1."""
+    print(f"error: {in_a_line(sentence)}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Python would try once more at the end, and say in several lines that it cannot.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)

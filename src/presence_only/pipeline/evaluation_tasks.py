@@ -16,6 +16,7 @@ from presence_only.common.atomic_files import write_whole
 from presence_only.evaluation.seed_scores import score_cell
 from presence_only.execution.task import Task
 from presence_only.pipeline.progress import words_of_evaluation
+from presence_only.study.checksums import check_unaltered, note_made
 from presence_only.study.paths import CellFiles, DatasetFiles
 
 
@@ -34,8 +35,13 @@ def evaluation_task(
         folder: Where the task's folder goes.
         trained: Tasks that train the seeds; None: the encoders are in their places.
         code: Fingerprint of the code, for a journal.
+
+    Raises:
+        DamagedError: If the data or the encoders were altered since they were made.
     """
     data = DatasetFiles(cell.dataset)
+    for path in (data.training, data.survey, *([cell.runs] if trained is None else [])):
+        check_unaltered(path)
     runs = {seed: cell.seed(seed) if trained is None else trained[seed].folder for seed in seeds}
     return Task(
         key=f"evaluate {cell.dataset} {cell.variant}",
@@ -59,7 +65,9 @@ def put_evaluation(cell: CellFiles, task: Task) -> None:
         cell: Data set and variant.
         task: Of :func:`evaluation_task`, done.
     """
-    for path in (cell.per_species, cell.per_site, cell.curves, cell.maps, cell.metrics):
+    tables = (cell.per_species, cell.per_site, cell.curves, cell.maps, cell.metrics)
+    for path in tables:
         with write_whole(path) as temporary:
             # Named by the first folder of results/: per_species/virtual/bce.parquet comes of per_species.parquet.
             shutil.copy(task.folder / f"{path.parts[1]}{path.suffix}", temporary)
+    note_made(*tables)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from presence_only.common.atomic_files import write_folder
+from presence_only.common.atomic_files import write_folder, write_stream
 from presence_only.common.errors import DataError
 from presence_only.common.output_folder import check_folder
 from presence_only.common.shown_names import in_a_line
@@ -79,13 +79,15 @@ def explain(path: Path, asked: tuple[str, ...], out: Path, on: str, seed: int, r
     if not asked:
         importance = importance.head(importance["input"].n_unique())
     with write_folder(out) as folder:
-        importance.write_csv(folder / f"{IMPORTANCE}.csv", float_precision=6)
+        with write_stream(folder / f"{IMPORTANCE}.csv") as stream:
+            importance.write_csv(stream, float_precision=6)
         title = f"{run.name}: at {len(at.sites_M2):,} {where}"
         save_figure(importance_figure(importance, title), folder / f"{IMPORTANCE}.png")
         if asked:
             print(f"{run.name}: response curves of {len(names_Q)} species", flush=True)
             curves = response_curves(run.models, background, species_Q, names_Q, records.covariate_names, seed=seed)
-            curves.write_csv(folder / f"{CURVES}.csv", float_precision=6)
+            with write_stream(folder / f"{CURVES}.csv") as stream:
+                curves.write_csv(stream, float_precision=6)
             values = dict(zip(records.covariate_names, background.covariates_KC.T, strict=True))
             save_figure(response_figure(curves, values, run.name), folder / f"{CURVES}.png")
     first = importance.row(0, named=True)

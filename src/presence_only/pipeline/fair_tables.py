@@ -71,7 +71,7 @@ def main() -> None:
 def answers(results: Path) -> None:
     """Means and pairs over worlds, gains of tuning, cost, agreement between scenarios."""
     with importing():
-        from presence_only.common.atomic_files import write_whole
+        from presence_only.common.atomic_files import write_text
         from presence_only.fair_comparison.agreement import between_scenarios
         from presence_only.fair_comparison.answers import (
             chosen,
@@ -99,8 +99,7 @@ def answers(results: Path) -> None:
     write("differences", from_reference)
     write("agreement", between_scenarios(scores, MAP))
     write("chosen", chosen(trials))
-    with write_whole(TABLES / RECOMMENDED) as temporary:
-        temporary.write_text(recommended(design, trials))
+    write_text(TABLES / RECOMMENDED, recommended(design, trials))
 
     own = by_mean_of(by_mean, MAP)
     label, main = f"mAP - mAP of {reference}", design.main_scenario

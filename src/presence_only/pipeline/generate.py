@@ -15,6 +15,7 @@ def main() -> None:
         from presence_only.data.summary import explain, summarise
         from presence_only.datasets import build_dataset
         from presence_only.reporting.console import print_summary
+        from presence_only.study.checksums import note_made
         from presence_only.study.dataset_settings import load_dataset
         from presence_only.study.paths import DatasetFiles
 
@@ -27,6 +28,7 @@ def main() -> None:
     dataset.save_survey(files.survey)
     counts = summarise(dataset)
     write_json(files.summary, counts | explain(dataset))
+    note_made(files.training, files.survey, files.summary)
     print_summary(arguments.dataset, dataset, counts, time.perf_counter() - began)
 
 

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from presence_only.common.atomic_files import content_hash, json_hash, read_json
+from presence_only.common.atomic_files import content_hash, json_hash
+from presence_only.common.stored_files import reading, stored_json
 from presence_only.pipeline.mlflow_mirror import RunRecord
+from presence_only.study.checksums import check_unaltered
 from presence_only.study.paths import (
     ACROSS,
     ACROSS_PAIRS,
@@ -26,6 +28,7 @@ from presence_only.study.paths import (
     CellFiles,
     DatasetFiles,
 )
+from presence_only.study.timings import timed
 
 # What results/settings.yaml holds: `study`, `datasets` and `variants`.
 Settings = Mapping[str, Any]
@@ -58,11 +61,14 @@ def read_settings() -> Settings:
 
     Raises:
         FileNotFoundError: If it did not.
+        DamagedError: If the file was altered since.
     """
     # Not at the top: it takes a tenth of a second, and mostly there is nothing to log.
     from ruamel.yaml import YAML
 
-    found: Settings = YAML(typ="safe").load(SETTINGS)
+    check_unaltered(SETTINGS)
+    with SETTINGS.open("rb") as file, reading(SETTINGS):
+        found: Settings = YAML(typ="safe").load(file)
     return found
 
 
@@ -92,7 +98,7 @@ def variant_record(settings: Settings, cell: CellFiles, seeds: list[RunRecord], 
     mlflow ui draws a chart of every metric. So what is the same for every variant is a setting here, and the scores of
     the seeds' ensemble, which are no means, are left to the tables.
     """
-    metrics = read_json(cell.metrics)
+    metrics = stored_json(cell.metrics)
     numbers = {name: value for name, value in metrics.items() if not isinstance(value, dict) and value is not None}
     data = {name: value for name, value in numbers.items() if name.startswith(COUNT) or name in DATA_NUMBERS}
     trained_with = run_settings(settings, cell.dataset, cell.variant)
@@ -117,14 +123,19 @@ def variant_record(settings: Settings, cell: CellFiles, seeds: list[RunRecord], 
 
 def seed_records(settings: Settings, cell: CellFiles, tags: dict[str, str]) -> list[RunRecord]:
     """The runs of one cell, a seed each."""
-    metrics, seconds = read_json(cell.metrics), training_seconds(cell)
+    for path in (cell.runs, cell.metrics):
+        check_unaltered(path)
+    metrics, seconds = stored_json(cell.metrics), training_seconds(cell)
     trained_with = run_settings(settings, cell.dataset, cell.variant)
     records = []
     for seed in settings["study"]["seeds"]:
         finished = cell.encoder(seed).stat().st_mtime
         # NaN was written as null.
-        losses = [math.nan if value is None else value for value in read_json(cell.history(seed))["loss"]]
-        values = metrics[f"seed_{seed}"]
+        history = stored_json(cell.history(seed))
+        with reading(cell.history(seed)):
+            losses = [math.nan if value is None else float(value) for value in history["loss"]]
+        with reading(cell.metrics):
+            values = dict(metrics[f"seed_{seed}"])
         run = trained_with | {"seed": str(seed), "data_hash": tags["data_hash"]}
         identity = [run, values, content_hash(cell.encoder(seed), cell.history(seed))]
         records.append(
@@ -135,7 +146,7 @@ def seed_records(settings: Settings, cell: CellFiles, tags: dict[str, str]) -> l
                 fingerprint=json_hash(identity),
                 params=run,
                 metrics={name: value for name, value in values.items() if value is not None}
-                | ({"training_seconds": seconds[str(seed)]} if seconds else {}),
+                | ({"training_seconds": seconds[str(seed)]} if str(seed) in seconds else {}),
                 curves={LOSS: losses},
                 tags=tags | {"variant": cell.variant, "seed": str(seed)},
                 below=f"{cell.dataset}/{cell.variant}",
@@ -197,11 +208,7 @@ def fitting(items: Sequence[object], longest: int = LONGEST_SETTING) -> str:
 
 def training_seconds(cell: CellFiles) -> Mapping[str, float]:
     """Seconds by seed, where the cell's present results were trained here and not restored."""
-    if not cell.timing.exists():
-        return {}
-    timing = read_json(cell.timing)
-    seconds: dict[str, float] = timing["seconds"] if timing["runs"] == content_hash(cell.runs) else {}
-    return seconds
+    return timed(cell.timing, "runs", cell.runs) or {}
 
 
 def run_settings(settings: Settings, dataset: str, variant: str) -> dict[str, str]:

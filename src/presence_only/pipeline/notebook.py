@@ -21,14 +21,13 @@ def main() -> None:
     # jsonschema builds a grammar of web addresses where it finds this package, which takes as long as all else here; no
     # field of a notebook is checked by it.
     with importing(), _without("rfc3987_syntax"):
-        from presence_only.common.atomic_files import write_whole
+        from presence_only.common.atomic_files import write_text
         from presence_only.pipeline.notebook_execution import execute_notebook, notebook_html, notebook_text
 
     notebook = execute_notebook(SOURCES / f"{name}.py", Path.cwd(), SECONDS_PER_CELL)
     page = notebook_html(notebook, name)
-    with write_whole(PRODUCTS / f"{name}.ipynb") as executed, write_whole(PRODUCTS / f"{name}.html") as html:
-        executed.write_text(notebook_text(notebook))
-        html.write_text(page)
+    write_text(PRODUCTS / f"{name}.ipynb", notebook_text(notebook))
+    write_text(PRODUCTS / f"{name}.html", page)
 
 
 @contextmanager

@@ -91,6 +91,7 @@ def read_search(files: SearchFiles, trials: int | None) -> Search:
     from presence_only.search.run import Search
     from presence_only.search.settings import SearchSettings
     from presence_only.search.space import Searched, check_search
+    from presence_only.study.checksums import check_unaltered
     from presence_only.study.inheritance import inherit
     from presence_only.study.params import load_tree
     from presence_only.study.paths import DatasetFiles
@@ -109,7 +110,9 @@ def read_search(files: SearchFiles, trials: int | None) -> Search:
         settings = SearchSettings.parse(settings.model_dump() | {"trials": trials}, "search")
     searched = Searched.of(tree, settings, files.variant)
     code = of_trials(Fingerprints(PACKAGE, LEFT_OUT), searched.tried(), tree.encoder.model_dump())
-    return Search(files.dataset, DatasetFiles(files.dataset).training, searched, settings, code)
+    training = DatasetFiles(files.dataset).training
+    check_unaltered(training)
+    return Search(files.dataset, training, searched, settings, code)
 
 
 def write_tables(files: SearchFiles, search: Search, trials: Sequence[Trial]) -> None:

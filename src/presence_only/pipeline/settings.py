@@ -10,8 +10,9 @@ def main() -> None:
     with importing():
         import polars as pl
 
-        from presence_only.common.atomic_files import write_json, write_whole
+        from presence_only.common.atomic_files import write_json, write_stream
         from presence_only.losses.penalty_curves import penalty_curves
+        from presence_only.study.checksums import note_made
         from presence_only.study.description import describe, penalties
         from presence_only.study.params import load_params, save_settings
         from presence_only.study.paths import DESCRIPTION, PENALTIES, SETTINGS
@@ -19,8 +20,9 @@ def main() -> None:
     params = load_params()
     save_settings(params, SETTINGS)
     write_json(DESCRIPTION, describe(params))
-    with write_whole(PENALTIES) as temporary:
-        pl.DataFrame(penalty_curves(penalties(params))).write_parquet(temporary)
+    with write_stream(PENALTIES) as stream:
+        pl.DataFrame(penalty_curves(penalties(params))).write_parquet(stream)
+    note_made(DESCRIPTION.parent, SETTINGS)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from presence_only.reporting.figures.maps import added_figure, records_figure
 from presence_only.reporting.figures.metrics import across_figure, comparison_figure
 from presence_only.reporting.figures.style import save_figure
 from presence_only.statistics.world_intervals import ALL
+from presence_only.study.checksums import check_unaltered
 from presence_only.study.paths import DatasetFiles, added_map
 from presence_only.study.results import METRIC, StudyResults
 
@@ -48,6 +49,8 @@ def draw_study(study: StudyResults, main_figures: Path, more_figures: Path) -> N
 def draw_maps(dataset: str, folder: Path) -> None:
     """Draw where the records of a data set lie and, where label propagation added presences, where those lie."""
     files = DatasetFiles(dataset)
+    for path in (files.training, files.survey):
+        check_unaltered(path)
     records, sites_M2 = TrainingData.load(files.training).records, Survey.load(files.survey).sites_M2
     added = AddedPresences.load(files.survey)
     if added is not None:

@@ -11,7 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, SequenceNode
 
-from presence_only.common.atomic_files import write_whole
+from presence_only.common.atomic_files import write_text
 from presence_only.common.errors import SettingsError
 from presence_only.common.yaml_files import read_yaml
 from presence_only.search.space import nested
@@ -60,8 +60,7 @@ def adopt(variant: str, name: str, settings: Mapping[str, Any], path: Path = PAR
     if YAML(typ="safe").load(text) != wanted:
         raise SettingsError(f"--adopt {name}: params.yaml is laid out in a way that cannot be added to; write {line!r}")
     Params.parse(wanted)
-    with write_whole(path) as temporary:
-        temporary.write_text(text)
+    write_text(path, text)
     return line
 
 

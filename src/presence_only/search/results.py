@@ -6,13 +6,14 @@ Written after each trial, by the standard library: polars would start threads, a
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from presence_only.common.atomic_files import json_hash, write_whole
+from presence_only.common.atomic_files import json_hash, write_stream, write_text
 from presence_only.common.errors import SettingsError
 from presence_only.search.criteria import CRITERIA
 from presence_only.search.trials import Trial, best_of
@@ -33,21 +34,22 @@ def write_trials(path: Path, trials: Sequence[Trial], settings: Sequence[str]) -
         trials: All that have ended, by their numbers.
         settings: Names of the settings, in the order of the columns.
     """
-    with write_whole(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*COLUMNS, *settings])
-        for i, trial in enumerate(trials):
-            best, outcome = best_of(trials[: i + 1]), trial.outcome
-            row = [
-                trial.number,
-                outcome.state,
-                _short(trial.value),
-                _short(best.value if best else None),
-                f"{outcome.cpu_seconds:.2f}",
-                f"{outcome.share:.4g}",
-            ]
-            row += [_short(outcome.criteria.get(name)) for name in CRITERIA]
-            writer.writerow(row + [trial.settings[name] for name in settings])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*COLUMNS, *settings])
+    for i, trial in enumerate(trials):
+        best, outcome = best_of(trials[: i + 1]), trial.outcome
+        row = [
+            trial.number,
+            outcome.state,
+            _short(trial.value),
+            _short(best.value if best else None),
+            f"{outcome.cpu_seconds:.2f}",
+            f"{outcome.share:.4g}",
+        ]
+        row += [_short(outcome.criteria.get(name)) for name in CRITERIA]
+        writer.writerow(row + [trial.settings[name] for name in settings])
+    write_text(path, text.getvalue())
 
 
 def write_best(path: Path, trials: Sequence[Trial], about: Mapping[str, Any]) -> None:
@@ -71,8 +73,8 @@ def write_best(path: Path, trials: Sequence[Trial], about: Mapping[str, Any]) ->
     }
     writer = YAML()
     writer.default_flow_style = False
-    with write_whole(path) as temporary:
-        writer.dump(content, temporary)
+    with write_stream(path) as stream:
+        writer.dump(content, stream)
 
 
 def read_best(path: Path, variant: Variant) -> dict[str, Any]:

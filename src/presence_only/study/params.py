@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 from ruamel.yaml import YAML
 
-from presence_only.common.atomic_files import write_whole
+from presence_only.common.atomic_files import write_stream
 from presence_only.common.quoting import quoted
 from presence_only.common.settings import Settings, SettingsError
 from presence_only.common.yaml_files import read_yaml
@@ -128,8 +128,8 @@ def save_settings(params: Params, path: Path) -> None:
     """Write every setting of a study as YAML, whole or not at all."""
     writer = YAML()
     writer.indent(mapping=2, sequence=4, offset=2)
-    with write_whole(path) as temporary:
-        writer.dump(params.resolved(), temporary)
+    with write_stream(path) as stream:
+        writer.dump(params.resolved(), stream)
 
 
 def load_params(path: Path = PARAMS) -> Params:

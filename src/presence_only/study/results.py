@@ -18,8 +18,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from presence_only.common.atomic_files import content_hash, read_json
 from presence_only.common.errors import DataError, UserError
+from presence_only.common.stored_files import DamagedError, reading, stored_json, stored_table
 from presence_only.common.yaml_files import read_yaml
 from presence_only.evaluation.metrics import METRICS
 from presence_only.evaluation.threshold_numbers import SPECIES_NUMBERS
@@ -27,6 +27,7 @@ from presence_only.statistics.across_datasets import PairAcross
 from presence_only.statistics.comparison_table import CellResult, by_seed
 from presence_only.statistics.differences import Pair
 from presence_only.statistics.world_intervals import ALL, FEWEST_WORLDS
+from presence_only.study.checksums import check_unaltered
 from presence_only.study.paths import (
     ACROSS,
     ACROSS_PAIRS,
@@ -40,6 +41,7 @@ from presence_only.study.paths import (
     added_map,
 )
 from presence_only.study.settings import PARAMS, StudySettings, load_study
+from presence_only.study.timings import timed
 
 if TYPE_CHECKING:
     from presence_only.study.params import Params
@@ -259,7 +261,9 @@ class StudyResults:
         Raises:
             MissingResultsError: If the file is not there.
         """
-        found: dict[str, Any] = read_yaml(self._there(SETTINGS))
+        path = self._there(SETTINGS)
+        with reading(path, self._again):
+            found: dict[str, Any] = read_yaml(path)
         return found
 
     @cached_property
@@ -269,7 +273,7 @@ class StudyResults:
         Raises:
             MissingResultsError: If the file is not there.
         """
-        found: dict[str, dict[str, str]] = read_json(self._there(DESCRIPTION, local=True))
+        found: dict[str, dict[str, str]] = self._json(DESCRIPTION, local=True)
         return found
 
     @property
@@ -279,7 +283,7 @@ class StudyResults:
         Raises:
             MissingResultsError: If the file is not there.
         """
-        return pl.read_parquet(self._there(PENALTIES, local=True))
+        return self._parquet(PENALTIES)
 
     def summary(self, dataset: str) -> dict[str, Any]:
         """Counts, prevalence and notes of a data set.
@@ -287,18 +291,16 @@ class StudyResults:
         Raises:
             MissingResultsError: If the file is not there.
         """
-        found: dict[str, Any] = read_json(self._there(DatasetFiles(dataset).summary))
+        found: dict[str, Any] = self._json(DatasetFiles(dataset).summary)
         return found
 
     def records_map(self, dataset: str) -> bytes | None:
         """A map of a data set's records as PNG; None where it was not drawn."""
-        path = self.folder / DatasetFiles(dataset).map
-        return path.read_bytes() if path.exists() else None
+        return self._picture(DatasetFiles(dataset).map)
 
     def map_of_added(self, dataset: str) -> bytes | None:
         """A map of the presences that label propagation added as PNG; None where there is none."""
-        path = self.folder / added_map(dataset)
-        return path.read_bytes() if path.exists() else None
+        return self._picture(added_map(dataset))
 
     # Variants by their settings.
 
@@ -337,7 +339,7 @@ class StudyResults:
         Raises:
             MissingResultsError: If the file is not there.
         """
-        return pl.read_parquet(self._there(CellFiles(dataset, variant).per_species, local=True))
+        return self._parquet(CellFiles(dataset, variant).per_species)
 
     def per_site(self, dataset: str, variant: str) -> pl.DataFrame:
         """One row per seed and survey site.
@@ -345,7 +347,7 @@ class StudyResults:
         Raises:
             MissingResultsError: If the file is not there.
         """
-        return pl.read_parquet(self._there(CellFiles(dataset, variant).per_site, local=True))
+        return self._parquet(CellFiles(dataset, variant).per_site)
 
     def species(self, dataset: str, variant: str) -> tuple[str, ...]:
         """Names of the species, in the order of their values.
@@ -413,7 +415,11 @@ class StudyResults:
         Raises:
             MissingResultsError: If the file is not there.
         """
-        found: dict[str, Any] = read_json(self._there(CellFiles(dataset, variant).metrics, local=True))
+        path = CellFiles(dataset, variant).metrics
+        found: dict[str, Any] = self._json(path, local=True)
+        with reading(self.folder / path, self._again):
+            if not all(isinstance(found[f"seed_{seed}"], dict) for seed in self.seeds):
+                raise ValueError("not every seed has metrics")
         return found
 
     def ensemble(self, dataset: str, variant: str) -> dict[str, float]:
@@ -432,8 +438,9 @@ class StudyResults:
         Raises:
             MissingResultsError: If they were not recorded.
         """
-        path = self._there(CellFiles(dataset, variant).curves, local=True)
-        table = pl.read_parquet(path).filter(pl.col("curve") == kind)
+        path = CellFiles(dataset, variant).curves
+        with reading(self.folder / path, self._again):
+            table = self._parquet(path).filter(pl.col("curve") == kind)
         if not len(table):
             raise MissingResultsError(f"{variant} on {dataset} has no {kind.replace('_', '-')} curve")
         return table
@@ -444,9 +451,10 @@ class StudyResults:
         Raises:
             MissingResultsError: If they were not recorded.
         """
-        table = pl.read_parquet(self._there(CellFiles(dataset, variant).maps, local=True))
-        parts = table.partition_by("species", maintain_order=True)
-        return {part["species"][0]: part["score"].to_numpy() for part in parts}
+        path = CellFiles(dataset, variant).maps
+        with reading(self.folder / path, self._again):
+            parts = self._parquet(path).partition_by("species", maintain_order=True)
+            return {part["species"][0]: part["score"].to_numpy() for part in parts}
 
     def history(self, dataset: str, variant: str, seed: int) -> dict[str, Any]:
         """What one run recorded after every epoch: ``loss``, and ``probes`` if they were asked for.
@@ -454,7 +462,10 @@ class StudyResults:
         Raises:
             MissingResultsError: If the run is not there.
         """
-        found: dict[str, Any] = read_json(self._there(CellFiles(dataset, variant).history(seed), local=True))
+        path = CellFiles(dataset, variant).history(seed)
+        found: dict[str, Any] = self._json(path, local=True)
+        with reading(self.folder / path, self._again):
+            np.array(found["loss"], dtype=np.float64)
         return found
 
     def losses(self, dataset: str, variant: str) -> list[float]:
@@ -492,10 +503,16 @@ class StudyResults:
         Raises:
             MissingResultsError: If nobody timed the runs that are there.
         """
-        self._there(CellFiles(dataset, variant).timing, local=True)
+        path = CellFiles(dataset, variant).timing
+        if self.committed:
+            raise MissingResultsError(f"`{path.as_posix()}` of {self.name} is not in git")
         found = self.seconds_by_seed(dataset, variant)
         if not found:
-            raise MissingResultsError(f"the timing of {variant} on {dataset} is of other runs than those at hand")
+            raise MissingResultsError(
+                f"`{path.as_posix()}` does not have the seconds of the runs at hand, which were trained elsewhere or "
+                "not timed; "
+                f"`dvc repro --force --single-item train@{dataset}-{variant}` trains and times them again"
+            )
         return float(np.mean(list(found.values())))
 
     def _in_order_of(self, variants: Iterable[str], rows: pl.DataFrame, metric: str, where: str) -> pl.DataFrame:
@@ -509,8 +526,10 @@ class StudyResults:
         return rows[found]
 
     def _by_seed(self, table: pl.DataFrame, column: str, dataset: str, variant: str) -> NDArray[Any]:
+        with reading(self.folder / CellFiles(dataset, variant).per_species, self._again):
+            wanted = table.select("seed", column)
         try:
-            return by_seed(table, column, self.seeds)
+            return by_seed(wanted, column, self.seeds)
         except ValueError:
             raise MissingResultsError(
                 f"{variant} on {dataset} was not evaluated for every seed of {', '.join(map(str, self.seeds))}"
@@ -518,10 +537,29 @@ class StudyResults:
 
     def _table(self, path: Path) -> pl.DataFrame:
         """A table of the whole study."""
+        there = self._there(path)
         try:
-            return pl.read_csv(self._there(path))
-        except pl.exceptions.NoDataError:
-            raise MissingResultsError(f"{path} is empty; {self._how_to_run()} makes it anew") from None
+            with reading(there, self._again):
+                return pl.read_csv(there)
+        except DamagedError as error:
+            if isinstance(error.__cause__, pl.exceptions.NoDataError):
+                raise MissingResultsError(f"{path} is empty; {self._how_to_run()} makes it anew") from None
+            raise
+
+    def _json(self, path: Path, *, local: bool = False) -> Any:
+        """What a JSON file holds; ``local``: whether it is not in git."""
+        return stored_json(self._there(path, local=local), self._again)
+
+    def _picture(self, path: Path) -> bytes | None:
+        """A file's bytes; None where there is none."""
+        if not (self.folder / path).exists():
+            return None
+        with reading(self.folder / path, self._again):
+            return self._there(path).read_bytes()
+
+    def _parquet(self, path: Path) -> pl.DataFrame:
+        """A table that is not in git."""
+        return stored_table(self._there(path, local=True), again=self._again)
 
     def _there(self, path: Path, *, local: bool = False) -> Path:
         """``path`` in the study's folder, if it exists and may be read; ``local``: whether it is not in git."""
@@ -529,27 +567,20 @@ class StudyResults:
             raise MissingResultsError(f"`{path.as_posix()}` of {self.name} is not in git")
         if not (self.folder / path).exists():
             raise MissingResultsError(f"`{path.as_posix()}` is not there; {self._how_to_run()} makes it")
+        if not self.committed:
+            check_unaltered(path, self.folder, self._again)
         return self.folder / path
+
+    @property
+    def _again(self) -> str:
+        """What makes a damaged file again, the end of a sentence."""
+        return f"{self._how_to_run()} makes it again"
 
     def _how_to_run(self) -> str:
         folder = self.folder.resolve()
         if folder.parent.name == "experiments":
             return f"`make experiment NAME={folder.name}`"
         return "`make study`"
-
-
-def timed(timing: Path, key: str, made: Path) -> Any:
-    """What a timing file says of the seconds, if it belongs to what lies in ``made``; otherwise None.
-
-    Args:
-        timing: The file.
-        key: Entry of the file that holds the hash of what was timed.
-        made: What was timed: a file or a folder.
-    """
-    if not timing.exists() or not made.exists():
-        return None
-    found = read_json(timing)
-    return found["seconds"] if found[key] == content_hash(made) else None
 
 
 def _rows(table: pl.DataFrame, wanted: pl.Expr) -> Iterator[dict[str, Any]]:

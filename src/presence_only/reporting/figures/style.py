@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from presence_only.common.atomic_files import write_whole
+from presence_only.common.atomic_files import write_stream
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
@@ -29,6 +29,6 @@ def letters_of_any_font() -> Iterator[None]:
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG, whole or not at all; the same figure gives the same bytes."""
-    with write_whole(path) as temporary, mpl.rc_context({"svg.hashsalt": "presence_only"}), letters_of_any_font():
+    with write_stream(path) as stream, mpl.rc_context({"svg.hashsalt": "presence_only"}), letters_of_any_font():
         # Without matplotlib's version in the file, an upgrade alone changes nothing in git.
-        figure.savefig(temporary, dpi=110, metadata={"Software": None})
+        figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})

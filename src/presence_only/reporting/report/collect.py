@@ -29,6 +29,7 @@ from presence_only.geography.earth import Earth
 from presence_only.reporting.figures.ranges import SpeciesMap, choose_by_rank
 from presence_only.reporting.map_page.packs import DESCRIPTION_FILE, read_description
 from presence_only.reporting.report.content import AcrossContent, DatasetContent, PageContent
+from presence_only.study.checksums import check_unaltered
 from presence_only.study.paths import DatasetFiles
 from presence_only.study.results import METRIC, MissingResultsError, StudyResults
 
@@ -64,6 +65,8 @@ def dataset_content(study: StudyResults, name: str) -> DatasetContent:
         MissingResultsError: If a table of the study, or of a variant, is not there.
     """
     files, variants = DatasetFiles(name), study.variants
+    for path in (files.training, files.survey):
+        check_unaltered(path)
     records = recorded_alone(TrainingData.load(files.training).records, files.survey)
     survey = Survey.load(files.survey)
     ap = {variant: study.values(name, variant) for variant in variants}
