@@ -24,7 +24,6 @@ from presence_only.losses.species_weights import weights_by_records
 from presence_only.model.features import Features
 from presence_only.model.forest import Forest, ForestSettings, Trees
 from presence_only.model.settings import EncoderSettings
-from presence_only.occurrences.training_rows import distinct
 
 
 def fit_forest(
@@ -85,10 +84,11 @@ def _rows(data: TrainingData, species_X: Ints) -> tuple[Ints, Floats]:
 
 def _sites_without_records(data: TrainingData) -> NDArray[np.bool_]:
     """Which background sites are no site of a record, (K,)."""
-    records_N2, background_K2 = data.records.sites_N2, data.background.sites_K2
-    _, site = distinct(*np.concatenate([records_N2, background_K2]).T)
-    without_K: NDArray[np.bool_] = ~np.isin(site[len(records_N2) :], site[: len(records_N2)])
-    return without_K
+    # A site as one complex number: both coordinates must be equal.
+    records_N, background_K = (
+        sites[:, 0] + 1j * sites[:, 1] for sites in (data.records.sites_N2, data.background.sites_K2)
+    )
+    return ~np.isin(background_K, records_N)
 
 
 def _background(
