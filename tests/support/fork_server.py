@@ -101,6 +101,8 @@ def run(caller: socket.socket) -> None:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
+    # The server's own objects remember whether its streams were files, which a caller's pipes are not.
+    sys.stdout, sys.stderr = (open(number, "w", closefd=False, buffering=1) for number in (1, 2))  # noqa: SIM115
     code = 1
     try:
         follow(caller)

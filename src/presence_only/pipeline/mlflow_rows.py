@@ -67,7 +67,7 @@ def read_settings() -> Settings:
     from ruamel.yaml import YAML
 
     check_unaltered(SETTINGS)
-    with SETTINGS.open("rb") as file, reading(SETTINGS):
+    with reading(SETTINGS), SETTINGS.open("rb") as file:
         found: Settings = YAML(typ="safe").load(file)
     return found
 
