@@ -125,7 +125,7 @@ class SpeciesLists:
         logits_LS[unsurveyed_LS] = -np.inf
         self.lists = {rule: above(logits_LS, own_S) for rule, own_S in logit_S.items()}
         surveyed_L = (~unsurveyed_LS).sum(axis=1)
-        self.lists["top10"] = most_probable(logits_LS, np.minimum(TOP, surveyed_L))
+        self.lists[f"top{TOP}"] = most_probable(logits_LS, np.minimum(TOP, surveyed_L))
         self.lists["expected_f1"] = best_expected_f1(calibration.probabilities(logits_LS))
         self._present_LS = sites.truth_LS == PRESENT
 
