@@ -5,6 +5,7 @@ import sys
 import tracemalloc
 
 import numpy as np
+import pyproj
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -165,6 +166,17 @@ def test_a_geotiff_equals_its_array(tmp_path, half_known):
     sites = spread_sites(500)
     assert raster.names == ("temperature",)
     assert_allclose(raster.sample(sites), arrays.sample(sites), rtol=1e-5, atol=1e-5)
+
+
+def test_an_ascii_grid_is_read_as_the_geotiff_of_its_cells(tmp_path):
+    pytest.importorskip("rasterio", reason="rasterio is not installed")
+    cells = np.arange(12, dtype=np.float32).reshape(3, 4)
+    lines = ["ncols 4", "nrows 3", "xllcorner 10", "yllcorner 40", "cellsize 1", "NODATA_value -9999"]
+    rows = [" ".join(str(cell) for cell in row) for row in cells]
+    (tmp_path / "layer.asc").write_text("\n".join([*lines, *rows]) + "\n")
+    (tmp_path / "layer.prj").write_text(pyproj.CRS("EPSG:4326").to_wkt("WKT1_ESRI"))
+    found = open_environment(str(tmp_path / "layer.asc")).sample(np.array([[10.5, 42.5], [13.5, 40.5], [50.0, 40.5]]))
+    np.testing.assert_array_equal(found.ravel(), [0.0, 11.0, np.nan])
 
 
 def test_scale_offset_and_nodata_of_integers(tmp_path):

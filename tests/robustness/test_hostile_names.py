@@ -96,7 +96,9 @@ def test_every_form_of_a_name(tmp_path):
         if len(drawn.replace("\\$", "$")) > 101 or drawn.startswith("_") or not is_shown(drawn, lines=False):
             fell.append(f"{name!r} in a figure")
         write_description(tmp_path / "d.js", {"species": [name]})
-        if read_description(tmp_path / "d.js")["species"] != [name] or "<" in (tmp_path / "d.js").read_text():
+        # In JavaScript, two halves that follow each other are the character that they make.
+        joined = name.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        if read_description(tmp_path / "d.js")["species"] != [joined] or "<" in (tmp_path / "d.js").read_text():
             fell.append(f"{name!r} in a script")
     assert in_a_line("Parus major (É. 中)") == visible("Parus major (É. 中)") == in_a_figure("Parus major (É. 中)")
     record_trials("hostile names shown", 5 * len(names), fell)

@@ -46,9 +46,9 @@ BLOCKS_LOOKED_AT, CELLS_LOOKED_AT = 64, 2**25
 # Bytes of a block, which GDAL unpacks whole for a single cell of it; cells that may be within reach of sites.
 LARGEST_BLOCK_BYTES, MOST_CELLS_WITHIN_REACH = 2**28, 2**27
 MOST_LAYERS = 10_000
-# Formats of GDAL that read no other file than their own: GeoTIFF, and the grids that Maxent reads. One such as VRT may
-# have GDAL read any file.
-FORMATS = ["GTiff", "AAIGrid", "EHdr"]
+# Formats of GDAL by the ending of a file's name, GeoTIFF for all others. None of these reads another file than its own;
+# one such as VRT may have GDAL read any.
+FORMATS = {".asc": "AAIGrid", ".bil": "EHdr"}
 # Points of the circle around a site that bounds the cells within reach.
 BEARINGS = 16
 
@@ -428,6 +428,11 @@ def _arrays(path: Path) -> Grid:
     return Grid(names, (rows, columns), affine, crs, lambda i, r, q: layers_C[i, r, q], notes=notes)
 
 
+def _format(path: Path) -> str:
+    """The one format that a file is read in."""
+    return FORMATS.get(path.suffix.lower(), "GTiff")
+
+
 def _geotiff(path: Path) -> Grid:
     """The bands of a GeoTIFF; they are read when asked for."""
     rasterio = _rasterio(path)
@@ -435,7 +440,7 @@ def _geotiff(path: Path) -> Grid:
         with warnings.catch_warnings():
             # Said better below.
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            with rasterio.open(path, driver=FORMATS) as raster:
+            with rasterio.open(path, driver=_format(path)) as raster:
                 return _bands(raster, path)
     except DataError:
         raise
@@ -480,7 +485,7 @@ def _bands(raster: Any, path: Path) -> Grid:
         window = ((rows.start, rows.stop), (columns.start, columns.stop))
         band = bands[layer]
         try:
-            with rasterio.open(path, driver=FORMATS) as opened:
+            with rasterio.open(path, driver=_format(path)) as opened:
                 cells = opened.read(band + 1, window=window, masked=True)
         except (rasterio.errors.RasterioError, ValueError) as error:
             raise DataError(f"{path}: cannot be read ({' '.join(str(error).split())}); fetch it again") from None

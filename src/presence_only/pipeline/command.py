@@ -101,6 +101,10 @@ def run_stage(main: Callable[[], None], description: str | None = None) -> None:
         # polars gives no file name, but tells it in the text.
         what = f"{error.filename} is missing" if error.filename else str(error)
         _fail(f"{what}; run `dvc repro`, which makes what is absent")
+    except BrokenPipeError:
+        # Whoever reads the output has seen enough, as `head` has. What is left of it goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except OSError as error:
         sentence = system_error(error)
         if not sentence:

@@ -153,7 +153,7 @@ def _in_order(box: Sequence[float]) -> tuple[float, float, float, float]:
     west, south, east, north = box
     if -360 <= west < -180:
         west, east = west + 360, east + 360
-    if -180 <= east < west <= 180:
+    if -180 <= east < west <= 180 and south < north:
         east += 360
     return west, south, east, north
 

@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import polars as pl
-from polars.exceptions import PolarsError
+from polars.exceptions import PanicException, PolarsError
 
 from presence_only.columns.column_names import Columns
 from presence_only.columns.missing_values import without_missing
@@ -32,7 +32,7 @@ def read_parquet(
         try:
             scan = pl.scan_parquet(file, glob=False)
             schema = scan.collect_schema()
-        except (PolarsError, OSError) as error:
+        except (PolarsError, PanicException, OSError) as error:
             raise DataError(_damaged_parquet(where, error)) from None
         names = schema.names()
         places = columns.find(names, where)
@@ -44,7 +44,7 @@ def read_parquet(
             rows, step = scan.select(pl.len()).collect().item(), rows_a_batch(len(places))
             for start in range(0, rows, step):
                 yield without_missing(wanted.slice(start, step).collect(), columns.statuses)
-        except PolarsError as error:
+        except (PolarsError, PanicException) as error:
             raise DataError(_damaged_parquet(where, error)) from None
 
 
@@ -68,7 +68,7 @@ def parquet_names(file: Path, where: str) -> tuple[str, ...]:
     """The columns of a parquet file."""
     try:
         return tuple(pl.scan_parquet(file, glob=False).collect_schema().names())
-    except (PolarsError, OSError) as error:
+    except (PolarsError, PanicException, OSError) as error:
         raise DataError(_damaged_parquet(where, error)) from None
 
 

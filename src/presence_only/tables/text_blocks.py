@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Mapping
 
 import numpy as np
 import polars as pl
-from polars.exceptions import PolarsError
+from polars.exceptions import PanicException, PolarsError
 
 from presence_only.columns.column_names import Columns
 from presence_only.common.arrays import Ints
@@ -139,7 +139,7 @@ def parse_lines(
             infer_schema=False,
             columns=wanted,
         )
-    except PolarsError as error:
+    except (PolarsError, PanicException) as error:
         for at, text in enumerate(lines.split(b"\n")):
             decoded(text, where, line + at)
         raise DataError(f"{where}: the lines from {line} on cannot be read ({error_text(error)})") from None

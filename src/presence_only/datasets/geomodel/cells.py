@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 from h3.api import basic_int as h3
 from numpy.typing import NDArray
-from polars.exceptions import PolarsError
+from polars.exceptions import PanicException, PolarsError
 
 from presence_only.common.arrays import Floats
 from presence_only.common.errors import DataError
@@ -68,7 +68,7 @@ class CellFile:
             raise DataError(f"{path}: is no parquet file; the geomodel's combined data is one")
         try:
             schema = pl.scan_parquet(path, glob=False).collect_schema()
-        except (PolarsError, OSError) as error:
+        except (PolarsError, PanicException, OSError) as error:
             raise DataError(_damaged(path, error)) from None
         weeks = {int(match[1]): name for name in schema.names() if (match := _WEEK.match(name))}
         missing = [f"week_{week}" for week in range(1, WEEKS + 1) if week not in weeks]
@@ -254,7 +254,7 @@ def _column(path: Path, name: str) -> pl.Series:
     """One column of a parquet file."""
     try:
         return pl.scan_parquet(path, glob=False).select(name).collect().to_series()
-    except (PolarsError, OSError) as error:
+    except (PolarsError, PanicException, OSError) as error:
         raise DataError(_damaged(path, error)) from None
 
 

@@ -154,7 +154,7 @@ def read_records(path: Path, *, dates: bool) -> tuple[pl.DataFrame, tuple[tuple[
             day = pl.col(date or "").str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
             columns |= {"month": day.dt.month().cast(pl.Int32), "day": day.dt.day().cast(pl.Int32)}
         rows = table.select(**columns).collect(engine="streaming")
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"{path}: cannot be read as a table: {_first_line(error)}") from None
     filters = [("read", len(rows))]
     rules = {"on the globe": "on_globe", "no empty field": "complete"} | ({"dated": "month"} if dates else {})
@@ -304,7 +304,7 @@ def read_geo_prior(predictions: Path, meta: Path) -> ImagePredictions:
         table = pl.read_csv(meta, infer_schema=False, null_values=MISSING, columns=["longitude", "latitude"]).cast(
             pl.Float64
         )
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"{meta}: cannot be read as a table with longitude, latitude: {_first_line(error)}") from None
     if labels.ndim != 1 or len(table) != len(labels):
         raise DataError(f"{meta}: has {len(table)} rows for {labels.size} images in {predictions.name}: must agree")
