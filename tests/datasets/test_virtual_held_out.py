@@ -26,6 +26,7 @@ SMALL = {
     "checklist_resolution": 4,
 }
 HELD = SMALL | {"held_out_cells": 0.3}
+SURVEYED = {"survey_resolution": SMALL["survey_resolution"]}
 
 
 pytestmark = pytest.mark.usefixtures("fewer_places")
@@ -37,7 +38,7 @@ def build(raw, **changes):
 
 @pytest.fixture(scope="module")
 def whole():
-    return build(SMALL)
+    return build({name: value for name, value in SMALL.items() if not name.endswith("_resolution")} | SURVEYED)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
@@ -57,7 +58,8 @@ def read_tables(
     if path.is_dir():
         yield from _of_folder(path, columns, limits, without)
     elif is_zip(first_bytes(path)) or tarfile.is_tarfile(path):
-        yield from _of_members(_members(path, limits), str(path), columns, limits, without)
+        with closing(_members(path, limits)) as members:
+            yield from _of_members(members, str(path), columns, limits, without)
     else:
         if without and _is_table(path, Columns((*columns.required, *without)), limits):
             raise DataError(f"{path}: has a column {without[0]!r}, and is another table than the one asked for")
@@ -76,9 +78,10 @@ def _of_folder(
         if head == b"PAR1" or (head and not packed and _is_table(file, columns, limits, without)):
             read += 1
             yield from read_table(file, columns, limits)
-        elif packed and any(True for _ in _wanted(_members(file, limits), columns, limits, without)):
+        elif packed and _has_wanted(file, columns, limits, without):
             read += 1
-            yield from _of_members(_members(file, limits), str(file), columns, limits, without)
+            with closing(_members(file, limits)) as members:
+                yield from _of_members(members, str(file), columns, limits, without)
     if not read:
         raise DataError(_no_table(str(folder), [file.name for file in files], columns))
 
@@ -106,6 +109,12 @@ def _of_members(
         raise DataError(_no_table(where, names, columns))
 
 
+def _has_wanted(file: Path, columns: Columns, limits: Limits, without: tuple[str, ...]) -> bool:
+    """Whether an archive has a wanted table."""
+    with closing(_members(file, limits)) as members:
+        return any(True for _ in _wanted(members, columns, limits, without))
+
+
 def _wanted(
     members: Iterator[tuple[str, io.BufferedReader]], columns: Columns, limits: Limits, without: tuple[str, ...]
 ) -> Iterator[tuple[str, io.BufferedReader]]:
@@ -119,11 +128,13 @@ def _wanted(
             yield name, stream
 
 
-def _members(path: Path, limits: Limits) -> Iterator[tuple[str, io.BufferedReader]]:
+def _members(path: Path, limits: Limits) -> Generator[tuple[str, io.BufferedReader], None, None]:
     """Name and bytes of the members of a zip or tar, without folders and hidden files."""
     if not is_zip(first_bytes(path)):
-        found = tar_members(path, limits)
-        yield from ((name, stream) for name, stream in found if not _is_hidden(name))
+        with closing(tar_members(path, limits)) as found:
+            for name, stream in found:
+                if not _is_hidden(name):
+                    yield name, stream
         return
     with Archive(path, limits) as archive:
         for name in archive.names:

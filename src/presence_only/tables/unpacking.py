@@ -13,7 +13,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -163,7 +163,7 @@ class Archive:
             raise DataError(f"{self.path}: member {name!r} is a link; do not trust this file")
 
 
-def tar_members(path: Path, limits: Limits = LIMITS) -> Iterator[tuple[str, io.BufferedReader]]:
+def tar_members(path: Path, limits: Limits = LIMITS) -> Generator[tuple[str, io.BufferedReader], None, None]:
     """Name and bytes of the files in a tar, compressed or not, one after the other; nothing is written to disk.
 
     A stream is read before the next member is asked for, as a compressed tar is read once from its beginning. Links

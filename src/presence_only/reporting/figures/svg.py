@@ -45,8 +45,10 @@ def inline_svg(figure: Figure, name: str, alternative: str) -> Markup:
     # HTML knows the name spaces of SVG; without the addresses nothing in the page looks like a request.
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
     width, height = (72 * inches for inches in figure.get_size_inches())
+    # A carriage return is no letter of a page, and starts no line.
+    label = visible(alternative).replace("\r", " ")
     opening = (
-        f'<svg role="img" aria-label="{escape(visible(alternative))}" viewBox="0 0 {width:g} {height:g}" '
+        f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {width:g} {height:g}" '
         f'style="min-width:{min(width, 700):g}px;max-width:{width * 1.6:g}px">'
     )
     return Markup(re.sub(r"<svg\b[^>]*>", lambda _: opening, text, count=1))
