@@ -184,7 +184,7 @@ def write_study(folder):
             for seed in (0, 1)
         ]
         pl.concat(tables).write_parquet(cell.per_species)
-        write_json(cell.metrics, {"ensemble": {"auc_roc": 0.8, "species_map": 0.4}})
+        write_json(cell.metrics, {"seed_0": {}, "seed_1": {}, "ensemble": {"auc_roc": 0.8, "species_map": 0.4}})
         cell.runs.mkdir(parents=True)
         (cell.runs / "encoder.pt").write_text(variant)
         write_json(cell.timing, {"runs": content_hash(cell.runs), "seconds": {"0": 4.0, "1": 6.0}})

@@ -192,7 +192,7 @@ def test_areas_that_cannot_be_held_out_are_refused(tmp_path):
         ("[1]", "cannot be read as GeoJSON"),
         ('{"type": "Point", "coordinates": [0, 0]}', "has no polygon"),
         ('{"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}', "a ring of less than four points"),
-        ('{"type": "Polygon", "coordinates": [["a", "b"]]}', "cannot be read as GeoJSON"),
+        ('{"type": "Polygon", "coordinates": [["a", "b"]]}', "must be a list of two numbers"),
     ):
         path.write_text(text)
         refused(sentence, kind="region", polygon=str(path))

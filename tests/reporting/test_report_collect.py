@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from support.report_files import MAPPED, VARIANTS, write_report_files
 
+from presence_only.common.errors import DataError
 from presence_only.data.added_presences import AddedPresences
 from presence_only.data.training import TrainingData
 from presence_only.reporting.map_page.packs import DESCRIPTION_FILE, write_description
@@ -100,7 +101,6 @@ def test_the_page_has_the_settings_in_words_and_the_penalties(study):
     ("path", "sentence"),
     [
         (PAIRS, "`results/pairs.csv` is not there; `make study` makes it"),
-        (DESCRIPTION, "`results/description/settings.json` is not there; `make study` makes it"),
         (
             CellFiles("virtual", "bce").maps,
             "`results/maps/virtual/bce.parquet` is not there; `make study` makes it",
@@ -113,3 +113,9 @@ def test_a_file_that_is_missing_is_one_sentence(study, path, sentence):
     with pytest.raises(MissingResultsError) as error:
         page_content(StudyResults())
     assert str(error.value) == sentence
+
+
+def test_a_folder_that_lacks_a_file_was_altered(study):
+    DESCRIPTION.unlink()
+    with pytest.raises(DataError, match=r"results/description: was altered .*; `make study` makes it again"):
+        page_content(StudyResults())
