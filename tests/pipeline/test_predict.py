@@ -413,6 +413,13 @@ def test_an_impossible_grid_is_refused(edges, sentence):
         Grid(*edges)
 
 
+def test_a_wrong_box_is_told_as_it_was_written(study, monkeypatch, tmp_path):
+    cell, box = study[0] / "runs/virtual/an_full", ["--box", 10, 10, 5, 5]
+    with pytest.raises(MapError, match="box 10 10 5 5: must be west south east north"):
+        run(monkeypatch, "--run", cell, "--species", "virtual_0001", *box, "--out", tmp_path / "map.csv")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("box", [(170, -20, -170, -10), (170, -20, 190, -10), (-190, -20, -170, -10)])
 def test_a_map_may_cross_180_degrees(study, monkeypatch, tmp_path, box):
     cell, arguments = study[0] / "runs/virtual/an_full", ["--species", "virtual_0001", "--resolution", 5, "--box", *box]

@@ -32,8 +32,8 @@ class ForestSettings(Settings):
         trees: Of every taxon group.
         min_leaf: Training rows and background sites in a leaf, at least.
         feature_share: Share of the features of which every split takes the best.
-        background_share: Share of the rows of a taxon group that are background sites where nothing was recorded; as
-            many rows are drawn as there are, where the background has fewer.
+        background_share: Share of the rows of a taxon group that are background sites where nothing was recorded; all
+            such sites where the background has fewer.
         weighting: Weight of a species with n records in the choice of a split: ``uniform`` 1, ``sqrt`` sqrt(n),
             ``records`` n.
     """

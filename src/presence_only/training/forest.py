@@ -35,7 +35,7 @@ def fit_forest(
         data: All that training may see.
         encoder: What the trees read; nothing of its network is used.
         settings: Number and size of the trees.
-        seed: Fixes every draw; the same result bit for bit on any machine.
+        seed: Fixes every draw; on the same machine the result is the same bit for bit.
 
     Returns:
         The forest in evaluation mode, and the seconds that the fit took.
